@@ -1,0 +1,48 @@
+//! The exit codes of every command, and how an error becomes one.
+
+use std::process::ExitCode;
+
+/// How a command ends. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything is as asked.
+    Ok = 0,
+    /// Something failed, or a check found something.
+    Failed = 1,
+    /// The command line, the manifest or the lock cannot be read.
+    Usage = 2,
+    /// The lock or the root has drifted.
+    Drift = 3,
+    /// An environment is missing, stale or unusable on this machine.
+    Environment = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A command's error: what to tell, and how to end.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What to tell.
+    pub(crate) report: miette::Report,
+    /// How to end.
+    pub(crate) exit: Exit,
+}
+
+/// Ends with this exit code on error.
+pub(crate) trait OrExit<T> {
+    /// Turns the error into a failure with this exit code.
+    fn or_exit(self, exit: Exit) -> Result<T, Failure>;
+}
+
+impl<T, E: miette::Diagnostic + Send + Sync + 'static> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> Result<T, Failure> {
+        self.map_err(|error| Failure {
+            report: miette::Report::new(error),
+            exit,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! The border with people: arguments, the table of commands, exit codes. The only place that reads environment
+//! variables and the current directory; what a person reads is printed in [`show`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod context;
+mod exit;
+mod lock;
+mod show;
+mod status;
+mod sync;
+mod worker;
+
+use exit::{Exit, Failure};
+
+/// Reproducible Python environments and i-PI workers for machine-learning interatomic potentials.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rootstock",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+#[command(
+    after_help = "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
+                        4 environment missing, stale or unusable here\n\n\
+                        Examples:\n  rootstock lock && rootstock sync     resolve, then build\n  \
+                        rootstock lock --check               for CI: has the lock drifted from the manifest?\n  \
+                        rootstock worker emt --unix name     serve forces to an i-PI server"
+)]
+struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shared {
+    /// The manifest.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "rootstock.toml"
+    )]
+    pub(crate) manifest: PathBuf,
+    /// The root: the directory everything built lives in.
+    #[arg(long, global = true, value_name = "DIR", env = "ROOTSTOCK_ROOT")]
+    pub(crate) root: Option<PathBuf>,
+    /// Take root and cache of this cluster of the manifest.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// The uv to resolve with.
+    #[arg(long, global = true, value_name = "FILE", env = "ROOTSTOCK_UV")]
+    pub(crate) uv: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: show::Colour,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Resolve every environment and write `rootstock.lock`.
+    Lock(lock::Arguments),
+    /// Make the root match the lock: build what is missing, switch what has changed.
+    #[command(visible_alias = "build")]
+    Sync(sync::Arguments),
+    /// Show the state of every environment and model.
+    #[command(visible_alias = "list")]
+    Status(status::Arguments),
+    /// Serve a model's energies and forces to an i-PI server.
+    Worker(worker::Arguments),
+}
+
+/// Runs the program; the exit code is that of the command.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    show::set_up(arguments.shared.color);
+    let result: Result<Exit, Failure> = match arguments.command {
+        Command::Lock(lock) => lock::run(&arguments.shared, &lock),
+        Command::Sync(sync) => sync::run(&arguments.shared, &sync),
+        Command::Status(status) => status::run(&arguments.shared, &status),
+        Command::Worker(worker) => worker::run(&arguments.shared, &worker),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            show::failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The only place that touches the filesystem. Every failure says what was tried on which path.
+//!
+//! Nothing here knows what a file means, and nothing here locks: no lock works on every cluster filesystem.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Something could not be done with a file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct Error {
+    /// What was tried, as a verb.
+    pub action: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Error {
+    /// Whether the file was not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    }
+
+    /// What a person can do about it, where the system's error says enough to tell.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self.source.kind() {
+            io::ErrorKind::StorageFull => {
+                Some("the filesystem is full: free some space and run the command again")
+            }
+            io::ErrorKind::QuotaExceeded => {
+                Some("your quota of bytes or files is used up: free some and run the command again")
+            }
+            io::ErrorKind::PermissionDenied => {
+                Some("you may not write there: check owner and mode of the directory")
+            }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                Some("it is mounted read-only here: run the command where it can be written")
+            }
+            io::ErrorKind::CrossesDevices => Some(
+                "the two places are on different filesystems or projects: keep the root on one of them",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Result of a file operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Names the action and the path of a failed operation.
+pub trait Context<T> {
+    /// On failure, says that `action` failed on `path`.
+    fn context(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error {
+            action,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+/// The text of a file; anything but UTF-8 is an error.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).context("read", path)
+}
+
+/// The bytes of a file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).context("read", path)
+}
+
+/// The text of a file, or `None` if there is no such file.
+pub fn read_text_if_present(path: &Path) -> Result<Option<String>> {
+    match read_text(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a file for reading.
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).context("open", path)
+}
+
+/// Creates a file that must not exist yet, with this mode (less the umask).
+pub fn create_new(path: &Path, mode: u32) -> Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .context("create", path)
+}
+
+/// Opens a file to add to its end, creating it if need be.
+pub fn append(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .context("open", path)
+}
+
+/// Replaces a file whole or not at all: written beside it, flushed to disk, renamed over it.
+/// A reader sees the old or the new text, never a part. The file's mode is kept, `0644` (less the umask) if new.
+pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
+    let directory = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o7777);
+    let mut beside = tempfile::Builder::new()
+        .prefix(".rootstock-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(directory)
+        .context("write in", directory)?;
+    beside.write_all(contents).context("write", path)?;
+    beside.as_file().sync_all().context("flush", path)?;
+    beside
+        .persist(path)
+        .map_err(|e| e.error)
+        .context("replace", path)?;
+    Ok(())
+}
+
+/// Writes a new file of our own making; overwrites what is there. Not atomic: for directories nobody can see yet.
+pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    fs::write(path, contents).context("write", path)
+}
+
+/// Creates a directory and its parents.
+pub fn create_directories(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).context("create", path)
+}
+
+/// A new, empty, private directory below `parent`, removed when dropped unless kept.
+pub fn temporary_directory(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in(parent)
+        .context("create a directory in", parent)
+}
+
+/// Renames; replaces a file or a symbolic link, never a directory with something in it.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).context("rename", from)
+}
+
+/// Makes `link` a symbolic link to `target`, replacing an older link by rename: readers see the old or the new.
+pub fn point(link: &Path, target: &Path) -> Result<()> {
+    let directory = link.parent().unwrap_or(Path::new("."));
+    let stem = link.file_name().unwrap_or_default().to_string_lossy();
+    // A name left by a run that was killed is taken over; two runs at once never share a process id and a counter.
+    let beside = directory.join(format!(".{stem}.{}", std::process::id()));
+    remove_if_present(&beside)?;
+    symlink(target, &beside)?;
+    rename(&beside, link)
+}
+
+/// Makes a symbolic link.
+pub fn symlink(target: &Path, link: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(target, link).context("create the link", link)
+}
+
+/// Where a symbolic link points, as written; `None` if there is no such link.
+pub fn link_target(link: &Path) -> Result<Option<PathBuf>> {
+    match fs::read_link(link) {
+        Ok(target) => Ok(Some(target)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).context("read the link", link),
+    }
+}
+
+/// The real path of something that exists, all links resolved.
+pub fn real_path(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).context("find", path)
+}
+
+/// Whether anything is there; a link that leads nowhere is something.
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Whether a directory is there, links followed.
+pub fn is_directory(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// Whether a program is there that somebody may execute, links followed.
+pub fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// The size of a file in bytes, links followed.
+pub fn size(path: &Path) -> Result<u64> {
+    Ok(fs::metadata(path).context("examine", path)?.len())
+}
+
+/// Sets the permission bits of a file or directory.
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).context("set the mode of", path)
+}
+
+/// Sets the time of last change of an open file, in seconds since 1970.
+pub fn set_modified(file: &File, path: &Path, seconds: u64) -> Result<()> {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    file.set_times(fs::FileTimes::new().set_modified(time).set_accessed(time))
+        .context("set the time of", path)
+}
+
+/// Removes a file or a symbolic link; nothing there is fine.
+pub fn remove_if_present(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory and all in it, also where directories are read-only; nothing there is fine.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        Err(error) => return Err(error).context("remove", path),
+    }
+    // Published generations are read-only, and a directory without the write bit keeps its entries.
+    for entry in walk(path)? {
+        if entry.kind == Kind::Directory {
+            set_mode(&path.join(&entry.path), 0o755)?;
+        }
+    }
+    set_mode(path, 0o755)?;
+    fs::remove_dir_all(path).context("remove", path)
+}
+
+/// The names in a directory, sorted; none if there is no such directory.
+pub fn names(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("list", directory),
+    };
+    let mut names = entries
+        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<_>>>()
+        .context("list", directory)?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// What a walk found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Path below the walked directory.
+    pub path: PathBuf,
+    /// What it is, links not followed.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes of a file.
+    pub size: u64,
+}
+
+/// What an entry of a directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// A socket, device or pipe.
+    Other,
+}
+
+/// Everything below a directory (not itself), parents before children, sorted by path; links are not followed.
+pub fn walk(directory: &Path) -> Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(below) = pending.pop() {
+        let here = directory.join(&below);
+        for entry in fs::read_dir(&here).context("list", &here)? {
+            let entry = entry.context("list", &here)?;
+            let metadata = entry.metadata().context("examine", &entry.path())?;
+            let path = below.join(entry.file_name());
+            let kind = match metadata.file_type() {
+                t if t.is_dir() => Kind::Directory,
+                t if t.is_symlink() => Kind::Link,
+                t if t.is_file() => Kind::File,
+                _ => Kind::Other,
+            };
+            if kind == Kind::Directory {
+                pending.push(path.clone());
+            }
+            found.push(Entry {
+                path,
+                kind,
+                mode: metadata.permissions().mode() & 0o7777,
+                size: metadata.len(),
+            });
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Flushes all that was written to the filesystem holding `path`: one call instead of one per file.
+pub fn flush_filesystem(path: &Path) -> Result<()> {
+    let directory = open(path)?;
+    rustix::fs::syncfs(&directory)
+        .map_err(io::Error::from)
+        .context("flush", path)
+}
+
+/// Flushes a directory's own entries, so that a rename in it survives a power cut.
+pub fn flush_directory(path: &Path) -> Result<()> {
+    open(path)?.sync_all().context("flush", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_action_and_path() {
+        let error = read_text(Path::new("/does/not/exist")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read `/does/not/exist`");
+        assert!(error.is_missing());
+    }
+
+    #[test]
+    fn a_read_only_tree_can_be_removed() {
+        let temporary = tempfile::tempdir().unwrap();
+        let tree = temporary.path().join("tree");
+        create_directories(&tree.join("a/b")).unwrap();
+        write(&tree.join("a/b/file"), b"x").unwrap();
+        for path in ["a/b", "a", ""] {
+            set_mode(&tree.join(path), 0o555).unwrap();
+        }
+        remove_tree(&tree).unwrap();
+        assert!(!exists(&tree));
+    }
+
+    #[test]
+    fn a_link_is_replaced_in_one_step() {
+        let temporary = tempfile::tempdir().unwrap();
+        let link = temporary.path().join("current");
+        point(&link, Path::new("one")).unwrap();
+        point(&link, Path::new("two")).unwrap();
+        assert_eq!(link_target(&link).unwrap().unwrap(), Path::new("two"));
+        assert_eq!(names(temporary.path()).unwrap(), ["current"]);
+    }
+}

@@ -1,0 +1,27 @@
+//! rootstock: from `rootstock.toml` to forces.
+//!
+//! ```text
+//! rootstock.toml ──▶ Manifest ──resolve──▶ Lock ──▶ rootstock.lock
+//!                                           │
+//!                  root on disk ──▶ Stamps ─┤
+//!                                           ▼
+//!                                         Plan ──build──▶ generations on disk
+//!                                                              │
+//!                                              worker ◀────────┘
+//! ```
+//!
+//! Text becomes a model; a model becomes an answer; the answer and the disk become a plan; the plan becomes
+//! directories. Workers start from directories alone. Modules stand in reading order; which may use which is tested
+//! (`tests/it/tidy.rs`) and explained in `ARCHITECTURE.md`.
+
+pub mod name;
+pub mod digest;
+pub mod target;
+pub mod files;
+pub mod process;
+pub mod python;
+
+pub mod lock;
+pub mod store;
+
+pub mod cli;

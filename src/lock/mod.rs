@@ -1,0 +1,224 @@
+//! What was decided: every file of every environment, for every target, with the digests that hold it together.
+//!
+//! The text of `rootstock.lock` is specified in `lock/file.rs`; whether it still answers a manifest is `lock/drift.rs`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use pep440_rs::Version;
+use pep508_rs::PackageName;
+
+use crate::digest::Digest;
+use crate::name::{EnvironmentName, IndexName, ModelId};
+use crate::target::Target;
+
+/// A whole lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The resolver that made it, with its version: `uv 0.13.9`.
+    pub resolver: String,
+    /// Every environment, sorted by name.
+    pub environments: Vec<LockedEnvironment>,
+    /// Every model, sorted by id.
+    pub models: Vec<LockedModel>,
+}
+
+/// One environment: what was asked, and the answer for each target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedEnvironment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Its source file.
+    pub source: LockedSource,
+    /// Variables its workers run with, placeholders unexpanded.
+    pub variables: BTreeMap<String, String>,
+    /// What was asked of the resolver, in normal form.
+    pub question: Question,
+    /// Digest of the question.
+    pub inputs: Digest,
+    /// The answers, sorted by target name.
+    pub targets: Vec<LockedTarget>,
+}
+
+/// The file with `setup()`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedSource {
+    /// Its path relative to the manifest, with `/`.
+    pub path: String,
+    /// Digest of its bytes.
+    pub sha256: Digest,
+}
+
+/// What was asked of the resolver, in normal form: each key with its values, both sorted. Two manifests that differ
+/// only in order, spelling or comments ask the same question.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Question(pub BTreeMap<String, Vec<String>>);
+
+impl Question {
+    /// The digest of the question's canonical text.
+    pub fn digest(&self) -> Digest {
+        let mut text = String::from("rootstock question 1\n");
+        for (key, values) in &self.0 {
+            for value in values {
+                let _ = writeln!(text, "{key} {value}");
+            }
+        }
+        Digest::of(text)
+    }
+
+    /// The values of a key; none if it was not asked.
+    pub fn values(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The answer for one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedTarget {
+    /// The machine it is for.
+    pub target: Target,
+    /// The interpreter it is for.
+    pub python: LockedPython,
+    /// Every package, sorted by name.
+    pub packages: Vec<LockedPackage>,
+    /// Digest of the answer, see [`LockedEnvironment::answer`].
+    pub digest: Digest,
+}
+
+/// Where an interpreter comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PythonSource {
+    /// One that is installed on the machine.
+    System,
+}
+
+/// The interpreter an answer is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedPython {
+    /// `cpython`.
+    pub implementation: String,
+    /// The version to the granularity the manifest asks for: `3.11` or `3.11.7`.
+    pub version: Version,
+    /// Where it comes from.
+    pub source: PythonSource,
+    /// The ABI of its extension modules.
+    pub soabi: String,
+}
+
+impl LockedPython {
+    /// Major and minor version.
+    pub fn series(&self) -> (u64, u64) {
+        let release = self.version.release();
+        (release[0], release.get(1).copied().unwrap_or(0))
+    }
+}
+
+/// How a package is distributed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distribution {
+    /// A built distribution (`.whl`).
+    Wheel,
+    /// A source distribution, built by `sync`.
+    Source,
+}
+
+/// One file of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedPackage {
+    /// Its normalised name (PEP 503).
+    pub name: PackageName,
+    /// Its version (PEP 440).
+    pub version: Version,
+    /// The index it comes from; `None` is the default index.
+    pub index: Option<IndexName>,
+    /// The name of the file.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+impl LockedPackage {
+    /// Wheel or source, by the file's name.
+    pub fn distribution(&self) -> Distribution {
+        let extension = std::path::Path::new(&self.file).extension();
+        if extension.is_some_and(|e| e.eq_ignore_ascii_case("whl")) {
+            Distribution::Wheel
+        } else {
+            Distribution::Source
+        }
+    }
+
+    /// How an environment refers to it in the lock: name, version and the first digits of the digest.
+    pub fn reference(&self) -> String {
+        format!("{} {} {}", self.name, self.version, self.sha256.short(12))
+    }
+}
+
+/// What a model id means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedModel {
+    /// What users type.
+    pub id: ModelId,
+    /// The environment it runs in.
+    pub environment: EnvironmentName,
+    /// The argument of `setup`.
+    pub argument: String,
+    /// Extra keyword arguments of `setup`.
+    pub setup: serde_json::Map<String, serde_json::Value>,
+}
+
+impl LockedEnvironment {
+    /// The answer for a target as a canonical text: everything that decides a build, one line each. Its digest is the
+    /// environment's digest; `status` and a person can read what was hashed.
+    pub fn answer(&self, target: &LockedTarget) -> String {
+        let LockedTarget {
+            target: Target {
+                architecture,
+                glibc,
+            },
+            python,
+            packages,
+            digest: _,
+        } = target;
+        let LockedPython {
+            implementation,
+            version,
+            source: PythonSource::System,
+            soabi,
+        } = python;
+        let mut text = String::from("rootstock answer 1\n");
+        let _ = writeln!(text, "target linux-{} glibc {glibc}", architecture.as_str());
+        let _ = writeln!(text, "python {implementation} {version} {soabi} system");
+        let _ = writeln!(text, "source {}", self.source.sha256);
+        for package in packages {
+            let LockedPackage {
+                name,
+                version,
+                index,
+                file,
+                size,
+                sha256,
+            } = package;
+            let index = index.as_ref().map_or("", IndexName::as_str);
+            let _ = writeln!(
+                text,
+                "package {name} {version} {index} {file} {size} {sha256}"
+            );
+        }
+        text
+    }
+
+    /// The answer for this target, if the lock has one.
+    pub fn target(&self, name: &str) -> Option<&LockedTarget> {
+        self.targets.iter().find(|t| t.target.name() == name)
+    }
+}
+
+impl Lock {
+    /// The environment of this name.
+    pub fn environment(&self, name: &EnvironmentName) -> Option<&LockedEnvironment> {
+        self.environments.iter().find(|e| e.name == *name)
+    }
+}

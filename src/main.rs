@@ -1,0 +1,5 @@
+//! The `rootstock` program: everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    rootstock::cli::main()
+}

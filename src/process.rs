@@ -1,0 +1,243 @@
+//! The only place that starts programs. A [`Command`] is data: nothing is inherited from our own environment
+//! that it does not list, so what a program sees is what the code says.
+//!
+//! The worker's long-lived Python is started here too ([`Command::spawn`]), but who speaks with it, and how it is
+//! ended, is not decided here.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+
+/// A program to start, as data.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Path of the program; never searched for on PATH.
+    pub program: PathBuf,
+    /// What follows it.
+    pub arguments: Vec<OsString>,
+    /// Its whole environment.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Where it runs; our own directory if `None`.
+    pub directory: Option<PathBuf>,
+    /// What it reads on standard input.
+    pub input: Vec<u8>,
+}
+
+/// What a program left behind.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, as text.
+    pub stderr: String,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Whether it ended with code 0.
+    pub fn success(self) -> bool {
+        self == Exit::Code(0)
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Exit::Code(code),
+            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+        }
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Exit::Code(code) => write!(out, "ended with exit code {code}"),
+            Exit::Signal(9) => write!(out, "was killed by signal 9 (out of memory?)"),
+            Exit::Signal(11) => write!(out, "was killed by signal 11 (segmentation fault)"),
+            Exit::Signal(signal) => write!(out, "was killed by signal {signal}"),
+        }
+    }
+}
+
+/// A program could not be started, or could not be spoken with.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot run `{program}`")]
+pub struct Error {
+    /// The program's path.
+    pub program: String,
+    /// What the system said.
+    #[source]
+    pub source: std::io::Error,
+}
+
+impl Command {
+    /// This program, with no arguments, an empty environment and empty standard input.
+    pub fn new(program: impl AsRef<Path>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            directory: None,
+            input: Vec::new(),
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds several arguments.
+    #[must_use]
+    pub fn arguments<T: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+        self.arguments
+            .extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets one variable.
+    #[must_use]
+    pub fn variable(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Sets several variables.
+    #[must_use]
+    pub fn variables<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        for (name, value) in variables {
+            self.environment
+                .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+        }
+        self
+    }
+
+    /// Runs in this directory.
+    #[must_use]
+    pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Gives these bytes on standard input.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Runs the program to its end and returns what it left; its exit code is the caller's business.
+    pub fn run(&self) -> Result<Output, Error> {
+        let mut child = self
+            .build()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| self.error(e))?;
+        let mut stdin = child.stdin.take().expect("stdin was asked for as a pipe");
+        // Fed from a thread of its own: a program that writes before it has read all would block us both.
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // A program may end without reading its input; its exit code tells.
+                let _ = stdin.write_all(&self.input);
+            });
+            child.wait_with_output()
+        })
+        .map_err(|e| self.error(e))?;
+        Ok(Output {
+            exit: output.status.into(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Starts the program in a process group of its own, with this standard input and with standard output and
+    /// standard error as pipes. The caller owns the child: it must drain the pipes and reap it.
+    pub fn spawn(&self, stdin: OwnedFd) -> Result<Child, Error> {
+        self.build()
+            .stdin(Stdio::from(stdin))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|e| self.error(e))
+    }
+
+    fn build(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
+
+    fn error(&self, source: std::io::Error) -> Error {
+        Error {
+            program: self.program.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// The last `lines` lines of a program's output, for a message about its failure.
+pub fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_sees_only_the_variables_it_is_given() {
+        let output = Command::new("/usr/bin/env")
+            .variable("A", "1")
+            .run()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "A=1\n");
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_does_not_block_us() {
+        let input = vec![b'x'; 1 << 20];
+        let output = Command::new("/bin/sh")
+            .arguments(["-c", "exit 7"])
+            .input(input)
+            .run()
+            .unwrap();
+        assert_eq!(output.exit, Exit::Code(7));
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_named() {
+        let error = Command::new("/does/not/exist").run().unwrap_err();
+        assert_eq!(error.to_string(), "cannot run `/does/not/exist`");
+    }
+}

@@ -1,0 +1,209 @@
+//! Python interpreters of this machine: what they say of themselves, and which one fits. Asked, never guessed.
+//!
+//! What an environment does with its interpreter is not decided here.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::files;
+use crate::process::{self, Command};
+
+/// What an interpreter reports of itself; two machines with equal identities run the same bytecode and extensions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// `cpython`, as `sys.implementation.name` says.
+    pub implementation: String,
+    /// The exact version: `3.11.7`.
+    pub version: String,
+    /// The ABI of its extension modules: `cpython-311-x86_64-linux-gnu`.
+    pub soabi: String,
+    /// The machine it was built for: `linux-x86_64`.
+    pub platform: String,
+}
+
+/// An interpreter of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// Its base executable, never one of a virtual environment.
+    pub executable: PathBuf,
+    /// What it says of itself.
+    pub identity: Identity,
+    /// The C library it runs on, `2.36`; none where that is not glibc.
+    pub glibc: Option<String>,
+}
+
+/// An interpreter could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not be started.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// It answered something else.
+    #[error("`{}` is not a Python interpreter: {reason}", executable.display())]
+    NotPython {
+        /// Path of the program.
+        executable: PathBuf,
+        /// What it did instead.
+        reason: String,
+    },
+}
+
+// `-I -S`: neither the user's site-packages nor a `.pth` file may change the answer. A virtual environment's
+// interpreter leads to its base, so that no environment depends on another one.
+const QUESTION: &str = r#"
+import json, os, sys, sysconfig
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+except (AttributeError, ValueError, OSError):
+    libc = ""
+base = getattr(sys, "_base_executable", None) or sys.executable
+print(json.dumps({
+    "executable": os.path.realpath(base),
+    "identity": {
+        "implementation": sys.implementation.name,
+        "version": "%d.%d.%d" % sys.version_info[:3] + {"final": "", "candidate": "rc%d" % sys.version_info[4],
+                   "beta": "b%d" % sys.version_info[4], "alpha": "a%d" % sys.version_info[4]}[sys.version_info[3]],
+        "soabi": sysconfig.get_config_var("SOABI") or "",
+        "platform": sysconfig.get_platform(),
+    },
+    "glibc": libc.split()[1] if libc.startswith("glibc ") else None,
+}))
+"#;
+
+impl Interpreter {
+    /// Asks the program at `path` who it is, with only these variables set.
+    pub fn ask(path: &Path, environment: &BTreeMap<OsString, OsString>) -> Result<Self, Error> {
+        let output = Command::new(path)
+            .arguments(["-I", "-S", "-c", QUESTION])
+            .variables(environment)
+            .run()?;
+        let not_python = |reason: String| Error::NotPython {
+            executable: path.to_owned(),
+            reason,
+        };
+        if !output.exit.success() {
+            let said = process::tail(&output.stderr, 3);
+            return Err(not_python(format!("it {}: {said}", output.exit)));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| not_python(error.to_string()))
+    }
+
+    /// Major and minor version.
+    pub fn series(&self) -> (u64, u64) {
+        let mut parts = self
+            .identity
+            .version
+            .split('.')
+            .map(|part| part.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+    }
+
+    /// The exact version as PEP 440 has it.
+    pub fn version(&self) -> Option<pep440_rs::Version> {
+        self.identity.version.parse().ok()
+    }
+}
+
+impl Identity {
+    /// The digest of everything said, one line each: part of a generation's id.
+    pub fn digest(&self) -> Digest {
+        let Self {
+            implementation,
+            version,
+            soabi,
+            platform,
+        } = self;
+        Digest::of(format!(
+            "{implementation}\n{version}\n{soabi}\n{platform}\n"
+        ))
+    }
+}
+
+impl std::fmt::Display for Interpreter {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Identity {
+            implementation,
+            version,
+            platform,
+            ..
+        } = &self.identity;
+        write!(
+            out,
+            "{implementation} {version} ({platform}) at {}",
+            self.executable.display()
+        )
+    }
+}
+
+/// All distinct interpreters found on a search path (the value of PATH), in its order.
+///
+/// `python3.11`-like names come before `python3` and `python` of the same directory. Programs that do not answer are
+/// passed over: a search path may hold wrappers for versions that are not installed.
+pub fn on_path(
+    path: &std::ffi::OsStr,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Vec<Interpreter> {
+    let mut found: Vec<Interpreter> = Vec::new();
+    for directory in std::env::split_paths(path) {
+        let Ok(names) = files::names(&directory) else {
+            continue;
+        };
+        let mut candidates: Vec<&String> = names.iter().filter(|name| is_python(name)).collect();
+        candidates.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        for name in candidates {
+            let program = directory.join(name);
+            if !files::is_executable(&program) {
+                continue;
+            }
+            // Two names of one file are asked once.
+            let known = files::real_path(&program)
+                .is_ok_and(|real| found.iter().any(|i| i.executable == real));
+            if known {
+                continue;
+            }
+            if let Ok(interpreter) = Interpreter::ask(&program, environment)
+                && !found.contains(&interpreter)
+            {
+                found.push(interpreter);
+            }
+        }
+    }
+    found
+}
+
+/// `python`, `python3` or `python3.11`; not `python3-config`, `python3.11-gdb.py` or `python2.7`.
+fn is_python(name: &str) -> bool {
+    let Some(version) = name.strip_prefix("python") else {
+        return false;
+    };
+    matches!(version, "" | "3")
+        || version
+            .strip_prefix("3.")
+            .is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_interpreters_by_name_are_asked() {
+        for yes in ["python", "python3", "python3.11", "python3.8"] {
+            assert!(is_python(yes), "{yes}");
+        }
+        for no in [
+            "python2.7",
+            "python3-config",
+            "python3.11-config",
+            "pythonw",
+            "python3.",
+            "python2",
+        ] {
+            assert!(!is_python(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `models.json`: what each model id means in a root, so that workers need neither manifest nor lock.
+//!
+//! Written by `sync` as a whole, by rename; derived from the lock alone. It names no generation: a worker resolves the
+//! environment's link itself, once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::name::{EnvironmentName, ModelId};
+
+/// The schema this version writes and reads.
+pub const SCHEMA: u32 = 1;
+
+/// Models and environments of a root.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Version of this format.
+    pub schema: u32,
+    /// Environments by name.
+    pub environments: BTreeMap<EnvironmentName, CatalogueEnvironment>,
+    /// Models by id.
+    pub models: BTreeMap<ModelId, CatalogueModel>,
+}
+
+/// What workers of an environment need beside its directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CatalogueEnvironment {
+    /// Variables its workers run with; may hold `{root}`, `{cache}`, `{env}` and `{user-cache}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What a model id means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogueModel {
+    /// The environment it runs in.
+    pub environment: EnvironmentName,
+    /// The argument of `setup`.
+    pub argument: String,
+    /// Extra keyword arguments of `setup`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub setup: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The catalogue of a root could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file itself.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// Its content.
+    #[error("`{path}` is not a catalogue of models: {source}")]
+    Broken {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A later rootstock wrote it.
+    #[error("`{path}` was written by a newer rootstock (schema {schema}, this one knows {SCHEMA})")]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its schema.
+        schema: u32,
+    },
+}
+
+impl Catalogue {
+    /// The catalogue in this file; `None` if nothing was synced here yet.
+    pub fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let Some(text) = files::read_text_if_present(path)? else {
+            return Ok(None);
+        };
+        let path = path.display().to_string();
+        let broken = |source| Error::Broken {
+            path: path.clone(),
+            source,
+        };
+        #[derive(Deserialize)]
+        struct Schema {
+            schema: u32,
+        }
+        let Schema { schema } = serde_json::from_str(&text).map_err(broken)?;
+        if schema > SCHEMA {
+            return Err(Error::Newer { path, schema });
+        }
+        Ok(Some(serde_json::from_str(&text).map_err(broken)?))
+    }
+
+    /// The catalogue as it is written.
+    pub fn text(&self) -> String {
+        let mut text =
+            serde_json::to_string_pretty(self).expect("a catalogue has only plain fields");
+        text.push('\n');
+        text
+    }
+}

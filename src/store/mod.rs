@@ -1,0 +1,111 @@
+//! A root on disk: the only source of paths inside one, and what is found there. Builds nothing, decides nothing.
+//!
+//! ```text
+//! {root}/
+//! ├── layout.json                       on-disk layout version
+//! ├── models.json                       what each model id means here (see `catalogue`)
+//! ├── envs/<env> -> ../generations/<env>/<id>
+//! ├── generations/<env>/<id>/           immutable, read-only after publish
+//! ├── store/                            wheels and bytecode by content, shared by all environments
+//! ├── cache/                            XDG_CACHE_HOME of workers
+//! └── trash/
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::files;
+use crate::name::EnvironmentName;
+
+pub mod catalogue;
+pub mod stamp;
+
+pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel};
+pub use stamp::Stamp;
+
+/// An install root. Holding one says nothing about what exists below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    path: PathBuf,
+    cache: PathBuf,
+}
+
+impl Root {
+    /// The root at this absolute path; the cache is `cache` or lies below it.
+    pub fn at(path: &Path, cache: Option<&Path>) -> Self {
+        Self {
+            path: path.to_owned(),
+            cache: cache.map_or_else(|| path.join("cache"), Path::to_owned),
+        }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Caches of workers: model weights.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Says which layout the root has.
+    pub fn layout(&self) -> PathBuf {
+        self.path.join("layout.json")
+    }
+
+    /// Says what each model id means.
+    pub fn models(&self) -> PathBuf {
+        self.path.join("models.json")
+    }
+
+    /// The link to the current generation of an environment.
+    pub fn current(&self, environment: &EnvironmentName) -> PathBuf {
+        self.path.join("envs").join(environment.as_str())
+    }
+
+    /// All generations of an environment.
+    pub fn generations(&self, environment: &EnvironmentName) -> PathBuf {
+        self.path.join("generations").join(environment.as_str())
+    }
+
+    /// One generation of an environment.
+    pub fn generation(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
+        self.generations(environment).join(id)
+    }
+
+    /// What is shared between environments.
+    pub fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// The real path of an environment's current generation, its link resolved once; `None` if there is none.
+    pub fn resolve(&self, environment: &EnvironmentName) -> files::Result<Option<PathBuf>> {
+        let link = self.current(environment);
+        match files::link_target(&link)? {
+            Some(_) => match files::real_path(&link) {
+                Ok(path) => Ok(Some(path)),
+                Err(error) if error.is_missing() => Ok(None),
+                Err(error) => Err(error),
+            },
+            None => Ok(None),
+        }
+    }
+}
+
+/// Files of a generation, by name. Everything else in it belongs to Python.
+pub mod inside {
+    /// The copy of the environment's source, with `setup()`.
+    pub const SOURCE: &str = "env_source.py";
+    /// sha256, mode and path of every file.
+    pub const TREE: &str = "rootstock-tree.txt";
+    /// The last file written.
+    pub const STAMP: &str = "rootstock-stamp.json";
+    /// The interpreter, a link to the base interpreter.
+    pub const PYTHON: &str = "bin/python";
+}
+
+/// The name of a generation: enough of its digest to be unique for ever.
+pub fn generation_id(digest: &Digest) -> String {
+    digest.short(32)
+}

@@ -1,0 +1,1 @@
+//! Promises, tested through the real binary. Each module is one promise.
