@@ -23,5 +23,6 @@ pub mod python;
 
 pub mod lock;
 pub mod store;
+pub mod build;
 
 pub mod cli;

@@ -1,0 +1,437 @@
+//! The shelf: wheels and their bytecode in installed form, so that building an environment is linking files.
+//!
+//! ```text
+//! {root}/store/wheels-1/<sha256 of the wheel>/
+//! ├── files.txt              one line per installed file
+//! └── tree/{site-packages,bin,include,data}/…
+//! {root}/store/bytecode-1/<sha256 of the wheel>-<16 digits of the interpreter's identity>/
+//! ├── files.txt
+//! ├── skipped.txt            sources that do not compile
+//! └── tree/site-packages/…/__pycache__/….pyc
+//! ```
+//!
+//! The number is the version of the installed form: what another version of this program would install differently
+//! lies elsewhere. `files.txt` begins with the line `rootstock shelf 1`; each further line is the sha256, the mode
+//! (`0444` or `0555`), the size and the place with the path below it, separated by single spaces, sorted by path.
+//!
+//! A directory gets its name by rename when it is whole, so there are no half-made ones. What a killed run leaves has a
+//! name that begins with `.making-`; see [`sweep`]. What is in a wheel is not known here.
+
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::files;
+use crate::python;
+use crate::store::Root;
+
+const HEADER: &str = "rootstock shelf 1";
+const STAGING: &str = ".making-";
+
+/// One installed file of a shelved wheel, or of its bytecode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShelvedFile {
+    /// Which part of an environment it goes to.
+    pub place: Place,
+    /// Its path there, with `/`.
+    pub path: String,
+    /// Digest of its bytes.
+    pub sha256: Digest,
+    /// How many they are.
+    pub size: u64,
+    /// Whether it is a program: mode 0555 instead of 0444.
+    pub executable: bool,
+}
+
+/// A part of an environment that files of wheels go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Modules, both pure and compiled ones.
+    SitePackages,
+    /// Programs.
+    Scripts,
+    /// C headers.
+    Headers,
+    /// Everything else: the path is below the environment itself.
+    Data,
+}
+
+/// A wheel, or its bytecode, on the shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shelved {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// What it installs, sorted by place and path.
+    pub files: Vec<ShelvedFile>,
+}
+
+/// The shelf cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file operation failed.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// Somebody changed what lies on the shelf.
+    #[error("`{}` is damaged in line {line}", path.display())]
+    Damaged {
+        /// The list of files.
+        path: PathBuf,
+        /// Which line cannot be read.
+        line: usize,
+    },
+}
+
+impl Error {
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Error::Files(error) => error.advice().map(str::to_owned),
+            Error::Damaged { path, .. } => Some(format!(
+                "remove the directory `{}`; the next `rootstock sync` makes it again",
+                path.parent().unwrap_or(path).display()
+            )),
+        }
+    }
+}
+
+impl Place {
+    /// All places, in the order of `files.txt`.
+    pub const ALL: [Place; 4] = [
+        Place::SitePackages,
+        Place::Scripts,
+        Place::Headers,
+        Place::Data,
+    ];
+
+    /// Its directory on the shelf.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Place::SitePackages => "site-packages",
+            Place::Scripts => "bin",
+            Place::Headers => "include",
+            Place::Data => "data",
+        }
+    }
+
+    /// The path that leads from `site-packages` to this place in an environment, as `RECORD` files have it.
+    pub fn from_site_packages(self) -> &'static str {
+        match self {
+            Place::SitePackages => "",
+            Place::Scripts => "../../../bin/",
+            Place::Headers => "../../../include/site/",
+            Place::Data => "../../../",
+        }
+    }
+}
+
+impl ShelvedFile {
+    /// Its path in an environment with a Python of this series.
+    pub fn installed(&self, series: (u64, u64)) -> String {
+        let (major, minor) = series;
+        let path = &self.path;
+        match self.place {
+            Place::SitePackages => format!("lib/python{major}.{minor}/site-packages/{path}"),
+            Place::Scripts => format!("bin/{path}"),
+            // Not `include/site/python3.11/`: a shelved wheel, with the paths in its RECORD, serves every Python.
+            Place::Headers => format!("include/site/{path}"),
+            Place::Data => path.clone(),
+        }
+    }
+
+    /// Its permission bits.
+    pub fn mode(&self) -> u32 {
+        if self.executable { 0o555 } else { 0o444 }
+    }
+
+    fn line(&self) -> String {
+        let Self {
+            place,
+            path,
+            sha256,
+            size,
+            ..
+        } = self;
+        let (mode, place) = (self.mode(), place.directory());
+        format!("{sha256} {mode:04o} {size} {place}/{path}\n")
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.splitn(4, ' ');
+        let sha256 = words.next()?.parse().ok()?;
+        let executable = match words.next()? {
+            "0555" => true,
+            "0444" => false,
+            _ => return None,
+        };
+        let size = words.next()?.parse().ok()?;
+        let (place, path) = words.next()?.split_once('/')?;
+        let place = Place::ALL.into_iter().find(|p| p.directory() == place)?;
+        Some(Self {
+            place,
+            path: path.to_owned(),
+            sha256,
+            size,
+            executable,
+        })
+    }
+}
+
+impl Shelved {
+    /// Where the bytes of this file are.
+    pub fn source(&self, file: &ShelvedFile) -> PathBuf {
+        tree(&self.directory)
+            .join(file.place.directory())
+            .join(&file.path)
+    }
+}
+
+/// The shelved form of this wheel, if it is there.
+pub fn find_wheel(root: &Root, wheel: &Digest) -> Result<Option<Shelved>, Error> {
+    find(&wheel_directory(root, wheel))
+}
+
+/// The shelved bytecode of this wheel for this interpreter, if it is there.
+pub fn find_bytecode(
+    root: &Root,
+    wheel: &Digest,
+    interpreter: &python::Identity,
+) -> Result<Option<Shelved>, Error> {
+    find(&bytecode_directory(root, wheel, interpreter))
+}
+
+/// Where the wheel of this digest is shelved.
+pub fn wheel_directory(root: &Root, wheel: &Digest) -> PathBuf {
+    root.store().join("wheels-1").join(wheel.to_string())
+}
+
+/// Where the bytecode of the wheel of this digest is shelved.
+pub fn bytecode_directory(root: &Root, wheel: &Digest, interpreter: &python::Identity) -> PathBuf {
+    let name = format!("{wheel}-{}", interpreter.digest().short(16));
+    root.store().join("bytecode-1").join(name)
+}
+
+/// What is shelved in this directory; `None` if there is no such directory.
+fn find(directory: &Path) -> Result<Option<Shelved>, Error> {
+    let list = directory.join("files.txt");
+    let Some(text) = files::read_text_if_present(&list)? else {
+        return Ok(None);
+    };
+    let files = parse(&text).map_err(|line| Error::Damaged { path: list, line })?;
+    Ok(Some(Shelved {
+        directory: directory.to_owned(),
+        files,
+    }))
+}
+
+/// The files in a `files.txt`, or the number of the first line that is not one.
+fn parse(text: &str) -> Result<Vec<ShelvedFile>, usize> {
+    // A line that was cut short lacks its end.
+    if !text.ends_with('\n') {
+        return Err(text.lines().count());
+    }
+    let mut lines = text.lines().zip(1..);
+    match lines.next() {
+        Some((HEADER, _)) => {}
+        _ => return Err(1),
+    }
+    lines
+        .map(|(line, number)| ShelvedFile::parse(line).ok_or(number))
+        .collect()
+}
+
+/// A directory of the shelf that nobody can see yet; removed when dropped unless published.
+#[derive(Debug)]
+pub struct Staging {
+    directory: tempfile::TempDir,
+    to: PathBuf,
+}
+
+impl Staging {
+    /// An empty one that is to become the directory `to`.
+    pub fn beside(to: &Path) -> Result<Self, Error> {
+        let parent = to.parent().expect("every shelf has a directory");
+        files::create_directories(parent)?;
+        let directory = files::temporary_directory(parent, &maker())?;
+        // Others of the group or the cluster read the shelf; what is in it is no secret.
+        files::set_mode(directory.path(), 0o755)?;
+        Ok(Self {
+            directory,
+            to: to.to_owned(),
+        })
+    }
+
+    /// The directory itself, for lists that lie beside the tree.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where the files of a place go.
+    pub fn place(&self, place: Place) -> PathBuf {
+        tree(self.directory.path()).join(place.directory())
+    }
+
+    /// Writes the list, flushes all of it to disk and gives it its name. Someone who published the same before us has
+    /// published the same content: theirs is used, ours is dropped.
+    pub fn publish(self, mut files: Vec<ShelvedFile>) -> Result<Shelved, Error> {
+        files.sort_by(|a, b| (a.place, &a.path).cmp(&(b.place, &b.path)));
+        let mut text = format!("{HEADER}\n");
+        files.iter().for_each(|file| text.push_str(&file.line()));
+        files::write(&self.directory.path().join("files.txt"), text.as_bytes())?;
+        // Otherwise a power cut could leave the name without the bytes.
+        files::flush_filesystem(self.directory.path())?;
+        match files::rename(self.directory.path(), &self.to) {
+            Ok(()) => {
+                // The name is gone, so there is nothing left to clean up.
+                let _ = self.directory.keep();
+                Ok(Shelved {
+                    directory: self.to,
+                    files,
+                })
+            }
+            Err(error) => find(&self.to)?.ok_or(Error::Files(error)),
+        }
+    }
+}
+
+/// Removes what runs on this machine that no longer live have left unfinished. Staging of other machines stays: whether
+/// their runs live cannot be seen from here. Should a live one lose its staging (two machines of one name), it fails
+/// and nothing wrong is published.
+pub fn sweep(root: &Root) -> Result<(), Error> {
+    let host = format!("{STAGING}{}-", host());
+    for shelf in ["wheels-1", "bytecode-1", "built"] {
+        let shelf = root.store().join(shelf);
+        for name in files::names(&shelf)? {
+            let maker = name.strip_prefix(&host).and_then(|n| n.split('-').next());
+            let dead = maker
+                .and_then(|process| process.parse().ok())
+                .is_some_and(|process: i32| !lives(process));
+            if dead {
+                files::remove_tree(&shelf.join(name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tree(directory: &Path) -> PathBuf {
+    directory.join("tree")
+}
+
+/// The beginning of the names of our own staging: machine and process.
+fn maker() -> String {
+    format!("{STAGING}{}-{}-", host(), std::process::id())
+}
+
+/// The name of this machine as part of a file name.
+fn host() -> String {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy();
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '.' {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(plain).collect()
+}
+
+/// Whether a process of this number runs here. Another one may have got the number since: then we wait for its end.
+fn lives(process: i32) -> bool {
+    let Some(process) = rustix::process::Pid::from_raw(process) else {
+        return false;
+    };
+    // A process of another user answers with "not permitted", and lives.
+    rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(place: Place, path: &str, contents: &str) -> ShelvedFile {
+        ShelvedFile {
+            place,
+            path: path.into(),
+            sha256: Digest::of(contents),
+            size: contents.len() as u64,
+            executable: place == Place::Scripts,
+        }
+    }
+
+    fn root() -> (tempfile::TempDir, Root) {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = Root::at(temporary.path(), None);
+        (temporary, root)
+    }
+
+    #[test]
+    fn what_is_published_is_found_sorted() {
+        let (_temporary, root) = root();
+        let wheel = Digest::of("wheel");
+        assert_eq!(find_wheel(&root, &wheel).unwrap(), None);
+        let staging = Staging::beside(&wheel_directory(&root, &wheel)).unwrap();
+        let files = vec![
+            file(Place::Scripts, "a b", "x"),
+            file(Place::SitePackages, "p/ü.py", ""),
+            file(Place::SitePackages, "p/__init__.py", ""),
+        ];
+        files::create_directories(&staging.place(Place::SitePackages).join("p")).unwrap();
+        files::write(&staging.place(Place::SitePackages).join("p/ü.py"), b"").unwrap();
+        let published = staging.publish(files).unwrap();
+        let found = find_wheel(&root, &wheel).unwrap().unwrap();
+        assert_eq!(found, published);
+        let paths: Vec<String> = found.files.iter().map(|f| f.installed((3, 11))).collect();
+        assert_eq!(
+            paths,
+            [
+                "lib/python3.11/site-packages/p/__init__.py",
+                "lib/python3.11/site-packages/p/ü.py",
+                "bin/a b"
+            ]
+        );
+        assert!(files::exists(&found.source(&found.files[1])));
+    }
+
+    #[test]
+    fn who_comes_second_uses_what_is_there() {
+        let (_temporary, root) = root();
+        let directory = wheel_directory(&root, &Digest::of("wheel"));
+        let first = Staging::beside(&directory).unwrap();
+        let second = Staging::beside(&directory).unwrap();
+        let files = vec![file(Place::Data, "x", "x")];
+        let first = first.publish(files.clone()).unwrap();
+        assert_eq!(second.publish(files).unwrap(), first);
+        let names = files::names(directory.parent().unwrap()).unwrap();
+        assert_eq!(names, [Digest::of("wheel").to_string()]);
+    }
+
+    #[test]
+    fn a_damaged_list_is_named_with_its_line() {
+        let good = format!("{HEADER}\n{}", file(Place::Data, "x", "x").line());
+        assert_eq!(parse(&good).unwrap().len(), 1);
+        assert_eq!(parse(""), Err(0));
+        assert_eq!(parse("rootstock shelf 2\n"), Err(1));
+        assert_eq!(parse(good.trim_end()), Err(2));
+        assert_eq!(parse(&good.replace("0444", "0644")), Err(2));
+        assert_eq!(parse(&good.replace("data/", "date/")), Err(2));
+    }
+
+    #[test]
+    fn only_the_staging_of_dead_processes_is_swept() {
+        let (_temporary, root) = root();
+        let shelf = root.store().join("wheels-1");
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let dead = format!("{STAGING}{}-{}-abc", host(), dead.id());
+        let elsewhere = format!("{STAGING}other-1-abc");
+        for name in [dead.as_str(), &elsewhere, "0123"] {
+            files::create_directories(&shelf.join(name).join("tree")).unwrap();
+        }
+        let ours = Staging::beside(&shelf.join("4567")).unwrap();
+        sweep(&root).unwrap();
+        let mut left = vec![elsewhere, "0123".to_owned()];
+        left.push(ours.path().file_name().unwrap().to_string_lossy().into());
+        left.sort();
+        assert_eq!(files::names(&shelf).unwrap(), left);
+    }
+}
