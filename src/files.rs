@@ -8,6 +8,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+pub mod link;
+
 /// Something could not be done with a file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`", path.display())]

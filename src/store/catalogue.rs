@@ -69,6 +69,12 @@ pub enum Error {
     },
 }
 
+/// What every version of the file says.
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
+}
+
 impl Catalogue {
     /// The catalogue in this file; `None` if nothing was synced here yet.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
@@ -80,10 +86,6 @@ impl Catalogue {
             path: path.clone(),
             source,
         };
-        #[derive(Deserialize)]
-        struct Schema {
-            schema: u32,
-        }
         let Schema { schema } = serde_json::from_str(&text).map_err(broken)?;
         if schema > SCHEMA {
             return Err(Error::Newer { path, schema });

@@ -18,10 +18,16 @@ use crate::files;
 use crate::name::EnvironmentName;
 
 pub mod catalogue;
+pub mod installed;
+pub mod interpreter;
+pub mod layout;
 pub mod stamp;
+pub mod tree;
 
 pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel};
+pub use installed::Installed;
 pub use stamp::Stamp;
+pub use tree::Tree;
 
 /// An install root. Holding one says nothing about what exists below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +80,11 @@ impl Root {
         self.generations(environment).join(id)
     }
 
+    /// What was replaced and may still be in use; emptied by `gc`.
+    pub fn trash(&self) -> PathBuf {
+        self.path.join("trash")
+    }
+
     /// What is shared between environments.
     pub fn store(&self) -> PathBuf {
         self.path.join("store")
@@ -101,8 +112,18 @@ pub mod inside {
     pub const TREE: &str = "rootstock-tree.txt";
     /// The last file written.
     pub const STAMP: &str = "rootstock-stamp.json";
+    /// What makes Python take the directory for an environment.
+    pub const CONFIGURATION: &str = "pyvenv.cfg";
     /// The interpreter, a link to the base interpreter.
     pub const PYTHON: &str = "bin/python";
+}
+
+/// What the link of an environment reads when it leads to this generation: relative, so that a root can be mounted
+/// elsewhere.
+pub fn link_to(environment: &EnvironmentName, id: &str) -> PathBuf {
+    Path::new("../generations")
+        .join(environment.as_str())
+        .join(id)
 }
 
 /// The name of a generation: enough of its digest to be unique for ever.

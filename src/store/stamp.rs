@@ -14,6 +14,7 @@ use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 
 use super::inside;
+use super::interpreter::Part;
 
 /// The schema this version writes and reads.
 pub const SCHEMA: u32 = 1;
@@ -35,6 +36,8 @@ pub struct Stamp {
     pub target: String,
     /// The interpreter it runs on, as it reported itself at build time.
     pub python: Interpreter,
+    /// That interpreter's files as they were then.
+    pub interpreter: Vec<Part>,
     /// Digest of the tree file in normal form.
     pub tree: Digest,
     /// How many packages were installed.
@@ -56,6 +59,12 @@ pub enum Found {
     Newer(u32),
 }
 
+/// What every version of the file says.
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
+}
+
 impl Stamp {
     /// The stamp of the generation at this path.
     pub fn read(generation: &Path) -> files::Result<Found> {
@@ -64,10 +73,6 @@ impl Stamp {
             Err(error) if error.is_missing() => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
-        #[derive(Deserialize)]
-        struct Schema {
-            schema: u32,
-        }
         Ok(match serde_json::from_slice::<Schema>(&bytes) {
             Ok(Schema { schema }) if schema > SCHEMA => Found::Newer(schema),
             _ => serde_json::from_slice(&bytes)

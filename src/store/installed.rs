@@ -1,0 +1,169 @@
+//! What is on disk for an environment, as a value: link, generations, stamps, and whether their interpreters are still
+//! the ones they were built on. Starts no program, reads a few small files. What to do about it is `plan`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::files;
+use crate::name::EnvironmentName;
+
+use super::interpreter::{self, Base};
+use super::stamp::{Found, Stamp};
+use super::{Root, inside};
+
+/// What is on disk for one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Installed {
+    /// Where its link leads.
+    pub current: Current,
+    /// Every directory that could be a generation of it, by id.
+    pub generations: BTreeMap<String, Generation>,
+}
+
+/// Where the link of an environment leads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Current {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// To the generation of this id.
+    Generation(String),
+    /// Somewhere that is no generation of this environment, or it is not a link.
+    Elsewhere(PathBuf),
+}
+
+/// A directory that could be a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Generation {
+    /// It has no stamp that can be read: nobody finished it.
+    Incomplete,
+    /// Its stamp has a newer schema.
+    Newer(u32),
+    /// It has a stamp.
+    Complete(Box<Complete>),
+}
+
+/// A finished generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complete {
+    /// What it is.
+    pub stamp: Stamp,
+    /// How its interpreter stands to the one it was built on.
+    pub base: Base,
+    /// The digest of its source file, if that is there.
+    pub source: Option<Digest>,
+    /// The first of its own files found wrong; only those that cost nothing to look at are looked at.
+    pub damage: Option<String>,
+}
+
+impl Installed {
+    /// The generation the link leads to.
+    pub fn current(&self) -> Option<&Generation> {
+        match &self.current {
+            Current::Generation(id) => self.generations.get(id),
+            _ => None,
+        }
+    }
+}
+
+/// Reads what is on disk for each of these environments.
+pub fn read<'a>(
+    root: &Root,
+    environments: impl IntoIterator<Item = &'a EnvironmentName>,
+) -> files::Result<BTreeMap<EnvironmentName, Installed>> {
+    // Most generations of a root stand on one interpreter: it is looked at once.
+    let mut bases = HashMap::new();
+    environments
+        .into_iter()
+        .map(|name| Ok((name.clone(), environment(root, name, &mut bases)?)))
+        .collect()
+}
+
+type Bases = HashMap<Vec<interpreter::Part>, Base>;
+
+fn environment(root: &Root, name: &EnvironmentName, bases: &mut Bases) -> files::Result<Installed> {
+    let mut generations = BTreeMap::new();
+    for id in files::names(&root.generations(name))? {
+        // Names with a dot are staging: invisible until they are renamed.
+        if !id.starts_with('.') {
+            let found = generation(&root.generation(name, &id), name, &id, bases)?;
+            generations.insert(id, found);
+        }
+    }
+    Ok(Installed {
+        current: current(root, name),
+        generations,
+    })
+}
+
+fn current(root: &Root, name: &EnvironmentName) -> Current {
+    let link = root.current(name);
+    if !files::exists(&link) {
+        return Current::Nothing;
+    }
+    // A file or directory in the link's place is reported as such, not as a failure to read a link.
+    let Ok(Some(target)) = files::link_target(&link) else {
+        return Current::Elsewhere(link);
+    };
+    let id = target.file_name().unwrap_or_default().to_string_lossy();
+    if target == super::link_to(name, &id) {
+        Current::Generation(id.into_owned())
+    } else {
+        Current::Elsewhere(target)
+    }
+}
+
+fn generation(
+    path: &Path,
+    name: &EnvironmentName,
+    id: &str,
+    bases: &mut Bases,
+) -> files::Result<Generation> {
+    let stamp = match Stamp::read(path)? {
+        Found::Nothing => return Ok(Generation::Incomplete),
+        Found::Newer(schema) => return Ok(Generation::Newer(schema)),
+        Found::Stamp(stamp) => *stamp,
+    };
+    let source = match files::read(&path.join(inside::SOURCE)) {
+        Ok(bytes) => Some(Digest::of(bytes)),
+        Err(error) if error.is_missing() => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Generation::Complete(Box::new(Complete {
+        base: base_of(&stamp, bases)?,
+        damage: damage(path, name, id, &stamp)?,
+        stamp,
+        source,
+    })))
+}
+
+fn damage(
+    path: &Path,
+    name: &EnvironmentName,
+    id: &str,
+    stamp: &Stamp,
+) -> files::Result<Option<String>> {
+    if stamp.id != id || stamp.environment != *name {
+        return Ok(Some(format!(
+            "its stamp is that of `{}` {}",
+            stamp.environment, stamp.id
+        )));
+    }
+    if files::link_target(&path.join(inside::PYTHON))?.as_ref() != Some(&stamp.python.executable) {
+        return Ok(Some(format!("`{}` has changed", inside::PYTHON)));
+    }
+    let missing = [inside::TREE, inside::CONFIGURATION]
+        .into_iter()
+        .find(|file| !files::exists(&path.join(file)));
+    Ok(missing.map(|file| format!("`{file}` is missing")))
+}
+
+fn base_of(stamp: &Stamp, bases: &mut Bases) -> files::Result<Base> {
+    if let Some(base) = bases.get(&stamp.interpreter) {
+        return Ok(base.clone());
+    }
+    let base = interpreter::base(&stamp.interpreter)?;
+    bases.insert(stamp.interpreter.clone(), base.clone());
+    Ok(base)
+}
