@@ -24,5 +24,6 @@ pub mod python;
 pub mod lock;
 pub mod store;
 pub mod build;
+pub mod worker;
 
 pub mod cli;

@@ -1,1 +1,2 @@
 //! Promises, tested through the real binary. Each module is one promise.
+mod worker_session;

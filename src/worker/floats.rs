@@ -1,0 +1,79 @@
+//! Float64 numbers kept as the bytes that sockets and shared files take, so that a frame of a hundred thousand atoms
+//! is copied, never re-encoded. Little-endian and native are the same thing on every target of ours.
+
+/// A list of float64 numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Floats(Vec<u8>);
+
+const SIZE: usize = size_of::<f64>();
+
+impl Floats {
+    /// Room for exactly `count` numbers; keeps the memory it has.
+    pub fn resize(&mut self, count: usize) {
+        self.0.resize(count * SIZE, 0);
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.0.len() / SIZE
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The numbers.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = f64> + '_ {
+        self.0.chunks_exact(SIZE).map(read)
+    }
+
+    /// The number at this place.
+    pub fn get(&self, index: usize) -> f64 {
+        read(&self.0[index * SIZE..][..SIZE])
+    }
+
+    /// Multiplies every number.
+    pub fn scale(&mut self, factor: f64) {
+        for bytes in self.0.chunks_exact_mut(SIZE) {
+            let scaled = read(bytes) * factor;
+            bytes.copy_from_slice(&scaled.to_le_bytes());
+        }
+    }
+
+    /// The numbers as bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, to be filled by a reader.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl FromIterator<f64> for Floats {
+    fn from_iter<T: IntoIterator<Item = f64>>(numbers: T) -> Self {
+        Self(numbers.into_iter().flat_map(f64::to_le_bytes).collect())
+    }
+}
+
+fn read(bytes: &[u8]) -> f64 {
+    f64::from_le_bytes(bytes.try_into().expect("a number has eight bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back_as_they_went_in() {
+        let numbers = [1.5, -0.0, f64::MAX, 1e-300];
+        let mut floats: Floats = numbers.into_iter().collect();
+        assert!(floats.iter().eq(numbers));
+        assert_eq!(floats.len(), 4);
+        floats.scale(2.0);
+        assert!(floats.iter().eq(numbers.map(|number| number * 2.0)));
+        assert!((floats.get(0) - 3.0).abs() < f64::EPSILON);
+    }
+}

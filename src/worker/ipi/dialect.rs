@@ -1,0 +1,155 @@
+//! Which kind of server is at the other end, told by the text of its INIT, and what follows from that: its units, and
+//! whether it wants to name the species again before every step.
+//!
+//! | INIT text                                   | server                                                        |
+//! |---------------------------------------------|---------------------------------------------------------------|
+//! | none, one NUL                               | ASE's `SocketIOCalculator`                                     |
+//! | `Initializing`                              | CP2K                                                          |
+//! | `{"numbers": […], "pbc": […], "info": {…}}` | rootstock 1.x (the Python package) and clients that follow it |
+//! | anything else: blank, ` key : value , …`    | i-PI                                                          |
+
+use crate::worker::step::System;
+
+/// A kind of server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// ASE, or a server that never sent an INIT.
+    #[default]
+    Ase,
+    /// i-PI.
+    Ipi,
+    /// CP2K as a server.
+    Cp2k,
+    /// Species as JSON, before every step.
+    Json,
+}
+
+/// What an INIT said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Init {
+    /// The server is of this kind and says nothing about the atoms.
+    Stock(Dialect),
+    /// The atoms.
+    System(System),
+}
+
+/// The units of a server. Conversions only cancel if both ends use the same numbers, so each server gets its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Units {
+    /// Ångström in a bohr.
+    pub bohr: f64,
+    /// Electronvolt in a hartree.
+    pub hartree: f64,
+}
+
+/// What an INIT asked for cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A JSON text that does not say what it should.
+    #[error("the server's INIT is not the JSON object it looks like: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Several structures in one message.
+    #[error(
+        "the server wants {0} structures evaluated at once (`batch_size`), which is not supported yet"
+    )]
+    Batch(String),
+}
+
+impl Dialect {
+    /// The server's own units: `ase.units` (CODATA 2014), the 8 digits of i-PI's atomic units, or the mixed constants
+    /// that the Python rootstock has frozen. CP2K's are not known to us to the last digit; ASE's agree to 1e-8.
+    pub fn units(self) -> Units {
+        match self {
+            Dialect::Ase | Dialect::Cp2k => Units {
+                bohr: 0.529_177_210_563_841_1,
+                hartree: 27.211_386_024_367_243,
+            },
+            Dialect::Ipi => Units {
+                bohr: 0.529_177_217_798_918,
+                hartree: 27.211_383_414_215_543,
+            },
+            Dialect::Json => Units {
+                bohr: 0.529_177_210_67,
+                hartree: 27.211_386_245_988,
+            },
+        }
+    }
+
+    /// Whether it expects to be asked for an INIT before every step. Stock servers do not; CP2K ends over it.
+    pub fn names_species_every_step(self) -> bool {
+        self == Dialect::Json
+    }
+
+    /// Whether it can read numbers that are not finite. ASE's server stops with a bare `AssertionError` at the first.
+    pub fn reads_nan(self) -> bool {
+        self != Dialect::Ase
+    }
+}
+
+/// What an INIT text says.
+pub fn understand(text: &[u8]) -> Result<Init, Error> {
+    if text.starts_with(b"{") {
+        return Ok(Init::System(serde_json::from_slice(text)?));
+    }
+    if let Some(size) = batch_size(text).filter(|size| size != "1") {
+        return Err(Error::Batch(size));
+    }
+    Ok(Init::Stock(match text {
+        b"" | b"\0" => Dialect::Ase,
+        text if text.trim_ascii_end() == b"Initializing" => Dialect::Cp2k,
+        _ => Dialect::Ipi,
+    }))
+}
+
+/// The value of i-PI's `batch_size:N`: its last word, announced only when there is more than one structure.
+fn batch_size(text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let (_, value) = text.rsplit_once("batch_size:")?;
+    Some(value.trim_matches([' ', ',']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_known_by_its_init() {
+        for (text, dialect) in [
+            (&b"\0"[..], Dialect::Ase),
+            (b"", Dialect::Ase),
+            (b"Initializing", Dialect::Cp2k),
+            (b" ", Dialect::Ipi),
+            (b" template : /abs/init.xyz , charge : 1 , ", Dialect::Ipi),
+            (b"  batch_size:1", Dialect::Ipi),
+            (b"\xff\xfe", Dialect::Ipi),
+        ] {
+            assert_eq!(understand(text).unwrap(), Init::Stock(dialect), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn species_come_as_json() {
+        let text = br#"{"numbers": [29, 8], "pbc": [true, true, false], "info": {"charge": 1}, "more": 0}"#;
+        let Init::System(system) = understand(text).unwrap() else {
+            panic!("this is JSON")
+        };
+        assert_eq!(
+            (system.numbers, system.pbc),
+            (vec![29, 8], [true, true, false])
+        );
+        assert_eq!(system.info["charge"], 1);
+        for broken in ["{", "{}", r#"{"numbers": [-1], "pbc": [true, true, true]}"#] {
+            assert!(
+                matches!(understand(broken.as_bytes()), Err(Error::Json(_))),
+                "{broken}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_batch_is_refused() {
+        for text in ["  batch_size:4", " a : b , , batch_size:4"] {
+            assert!(matches!(understand(text.as_bytes()), Err(Error::Batch(size)) if size == "4"));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! i-PI messages as bytes. Says what they look like, not who may send them when.
+//!
+//! The server listens, the client connects and speaks only in reply. Every message begins with a header: 12 bytes of
+//! ASCII, padded with spaces. Nothing says how long a message is, so one wrong count loses the thread for good.
+//! Integers are int32 and numbers float64, little-endian on every machine this is used on; nothing is aligned.
+//! Lengths are in bohr, energies in hartree (see `dialect` for whose bohr).
+//!
+//! | from   | header                           | what follows                                                    |
+//! |--------|----------------------------------|-----------------------------------------------------------------|
+//! | server | `STATUS`                         |                                                                 |
+//! | client | `NEEDINIT`, `READY`, `HAVEDATA`  |                                                                 |
+//! | server | `INIT`                           | i32 bead, i32 n, n bytes of text                                |
+//! | server | `POSDATA`                        | f64\[9\] cell, f64\[9\] inverse, i32 atoms, f64\[3 atoms\] positions |
+//! | server | `GETFORCE`                       |                                                                 |
+//! | client | `FORCEREADY`                     | f64 energy, i32 atoms, f64\[3 atoms\] forces, f64\[9\] virial, i32 n, n bytes of extras |
+//! | server | `EXIT`                           |                                                                 |
+//!
+//! - The cell has its vectors as **columns**: ax bx cx ay by cy az bz cz.
+//! - The inverse is never used: i-PI sends the inverse of what is on the wire, ASE its transpose.
+//! - The virial is minus the derivative of the energy by strain, not divided by the volume, and transposed like the cell.
+
+use std::io::{self, ErrorKind, Read};
+
+use crate::worker::floats::Floats;
+
+/// The longest text an INIT may carry: the species of about fifty million atoms.
+pub const LONGEST_INIT: usize = 256 << 20;
+
+/// What a server says first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    /// How is the client?
+    Status,
+    /// What the client should know before it begins.
+    Init,
+    /// Where the atoms are.
+    Positions,
+    /// Asks for the results.
+    GetForce,
+    /// Nothing more will be asked.
+    Exit,
+}
+
+/// What a client says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It wants an INIT.
+    NeedInit,
+    /// It waits for positions.
+    Ready,
+    /// It has results.
+    HaveData,
+}
+
+impl Status {
+    /// The message.
+    pub fn bytes(self) -> &'static [u8; 12] {
+        match self {
+            Status::NeedInit => b"NEEDINIT    ",
+            Status::Ready => b"READY       ",
+            Status::HaveData => b"HAVEDATA    ",
+        }
+    }
+}
+
+/// Why a message could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The stream ended, or broke, inside it.
+    #[error("the connection ended in the middle of {0}")]
+    Truncated(&'static str, #[source] io::Error),
+    /// Nobody knows it.
+    #[error("the server said `{0}`, which is no i-PI message")]
+    Unknown(String),
+    /// It announces something impossible.
+    #[error("the server announced {what} of {count}")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: i64,
+    },
+}
+
+/// The next message's header; `None` if the server has gone between two messages, as ASE's does at its end.
+pub fn read_header(stream: &mut impl Read) -> Result<Option<Header>, Error> {
+    let mut header = [0; 12];
+    let mut have = 0;
+    while have < header.len() {
+        match stream.read(&mut header[have..]) {
+            Ok(0) if have == 0 => return Ok(None),
+            Ok(0) => {
+                return Err(Error::Truncated(
+                    "a header",
+                    ErrorKind::UnexpectedEof.into(),
+                ));
+            }
+            Ok(count) => have += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if have == 0 && error.kind() == ErrorKind::ConnectionReset => {
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::Truncated("a header", error)),
+        }
+    }
+    match header.trim_ascii_end() {
+        b"STATUS" => Ok(Some(Header::Status)),
+        b"INIT" => Ok(Some(Header::Init)),
+        b"POSDATA" => Ok(Some(Header::Positions)),
+        b"GETFORCE" => Ok(Some(Header::GetForce)),
+        b"EXIT" => Ok(Some(Header::Exit)),
+        unknown => Err(Error::Unknown(unknown.escape_ascii().to_string())),
+    }
+}
+
+/// The text of an INIT.
+pub fn read_init(stream: &mut impl Read) -> Result<Vec<u8>, Error> {
+    let _bead = read_count(stream, "an INIT message")?;
+    let count = read_count(stream, "an INIT message")?;
+    let length = usize::try_from(count)
+        .ok()
+        .filter(|length| *length <= LONGEST_INIT)
+        .ok_or(Error::Count {
+            what: "an INIT text",
+            count: count.into(),
+        })?;
+    // Grown as the bytes arrive: an announced length alone reserves nothing.
+    let mut text = Vec::new();
+    let read = stream
+        .take(length as u64)
+        .read_to_end(&mut text)
+        .map_err(|error| Error::Truncated("an INIT message", error))?;
+    if read < length {
+        let end = ErrorKind::UnexpectedEof.into();
+        return Err(Error::Truncated("an INIT message", end));
+    }
+    Ok(text)
+}
+
+/// The fixed part of a POSDATA: the cell, vectors as rows, and how many atoms follow.
+pub fn read_cell(stream: &mut impl Read) -> Result<([f64; 9], i32), Error> {
+    let mut bytes = [0; 148];
+    fill(stream, &mut bytes, "a POSDATA message")?;
+    let wire: [f64; 9] = std::array::from_fn(|index| {
+        let number = &bytes[index * 8..][..8];
+        f64::from_le_bytes(number.try_into().expect("a number has eight bytes"))
+    });
+    let atoms = i32::from_le_bytes(bytes[144..].try_into().expect("four bytes are left"));
+    Ok((transposed(wire), atoms))
+}
+
+/// The positions of a POSDATA, as many as there is room for.
+pub fn read_positions(stream: &mut impl Read, positions: &mut Floats) -> Result<(), Error> {
+    fill(stream, positions.bytes_mut(), "a POSDATA message")
+}
+
+/// Writes a FORCEREADY into a buffer, numbers as they come; virial by rows.
+pub fn reply(
+    buffer: &mut Vec<u8>,
+    energy: f64,
+    forces: impl ExactSizeIterator<Item = f64>,
+    virial: [f64; 9],
+    extras: &[u8],
+) {
+    let atoms = i32::try_from(forces.len() / 3).expect("the server counted the atoms in an int32");
+    let more = i32::try_from(extras.len()).expect("extras are short");
+    buffer.clear();
+    buffer.extend_from_slice(b"FORCEREADY  ");
+    buffer.extend_from_slice(&energy.to_le_bytes());
+    buffer.extend_from_slice(&atoms.to_le_bytes());
+    let start = buffer.len();
+    buffer.resize(start + forces.len() * 8, 0);
+    for (bytes, force) in buffer[start..].chunks_exact_mut(8).zip(forces) {
+        bytes.copy_from_slice(&force.to_le_bytes());
+    }
+    buffer.extend(transposed(virial).into_iter().flat_map(f64::to_le_bytes));
+    buffer.extend_from_slice(&more.to_le_bytes());
+    buffer.extend_from_slice(extras);
+}
+
+fn read_count(stream: &mut impl Read, message: &'static str) -> Result<i32, Error> {
+    let mut bytes = [0; 4];
+    fill(stream, &mut bytes, message)?;
+    Ok(i32::from_le_bytes(bytes))
+}
+
+fn fill(stream: &mut impl Read, bytes: &mut [u8], message: &'static str) -> Result<(), Error> {
+    stream
+        .read_exact(bytes)
+        .map_err(|error| Error::Truncated(message, error))
+}
+
+fn transposed(matrix: [f64; 9]) -> [f64; 9] {
+    std::array::from_fn(|place| matrix[place % 3 * 3 + place / 3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_known_or_named() {
+        let read = |bytes: &[u8]| read_header(&mut &bytes[..]);
+        assert_eq!(read(b"STATUS      ").unwrap(), Some(Header::Status));
+        assert_eq!(read(b"").unwrap(), None);
+        assert!(matches!(
+            read(b"STATUS"),
+            Err(Error::Truncated("a header", _))
+        ));
+        assert!(
+            matches!(read(b"status\x00     "), Err(Error::Unknown(said)) if said == "status\\x00")
+        );
+    }
+
+    #[test]
+    fn an_announced_length_reserves_no_memory() {
+        let mut bytes = vec![0; 4];
+        bytes.extend(200_000_000_i32.to_le_bytes());
+        assert!(matches!(
+            read_init(&mut &bytes[..]),
+            Err(Error::Truncated(..))
+        ));
+        bytes[4..].copy_from_slice(&i32::MAX.to_le_bytes());
+        assert!(matches!(
+            read_init(&mut &bytes[..]),
+            Err(Error::Count { .. })
+        ));
+        bytes[4..].copy_from_slice(&(-1_i32).to_le_bytes());
+        assert!(matches!(
+            read_init(&mut &bytes[..]),
+            Err(Error::Count { count: -1, .. })
+        ));
+    }
+}

@@ -1,0 +1,132 @@
+//! What passes in one force call, whoever asks and whoever computes: a frame in, results or a failure out, and the
+//! system they are about. Units are ASE's: ångström and electronvolt.
+
+use serde::{Deserialize, Serialize};
+
+use super::floats::Floats;
+
+/// What a server's messages never say, or say rarely: which atoms there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct System {
+    /// Atomic numbers.
+    pub numbers: Vec<u8>,
+    /// Which cell vectors are periodic.
+    pub pbc: [bool; 3],
+    /// `Atoms.info`: charge, spin and whatever else a model reads from there.
+    #[serde(default)]
+    pub info: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where the atoms are.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Frame {
+    /// Cell vectors as rows.
+    pub cell: [f64; 9],
+    /// x, y, z of every atom.
+    pub positions: Floats,
+}
+
+impl Frame {
+    /// The cell's volume; 0 if a cell vector is missing.
+    pub fn volume(&self) -> f64 {
+        let [ax, ay, az, bx, by, bz, cx, cy, cz] = self.cell;
+        (ax * (by * cz - bz * cy) - ay * (bx * cz - bz * cx) + az * (bx * cy - by * cx)).abs()
+    }
+
+    /// How many atoms there are.
+    pub fn atoms(&self) -> usize {
+        self.positions.len() / 3
+    }
+}
+
+/// What was computed for a frame.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Results {
+    /// Potential energy.
+    pub energy: f64,
+    /// x, y, z for every atom.
+    pub forces: Floats,
+    /// Minus the derivative of the energy by strain; `None` if the model has no stress where there should be one.
+    pub virial: Option<[f64; 9]>,
+}
+
+/// Why there are no results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The computation went wrong, and the calculator is still there.
+    Raised(Raised),
+    /// The calculator itself is gone: the cause in one line, and its last words.
+    Died {
+        /// How it ended.
+        cause: String,
+        /// What it said last.
+        output: String,
+    },
+}
+
+/// A computation that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Raised {
+    /// What went wrong, in one line.
+    pub error: String,
+    /// The exception's class.
+    pub kind: String,
+    /// Where; empty if there is nothing to tell.
+    #[serde(default)]
+    pub traceback: String,
+}
+
+impl Raised {
+    /// Something that we found wrong ourselves.
+    pub fn new(kind: &str, error: impl Into<String>) -> Self {
+        Self {
+            error: error.into(),
+            kind: kind.to_owned(),
+            traceback: String::new(),
+        }
+    }
+}
+
+impl From<Raised> for Failure {
+    fn from(raised: Raised) -> Self {
+        Failure::Raised(raised)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Raised(raised) if raised.traceback.is_empty() => out.write_str(&raised.error),
+            Failure::Raised(raised) => {
+                write!(out, "{}\n{}", raised.error, raised.traceback.trim_end())
+            }
+            Failure::Died { cause, output } if output.is_empty() => out.write_str(cause),
+            Failure::Died { cause, output } => {
+                write!(out, "{cause}; its last output was:\n{output}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_volume_is_that_of_the_cell_whatever_its_handedness() {
+        let volume = |cell: [f64; 9]| {
+            Frame {
+                cell,
+                ..Frame::default()
+            }
+            .volume()
+        };
+        for (cell, expected) in [
+            ([2.0, 0.0, 0.0, 1.0, 3.0, 0.0, 0.5, 0.5, 4.0], 24.0),
+            ([1.0, 3.0, 0.0, 2.0, 0.0, 0.0, 0.5, 0.5, 4.0], 24.0),
+            ([2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0], 0.0),
+        ] {
+            assert!((volume(cell) - expected).abs() < 1e-12, "{cell:?}");
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! The i-PI session says exactly what the recorded servers expect, when they expect it, in whatever pieces their bytes
+//! arrive; and nothing a server sends makes it panic, guess or reserve memory.
+
+use std::io::{self, Cursor, Read, Write};
+
+use proptest::prelude::*;
+use rootstock::worker::ipi::dialect::{Dialect, Units};
+use rootstock::worker::ipi::{Calculator, End, Error, Session, wire};
+use rootstock::worker::step::{Failure, Frame, Raised, Results, System};
+
+const IPI_FUSED: &str = include_str!("../fixtures/ipi/ipi_cons_once.txt");
+const IPI_THREADED: &str = include_str!("../fixtures/ipi/ipi_thr_once.txt");
+const IPI_BATCH: &str = include_str!("../fixtures/ipi/ipi_batch4.txt");
+const ASE: &str = include_str!("../fixtures/ipi/ase_triclinic_once.txt");
+const ASE_GENERAL: &str = include_str!("../fixtures/ipi/ase_general_never.txt");
+const ASE_MOLECULE: &str = include_str!("../fixtures/ipi/ase_molecule_never.txt");
+const ASE_SLAB: &str = include_str!("../fixtures/ipi/ase_slab_never.txt");
+
+/// One thing said by the server, or expected of the client.
+#[derive(Debug, Clone)]
+enum Said {
+    Server(Vec<u8>),
+    Client(String, Vec<u8>),
+}
+
+/// A recorded conversation: `S>C name hex` and `C>S name hex`, one message part a line.
+fn transcript(text: &str) -> Vec<Said> {
+    let bytes = |hex: &str| -> Vec<u8> {
+        let digit = |at: usize| {
+            u8::from_str_radix(&hex[at..at + 2], 16).expect("a transcript is hexadecimal")
+        };
+        (0..hex.len()).step_by(2).map(digit).collect()
+    };
+    let said = |line: &str| {
+        let [who, name, hex] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        match who {
+            "S>C" => Said::Server(bytes(hex)),
+            _ => Said::Client(name.to_owned(), bytes(hex)),
+        }
+    };
+    text.lines().map(said).collect()
+}
+
+/// A server that plays its part of a transcript and fails the test when the client speaks out of turn.
+struct Server {
+    script: Vec<Said>,
+    at: usize,
+    offset: usize,
+    piece: Box<dyn FnMut() -> usize>,
+}
+
+impl Server {
+    fn new(text: &str, piece: impl FnMut() -> usize + 'static) -> Self {
+        Self {
+            script: transcript(text),
+            at: 0,
+            offset: 0,
+            piece: Box::new(piece),
+        }
+    }
+}
+
+impl Read for Server {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = match self.script.get(self.at) {
+            None => return Ok(0),
+            Some(Said::Server(bytes)) => &bytes[self.offset..],
+            Some(Said::Client(name, _)) => panic!("the client reads on instead of saying {name}"),
+        };
+        let count = bytes.len().min(into.len()).min((self.piece)());
+        into[..count].copy_from_slice(&bytes[..count]);
+        if count == bytes.len() {
+            (self.at, self.offset) = (self.at + 1, 0);
+        } else {
+            self.offset += count;
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Server {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(Said::Client(name, expected)) = self.script.get(self.at) else {
+            panic!("unsolicited: {bytes:?}")
+        };
+        match name.as_str() {
+            "forceready" => assert_forces(bytes, expected),
+            _ => assert_eq!(bytes, expected),
+        }
+        self.at += 1;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The recorded answer had E = -1.25, F = 0.5 (1, 2, …) and the virial 1 … 9 in the units of the wire; ours goes
+/// through eV and Å, so its last digits may differ. Extras are ours: none for stock servers.
+fn assert_forces(said: &[u8], recorded: &[u8]) {
+    assert_eq!(said[..12], recorded[..12]);
+    assert_eq!(said[20..24], recorded[20..24]);
+    let end = 24 + (said.len() - 28);
+    let numbers = |bytes: &[u8]| -> Vec<f64> {
+        [&bytes[12..20], &bytes[24..end]]
+            .concat()
+            .chunks(8)
+            .map(|number| f64::from_le_bytes(number.try_into().unwrap()))
+            .collect()
+    };
+    for (ours, theirs) in numbers(said).iter().zip(numbers(recorded)) {
+        assert!(
+            (ours - theirs).abs() <= 4.0 * f64::EPSILON * theirs.abs(),
+            "{ours} {theirs}"
+        );
+    }
+    assert_eq!(said[end..], [0; 4]);
+}
+
+/// Computes what the recorder answered, in eV and Å.
+struct Fixed {
+    atoms: Option<usize>,
+    units: Units,
+    frames: Vec<Frame>,
+    remarks: Vec<String>,
+    failure: Option<Failure>,
+    stress: bool,
+}
+
+impl Fixed {
+    fn new(atoms: usize, dialect: Dialect) -> Self {
+        Self {
+            atoms: Some(atoms),
+            units: dialect.units(),
+            frames: Vec::new(),
+            remarks: Vec::new(),
+            failure: None,
+            stress: true,
+        }
+    }
+}
+
+impl Calculator for Fixed {
+    fn atoms(&self) -> Option<usize> {
+        self.atoms
+    }
+
+    fn take(&mut self, system: System) -> Result<(), Failure> {
+        self.atoms = Some(system.numbers.len());
+        Ok(())
+    }
+
+    fn calculate(&mut self, frame: &Frame, results: &mut Results) -> Result<(), Failure> {
+        self.frames.push(frame.clone());
+        if let Some(failure) = self.failure.clone() {
+            return Err(failure);
+        }
+        let Units { bohr, hartree } = self.units;
+        let count = f64::from(u32::try_from(frame.positions.len()).unwrap());
+        let counted = std::iter::successors(Some(1.0), |last| Some(last + 1.0))
+            .take_while(|last| *last <= count);
+        *results = Results {
+            energy: -1.25 * hartree,
+            forces: counted
+                .map(|number| 0.5 * number * hartree / bohr)
+                .collect(),
+            virial: self.stress.then(|| {
+                [1.0, 4.0, 7.0, 2.0, 5.0, 8.0, 3.0, 6.0, 9.0].map(|number: f64| number * hartree)
+            }),
+        };
+        Ok(())
+    }
+
+    fn remark(&mut self, text: &str) {
+        self.remarks.push(text.to_owned());
+    }
+}
+
+fn replay(
+    text: &str,
+    dialect: Dialect,
+    piece: impl FnMut() -> usize + 'static,
+) -> (Result<End, Error>, Fixed) {
+    let mut calculator = Fixed::new(2, dialect);
+    let mut session = Session::new(Server::new(text, piece));
+    let end = session.serve(&mut calculator);
+    let server = session.into_stream();
+    if end.is_ok() {
+        assert_eq!(
+            server.at,
+            server.script.len(),
+            "the conversation ended early"
+        );
+    }
+    (end, calculator)
+}
+
+/// Piece sizes that look random and are the same in every run.
+fn pieces(seed: u64) -> impl FnMut() -> usize {
+    let mut state = seed;
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        1 + usize::try_from(state >> 33).unwrap() % 40
+    }
+}
+
+#[test]
+fn recorded_servers_hear_what_they_expect_in_whatever_pieces_they_speak() {
+    for (text, dialect, end) in [
+        (IPI_FUSED, Dialect::Ipi, End::Exit),
+        (IPI_THREADED, Dialect::Ipi, End::Exit),
+        (ASE, Dialect::Ase, End::Exit),
+    ] {
+        assert_eq!(replay(text, dialect, || 1).0.unwrap(), end);
+        assert_eq!(replay(text, dialect, || usize::MAX).0.unwrap(), end);
+        for seed in 0..50 {
+            assert_eq!(replay(text, dialect, pieces(seed)).0.unwrap(), end);
+        }
+    }
+}
+
+#[test]
+fn the_cell_is_read_with_its_vectors_as_columns() {
+    let (_, calculator) = replay(IPI_FUSED, Dialect::Ipi, || usize::MAX);
+    let bohr = Dialect::Ipi.units().bohr;
+    let frame = &calculator.frames[0];
+    let rows = [4.0, 0.0, 0.0, 1.0, 5.0, 0.0, 0.5, 0.25, 6.0];
+    assert!(frame.cell.into_iter().eq(rows.map(|length| length * bohr)));
+    assert!(
+        frame
+            .positions
+            .iter()
+            .eq([0.0, 0.0, 0.0, 0.5, 0.25, 0.125].map(|length| length * bohr))
+    );
+}
+
+/// What ASE sends for a general cell, for none, and for one with a vector missing; the cells are those of the recorder.
+#[test]
+fn every_cell_of_ase_is_read() {
+    let cells = [
+        (ASE_GENERAL, [4.0, 0.3, 0.1, 1.0, 5.0, 0.2, 0.5, 0.25, 6.0]),
+        (ASE_MOLECULE, [0.0; 9]),
+        (ASE_SLAB, [4.0, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0]),
+    ];
+    for (text, cell) in cells {
+        let mut calculator = Fixed::new(2, Dialect::Ase);
+        let (end, _) = serve(server_bytes(text), &mut calculator);
+        end.unwrap();
+        for (ours, theirs) in calculator.frames[0].cell.iter().zip(cell) {
+            assert!(
+                (ours - theirs).abs() < 1e-12,
+                "{:?}",
+                calculator.frames[0].cell
+            );
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_refused_and_never_taken_for_a_giant_structure() {
+    let (end, calculator) = replay(IPI_BATCH, Dialect::Ipi, || usize::MAX);
+    assert_eq!(
+        end.unwrap_err().to_string(),
+        "the server wants 4 structures evaluated at once (`batch_size`), which is not supported yet"
+    );
+    assert!(calculator.frames.is_empty());
+}
+
+/// A stream that gives these bytes and keeps what is written.
+struct Stream {
+    input: Cursor<Vec<u8>>,
+    output: Vec<u8>,
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.input.read(into)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn serve(input: Vec<u8>, calculator: &mut Fixed) -> (Result<End, Error>, Vec<u8>) {
+    let mut session = Session::new(Stream {
+        input: Cursor::new(input),
+        output: Vec::new(),
+    });
+    let end = session.serve(calculator);
+    (end, session.into_stream().output)
+}
+
+fn server_bytes(text: &str) -> Vec<u8> {
+    let parts = transcript(text).into_iter().filter_map(|said| match said {
+        Said::Server(bytes) => Some(bytes),
+        Said::Client(..) => None,
+    });
+    parts.flatten().collect()
+}
+
+#[test]
+fn a_stream_that_ends_anywhere_is_an_end_or_an_error() {
+    let whole = server_bytes(IPI_THREADED);
+    for length in 0..whole.len() {
+        let (end, _) = serve(whole[..length].to_vec(), &mut Fixed::new(2, Dialect::Ipi));
+        match end {
+            Ok(end) => assert_eq!(end, End::Closed, "{length}"),
+            Err(Error::Wire(wire::Error::Truncated(..))) => {}
+            Err(error) => panic!("at {length}: {error}"),
+        }
+    }
+}
+
+fn message(header: &str) -> Vec<u8> {
+    format!("{header:<12}").into_bytes()
+}
+
+fn init(text: &[u8]) -> Vec<u8> {
+    let length = i32::try_from(text.len()).unwrap().to_le_bytes();
+    [&message("INIT")[..], &[0; 4], &length, text].concat()
+}
+
+fn positions(count: i32, positions: &[f64]) -> Vec<u8> {
+    let cell: Vec<u8> = [8.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 8.0]
+        .into_iter()
+        .flat_map(f64::to_le_bytes)
+        .collect();
+    let numbers: Vec<u8> = positions
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    [
+        &message("POSDATA")[..],
+        &cell,
+        &[0; 72],
+        &count.to_le_bytes(),
+        &numbers,
+    ]
+    .concat()
+}
+
+fn raised() -> Failure {
+    Failure::Raised(Raised {
+        error: "boom".into(),
+        kind: "ValueError".into(),
+        traceback: "Traceback: boom".into(),
+    })
+}
+
+#[test]
+fn an_unknown_header_is_named() {
+    let (end, output) = serve(message("HELLO"), &mut Fixed::new(2, Dialect::Ase));
+    assert_eq!(
+        end.unwrap_err().to_string(),
+        "the server said `HELLO`, which is no i-PI message"
+    );
+    assert!(output.is_empty());
+}
+
+#[test]
+fn another_number_of_atoms_is_refused_with_both_numbers() {
+    for sent in [3, -1, i32::MAX] {
+        let (end, _) = serve(positions(sent, &[0.0; 9]), &mut Fixed::new(2, Dialect::Ase));
+        assert_eq!(
+            end.unwrap_err().to_string(),
+            format!("the server sent positions of {sent} atoms, but this worker's system has 2")
+        );
+    }
+}
+
+#[test]
+fn a_stock_server_without_anybody_knowing_the_species_is_refused() {
+    let mut calculator = Fixed {
+        atoms: None,
+        ..Fixed::new(0, Dialect::Ase)
+    };
+    let (end, _) = serve(init(b"\0"), &mut calculator);
+    assert!(matches!(end, Err(Error::NoSpecies)));
+    let (end, _) = serve(positions(1, &[0.0; 3]), &mut calculator);
+    assert!(matches!(end, Err(Error::NoSpecies)));
+}
+
+#[test]
+fn forces_cannot_be_asked_for_before_positions() {
+    let (end, _) = serve(message("GETFORCE"), &mut Fixed::new(2, Dialect::Ase));
+    assert!(matches!(end, Err(Error::Order)));
+}
+
+#[test]
+fn a_json_server_is_asked_for_the_species_before_every_step() {
+    let species = init(br#"{"numbers": [29], "pbc": [true, true, true]}"#);
+    let step = [
+        message("STATUS"),
+        species,
+        message("STATUS"),
+        positions(1, &[0.0; 3]),
+        message("STATUS"),
+        message("GETFORCE"),
+    ]
+    .concat();
+    let mut calculator = Fixed {
+        atoms: None,
+        ..Fixed::new(0, Dialect::Json)
+    };
+    let (end, output) = serve(
+        [&step[..], &step, &message("EXIT")].concat(),
+        &mut calculator,
+    );
+    assert_eq!(end.unwrap(), End::Exit);
+    let answers: Vec<String> = output
+        .windows(12)
+        .map(|window| String::from_utf8_lossy(window).trim_end().to_owned())
+        .filter(|word| ["NEEDINIT", "READY", "HAVEDATA", "FORCEREADY"].contains(&word.as_str()))
+        .collect();
+    let cycle = ["NEEDINIT", "READY", "HAVEDATA", "FORCEREADY"];
+    assert_eq!(answers, [cycle, cycle].concat());
+    assert!(output.ends_with(b"\x02\0\0\0{}"));
+}
+
+#[test]
+fn an_exception_is_never_zeros() {
+    let step = [positions(1, &[0.0; 3]), message("GETFORCE")].concat();
+    // Stock servers cannot be told: the session ends before it has said a number.
+    let mut calculator = Fixed {
+        failure: Some(raised()),
+        ..Fixed::new(1, Dialect::Ase)
+    };
+    let (end, output) = serve(step.clone(), &mut calculator);
+    assert_eq!(end.unwrap_err().to_string(), "boom\nTraceback: boom");
+    assert!(output.is_empty());
+    // A JSON server gets NaN and the reason, and may go on.
+    let species = init(br#"{"numbers": [29], "pbc": [true, true, true]}"#);
+    let (end, output) = serve(
+        [&species[..], &step, &species, &step].concat(),
+        &mut calculator,
+    );
+    assert_eq!(end.unwrap(), End::Closed);
+    let extras = r#"{"error":"Traceback: boom","kind":"ValueError","retryable":false}"#;
+    assert!(output.ends_with(extras.as_bytes()));
+    let size = 12 + 8 + 4 + 24 + 72 + 4 + extras.len();
+    assert_eq!(output.len(), 2 * size);
+    for place in [12, 24, 32, 40, 48, 112] {
+        assert!(f64::from_le_bytes(output[place..place + 8].try_into().unwrap()).is_nan());
+    }
+    assert_eq!(calculator.remarks.len(), 2);
+}
+
+#[test]
+fn a_missing_stress_is_nan_for_ipi_and_an_error_for_ase_which_cannot_read_it() {
+    let step = [positions(1, &[0.0; 3]), message("GETFORCE")].concat();
+    let mut calculator = Fixed {
+        stress: false,
+        ..Fixed::new(1, Dialect::Ipi)
+    };
+    let (end, output) = serve([&init(b" ")[..], &step, &step].concat(), &mut calculator);
+    assert_eq!(end.unwrap(), End::Closed);
+    assert!(f64::from_le_bytes(output[48..56].try_into().unwrap()).is_nan());
+    assert_eq!(calculator.remarks.len(), 1);
+    let (end, output) = serve([&init(b"\0")[..], &step].concat(), &mut calculator);
+    assert!(matches!(end, Err(Error::NoStress)));
+    assert!(output.is_empty());
+}
+
+/// Mostly well-formed messages, in any order, with whatever inside.
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop::collection::vec(any::<u8>(), 0..40);
+    prop_oneof![
+        4 => Just(message("STATUS")),
+        2 => Just(message("GETFORCE")),
+        1 => Just(message("EXIT")),
+        2 => Just(init(b"\0")),
+        2 => Just(init(br#"{"numbers": [29, 29], "pbc": [true, true, true]}"#)),
+        1 => text.clone().prop_map(|text| init(&text)),
+        4 => prop::array::uniform6(any::<f64>()).prop_map(|numbers| positions(2, &numbers)),
+        1 => (any::<i32>(), prop::array::uniform6(any::<f64>())).prop_map(|(count, numbers)| positions(count, &numbers)),
+        1 => text,
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_a_server_sends_makes_the_session_panic(messages in prop::collection::vec(anything(), 0..20)) {
+        let input = messages.concat();
+        let (_, output) = serve(input, &mut Fixed::new(2, Dialect::Ase));
+        // At most an answer for each of twenty messages, and none is long.
+        prop_assert!(output.len() <= 20 * 300);
+    }
+}
