@@ -2,13 +2,18 @@
 //!
 //! Nothing here knows what a file means, and nothing here locks: no lock works on every cluster filesystem.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub mod link;
+pub mod shared;
+
+pub use shared::SharedFile;
+/// An open file.
+pub use std::fs::File;
 
 /// Something could not be done with a file.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +227,12 @@ pub fn size(path: &Path) -> Result<u64> {
 /// Sets the permission bits of a file or directory.
 pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode)).context("set the mode of", path)
+}
+
+/// Sets the permission bits of an open file.
+pub fn set_mode_of(file: &File, path: &Path, mode: u32) -> Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
+        .context("set the mode of", path)
 }
 
 /// Sets the time of last change of an open file, in seconds since 1970.

@@ -274,7 +274,7 @@ impl Staging {
     pub fn publish(self, mut files: Vec<ShelvedFile>) -> Result<Shelved, Error> {
         files.sort_by(|a, b| (a.place, &a.path).cmp(&(b.place, &b.path)));
         let mut text = format!("{HEADER}\n");
-        files.iter().for_each(|file| text.push_str(&file.line()));
+        text.extend(files.iter().map(ShelvedFile::line));
         files::write(&self.directory.path().join("files.txt"), text.as_bytes())?;
         // Otherwise a power cut could leave the name without the bytes.
         files::flush_filesystem(self.directory.path())?;

@@ -1,0 +1,121 @@
+//! What a wheel says of itself: its name and version against the lock's, the version of its format, its launchers.
+
+use std::str::FromStr;
+
+use pep440_rs::Version;
+use pep508_rs::PackageName;
+
+use crate::lock::LockedPackage;
+
+use super::Defect;
+use super::archive::Archive;
+use super::entry_points::{self, Launcher};
+
+/// What is known of a wheel before it is unpacked.
+#[derive(Debug)]
+pub(super) struct Description {
+    /// The name of its `.dist-info` directory.
+    pub(super) directory: String,
+    /// The programs to make.
+    pub(super) launchers: Vec<Launcher>,
+}
+
+impl Description {
+    /// The path of a file in the `.dist-info` directory.
+    pub(super) fn inside(&self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
+    }
+}
+
+/// Reads what a wheel says of itself; it must be this package, in a format of major version 1.
+pub(super) fn describe(archive: &Archive, package: &LockedPackage) -> Result<Description, Defect> {
+    let directory = directory(archive)?.to_owned();
+    check_identity(&directory, package)?;
+    check_format(&archive.text(&format!("{directory}/WHEEL"))?)?;
+    let entry_points = format!("{directory}/entry_points.txt");
+    let launchers = match archive.member(&entry_points) {
+        Some(_) => entry_points::launchers(&archive.text(&entry_points)?)?,
+        None => Vec::new(),
+    };
+    Ok(Description {
+        directory,
+        launchers,
+    })
+}
+
+/// The one `.dist-info` directory.
+fn directory(archive: &Archive) -> Result<&str, Defect> {
+    let mut found = None;
+    for member in archive.members() {
+        let Some((top, _)) = member.path.split_once('/') else {
+            continue;
+        };
+        if !top.ends_with(".dist-info") || found == Some(top) {
+            continue;
+        }
+        if let Some(other) = found.replace(top) {
+            return Err(Defect(format!("it holds both `{other}` and `{top}`")));
+        }
+    }
+    found.ok_or_else(|| Defect("it has no .dist-info directory".to_owned()))
+}
+
+/// Whether the directory `name-version.dist-info` is that of the package.
+fn check_identity(directory: &str, package: &LockedPackage) -> Result<(), Defect> {
+    let LockedPackage { name, version, .. } = package;
+    let stem = directory.trim_end_matches(".dist-info");
+    let same = stem.split_once('-').is_some_and(|(n, v)| {
+        PackageName::from_str(n).is_ok_and(|n| n == *name)
+            && Version::from_str(v).is_ok_and(|v| v == *version)
+    });
+    if same {
+        Ok(())
+    } else {
+        Err(Defect(format!(
+            "it holds `{directory}` instead of {name} {version}"
+        )))
+    }
+}
+
+/// Whether `WHEEL` declares a format we know. The specification lets minor versions pass.
+fn check_format(text: &str) -> Result<(), Defect> {
+    let version = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim().eq_ignore_ascii_case("wheel-version"))
+        .map(|(_, version)| version.trim())
+        .ok_or_else(|| Defect("its WHEEL file has no Wheel-Version".to_owned()))?;
+    match version.split('.').next() {
+        Some("1") => Ok(()),
+        _ => Err(Defect(format!(
+            "it is of version {version} of the wheel format, and this rootstock knows version 1"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn names_are_compared_in_normal_form() {
+        for (directory, name, version, same) in [
+            ("Demo_Pack.X-1.0.dist-info", "demo-pack-x", "1.0.0", true),
+            ("torch-2.5.1+cu121.dist-info", "torch", "2.5.1+cu121", true),
+            ("torch-2.5.1.dist-info", "torch", "2.5.1+cu121", false),
+            ("torch.dist-info", "torch", "2.5.1", false),
+        ] {
+            let package = LockedPackage {
+                name: name.parse().unwrap(),
+                version: version.parse().unwrap(),
+                index: None,
+                file: String::new(),
+                size: 0,
+                sha256: Digest::of(""),
+            };
+            let result = check_identity(directory, &package);
+            assert_eq!(result.is_ok(), same, "{directory}");
+        }
+    }
+}
