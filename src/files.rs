@@ -37,6 +37,14 @@ impl Error {
         )
     }
 
+    /// Whether something with content is there already.
+    pub fn is_occupied(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+        )
+    }
+
     /// What a person can do about it, where the system's error says enough to tell.
     pub fn advice(&self) -> Option<&'static str> {
         match self.source.kind() {
@@ -57,6 +65,12 @@ impl Error {
             ),
             _ => None,
         }
+    }
+}
+
+impl miette::Diagnostic for Error {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.advice().map(|advice| Box::new(advice) as Box<_>)
     }
 }
 
@@ -152,6 +166,11 @@ pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
 /// Creates a directory and its parents.
 pub fn create_directories(path: &Path) -> Result<()> {
     fs::create_dir_all(path).context("create", path)
+}
+
+/// Creates one directory, which must not exist.
+pub fn create_directory(path: &Path) -> Result<()> {
+    fs::create_dir(path).context("create", path)
 }
 
 /// A new, empty, private directory below `parent`, removed when dropped unless kept.

@@ -23,6 +23,7 @@ pub mod python;
 
 pub mod lock;
 pub mod store;
+pub mod plan;
 pub mod build;
 pub mod worker;
 

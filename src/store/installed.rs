@@ -80,6 +80,15 @@ pub fn read<'a>(
         .collect()
 }
 
+/// Looks at one generation alone; `None` if nothing has its name.
+pub fn look(root: &Root, name: &EnvironmentName, id: &str) -> files::Result<Option<Generation>> {
+    let path = root.generation(name, id);
+    if !files::exists(&path) {
+        return Ok(None);
+    }
+    generation(&path, name, id, &mut HashMap::new()).map(Some)
+}
+
 type Bases = HashMap<Vec<interpreter::Part>, Base>;
 
 fn environment(root: &Root, name: &EnvironmentName, bases: &mut Bases) -> files::Result<Installed> {

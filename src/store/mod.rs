@@ -21,6 +21,7 @@ pub mod catalogue;
 pub mod installed;
 pub mod interpreter;
 pub mod layout;
+pub mod maker;
 pub mod stamp;
 pub mod tree;
 

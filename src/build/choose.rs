@@ -1,0 +1,156 @@
+//! Which interpreter of this machine an environment is built on. Looks at what interpreters said of themselves;
+//! starts none.
+
+use std::str::FromStr;
+
+use crate::lock::LockedTarget;
+use crate::python::Interpreter;
+use crate::target::Glibc;
+
+/// No interpreter of this machine is what the lock asks for.
+#[derive(Debug, Clone, thiserror::Error, miette::Diagnostic)]
+#[error("no {wanted} is on PATH; {found}")]
+#[diagnostic(help(
+    "put its directory first on PATH (`module load …` on a cluster), then run the command again"
+))]
+pub struct NoInterpreter {
+    /// What the lock asks for.
+    pub wanted: String,
+    /// What there is, and what is wrong with each.
+    pub found: String,
+}
+
+/// The first interpreter that is what the lock asks for.
+pub fn choose<'a>(
+    target: &LockedTarget,
+    found: &'a [Interpreter],
+) -> Result<&'a Interpreter, NoInterpreter> {
+    let fitting = found.iter().find(|i| misfit(target, i).is_none());
+    fitting.ok_or_else(|| NoInterpreter {
+        wanted: format!(
+            "{} {} for {}",
+            target.python.implementation, target.python.version, target.target
+        ),
+        found: list(target, found),
+    })
+}
+
+fn list(target: &LockedTarget, found: &[Interpreter]) -> String {
+    if found.is_empty() {
+        return "no Python at all was found".to_owned();
+    }
+    let lines = found.iter().map(|interpreter| {
+        let misfit = misfit(target, interpreter).unwrap_or_default();
+        format!("\n  {interpreter}: {misfit}")
+    });
+    format!("found were{}", lines.collect::<String>())
+}
+
+/// What keeps an interpreter from being the one of the lock.
+fn misfit(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
+    let python = &target.python;
+    let identity = &interpreter.identity;
+    if identity.implementation != python.implementation {
+        return Some(format!("is {}", identity.implementation));
+    }
+    if !is_version(python.version.release(), &identity.version) {
+        return Some(format!("is {}", identity.version));
+    }
+    if identity.platform != target.target.name() {
+        return Some(format!("is for {}", identity.platform));
+    }
+    if identity.soabi != python.soabi {
+        return Some(format!("has the ABI {}", identity.soabi));
+    }
+    let glibc = interpreter.glibc.as_deref().unwrap_or_default();
+    let new_enough = Glibc::from_str(glibc).is_ok_and(|glibc| glibc >= target.target.glibc);
+    (!new_enough).then(|| match glibc {
+        "" => "does not run on glibc".to_owned(),
+        _ => format!("runs on glibc {glibc}"),
+    })
+}
+
+/// Whether a version is the locked one to the granularity of the lock: every 3.11.x is 3.11. A release under test
+/// (`3.11.0rc1`) is none: its bytecode may still change.
+fn is_version(locked: &[u64], version: &str) -> bool {
+    let parts: Option<Vec<u64>> = version.split('.').map(|part| part.parse().ok()).collect();
+    parts.is_some_and(|parts| parts.starts_with(locked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::lock::{LockedPython, PythonSource};
+    use crate::python::Identity;
+    use crate::target::Target;
+
+    fn target(version: &str) -> LockedTarget {
+        LockedTarget {
+            target: Target::named("linux-x86_64").unwrap(),
+            python: LockedPython {
+                implementation: "cpython".into(),
+                version: version.parse().unwrap(),
+                source: PythonSource::System,
+                soabi: "cpython-311-x86_64-linux-gnu".into(),
+            },
+            packages: Vec::new(),
+            digest: Digest::of(""),
+        }
+    }
+
+    fn interpreter(version: &str, change: impl FnOnce(&mut Interpreter)) -> Interpreter {
+        let mut interpreter = Interpreter {
+            executable: format!("/usr/bin/python{version}").into(),
+            identity: Identity {
+                implementation: "cpython".into(),
+                version: version.into(),
+                soabi: "cpython-311-x86_64-linux-gnu".into(),
+                platform: "linux-x86_64".into(),
+            },
+            glibc: Some("2.36".into()),
+        };
+        change(&mut interpreter);
+        interpreter
+    }
+
+    #[test]
+    fn the_first_that_fits_is_taken() {
+        let found = [
+            interpreter("3.11.0rc2", |_| {}),
+            interpreter("3.12.1", |_| {}),
+            interpreter("3.11.7", |_| {}),
+            interpreter("3.11.9", |_| {}),
+        ];
+        let version = |locked: &str| &choose(&target(locked), &found).unwrap().identity.version;
+        assert_eq!(version("3.11"), "3.11.7");
+        assert_eq!(version("3.11.9"), "3.11.9");
+    }
+
+    #[test]
+    fn whoever_does_not_fit_is_listed_with_its_reason() {
+        let found = [
+            interpreter("3.1.1", |_| {}),
+            interpreter("3.11.1", |i| i.identity.implementation = "pypy".into()),
+            interpreter("3.11.2", |i| i.identity.platform = "linux-aarch64".into()),
+            interpreter("3.11.3", |i| {
+                i.identity.soabi = "cpython-311d-x86_64-linux-gnu".into()
+            }),
+            interpreter("3.11.4", |i| i.glibc = Some("2.17".into())),
+            interpreter("3.11.5", |i| i.glibc = None),
+        ];
+        let error = choose(&target("3.11"), &found).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no cpython 3.11 for linux-x86_64 (glibc 2.28) is on PATH; found were\n  \
+             cpython 3.1.1 (linux-x86_64) at /usr/bin/python3.1.1: is 3.1.1\n  \
+             pypy 3.11.1 (linux-x86_64) at /usr/bin/python3.11.1: is pypy\n  \
+             cpython 3.11.2 (linux-aarch64) at /usr/bin/python3.11.2: is for linux-aarch64\n  \
+             cpython 3.11.3 (linux-x86_64) at /usr/bin/python3.11.3: has the ABI cpython-311d-x86_64-linux-gnu\n  \
+             cpython 3.11.4 (linux-x86_64) at /usr/bin/python3.11.4: runs on glibc 2.17\n  \
+             cpython 3.11.5 (linux-x86_64) at /usr/bin/python3.11.5: does not run on glibc"
+        );
+        let nothing = choose(&target("3.11"), &[]).unwrap_err();
+        assert_eq!(nothing.found, "no Python at all was found");
+    }
+}

@@ -1,0 +1,37 @@
+//! What a watcher of a build hears. How it looks is the watcher's business.
+
+use crate::name::EnvironmentName;
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// So many files of so many bytes are about to be downloaded.
+    Downloading {
+        /// How many files.
+        files: usize,
+        /// How many bytes they have.
+        bytes: u64,
+    },
+    /// So many bytes more of them are here.
+    Downloaded(u64),
+    /// All of them are here, or failed.
+    DownloadsDone,
+    /// So many packages are about to be unpacked, checked and compiled.
+    Preparing(usize),
+    /// This one is ready to be linked, or failed.
+    Prepared(String),
+    /// All of them are.
+    PreparationsDone,
+    /// An environment's files are being linked together.
+    Assembling(EnvironmentName),
+    /// An environment is finished: what was done, in a few words.
+    Finished(EnvironmentName, String),
+    /// An environment failed.
+    Failed(EnvironmentName),
+}
+
+/// A watcher. Events come from several threads.
+pub trait Progress: Sync {
+    /// Something happened.
+    fn heard(&self, event: Event);
+}

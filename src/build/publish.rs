@@ -1,0 +1,269 @@
+//! Giving an assembled environment its name, and pointing the environment's link to it. What is in it is not known
+//! here.
+//!
+//! Staging lies beside the generations of its environment: a rename within one directory is atomic on every
+//! filesystem we know, needs no right to write in the directory that is renamed, and never crosses a device.
+//! Correctness rests on two facts alone: a rename of a directory happens or does not, and it never replaces a
+//! directory that has something in it. So the first of several builders of one generation publishes it, and the others
+//! find it there.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::digest::Digest;
+use crate::files::{self, Kind};
+use crate::name::EnvironmentName;
+use crate::python::Interpreter;
+use crate::store::installed::{self, Complete, Generation};
+use crate::store::interpreter::Base;
+use crate::store::{Root, Stamp, Tree, inside, link_to, maker, tree};
+
+use super::assemble::write_read_only;
+
+const STAGING: &str = ".staging-";
+
+/// A generation cannot be published.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// A file operation failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Files(#[from] files::Error),
+    /// The same lock gave two different trees.
+    #[error("`{}` was built before from the same lock with other files ({was} there, {now} now)", path.display())]
+    #[diagnostic(help(
+        "one of the two builds is not what the lock says; `rootstock sync --force` builds it again and moves the \
+         other to `trash`"
+    ))]
+    Differs {
+        /// The generation that is there.
+        path: PathBuf,
+        /// Its tree digest.
+        was: String,
+        /// That of the new one.
+        now: String,
+    },
+    /// Others put something there as often as we took it away.
+    #[error("`{}` cannot be replaced: something puts an unfinished directory there again and again", path.display())]
+    Contended {
+        /// The generation.
+        path: PathBuf,
+    },
+}
+
+/// How a generation came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It is ours.
+    Ours,
+    /// It was there already, and is the same.
+    Theirs,
+}
+
+/// A generation as it is about to be published.
+#[derive(Debug, Clone, Copy)]
+pub struct New<'a> {
+    /// Its stamp.
+    pub stamp: &'a Stamp,
+    /// Digest of its source file.
+    pub source: Digest,
+    /// Whether one that is there already counts only if every file of it is as its tree says.
+    pub force: bool,
+}
+
+/// A generation that nobody can see yet; removed when dropped.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    root: Root,
+    environment: EnvironmentName,
+}
+
+impl Staging {
+    /// An empty directory beside the generations of an environment.
+    pub fn new(root: &Root, environment: &EnvironmentName) -> files::Result<Self> {
+        let parent = root.generations(environment);
+        files::create_directories(&parent)?;
+        let prefix = format!("{STAGING}{}-", maker::this_process());
+        let directory = files::temporary_directory(&parent, &prefix)?;
+        Ok(Self {
+            path: directory.keep(),
+            root: root.clone(),
+            environment: environment.clone(),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the stamp, makes everything read-only, flushes it to disk and gives it its name. Uses the rayon pool it is
+    /// called in.
+    pub fn publish(self, new: New) -> Result<Published, Error> {
+        let stamp = new.stamp;
+        self.seal(stamp)?;
+        let to = self.root.generation(&self.environment, &stamp.id);
+        // Once in the way, twice by a race with another process that does the same; more is not a race.
+        for _ in 0..4 {
+            match files::rename(&self.path, &to) {
+                Ok(()) => {
+                    files::flush_directory(&self.root.generations(&self.environment))?;
+                    return Ok(Published::Ours);
+                }
+                Err(error) if error.is_occupied() => {}
+                Err(error) => return Err(error.into()),
+            }
+            match judge(&self.root, &self.environment, new)? {
+                Verdict::Good => return Ok(Published::Theirs),
+                Verdict::Stamp => {
+                    write_stamp_again(&to, stamp)?;
+                    return Ok(Published::Theirs);
+                }
+                Verdict::Useless => discard(&self.root, &self.environment, &stamp.id)?,
+            }
+        }
+        Err(Error::Contended { path: to })
+    }
+
+    /// The stamp goes in last: a directory without one was interrupted.
+    fn seal(&self, stamp: &Stamp) -> files::Result<()> {
+        write_read_only(&self.path.join(inside::STAMP), stamp.text().as_bytes())?;
+        let mut entries = files::walk(&self.path)?;
+        entries.retain(|entry| entry.kind == Kind::Directory);
+        entries
+            .par_iter()
+            .try_for_each(|entry| files::set_mode(&self.path.join(&entry.path), 0o555))?;
+        files::set_mode(&self.path, 0o555)?;
+        // Otherwise a power cut could leave the name without the bytes.
+        files::flush_filesystem(&self.path)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Where it was published its old name is gone. Where it cannot be removed, the next sync tries again; the
+        // error that brought us here is the one worth telling.
+        let _ = files::remove_tree(&self.path);
+    }
+}
+
+/// What a generation that is there already is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It can be used as it is.
+    Good,
+    /// It can be used, but its interpreter was replaced by an equal one, which its stamp does not know.
+    Stamp,
+    /// It cannot be used.
+    Useless,
+}
+
+/// Judges the generation that is there against a new one of the same id.
+fn judge(root: &Root, environment: &EnvironmentName, new: New) -> Result<Verdict, Error> {
+    let New {
+        stamp,
+        source,
+        force,
+    } = new;
+    let Some(Generation::Complete(there)) = installed::look(root, environment, &stamp.id)? else {
+        return Ok(Verdict::Useless);
+    };
+    let path = root.generation(environment, &stamp.id);
+    let verdict = standing(&there, &stamp.python, source);
+    if verdict == Verdict::Useless || (force && !is_intact(&path, &there.stamp)?) {
+        return Ok(Verdict::Useless);
+    }
+    if there.stamp.tree == stamp.tree {
+        return Ok(verdict);
+    }
+    if force {
+        return Ok(Verdict::Useless);
+    }
+    Err(Error::Differs {
+        path,
+        was: there.stamp.tree.short(12),
+        now: stamp.tree.short(12),
+    })
+}
+
+/// What a finished generation is worth to someone who would build one of the same id on this interpreter from this
+/// source, by what costs nothing to look at.
+pub(super) fn standing(there: &Complete, python: &Interpreter, source: Digest) -> Verdict {
+    if there.damage.is_some() || there.source != Some(source) {
+        return Verdict::Useless;
+    }
+    let was = &there.stamp.python;
+    let same_python = was.executable == python.executable && was.identity == python.identity;
+    match there.base {
+        Base::Same => Verdict::Good,
+        // An update of the system's Python that kept its version: bytecode and extensions remain valid.
+        Base::Changed(_) if same_python => Verdict::Stamp,
+        Base::Changed(_) | Base::Missing(_) => Verdict::Useless,
+    }
+}
+
+pub(super) fn is_intact(path: &Path, stamp: &Stamp) -> files::Result<bool> {
+    let Ok(tree) = Tree::parse(&files::read_text(&path.join(inside::TREE))?) else {
+        return Ok(false);
+    };
+    let python = &stamp.python;
+    let differences = tree::differences(path, &tree, &python.executable, &python.identity.version)?;
+    let digest = Digest::of(tree.text());
+    Ok(digest == stamp.tree && differences.is_empty())
+}
+
+/// Replaces the stamp of a finished generation, whose other files stay as they are.
+pub(super) fn write_stamp_again(generation: &Path, stamp: &Stamp) -> files::Result<()> {
+    files::set_mode(generation, 0o755)?;
+    let written = files::write_atomically(&generation.join(inside::STAMP), stamp.text().as_bytes());
+    files::set_mode(generation, 0o555)?;
+    written
+}
+
+/// Moves a generation out of the way. Whoever still runs from it keeps its open files; `gc` empties the trash.
+fn discard(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<()> {
+    let from = root.generation(environment, id);
+    files::create_directories(&root.trash())?;
+    // The parent is another one, and a directory's entry for its parent can only be changed by who may write in it.
+    let moved = files::set_mode(&from, 0o755).and_then(|()| {
+        let prefix = format!("{environment}-{id}-");
+        let to = files::temporary_directory(&root.trash(), &prefix)?.keep();
+        files::rename(&from, &to)
+    });
+    match moved {
+        // Someone else took it away.
+        Err(error) if error.is_missing() => Ok(()),
+        other => other,
+    }
+}
+
+/// Points the environment to a generation: readers see the old or the new one.
+pub fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<()> {
+    let link = root.current(environment);
+    let directory = link.parent().expect("a link lies in `envs`");
+    let beside = directory.join(format!(".{environment}-{}", maker::this_process()));
+    files::remove_if_present(&beside)?;
+    files::symlink(&link_to(environment, id), &beside)?;
+    files::rename(&beside, &link)?;
+    files::flush_directory(directory)
+}
+
+/// Removes what builders that are certainly gone have left of an environment: staging, and links not yet renamed.
+pub fn sweep(root: &Root, environment: &EnvironmentName) -> files::Result<()> {
+    let generations = root.generations(environment);
+    for name in files::names(&generations)? {
+        if name.strip_prefix(STAGING).is_some_and(maker::is_gone) {
+            files::remove_tree(&generations.join(name))?;
+        }
+    }
+    let links = root.path().join("envs");
+    let prefix = format!(".{environment}-");
+    for name in files::names(&links)? {
+        if name.strip_prefix(&prefix).is_some_and(maker::is_gone) {
+            files::remove_if_present(&links.join(name))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! The difference between what is locked and what is on disk. No input, no output.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::digest::Digest;
+use crate::lock::{Lock, LockedEnvironment, LockedTarget};
+use crate::name::EnvironmentName;
+use crate::store::installed::{Complete, Current, Generation, Installed};
+use crate::store::interpreter::Base;
+use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, catalogue};
+
+/// What has to be done to make a root match a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan<'a> {
+    /// One step for each chosen environment, in the order of the lock.
+    pub steps: Vec<Step<'a>>,
+    /// The catalogue to write, if the one on disk differs.
+    pub catalogue: Option<Catalogue>,
+}
+
+/// What has to be done for one environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// What is wanted.
+    pub environment: &'a LockedEnvironment,
+    /// The answer for the machine we plan for.
+    pub target: &'a LockedTarget,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What has to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing: the current generation is the right one.
+    Keep {
+        /// Its id.
+        id: String,
+    },
+    /// Point the environment to a generation that is there already.
+    Flip {
+        /// Its id.
+        to: String,
+        /// Why not keep the current one.
+        because: Reason,
+    },
+    /// Build a generation and point the environment to it.
+    Build {
+        /// Why.
+        because: Reason,
+    },
+}
+
+/// Why an environment is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It was never built.
+    Missing,
+    /// The lock has moved on.
+    LockChanged {
+        /// Digest of the answer it was built from.
+        was: Digest,
+        /// Digest of the answer in the lock.
+        now: Digest,
+    },
+    /// It was not finished.
+    Incomplete,
+    /// It was built for another machine type, or by a newer rootstock.
+    Foreign(String),
+    /// Something in it is not as it was built.
+    Broken(String),
+    /// Its Python is another one now.
+    InterpreterChanged(PathBuf),
+    /// Its Python is gone.
+    InterpreterMissing(PathBuf),
+    /// It was asked for.
+    Forced,
+}
+
+/// The lock says nothing about this machine type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error("the lock has no `{target}` for the environment `{environment}`; it has {has}")]
+#[diagnostic(help("add \"{target}\" to `targets` in the manifest and run `rootstock lock`"))]
+pub struct NoTarget {
+    /// The machine type.
+    pub target: String,
+    /// The first environment without it.
+    pub environment: EnvironmentName,
+    /// Those it has.
+    pub has: String,
+}
+
+/// What is on disk, as far as a plan needs it.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// What is there for each chosen environment.
+    pub environments: BTreeMap<EnvironmentName, Installed>,
+    /// The catalogue, if there is one that can be read.
+    pub catalogue: Option<Catalogue>,
+}
+
+/// Which environments to plan for, and how.
+#[derive(Debug, Clone)]
+pub struct Wish<'a> {
+    /// The machine type: `linux-x86_64`.
+    pub target: &'a str,
+    /// The environments.
+    pub environments: &'a [EnvironmentName],
+    /// Build them even if they are as they should be.
+    pub force: bool,
+}
+
+/// What has to be done to fulfil a wish.
+pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, NoTarget> {
+    let steps = lock
+        .environments
+        .iter()
+        .filter(|environment| wish.environments.contains(&environment.name))
+        .map(|environment| {
+            let target = target(environment, wish.target)?;
+            let nothing = Installed::default();
+            let installed = disk.environments.get(&environment.name).unwrap_or(&nothing);
+            let action = if wish.force {
+                let because = Reason::Forced;
+                Action::Build { because }
+            } else {
+                action(environment, target, installed)
+            };
+            Ok(Step {
+                environment,
+                target,
+                action,
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let wanted = catalogue_of(lock);
+    Ok(Plan {
+        steps,
+        catalogue: (disk.catalogue.as_ref() != Some(&wanted)).then_some(wanted),
+    })
+}
+
+/// The answer of an environment for a machine type.
+pub fn target<'a>(
+    environment: &'a LockedEnvironment,
+    name: &str,
+) -> Result<&'a LockedTarget, NoTarget> {
+    environment.target(name).ok_or_else(|| {
+        let has: Vec<String> = environment
+            .targets
+            .iter()
+            .map(|t| format!("`{}`", t.target.name()))
+            .collect();
+        NoTarget {
+            target: name.to_owned(),
+            environment: environment.name.clone(),
+            has: has.join(", "),
+        }
+    })
+}
+
+fn action(environment: &LockedEnvironment, target: &LockedTarget, installed: &Installed) -> Action {
+    let Some(because) = reason(environment, target, installed) else {
+        let Current::Generation(id) = &installed.current else {
+            unreachable!("only a generation can be without reason to change")
+        };
+        return Action::Keep { id: id.clone() };
+    };
+    let other = installed
+        .generations
+        .iter()
+        .find(|(_, generation)| reason_of_generation(environment, target, generation).is_none());
+    match other {
+        Some((id, _)) => Action::Flip {
+            to: id.clone(),
+            because,
+        },
+        None => Action::Build { because },
+    }
+}
+
+/// Why what an environment leads to is not what is locked; `None` if it is.
+pub fn reason(
+    environment: &LockedEnvironment,
+    target: &LockedTarget,
+    installed: &Installed,
+) -> Option<Reason> {
+    match (&installed.current, installed.current()) {
+        (Current::Nothing, _) => Some(Reason::Missing),
+        (Current::Elsewhere(path), _) => Some(Reason::Broken(format!(
+            "its link leads to `{}`, which is not one of its generations",
+            path.display()
+        ))),
+        (Current::Generation(_), None) => Some(Reason::Incomplete),
+        (Current::Generation(_), Some(generation)) => {
+            reason_of_generation(environment, target, generation)
+        }
+    }
+}
+
+fn reason_of_generation(
+    environment: &LockedEnvironment,
+    target: &LockedTarget,
+    generation: &Generation,
+) -> Option<Reason> {
+    let complete = match generation {
+        Generation::Incomplete => return Some(Reason::Incomplete),
+        Generation::Newer(schema) => {
+            return Some(Reason::Foreign(format!(
+                "a newer rootstock built it (stamp schema {schema})"
+            )));
+        }
+        Generation::Complete(complete) => complete,
+    };
+    let Complete {
+        stamp,
+        base,
+        source,
+        damage,
+    } = complete.as_ref();
+    if stamp.target != target.target.name() {
+        return Some(Reason::Foreign(format!(
+            "it was built for {}",
+            stamp.target
+        )));
+    }
+    if let Some(damage) = damage {
+        return Some(Reason::Broken(damage.clone()));
+    }
+    if stamp.digest != target.digest {
+        return Some(Reason::LockChanged {
+            was: stamp.digest,
+            now: target.digest,
+        });
+    }
+    if *source != Some(environment.source.sha256) {
+        let source = crate::store::inside::SOURCE;
+        return Some(Reason::Broken(format!("`{source}` has changed")));
+    }
+    match base {
+        Base::Same => None,
+        Base::Changed(path) => Some(Reason::InterpreterChanged(path.clone())),
+        Base::Missing(path) => Some(Reason::InterpreterMissing(path.clone())),
+    }
+}
+
+/// What each model id means, as the lock says.
+pub fn catalogue_of(lock: &Lock) -> Catalogue {
+    let environments = lock.environments.iter().map(|environment| {
+        let variables = environment.variables.clone();
+        (environment.name.clone(), CatalogueEnvironment { variables })
+    });
+    let models = lock.models.iter().map(|model| {
+        let meaning = CatalogueModel {
+            environment: model.environment.clone(),
+            argument: model.argument.clone(),
+            setup: model.setup.clone(),
+        };
+        (model.id.clone(), meaning)
+    });
+    Catalogue {
+        schema: catalogue::SCHEMA,
+        environments: environments.collect(),
+        models: models.collect(),
+    }
+}
+
+impl Plan<'_> {
+    /// Whether the root matches the lock already.
+    pub fn is_nothing(&self) -> bool {
+        let keeps = |step: &Step| matches!(step.action, Action::Keep { .. });
+        self.catalogue.is_none() && self.steps.iter().all(keeps)
+    }
+}
+
+impl Reason {
+    /// The state of an environment in one word.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Reason::Missing => "missing",
+            Reason::LockChanged { .. } => "stale",
+            Reason::Incomplete => "incomplete",
+            Reason::Foreign(_) => "foreign",
+            Reason::Broken(_) | Reason::InterpreterChanged(_) | Reason::InterpreterMissing(_) => {
+                "broken"
+            }
+            Reason::Forced => "forced",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reason::Missing => out.write_str("it is not built"),
+            Reason::LockChanged { was, now } => write!(
+                out,
+                "the lock has changed ({} → {})",
+                was.short(8),
+                now.short(8)
+            ),
+            Reason::Incomplete => out.write_str("its build was not finished"),
+            Reason::Foreign(why) | Reason::Broken(why) => out.write_str(why),
+            Reason::InterpreterChanged(path) => {
+                write!(out, "its Python has changed (`{}`)", path.display())
+            }
+            Reason::InterpreterMissing(path) => {
+                write!(out, "its Python is gone (`{}`)", path.display())
+            }
+            Reason::Forced => out.write_str("`--force`"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

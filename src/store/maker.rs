@@ -1,0 +1,102 @@
+//! Who made a staging directory, written into its name, so that what a killed run leaves can be told from what a
+//! running one still needs. An optimisation: nothing is ever wrong because staging was left, it only takes space.
+//!
+//! A name reads `<boot>-<namespace>-<process>-<start>`. Only where all of machine, boot and process namespace are our
+//! own can we see whether the process lives, and its start time tells it from another one that was given its number
+//! since. In every other case, a second host or a container on one root, the maker may live and its staging stays;
+//! removing that is for a person who knows (`gc`).
+
+use std::path::Path;
+
+use crate::files;
+
+/// The name of this process, unique among all that ever wrote to a shared filesystem.
+pub fn this_process() -> String {
+    let process = std::process::id();
+    format!(
+        "{}-{}-{process}-{}",
+        boot(),
+        namespace(),
+        start(process).unwrap_or_default()
+    )
+}
+
+/// Whether the process of this name is certain to be gone.
+pub fn is_gone(name: &str) -> bool {
+    let mut parts = name.split('-');
+    let (Some(made_at), Some(made_in)) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    let (Some(Ok(process)), Some(started)) = (parts.next().map(str::parse), parts.next()) else {
+        return false;
+    };
+    // Where the system says nothing of itself, nothing is certain.
+    if made_at.is_empty() || made_at != boot() || made_in.is_empty() || made_in != namespace() {
+        return false;
+    }
+    start(process).is_none_or(|start| start != started)
+}
+
+/// This boot of this machine: a number that the kernel draws at random.
+fn boot() -> String {
+    let id = files::read_text(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    id.chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(12)
+        .collect()
+}
+
+/// The namespace in which our process number means something.
+fn namespace() -> String {
+    let link = files::link_target(Path::new("/proc/self/ns/pid"));
+    let text = link.ok().flatten().unwrap_or_default();
+    let text = text.to_string_lossy();
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// When a process started, in ticks since boot; `None` if there is no such process.
+fn start(process: u32) -> Option<String> {
+    let text = files::read_text(Path::new(&format!("/proc/{process}/stat"))).ok()?;
+    // The second field is a name in parentheses that may hold anything; `starttime` is the 22nd.
+    let (_, after) = text.rsplit_once(')')?;
+    after.split_whitespace().nth(19).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_live_and_who_was_before_us_is_gone() {
+        let us = this_process();
+        assert!(!is_gone(&us), "{us}");
+        let mut parts: Vec<&str> = us.split('-').collect();
+        let before = "1".to_owned();
+        parts[3] = &before;
+        assert!(is_gone(&parts.join("-")), "a number that was given again");
+
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let number = child.id().to_string();
+        child.wait().unwrap();
+        parts[2] = &number;
+        assert!(is_gone(&parts.join("-")));
+    }
+
+    #[test]
+    fn of_other_machines_and_containers_nothing_is_known() {
+        let us = this_process();
+        let parts: Vec<&str> = us.split('-').collect();
+        let [boot, namespace, _, _] = parts[..] else {
+            panic!("{us}")
+        };
+        for name in [
+            format!("000000000000-{namespace}-4194305-1"),
+            format!("{boot}-1-4194305-1"),
+            format!("{boot}-{namespace}-x-1"),
+            "rubbish".to_owned(),
+            String::new(),
+        ] {
+            assert!(!is_gone(&name), "{name}");
+        }
+    }
+}
