@@ -21,6 +21,7 @@ pub mod files;
 pub mod process;
 pub mod python;
 
+pub mod manifest;
 pub mod lock;
 pub mod store;
 pub mod plan;

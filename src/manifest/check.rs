@@ -1,0 +1,457 @@
+//! From `rootstock.toml` as written to the manifest as meant; every complaint about the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use semver::{Version, VersionReq};
+use toml::de::DeTable;
+
+use super::complaint::{Complaint, Complaints, Text, nearest};
+use super::reader::{LATER, Placed, Section};
+use super::{Cluster, Environment, Manifest, Model, environment, value};
+use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
+use crate::target::{self, Glibc, Target};
+
+/// Checks a whole manifest. `here` is its directory, where environment sources are looked for.
+pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifest, Complaints> {
+    let mut text = Text::new(&path.display().to_string(), text);
+    let shared = text.text();
+    let (table, errors) = DeTable::parse_recoverable(&shared);
+    for error in &errors {
+        text.complain_syntax(error);
+    }
+    if !errors.is_empty() {
+        // What follows a syntax error is guesswork; complaints about it would mislead.
+        return Err(Complaints {
+            complaints: text.complaints,
+        });
+    }
+    let top = Section {
+        table: table.get_ref(),
+        span: 0..0,
+        what: "the manifest",
+    };
+    top.check_keys(
+        &mut text,
+        &[
+            "rootstock",
+            "targets",
+            "clusters",
+            "indexes",
+            "environments",
+            "models",
+        ],
+        &[],
+    );
+    let general = general(&mut text, here, &top);
+    let clusters = clusters(&mut text, here, &top);
+    indexes(&mut text, &top);
+    let mut sources = Vec::new();
+    let (environments, mut models) =
+        environments(&mut text, here, &top, general.managed, &mut sources);
+    models.extend(long_models(&mut text, &top, &environments));
+    let models = unique(&mut text, models);
+    let mut complaints = text.complaints;
+    complaints.append(&mut sources);
+    if !complaints.is_empty() {
+        return Err(Complaints { complaints });
+    }
+    Ok(Manifest {
+        path: path.to_owned(),
+        root: general.root,
+        targets: general.targets,
+        exclude_newer: general.exclude_newer,
+        clusters,
+        environments: environments
+            .into_iter()
+            .filter_map(|(_, environment)| environment)
+            .collect(),
+        models,
+    })
+}
+
+/// Checks only what says where the root is.
+pub(super) fn root(
+    path: &Path,
+    here: &Path,
+    text: String,
+    cluster: Option<&str>,
+) -> Result<Option<Cluster>, Complaints> {
+    let mut text = Text::new(&path.display().to_string(), text);
+    let shared = text.text();
+    let table = match DeTable::parse(&shared) {
+        Ok(table) => table,
+        Err(error) => {
+            text.complain_syntax(&error);
+            return Err(Complaints {
+                complaints: text.complaints,
+            });
+        }
+    };
+    let top = Section {
+        table: table.get_ref(),
+        span: 0..0,
+        what: "the manifest",
+    };
+    let found = match cluster {
+        Some(name) => {
+            let clusters = clusters(&mut text, here, &top);
+            let found = clusters
+                .iter()
+                .find(|(known, _)| known.as_str() == name)
+                .map(|(_, cluster)| cluster.clone());
+            if found.is_none() && text.complaints.is_empty() {
+                let known: Vec<&str> = clusters.keys().map(ClusterName::as_str).collect();
+                let help = if known.is_empty() {
+                    "it declares none".into()
+                } else {
+                    format!("it has: {}", known.join(", "))
+                };
+                text.complain(
+                    top.key_span("clusters"),
+                    format!("the manifest has no cluster `{name}`"),
+                    "looked for here",
+                    Some(help),
+                );
+            }
+            found
+        }
+        None => top
+            .table(&mut text, "rootstock", "`[rootstock]`")
+            .and_then(|section| section.string(&mut text, "root"))
+            .map(|root| Cluster {
+                root: here.join(root.value),
+                cache: None,
+            }),
+    };
+    if text.complaints.is_empty() {
+        Ok(found)
+    } else {
+        Err(Complaints {
+            complaints: text.complaints,
+        })
+    }
+}
+
+struct General {
+    root: Option<PathBuf>,
+    targets: Vec<Target>,
+    exclude_newer: Option<String>,
+    /// Whether environments that say nothing would get a managed interpreter.
+    managed: bool,
+}
+
+fn general(text: &mut Text, here: &Path, top: &Section) -> General {
+    let floors = glibc_floors(text, top);
+    let mut general = General {
+        root: None,
+        targets: Vec::new(),
+        exclude_newer: None,
+        managed: true,
+    };
+    if let Some(section) = top.table(text, "rootstock", "`[rootstock]`") {
+        section.check_keys(
+            text,
+            &[
+                "requires",
+                "root",
+                "targets",
+                "exclude-newer",
+                "python-source",
+            ],
+            &[],
+        );
+        if let Some(requires) = section.string(text, "requires") {
+            check_requires(text, &requires);
+        }
+        general.root = section
+            .string(text, "root")
+            .map(|root| here.join(root.value));
+        general.exclude_newer = section
+            .string(text, "exclude-newer")
+            .and_then(|m| value::moment(text, &m));
+        if let Some(source) = section.string(text, "python-source") {
+            general.managed = is_managed(text, &source);
+        }
+        for name in section.strings(text, "targets") {
+            general.targets.extend(target(text, &name));
+        }
+    }
+    if general.targets.is_empty() {
+        general.targets.extend(Target::here());
+    }
+    for target in &mut general.targets {
+        if let Some(glibc) = floors.get(target.name()) {
+            target.glibc = *glibc;
+        }
+    }
+    general.targets.sort_by_key(Target::name);
+    general.targets.dedup();
+    general
+}
+
+/// `managed` or `system`; anything else is complained about.
+pub(super) fn is_managed(text: &mut Text, source: &Placed<String>) -> bool {
+    match source.value.as_str() {
+        "managed" => true,
+        "system" => false,
+        other => {
+            let help = nearest(other, ["managed", "system"])
+                .map_or("write `system`".into(), |near| {
+                    format!("did you mean `{near}`?")
+                });
+            text.complain(
+                source.span.clone(),
+                format!("`{other}` is not a source of interpreters"),
+                "`managed` or `system`",
+                Some(help),
+            );
+            false
+        }
+    }
+}
+
+fn check_requires(text: &mut Text, requires: &Placed<String>) {
+    let us: Version = env!("CARGO_PKG_VERSION")
+        .parse()
+        .expect("cargo checks a package's version");
+    match requires.value.parse::<VersionReq>() {
+        Ok(range) if range.matches(&us) => {}
+        Ok(_) => text.complain(
+            requires.span.clone(),
+            format!(
+                "this is rootstock {us}, but the manifest requires {}",
+                requires.value
+            ),
+            "does not include this version",
+            Some("install a rootstock of that range, or widen the range".into()),
+        ),
+        Err(error) => text.complain(
+            requires.span.clone(),
+            format!("`{}` is not a version range", requires.value),
+            error.to_string(),
+            Some("write it as Cargo does: `>=0.1, <0.3` or `^0.1`".into()),
+        ),
+    }
+}
+
+fn target(text: &mut Text, name: &Placed<String>) -> Option<Target> {
+    let target = Target::named(&name.value);
+    if target.is_none() {
+        let help = format!("the targets are: {}", target::NAMES.join(", "));
+        text.complain(
+            name.span.clone(),
+            format!("unknown target `{}`", name.value),
+            "not known here",
+            Some(help),
+        );
+    }
+    target
+}
+
+fn glibc_floors(text: &mut Text, top: &Section) -> BTreeMap<String, Glibc> {
+    let mut floors = BTreeMap::new();
+    for (name, section) in top.tables(text, "targets", "a target") {
+        section.check_keys(text, &["glibc"], &[]);
+        let known = target(text, &name);
+        if let (Some(glibc), Some(target)) = (section.string(text, "glibc"), known) {
+            match glibc.value.parse() {
+                Ok(floor) => {
+                    floors.insert(target.name().to_owned(), floor);
+                }
+                Err(()) => text.complain(
+                    glibc.span.clone(),
+                    format!("`{}` is not a version of glibc", glibc.value),
+                    "here",
+                    Some("write it as `ldd --version` does: `2.28`".into()),
+                ),
+            }
+        }
+    }
+    floors
+}
+
+fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName, Cluster> {
+    let mut clusters = BTreeMap::new();
+    for (name, section) in top.tables(text, "clusters", "a cluster") {
+        section.check_keys(text, &["root", "cache"], &["access"]);
+        let cache = section
+            .string(text, "cache")
+            .map(|cache| here.join(cache.value));
+        let Some(root) = section.string(text, "root") else {
+            if !section.has("root") {
+                text.complain(
+                    section.span,
+                    format!("cluster `{}` has no root", name.value),
+                    "here",
+                    Some("add `root = \"/…\"`".into()),
+                );
+            }
+            continue;
+        };
+        if let Some(name) = value::name(text, &name) {
+            clusters.insert(
+                name,
+                Cluster {
+                    root: here.join(root.value),
+                    cache,
+                },
+            );
+        }
+    }
+    clusters
+}
+
+fn indexes(text: &mut Text, top: &Section) {
+    for (name, section) in top.tables(text, "indexes", "an index") {
+        section.check_keys(text, &["url"], &[]);
+        let _: Option<IndexName> = value::name(text, &name);
+        let _ = section.string(text, "url");
+        text.complain(
+            name.span,
+            format!("an index of your own is {LATER}"),
+            "would have no effect",
+            Some("remove it".into()),
+        );
+    }
+}
+
+type Environments = Vec<(Placed<String>, Option<Environment>)>;
+
+fn environments(
+    text: &mut Text,
+    here: &Path,
+    top: &Section,
+    managed: bool,
+    sources: &mut Vec<Complaint>,
+) -> (Environments, Vec<(Placed<String>, Model)>) {
+    let mut environments = Vec::new();
+    let mut models = Vec::new();
+    for (name, section) in top.tables(text, "environments", "an environment") {
+        let mut source_complaints = Vec::new();
+        let environment =
+            environment::check(text, here, &name, &section, managed, &mut source_complaints);
+        sources.append(&mut source_complaints);
+        for word in section.strings(text, "models") {
+            let id = Placed {
+                value: format!("{}-{}", name.value, word.value),
+                span: word.span.clone(),
+            };
+            if let (Some(id), Ok(environment)) = (value::name(text, &id), name.value.parse()) {
+                let model = Model {
+                    id,
+                    environment,
+                    argument: word.value,
+                    setup: serde_json::Map::new(),
+                };
+                models.push((
+                    Placed {
+                        value: String::new(),
+                        span: word.span,
+                    },
+                    model,
+                ));
+            }
+        }
+        environments.push((name, environment));
+    }
+    (environments, models)
+}
+
+fn long_models(
+    text: &mut Text,
+    top: &Section,
+    environments: &Environments,
+) -> Vec<(Placed<String>, Model)> {
+    let mut models = Vec::new();
+    for (name, section) in top.tables(text, "models", "a model") {
+        section.check_keys(text, &["environment", "argument", "setup"], &["weights"]);
+        let argument = section
+            .string(text, "argument")
+            .map_or_else(String::new, |argument| argument.value);
+        let setup = section.json(text, "setup");
+        for reserved in ["model", "device"] {
+            if setup.contains_key(reserved) {
+                let help = format!("`{reserved}` is passed to `setup` by rootstock itself");
+                text.complain(
+                    section.key_span("setup"),
+                    format!("`setup` may not set `{reserved}`"),
+                    "in this table",
+                    Some(help),
+                );
+            }
+        }
+        let Some(environment) = section.string(text, "environment") else {
+            if !section.has("environment") {
+                let help = "add `environment = \"…\"`: where its `setup()` is".to_owned();
+                text.complain(
+                    section.span,
+                    format!("model `{}` has no environment", name.value),
+                    "here",
+                    Some(help),
+                );
+            }
+            continue;
+        };
+        let environment = known_environment(text, &environment, environments);
+        if let (Some(id), Some(environment)) = (value::name::<ModelId>(text, &name), environment) {
+            models.push((
+                name,
+                Model {
+                    id,
+                    environment,
+                    argument,
+                    setup,
+                },
+            ));
+        }
+    }
+    models
+}
+
+fn known_environment(
+    text: &mut Text,
+    name: &Placed<String>,
+    environments: &Environments,
+) -> Option<EnvironmentName> {
+    let known: Vec<&str> = environments
+        .iter()
+        .map(|(name, _)| name.value.as_str())
+        .collect();
+    if known.contains(&name.value.as_str()) {
+        return name.value.parse().ok();
+    }
+    let help = nearest(&name.value, known.iter().copied()).map_or_else(
+        || format!("the environments are: {}", known.join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    text.complain(
+        name.span.clone(),
+        format!("there is no environment `{}`", name.value),
+        "not declared",
+        Some(help),
+    );
+    None
+}
+
+/// Sorted by id; an id given twice is complained about where it is given again.
+fn unique(text: &mut Text, models: Vec<(Placed<String>, Model)>) -> Vec<Model> {
+    let mut seen = BTreeSet::new();
+    let mut kept = Vec::new();
+    for (place, model) in models {
+        if seen.insert(model.id.clone()) {
+            kept.push(model);
+        } else {
+            let help =
+                "rename one of them: short forms are called `<environment>-<word>`".to_owned();
+            text.complain(
+                place.span,
+                format!("there are two models `{}`", model.id),
+                "the second one",
+                Some(help),
+            );
+        }
+    }
+    kept.sort_by(|a, b| a.id.cmp(&b.id));
+    kept
+}

@@ -1,0 +1,105 @@
+//! What is wrong with a file a person wrote: each complaint with its place in the text and what to write instead.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, thiserror::Error, Diagnostic)]
+#[error("{message}")]
+pub struct Complaint {
+    /// What is wrong.
+    pub message: String,
+    #[source_code]
+    text: NamedSource<Arc<String>>,
+    #[label("{label}")]
+    span: SourceSpan,
+    label: String,
+    #[help]
+    help: Option<String>,
+}
+
+/// Everything that is wrong with the manifest and the files it names.
+#[derive(Debug, Clone, thiserror::Error, Diagnostic)]
+#[error("{}", headline(complaints))]
+pub struct Complaints {
+    /// Each of them, in the order of the files.
+    #[related]
+    pub complaints: Vec<Complaint>,
+}
+
+fn headline(complaints: &[Complaint]) -> String {
+    match complaints.len() {
+        1 => "one thing is wrong with the manifest".into(),
+        n => format!("{n} things are wrong with the manifest"),
+    }
+}
+
+/// A text a person wrote, and what has been found wrong with it so far.
+#[derive(Debug)]
+pub(crate) struct Text {
+    name: String,
+    text: Arc<String>,
+    /// What is wrong with it.
+    pub(crate) complaints: Vec<Complaint>,
+}
+
+impl Text {
+    pub(crate) fn new(name: &str, text: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            text: Arc::new(text),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// The text itself, shared, so that complaints can be added while it is read.
+    pub(crate) fn text(&self) -> Arc<String> {
+        Arc::clone(&self.text)
+    }
+
+    /// Complains about a place; `label` stands under the caret.
+    pub(crate) fn complain(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        let end = span.end.min(self.text.len());
+        // A label of no width is not drawn; a span may also end in the middle of nothing at the end of the file.
+        let start = span.start.min(end);
+        self.complaints.push(Complaint {
+            message: message.into(),
+            text: NamedSource::new(&self.name, self.text()),
+            span: (start..end).into(),
+            label: label.into(),
+            help: help.into(),
+        });
+    }
+
+    /// Complains about TOML that cannot be read.
+    pub(crate) fn complain_syntax(&mut self, error: &toml::de::Error) {
+        let message = error.message().trim().to_owned();
+        self.complain(
+            error.span().unwrap_or(0..0),
+            "this is not TOML",
+            message,
+            None,
+        );
+    }
+}
+
+/// The candidate that is nearest to a misspelt word, if one is near.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

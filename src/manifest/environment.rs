@@ -1,0 +1,310 @@
+//! One `[environments.NAME]` table and the source file it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
+
+use pep440_rs::VersionSpecifiers;
+use toml::de::DeTable;
+
+use super::complaint::{Complaint, Text};
+use super::reader::{LATER, Placed, Section};
+use super::{Environment, check, python_allows, script, value};
+use crate::digest::Digest;
+use crate::files;
+
+const KEYS: [&str; 12] = [
+    "source",
+    "python",
+    "python-source",
+    "dependencies",
+    "constraints",
+    "overrides",
+    "exclude",
+    "sdists",
+    "variables",
+    "models",
+    "optional",
+    "indexes",
+];
+
+/// What a source file says of itself.
+struct Metadata {
+    requires_python: Option<VersionSpecifiers>,
+    dependencies: Vec<pep508_rs::Requirement>,
+}
+
+pub(super) fn check(
+    text: &mut Text,
+    here: &Path,
+    name: &Placed<String>,
+    section: &Section,
+    managed: bool,
+    source_complaints: &mut Vec<Complaint>,
+) -> Option<Environment> {
+    section.check_keys(text, &KEYS[..11], &KEYS[11..]);
+    let valid_name = value::name(text, name);
+    let managed = match section.string(text, "python-source") {
+        Some(source) => check::is_managed(text, &source),
+        None => managed,
+    };
+    if managed {
+        let span = if section.has("python-source") {
+            section.key_span("python-source")
+        } else {
+            name.span.clone()
+        };
+        text.complain(
+            span,
+            format!(
+                "`{}` would get a managed interpreter, which is {LATER}",
+                name.value
+            ),
+            "needs an interpreter",
+            Some("write `python-source = \"system\"` here or under `[rootstock]`".into()),
+        );
+    }
+    let python = section
+        .string(text, "python")
+        .and_then(|p| value::python(text, &p));
+    let names = |text: &mut Text, key: &str| -> BTreeSet<_> {
+        section
+            .strings(text, key)
+            .iter()
+            .filter_map(|placed| value::package(text, placed))
+            .collect()
+    };
+    let requirements = |text: &mut Text, key: &str| {
+        let placed = section.strings(text, key);
+        value::requirements(text, &placed)
+    };
+    let mut dependencies = requirements(text, "dependencies");
+    let constraints = requirements(text, "constraints");
+    let overrides = requirements(text, "overrides");
+    let (exclude, sdists) = (names(text, "exclude"), names(text, "sdists"));
+    let variables = variables(text, section);
+    let optional = section.boolean(text, "optional").unwrap_or(false);
+
+    let (source, bytes) = read_source(text, here, name, section)?;
+    let metadata = read_metadata(here, &source, &bytes, source_complaints)?;
+    dependencies.extend(metadata.dependencies);
+    if let (Some(version), Some(specifiers)) = (&python, &metadata.requires_python)
+        && !python_allows(specifiers, version)
+    {
+        text.complain(
+            section.key_span("python"),
+            format!("Python {version} is not what `{source}` requires"),
+            format!("`requires-python = \"{specifiers}\"` there"),
+            Some("make the two agree".into()),
+        );
+    }
+    Some(Environment {
+        name: valid_name?,
+        source,
+        sha256: Digest::of(&bytes),
+        python,
+        requires_python: metadata.requires_python,
+        dependencies,
+        constraints,
+        overrides,
+        exclude,
+        sdists,
+        variables,
+        optional,
+    })
+}
+
+fn variables(text: &mut Text, section: &Section) -> BTreeMap<String, String> {
+    let pairs = section.string_table(text, "variables");
+    let mut variables = BTreeMap::new();
+    for (key, value) in pairs {
+        if value::variable(text, &key, &value) {
+            variables.insert(key.value, value.value);
+        }
+    }
+    variables
+}
+
+/// The path as written and the file's bytes.
+fn read_source(
+    text: &mut Text,
+    here: &Path,
+    name: &Placed<String>,
+    section: &Section,
+) -> Option<(String, Vec<u8>)> {
+    let Some(source) = section.string(text, "source") else {
+        if !section.has("source") {
+            let help = format!(
+                "add `source = \"environments/{}.py\"`: the file with its `setup()`",
+                name.value
+            );
+            text.complain(
+                section.span.clone(),
+                format!("environment `{}` has no source", name.value),
+                "here",
+                Some(help),
+            );
+        }
+        return None;
+    };
+    let path = Path::new(&source.value);
+    // The lock names the file, and a lock holds for every checkout: the path must lie in it.
+    if source.value.is_empty()
+        || !path
+            .components()
+            .all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
+    {
+        let help = "write a relative path without `..`: `environments/mace.py`".to_owned();
+        text.complain(
+            source.span,
+            format!("`{}` is not a path below the manifest", source.value),
+            "here",
+            Some(help),
+        );
+        return None;
+    }
+    match files::read(&here.join(path)) {
+        Ok(bytes) => {
+            let plain: Vec<_> = path
+                .components()
+                .filter(|c| *c != Component::CurDir)
+                .map(|c| c.as_os_str().to_string_lossy())
+                .collect();
+            Some((plain.join("/"), bytes))
+        }
+        Err(error) => {
+            let reason = error.source.to_string();
+            text.complain(
+                source.span,
+                format!("cannot read the source `{}`", source.value),
+                reason,
+                None,
+            );
+            None
+        }
+    }
+}
+
+fn read_metadata(
+    here: &Path,
+    source: &str,
+    bytes: &[u8],
+    complaints: &mut Vec<Complaint>,
+) -> Option<Metadata> {
+    let shown = here.join(source).display().to_string();
+    let shown = shown.strip_prefix("./").unwrap_or(&shown).to_owned();
+    let (content, valid) = match std::str::from_utf8(bytes) {
+        Ok(content) => (content.to_owned(), true),
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), false),
+    };
+    let mut text = Text::new(&shown, content);
+    if !valid {
+        text.complain(
+            0..0,
+            format!("`{source}` is not UTF-8"),
+            "somewhere in this file",
+            None,
+        );
+        complaints.append(&mut text.complaints);
+        return None;
+    }
+    let metadata = metadata(&mut text, source);
+    let broken = !text.complaints.is_empty();
+    complaints.append(&mut text.complaints);
+    if broken { None } else { metadata }
+}
+
+fn metadata(text: &mut Text, source: &str) -> Option<Metadata> {
+    let content = text.text();
+    check_setup(text, source, &content);
+    let block = match script::block(&content) {
+        Ok(block) => block,
+        Err(broken) => {
+            complain_block(text, source, broken);
+            return None;
+        }
+    };
+    let (table, errors) = DeTable::parse_recoverable(&block.toml);
+    for error in &errors {
+        text.complain_syntax(error);
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let section = Section {
+        table: table.get_ref(),
+        span: block.span,
+        what: "a `script` block",
+    };
+    section.check_keys(text, &["requires-python", "dependencies", "tool"], &[]);
+    if let Some(tool) = section.table(text, "tool", "`[tool]`")
+        && tool.has("uv")
+    {
+        let help = "write constraints, overrides and indexes in `rootstock.toml`".to_owned();
+        text.complain(
+            tool.key_span("uv"),
+            "`[tool.uv]` is not read by rootstock",
+            "would have no effect",
+            Some(help),
+        );
+    }
+    let requires_python = section
+        .string(text, "requires-python")
+        .and_then(|s| value::specifiers(text, &s));
+    let dependencies = section.strings(text, "dependencies");
+    let dependencies = value::requirements(text, &dependencies);
+    Some(Metadata {
+        requires_python,
+        dependencies,
+    })
+}
+
+fn complain_block(text: &mut Text, source: &str, broken: script::Broken) {
+    let example = "begin the file with\n  # /// script\n  # requires-python = \">=3.11\"\n  # dependencies = [\"ase==3.29.0\"]\n  # ///";
+    match broken {
+        script::Broken::Missing => {
+            let first = text.text().find('\n').unwrap_or(0);
+            text.complain(
+                0..first,
+                format!("`{source}` has no PEP 723 `script` block"),
+                "expected near the top",
+                Some(example.into()),
+            );
+        }
+        script::Broken::Unclosed { opening, stops_at } => {
+            let stops = text.text()[stops_at].to_owned();
+            text.complain(
+                opening,
+                format!("the `script` block of `{source}` is not closed"),
+                "opened here",
+                Some(format!("close it with a line `# ///` before `{stops}`; every line of it begins with `# `")),
+            );
+        }
+        script::Broken::Twice { second } => {
+            text.complain(
+                second,
+                format!("`{source}` has two `script` blocks"),
+                "the second one",
+                Some("keep one (PEP 723)".into()),
+            );
+        }
+    }
+}
+
+/// `setup` must be there by its name; that it works is shown by running it.
+fn check_setup(text: &mut Text, source: &str, content: &str) {
+    let defined = content.lines().any(|line| {
+        line.starts_with("def setup(")
+            || line.starts_with("setup =")
+            || (line.starts_with("from ") && line.contains("setup"))
+    });
+    if !defined {
+        let help =
+            "add `def setup(model, device, **kwargs):` that returns an ASE calculator".to_owned();
+        text.complain(
+            0..content.find('\n').unwrap_or(0),
+            format!("`{source}` has no `setup()`"),
+            "in this file",
+            Some(help),
+        );
+    }
+}

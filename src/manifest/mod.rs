@@ -1,0 +1,211 @@
+//! What the user asked for: `rootstock.toml` and the environment sources it names, as checked values.
+//!
+//! Everything wrong with them is reported at once ([`Complaints`]). Nothing here resolves, builds or runs anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use pep440_rs::{Version, VersionSpecifiers};
+use pep508_rs::{PackageName, Requirement};
+
+use crate::digest::Digest;
+use crate::files;
+use crate::name::{ClusterName, EnvironmentName, ModelId};
+use crate::target::Target;
+
+mod check;
+mod complaint;
+mod environment;
+mod reader;
+mod script;
+mod value;
+
+pub(crate) use complaint::nearest;
+pub use complaint::{Complaint, Complaints};
+
+/// A checked manifest.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The file.
+    pub path: PathBuf,
+    /// The root it names, made absolute against the file's directory.
+    pub root: Option<PathBuf>,
+    /// What the lock must cover, sorted by name.
+    pub targets: Vec<Target>,
+    /// Nothing uploaded after this time is considered.
+    pub exclude_newer: Option<String>,
+    /// Roots of clusters.
+    pub clusters: BTreeMap<ClusterName, Cluster>,
+    /// Environments, sorted by name.
+    pub environments: Vec<Environment>,
+    /// Models, sorted by id.
+    pub models: Vec<Model>,
+}
+
+/// Where a cluster keeps what is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its root.
+    pub root: PathBuf,
+    /// Its cache, if not below the root.
+    pub cache: Option<PathBuf>,
+}
+
+/// An environment as asked for.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Its source file, relative to the manifest, with `/`.
+    pub source: String,
+    /// Digest of the source file.
+    pub sha256: Digest,
+    /// The Python version asked for: `3.11` or `3.11.7`.
+    pub python: Option<Version>,
+    /// The Python versions the source says it runs on.
+    pub requires_python: Option<VersionSpecifiers>,
+    /// The dependencies of source and manifest together.
+    pub dependencies: Vec<Requirement>,
+    /// Bounds on packages that something else asks for.
+    pub constraints: Vec<Requirement>,
+    /// Requirements that replace those of the packages.
+    pub overrides: Vec<Requirement>,
+    /// Never installed.
+    pub exclude: BTreeSet<PackageName>,
+    /// Source distributions that may be built.
+    pub sdists: BTreeSet<PackageName>,
+    /// Variables its workers run with.
+    pub variables: BTreeMap<String, String>,
+    /// Built only when named or with `--all`.
+    pub optional: bool,
+}
+
+/// A model as asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What users type.
+    pub id: ModelId,
+    /// The environment it runs in.
+    pub environment: EnvironmentName,
+    /// The argument of `setup`.
+    pub argument: String,
+    /// Extra keyword arguments of `setup`.
+    pub setup: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The manifest cannot be used.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// It is not there.
+    #[error("there is no manifest `{}`", path.display())]
+    #[diagnostic(help(
+        "run rootstock in the directory of your `rootstock.toml`, or name the file with `--manifest FILE`"
+    ))]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// Something is wrong with it.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Complaints(#[from] Complaints),
+}
+
+impl Manifest {
+    /// Reads and checks the manifest and the sources it names. `directory` is where relative paths start if `path`
+    /// itself is relative.
+    pub fn load(path: &Path, directory: &Path) -> Result<Self, Error> {
+        let text = read(path)?;
+        let here = directory.join(path.parent().unwrap_or(Path::new("")));
+        Ok(check::manifest(path, &here, text)?)
+    }
+
+    /// The environment of this name.
+    pub fn environment(&self, name: &EnvironmentName) -> Option<&Environment> {
+        self.environments.iter().find(|e| e.name == *name)
+    }
+}
+
+/// The root (and cache) that a manifest names, or those of one of its clusters, without looking at anything else in it:
+/// workers and `status` may be used beside a manifest that is being edited.
+pub fn root(
+    path: &Path,
+    directory: &Path,
+    cluster: Option<&str>,
+) -> Result<Option<Cluster>, Error> {
+    let text = read(path)?;
+    let here = directory.join(path.parent().unwrap_or(Path::new("")));
+    Ok(check::root(path, &here, text, cluster)?)
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    files::read_text(path).map_err(|error| {
+        if error.is_missing() {
+            Error::Missing {
+                path: path.to_owned(),
+            }
+        } else {
+            error.into()
+        }
+    })
+}
+
+/// Whether a Python version, exact or a series such as `3.11`, has a release that the specifiers allow.
+pub(crate) fn python_allows(specifiers: &VersionSpecifiers, version: &Version) -> bool {
+    if version.release().len() >= 3 {
+        return specifiers.contains(version);
+    }
+    // No series of CPython has had, or will have, more releases than this.
+    (0..100).any(|patch| {
+        let mut release = version.release().to_vec();
+        release.push(patch);
+        specifiers.contains(&Version::new(release))
+    })
+}
+
+/// A requirement in normal form: two spellings of one requirement have one text.
+pub(crate) fn normal_form(requirement: &Requirement) -> String {
+    let mut requirement = requirement.clone();
+    requirement.extras.sort();
+    requirement.extras.dedup();
+    if let Some(pep508_rs::VersionOrUrl::VersionSpecifier(specifiers)) = &requirement.version_or_url
+    {
+        let mut sorted: Vec<_> = specifiers.iter().cloned().collect();
+        sorted.sort_by_key(ToString::to_string);
+        sorted.dedup();
+        requirement.version_or_url = Some(pep508_rs::VersionOrUrl::VersionSpecifier(
+            sorted.into_iter().collect(),
+        ));
+    }
+    requirement.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_allowed_if_one_of_its_releases_is() {
+        let allows = |s: &str, v: &str| python_allows(&s.parse().unwrap(), &v.parse().unwrap());
+        assert!(
+            allows(">=3.11", "3.11") && allows(">=3.11.5", "3.11") && allows("==3.11.*", "3.11")
+        );
+        assert!(
+            !allows(">=3.12", "3.11") && !allows("<3.11", "3.11") && !allows(">=3.11.5", "3.11.4")
+        );
+    }
+
+    #[test]
+    fn spelling_is_no_difference() {
+        let normal = |text: &str| normal_form(&text.parse().unwrap());
+        assert_eq!(
+            normal("Foo_Bar [b,a] < 2 , >=1.0"),
+            normal("foo-bar[a,b]>=1.0,<2")
+        );
+        assert_ne!(normal("foo>=1.0"), normal("foo>=1.1"));
+    }
+}

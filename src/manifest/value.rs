@@ -1,0 +1,217 @@
+//! Texts of the manifest that have a grammar of their own: requirements, versions, names, variables. Each parser
+//! complains with the place and a better text.
+
+use std::str::FromStr;
+
+use pep440_rs::{Version, VersionSpecifiers};
+use pep508_rs::{PackageName, Pep508Error, Requirement, VersionOrUrl};
+
+use super::complaint::Text;
+use super::reader::{LATER, Placed};
+use crate::name;
+
+/// Placeholders that variables may use.
+pub(super) const PLACEHOLDERS: [&str; 4] = ["root", "cache", "env", "user-cache"];
+
+/// A name of one of our kinds.
+pub(super) fn name<T: FromStr<Err = name::Invalid>>(
+    text: &mut Text,
+    placed: &Placed<String>,
+) -> Option<T> {
+    match placed.value.parse() {
+        Ok(name) => Some(name),
+        Err(invalid) => {
+            let help = invalid
+                .suggestion()
+                .map(|better| format!("write `{better}`"));
+            text.complain(
+                placed.span.clone(),
+                format!("`{}` is not {}", invalid.text, invalid.what),
+                invalid.reason,
+                help,
+            );
+            None
+        }
+    }
+}
+
+/// A requirement (PEP 508). Direct URLs are for later.
+pub(super) fn requirement(text: &mut Text, placed: &Placed<String>) -> Option<Requirement> {
+    match placed.value.parse::<Requirement>() {
+        Ok(requirement) => {
+            if let Some(VersionOrUrl::Url(_)) = requirement.version_or_url {
+                let help = "name a version instead: `name==1.2`".to_owned();
+                text.complain(
+                    placed.span.clone(),
+                    format!("a direct URL is {LATER}"),
+                    "this is a URL",
+                    Some(help),
+                );
+                return None;
+            }
+            Some(requirement)
+        }
+        Err(error) => {
+            complain_requirement(text, placed, &error);
+            None
+        }
+    }
+}
+
+fn complain_requirement(text: &mut Text, placed: &Placed<String>, error: &Pep508Error) {
+    let message = format!("`{}` is not a requirement", placed.value);
+    let label = error.message.to_string();
+    let label = label.lines().next().unwrap_or("here").to_owned();
+    let help =
+        "write it as PEP 508 does: `name>=1.2,<2` or `name[extra]==1.2; python_version < \"3.12\"`"
+            .to_owned();
+    // The parser's place counts in the value; it is a place in the file if the value stands there as it is.
+    let inner = placed.span.start + 1..placed.span.end.saturating_sub(1);
+    let verbatim = text
+        .text()
+        .get(inner.clone())
+        .is_some_and(|written| written == placed.value);
+    let span = if verbatim && error.start + error.len <= placed.value.len() {
+        inner.start + error.start..inner.start + error.start + error.len.max(1)
+    } else {
+        placed.span.clone()
+    };
+    text.complain(span, message, label, Some(help));
+}
+
+/// Requirements, sorted and without repetitions.
+pub(super) fn requirements(text: &mut Text, all: &[Placed<String>]) -> Vec<Requirement> {
+    all.iter()
+        .filter_map(|placed| requirement(text, placed))
+        .collect()
+}
+
+/// A package name (PEP 503), normalised.
+pub(super) fn package(text: &mut Text, placed: &Placed<String>) -> Option<PackageName> {
+    match PackageName::from_str(&placed.value) {
+        Ok(name) => Some(name),
+        Err(_) => {
+            let help = "write only the name, without a version: `torch`".to_owned();
+            text.complain(
+                placed.span.clone(),
+                format!("`{}` is not a package name", placed.value),
+                "letters, digits, `-`, `_` and `.` only",
+                Some(help),
+            );
+            None
+        }
+    }
+}
+
+/// Version specifiers (PEP 440): `>=3.11,<3.14`.
+pub(super) fn specifiers(text: &mut Text, placed: &Placed<String>) -> Option<VersionSpecifiers> {
+    match placed.value.parse::<VersionSpecifiers>() {
+        Ok(specifiers) => Some(specifiers),
+        Err(error) => {
+            let first = error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            text.complain(
+                placed.span.clone(),
+                format!("`{}` is not a version specifier", placed.value),
+                first,
+                Some("write it as PEP 440 does: `>=3.11,<3.14`".into()),
+            );
+            None
+        }
+    }
+}
+
+/// A Python version: `3.11` or `3.11.7`.
+pub(super) fn python(text: &mut Text, placed: &Placed<String>) -> Option<Version> {
+    let version = placed.value.parse::<Version>().ok().filter(|version| {
+        let plain = version.is_stable() && !version.is_local() && !version.is_post();
+        plain
+            && version.release()[0] == 3
+            && version.release().get(1).is_some_and(|minor| *minor >= 8)
+            && (2..=3).contains(&version.release().len())
+    });
+    if version.is_none() {
+        text.complain(
+            placed.span.clone(),
+            format!(
+                "`{}` is not a Python version that rootstock can use",
+                placed.value
+            ),
+            "here",
+            Some(
+                "write a series or an exact version of CPython from 3.8 on: `3.11` or `3.11.7`"
+                    .into(),
+            ),
+        );
+    }
+    version
+}
+
+/// A variable of a worker: a name a shell would take, a value whose placeholders are known.
+pub(super) fn variable(text: &mut Text, key: &Placed<String>, value: &Placed<String>) -> bool {
+    let mut good = true;
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if key.value.is_empty()
+        || !key.value.chars().all(letters)
+        || key.value.starts_with(|c: char| c.is_ascii_digit())
+    {
+        let help = "write letters, digits and `_`, not beginning with a digit: `OMP_NUM_THREADS`"
+            .to_owned();
+        text.complain(
+            key.span.clone(),
+            format!("`{}` is not a variable's name", key.value),
+            "here",
+            Some(help),
+        );
+        good = false;
+    }
+    for unknown in unknown_placeholders(&value.value) {
+        text.complain(
+            value.span.clone(),
+            format!("unknown placeholder `{{{unknown}}}`"),
+            "in this value",
+            Some("the placeholders are `{root}`, `{cache}`, `{env}` and `{user-cache}`".into()),
+        );
+        good = false;
+    }
+    if value.value.contains('\0') {
+        text.complain(
+            value.span.clone(),
+            "a variable cannot hold a NUL character",
+            "in this value",
+            None,
+        );
+        good = false;
+    }
+    good
+}
+
+fn unknown_placeholders(value: &str) -> Vec<&str> {
+    value
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+        .filter(|name| !PLACEHOLDERS.contains(name))
+        .collect()
+}
+
+/// A moment: an RFC 3339 date with or without time.
+pub(super) fn moment(text: &mut Text, placed: &Placed<String>) -> Option<String> {
+    let parsed = placed.value.parse::<toml::value::Datetime>().ok();
+    let valid =
+        parsed.is_some_and(|m| m.date.is_some() && (m.time.is_none() || m.offset.is_some()));
+    if !valid {
+        text.complain(
+            placed.span.clone(),
+            format!("`{}` is not a moment", placed.value),
+            "here",
+            Some("write it as RFC 3339 does, with a time zone: `2026-11-01T00:00:00Z`, or a date: `2026-11-01`".into()),
+        );
+        return None;
+    }
+    Some(placed.value.clone())
+}
