@@ -23,6 +23,8 @@ pub mod python;
 
 pub mod manifest;
 pub mod lock;
+pub mod uv;
+pub mod resolve;
 pub mod store;
 pub mod plan;
 pub mod build;

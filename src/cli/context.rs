@@ -1,7 +1,11 @@
 //! What the process was started with, as values: variables, directories. Read here, passed on as arguments.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::Shared;
+use crate::uv::{self, Uv};
 
 /// Variables that programs we start may need to find their files, the network and their words; nothing else of our
 /// environment reaches them. Proxies and certificates belong to the machine, `UV_…` index settings to uv's users.
@@ -35,12 +39,69 @@ pub(crate) fn kept_environment() -> BTreeMap<OsString, OsString> {
         .collect()
 }
 
+/// What uv (and pip, when it fetches uv) inherit beside that: which index to use and how to reach it. Everything else
+/// that could change an answer is kept away from them.
+pub(crate) fn uv_environment() -> BTreeMap<OsString, OsString> {
+    let settings = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        let index = name.starts_with("UV_INDEX_")
+            && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD"));
+        index || name.starts_with("PIP_") || UV_SETTINGS.contains(&name.as_ref())
+    });
+    kept_environment().into_iter().chain(settings).collect()
+}
+
+/// Settings of uv that say where the default index is and how to get there.
+const UV_SETTINGS: [&str; 14] = [
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_KEYRING_PROVIDER",
+    "UV_INSECURE_HOST",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+    "UV_HTTP_TIMEOUT",
+    "UV_HTTP_RETRIES",
+    "UV_CONCURRENT_DOWNLOADS",
+    "UV_CACHE_DIR",
+    "UV_OFFLINE",
+    "NETRC",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+];
+
 /// One variable of our environment.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name)
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// The search path for programs; empty if unset.
 pub(crate) fn search_path() -> OsString {
-    std::env::var_os(OsStr::new("PATH")).unwrap_or_default()
+    variable("PATH").unwrap_or_default()
+}
+
+/// Where this program keeps what belongs to a user: `$XDG_CACHE_HOME/rootstock` (XDG base directory specification).
+pub(crate) fn user_cache() -> PathBuf {
+    let cache = variable("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    let home = || {
+        variable("HOME")
+            .map_or_else(std::env::temp_dir, PathBuf::from)
+            .join(".cache")
+    };
+    cache.unwrap_or_else(home).join("rootstock")
+}
+
+/// The uv of this run.
+pub(crate) fn find_uv(
+    shared: &Shared,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Result<Uv, uv::Error> {
+    let (path, cache) = (search_path(), user_cache());
+    Uv::find(&uv::Search {
+        named: shared.uv.as_deref(),
+        path: &path,
+        cache: &cache,
+        environment,
+    })
 }

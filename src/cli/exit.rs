@@ -32,6 +32,22 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
 }
 
+impl Failure {
+    /// A file could not be written or read: exit 1, with what a person can do about it.
+    pub(crate) fn files(error: crate::files::Error) -> Self {
+        let advice = error.advice();
+        let cause = error.source.to_string();
+        let report = match advice {
+            Some(advice) => miette::miette!(help = advice, "{error}: {cause}"),
+            None => miette::miette!("{error}: {cause}"),
+        };
+        Failure {
+            report,
+            exit: Exit::Failed,
+        }
+    }
+}
+
 /// Ends with this exit code on error.
 pub(crate) trait OrExit<T> {
     /// Turns the error into a failure with this exit code.

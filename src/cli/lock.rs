@@ -1,12 +1,339 @@
-//! `rootstock lock`.
+//! `rootstock lock`: resolve and write, or check and explain.
 
-use super::Shared;
-use super::exit::{Exit, Failure};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::exit::{Exit, Failure, OrExit};
+use super::{Shared, context, show};
+use crate::files;
+use crate::lock::drift::Finding;
+use crate::lock::{Lock, drift, file};
+use crate::manifest::{self, Manifest};
+use crate::name::EnvironmentName;
+use crate::python;
+use crate::resolve::{self, Means, Upgrade};
 
 /// Arguments of `rootstock lock`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+#[command(
+    after_help = "Examples:\n  rootstock lock                    resolve what is not locked yet\n  \
+                        rootstock lock --check            exit 3 if the lock does not answer the manifest\n  \
+                        rootstock lock --upgrade=torch    move torch on, keep everything else"
+)]
+pub(crate) struct Arguments {
+    /// Compare only: exit 3 with every difference if the lock does not answer the manifest. Reads three kinds of file,
+    /// runs nothing, needs no network.
+    #[arg(long, conflicts_with = "upgrade")]
+    check: bool,
+    /// Move on to the newest versions that fit: of everything, or of these packages.
+    #[arg(long, value_name = "PACKAGE", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    upgrade: Option<Vec<String>>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
 
-pub(crate) fn run(_shared: &Shared, _arguments: &Arguments) -> Result<Exit, Failure> {
+pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    let manifest = manifest(shared)?;
+    let path = lock_path(&manifest.path);
+    if arguments.check {
+        return check(&manifest, &path, arguments.json);
+    }
+    let upgrade = upgrade(arguments)?;
+    let old = match read(&path) {
+        Ok(old) => old,
+        // A lock that was edited, or is of no known shape, is no ground to keep anything on: all is solved anew.
+        Err(error @ (file::Error::Edited { .. } | file::Error::Unreadable { .. })) => {
+            show::remark(&format!("warning: {error}; everything is resolved anew"));
+            None
+        }
+        Err(error @ file::Error::Newer { .. }) => return Err(error).or_exit(Exit::Usage),
+    };
+    let environment = context::uv_environment();
+    let uv = || context::find_uv(shared, &environment);
+    let interpreters = || python::on_path(&context::search_path(), &context::kept_environment());
+    let heard = |name: &EnvironmentName| show::remark(&format!("resolving {name} …"));
+    let means = Means {
+        uv: &uv,
+        interpreters: &interpreters,
+        heard: &heard,
+    };
+    let lock = resolve::resolve(&manifest, old.as_ref(), &upgrade, &means).or_exit(Exit::Failed)?;
+    let text = file::text(&lock);
+    let unchanged =
+        files::read_text_if_present(&path).is_ok_and(|there| there.as_deref() == Some(&text));
+    if !unchanged {
+        files::write_atomically(&path, text.as_bytes()).map_err(Failure::files)?;
+    }
+    report(&path, old.as_ref(), &lock, unchanged, arguments.json);
     Ok(Exit::Ok)
+}
+
+/// The manifest of this run, checked.
+pub(super) fn manifest(shared: &Shared) -> Result<Manifest, Failure> {
+    Manifest::load(&shared.manifest, Path::new("")).or_exit(Exit::Usage)
+}
+
+/// The lock stands beside the manifest, with its name: `rootstock.toml` and `rootstock.lock`.
+pub(super) fn lock_path(manifest: &Path) -> PathBuf {
+    manifest.with_extension("lock")
+}
+
+/// The lock in a file; `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<Lock>, file::Error> {
+    match files::read_text_if_present(path) {
+        Ok(None) => Ok(None),
+        Ok(Some(text)) => file::read(&path.display().to_string(), &text).map(Some),
+        Err(error) => Err(file::Error::Unreadable {
+            name: path.display().to_string(),
+            reason: error.source.to_string(),
+            text: miette::NamedSource::new("", String::new()),
+            place: None,
+        }),
+    }
+}
+
+/// The lock, if it answers the manifest; else every reason why not.
+pub(super) fn current(
+    manifest: &Manifest,
+    path: &Path,
+) -> Result<Result<Lock, Vec<Finding>>, Failure> {
+    match read(path) {
+        Ok(Some(lock)) => {
+            let findings = drift::findings(manifest, &lock);
+            Ok(if findings.is_empty() {
+                Ok(lock)
+            } else {
+                Err(findings)
+            })
+        }
+        Ok(None) => {
+            let message = format!("there is no lock `{}`", path.display());
+            Ok(Err(vec![Finding {
+                code: "lock-missing",
+                subject: "lock".into(),
+                message,
+                was: None,
+                now: None,
+            }]))
+        }
+        Err(file::Error::Edited { edits, .. }) => Ok(Err(edits.into_iter().map(edited).collect())),
+        Err(error) => Err(error).or_exit(Exit::Usage),
+    }
+}
+
+fn edited(edit: file::Edit) -> Finding {
+    let subject = edit
+        .environment
+        .map_or_else(|| "lock".to_owned(), |name| format!("environment {name}"));
+    Finding {
+        code: "lock-edited",
+        subject,
+        message: edit.what,
+        was: None,
+        now: None,
+    }
+}
+
+fn check(manifest: &Manifest, path: &Path, json: bool) -> Result<Exit, Failure> {
+    let findings = match current(manifest, path)? {
+        Ok(_) => Vec::new(),
+        Err(findings) => findings,
+    };
+    if json {
+        let list: Vec<_> = findings.iter().map(finding_json).collect();
+        show::json(
+            &json!({ "lock": path.display().to_string(), "drifted": !findings.is_empty(), "findings": list }),
+        );
+    } else if findings.is_empty() {
+        show::line(&format!(
+            "`{}` answers `{}`",
+            path.display(),
+            manifest.path.display()
+        ));
+    } else {
+        explain(&findings, path, manifest);
+    }
+    Ok(if findings.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Drift
+    })
+}
+
+/// Every finding, one line each, and what to do.
+pub(super) fn explain(findings: &[Finding], path: &Path, manifest: &Manifest) {
+    show::remark(&format!(
+        "`{}` does not answer `{}`:",
+        path.display(),
+        manifest.path.display()
+    ));
+    for Finding {
+        code,
+        subject,
+        message,
+        ..
+    } in findings
+    {
+        show::remark(&format!("  {subject}: {message} [{code}]"));
+    }
+    show::remark("run `rootstock lock`, look at the difference, and commit it");
+}
+
+fn finding_json(
+    Finding {
+        code,
+        subject,
+        message,
+        was,
+        now,
+    }: &Finding,
+) -> serde_json::Value {
+    json!({ "code": code, "subject": subject, "message": message, "was": was, "now": now })
+}
+
+fn upgrade(arguments: &Arguments) -> Result<Upgrade, Failure> {
+    match arguments.upgrade.as_deref() {
+        None => Ok(Upgrade::Nothing),
+        Some([]) => Ok(Upgrade::All),
+        Some(names) => {
+            let mut packages = BTreeSet::new();
+            for name in names {
+                let package = name.parse().map_err(|_| Failure {
+                    report: miette::miette!(
+                        help = "write only the name: `--upgrade=torch`",
+                        "`{name}` is not a package name"
+                    ),
+                    exit: Exit::Usage,
+                })?;
+                packages.insert(package);
+            }
+            Ok(Upgrade::Packages(packages))
+        }
+    }
+}
+
+/// One changed, new or removed package of an environment.
+struct Change {
+    environment: EnvironmentName,
+    target: &'static str,
+    package: String,
+    was: Option<String>,
+    now: Option<String>,
+}
+
+fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for environment in &new.environments {
+        let before = old.and_then(|old| old.environment(&environment.name));
+        for target in &environment.targets {
+            let place = target.target.name();
+            let there = before
+                .and_then(|before| before.target(place))
+                .map_or(&[][..], |there| &there.packages);
+            let version = |packages: &[crate::lock::LockedPackage],
+                           name: &pep508_rs::PackageName| {
+                packages
+                    .iter()
+                    .find(|package| package.name == *name)
+                    .map(|package| package.version.to_string())
+            };
+            let mut names: Vec<_> = there
+                .iter()
+                .chain(&target.packages)
+                .map(|package| &package.name)
+                .collect();
+            names.sort();
+            names.dedup();
+            for name in names {
+                let (was, now) = (version(there, name), version(&target.packages, name));
+                if was != now {
+                    let environment = environment.name.clone();
+                    changes.push(Change {
+                        environment,
+                        target: place,
+                        package: name.to_string(),
+                        was,
+                        now,
+                    });
+                }
+            }
+        }
+    }
+    changes
+}
+
+fn report(path: &Path, old: Option<&Lock>, lock: &Lock, unchanged: bool, json: bool) {
+    let changes = changes(old, lock);
+    if json {
+        let list: Vec<_> = changes
+            .iter()
+            .map(|Change { environment, target, package, was, now }| {
+                json!({ "environment": environment, "target": target, "package": package, "was": was, "now": now })
+            })
+            .collect();
+        show::json(
+            &json!({ "lock": path.display().to_string(), "written": !unchanged, "changes": list }),
+        );
+        return;
+    }
+    // A lock that was not there before changes in everything: the count says it, a table would bury it.
+    if old.is_some() && !changes.is_empty() {
+        let width = |of: fn(&Change) -> usize, title: &str| {
+            changes.iter().map(of).max().unwrap_or(0).max(title.len())
+        };
+        let environment = width(|change| change.environment.as_str().len(), "environment");
+        let package = width(|change| change.package.len(), "package");
+        let was = width(|change| change.was.as_deref().unwrap_or("-").len(), "was");
+        show::line(&format!(
+            "{:environment$}  {:package$}  {:was$}  now",
+            "environment", "package", "was"
+        ));
+        for Change {
+            environment: name,
+            package: of,
+            was: before,
+            now,
+            ..
+        } in &changes
+        {
+            let (before, now) = (
+                before.as_deref().unwrap_or("-"),
+                now.as_deref().unwrap_or("-"),
+            );
+            show::line(&format!(
+                "{name:environment$}  {of:package$}  {before:was$}  {now}"
+            ));
+        }
+    }
+    let environments = lock.environments.len();
+    let files: BTreeSet<_> = lock
+        .environments
+        .iter()
+        .flat_map(|e| &e.targets)
+        .flat_map(|t| &t.packages)
+        .map(|p| p.sha256)
+        .collect();
+    let did = if unchanged {
+        "is up to date"
+    } else {
+        "written"
+    };
+    show::line(&format!(
+        "{} {did}: {environments} environments, {} models, {} files",
+        path.display(),
+        lock.models.len(),
+        files.len()
+    ));
+}
+
+impl From<manifest::Error> for Failure {
+    fn from(error: manifest::Error) -> Self {
+        Failure {
+            report: error.into(),
+            exit: Exit::Usage,
+        }
+    }
 }

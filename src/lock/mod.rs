@@ -1,6 +1,6 @@
 //! What was decided: every file of every environment, for every target, with the digests that hold it together.
 //!
-//! The text of `rootstock.lock` is specified in `lock/file.rs`; whether it still answers a manifest is `lock/drift.rs`.
+//! The text of `rootstock.lock` is specified in [`file`]; whether it still answers a manifest is [`drift`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,11 +12,15 @@ use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
+pub mod drift;
+pub mod file;
+mod question;
+
+pub use question::question;
+
 /// A whole lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
-    /// The resolver that made it, with its version: `uv 0.13.9`.
-    pub resolver: String,
     /// Every environment, sorted by name.
     pub environments: Vec<LockedEnvironment>,
     /// Every model, sorted by id.
@@ -34,7 +38,9 @@ pub struct LockedEnvironment {
     pub variables: BTreeMap<String, String>,
     /// What was asked of the resolver, in normal form.
     pub question: Question,
-    /// Digest of the question.
+    /// The resolver that answered, with its version: `uv 0.13.9`.
+    pub resolver: String,
+    /// Digest of question and resolver, see [`LockedEnvironment::asked`].
     pub inputs: Digest,
     /// The answers, sorted by target name.
     pub targets: Vec<LockedTarget>,
@@ -55,17 +61,6 @@ pub struct LockedSource {
 pub struct Question(pub BTreeMap<String, Vec<String>>);
 
 impl Question {
-    /// The digest of the question's canonical text.
-    pub fn digest(&self) -> Digest {
-        let mut text = String::from("rootstock question 1\n");
-        for (key, values) in &self.0 {
-            for value in values {
-                let _ = writeln!(text, "{key} {value}");
-            }
-        }
-        Digest::of(text)
-    }
-
     /// The values of a key; none if it was not asked.
     pub fn values(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)
@@ -133,8 +128,8 @@ pub struct LockedPackage {
     pub index: Option<IndexName>,
     /// The name of the file.
     pub file: String,
-    /// Its size in bytes.
-    pub size: u64,
+    /// Its size in bytes, where the index says it.
+    pub size: Option<u64>,
     /// Its digest.
     pub sha256: Digest,
 }
@@ -170,6 +165,17 @@ pub struct LockedModel {
 }
 
 impl LockedEnvironment {
+    /// The question, and who answered it, as a canonical text. Its digest is `inputs`.
+    pub fn asked(&self) -> String {
+        let mut text = format!("rootstock question 1\nresolver {}\n", self.resolver);
+        for (key, values) in &self.question.0 {
+            for value in values {
+                let _ = writeln!(text, "{key} {value}");
+            }
+        }
+        text
+    }
+
     /// The answer for a target as a canonical text: everything that decides a build, one line each. Its digest is the
     /// environment's digest; `status` and a person can read what was hashed.
     pub fn answer(&self, target: &LockedTarget) -> String {
@@ -201,7 +207,8 @@ impl LockedEnvironment {
                 size,
                 sha256,
             } = package;
-            let index = index.as_ref().map_or("", IndexName::as_str);
+            let index = index.as_ref().map_or("-", IndexName::as_str);
+            let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
             let _ = writeln!(
                 text,
                 "package {name} {version} {index} {file} {size} {sha256}"

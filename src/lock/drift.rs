@@ -1,0 +1,379 @@
+//! Does a lock still answer a manifest? Static: compares two values, reads nothing, starts nothing.
+//!
+//! Each difference has a code that stays the same for ever, so that other programs can act on it.
+
+use pep440_rs::VersionSpecifiers;
+use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
+
+use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, question};
+use crate::manifest::{Environment, Manifest, python_allows};
+
+/// One way in which the lock does not answer the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of difference: `requirement-changed`.
+    pub code: &'static str,
+    /// What it is about: `environment emt`, `model mace-small`.
+    pub subject: String,
+    /// What differs, for a person.
+    pub message: String,
+    /// In the lock.
+    pub was: Option<String>,
+    /// In the manifest.
+    pub now: Option<String>,
+}
+
+/// Every difference between a manifest and a lock, environments first, in the order of their names.
+pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
+    let mut found = Findings::default();
+    for environment in &manifest.environments {
+        found.subject = format!("environment {}", environment.name);
+        match lock.environment(&environment.name) {
+            Some(locked) => compare(&mut found, manifest, environment, locked),
+            None => found.say(
+                "environment-added",
+                "is in the manifest, but not in the lock",
+                None,
+                None,
+            ),
+        }
+    }
+    for locked in &lock.environments {
+        if manifest.environment(&locked.name).is_none() {
+            found.subject = format!("environment {}", locked.name);
+            found.say(
+                "environment-removed",
+                "is in the lock, but no longer in the manifest",
+                None,
+                None,
+            );
+        }
+    }
+    models(&mut found, manifest, lock);
+    found.all
+}
+
+#[derive(Default)]
+struct Findings {
+    subject: String,
+    all: Vec<Finding>,
+}
+
+impl Findings {
+    fn say(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        was: Option<String>,
+        now: Option<String>,
+    ) {
+        let subject = self.subject.clone();
+        self.all.push(Finding {
+            code,
+            subject,
+            message: message.into(),
+            was,
+            now,
+        });
+    }
+}
+
+fn compare(
+    found: &mut Findings,
+    manifest: &Manifest,
+    environment: &Environment,
+    locked: &LockedEnvironment,
+) {
+    if environment.source != locked.source.path {
+        let (was, now) = (locked.source.path.clone(), environment.source.clone());
+        found.say(
+            "source-moved",
+            format!("its source was `{was}` and is `{now}`"),
+            Some(was),
+            Some(now),
+        );
+    } else if environment.sha256 != locked.source.sha256 {
+        let (was, now) = (
+            locked.source.sha256.to_string(),
+            environment.sha256.to_string(),
+        );
+        found.say(
+            "source-changed",
+            format!("`{}` has changed", environment.source),
+            Some(was),
+            Some(now),
+        );
+    }
+    compare_questions(found, manifest, environment, locked);
+    if environment.variables != locked.variables {
+        let text = |variables| serde_json::to_string(variables).ok();
+        let (was, now) = (text(&locked.variables), text(&environment.variables));
+        found.say("variables-changed", "its variables have changed", was, now);
+    }
+    for target in &manifest.targets {
+        match locked.target(target.name()) {
+            None => found.say(
+                "target-missing",
+                format!("is not locked for {target}"),
+                None,
+                Some(target.to_string()),
+            ),
+            Some(there) if there.target != *target => {
+                let (was, now) = (there.target.to_string(), target.to_string());
+                found.say(
+                    "target-changed",
+                    format!("is locked for {was}, not for {now}"),
+                    Some(was),
+                    Some(now),
+                );
+            }
+            Some(there) => violations(found, environment, there),
+        }
+    }
+    for there in &locked.targets {
+        if !manifest
+            .targets
+            .iter()
+            .any(|target| target.name() == there.target.name())
+        {
+            let was = there.target.to_string();
+            found.say(
+                "target-removed",
+                format!("is locked for {was}, which the manifest no longer names"),
+                Some(was),
+                None,
+            );
+        }
+    }
+}
+
+fn compare_questions(
+    found: &mut Findings,
+    manifest: &Manifest,
+    environment: &Environment,
+    locked: &LockedEnvironment,
+) {
+    let asked = question(manifest, environment);
+    let mut keys: Vec<&String> = asked.0.keys().chain(locked.question.0.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let (was, now) = (locked.question.values(key), asked.values(key));
+        let mut removed: Vec<&String> = was.iter().filter(|value| !now.contains(value)).collect();
+        for added in now.iter().filter(|value| !was.contains(value)) {
+            let same = removed
+                .iter()
+                .position(|old| package_name(old) == package_name(added) || is_single(key));
+            match same.map(|at| removed.remove(at)) {
+                Some(old) => {
+                    let message = format!("{key} `{old}` has become `{added}`");
+                    found.say(
+                        changed(key),
+                        message,
+                        Some(old.clone()),
+                        Some(added.clone()),
+                    );
+                }
+                None => found.say(
+                    changed(key),
+                    format!("{key} `{added}` was added"),
+                    None,
+                    Some(added.clone()),
+                ),
+            }
+        }
+        for old in removed {
+            found.say(
+                changed(key),
+                format!("{key} `{old}` was removed"),
+                Some(old.clone()),
+                None,
+            );
+        }
+    }
+}
+
+fn changed(key: &str) -> &'static str {
+    match key {
+        "dependency" => "requirement-changed",
+        "constraint" => "constraint-changed",
+        "override" => "override-changed",
+        "exclude" => "exclude-changed",
+        "sdist" => "sdists-changed",
+        "exclude-newer" => "exclude-newer-changed",
+        _ => "python-changed",
+    }
+}
+
+/// Keys that have one value.
+fn is_single(key: &str) -> bool {
+    matches!(
+        key,
+        "python" | "python-source" | "requires-python" | "exclude-newer"
+    )
+}
+
+fn package_name(requirement: &str) -> Option<String> {
+    requirement
+        .parse::<Requirement>()
+        .ok()
+        .map(|requirement| requirement.name.to_string())
+}
+
+/// Locked versions against the manifest's own words (PEP 440, PEP 508), whatever the digests say.
+fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTarget) {
+    let python = &locked.python.version;
+    let place = locked.target.name();
+    let asked = environment
+        .python
+        .as_ref()
+        .is_none_or(|asked| asked == python);
+    let allowed = environment
+        .requires_python
+        .as_ref()
+        .is_none_or(|specifiers| python_allows(specifiers, python));
+    if !asked || !allowed {
+        let message =
+            format!("is locked for Python {python} on {place}, which the manifest does not allow");
+        found.say(
+            "version-violates-manifest",
+            message,
+            Some(python.to_string()),
+            None,
+        );
+    }
+    let markers = locked.target.markers(python);
+    let overridden =
+        |name: &pep508_rs::PackageName| environment.overrides.iter().any(|o| o.name == *name);
+    for requirement in &environment.dependencies {
+        if !requirement.evaluate_markers(&markers, &[])
+            || environment.exclude.contains(&requirement.name)
+        {
+            continue;
+        }
+        match package(locked, requirement) {
+            None => {
+                let message = format!(
+                    "`{requirement}` is asked for, but nothing of that name is locked for {place}"
+                );
+                found.say(
+                    "version-violates-manifest",
+                    message,
+                    None,
+                    Some(requirement.to_string()),
+                );
+            }
+            Some(package) if !overridden(&requirement.name) => {
+                check(found, requirement, package, place)
+            }
+            Some(_) => {}
+        }
+    }
+    for requirement in environment.constraints.iter().chain(&environment.overrides) {
+        let here: &MarkerEnvironment = &markers;
+        if let Some(package) =
+            package(locked, requirement).filter(|_| requirement.evaluate_markers(here, &[]))
+        {
+            check(found, requirement, package, place);
+        }
+    }
+    for package in &locked.packages {
+        if environment.exclude.contains(&package.name) {
+            let message = format!(
+                "`{} {}` is locked for {place}, but excluded",
+                package.name, package.version
+            );
+            found.say(
+                "version-violates-manifest",
+                message,
+                Some(package.version.to_string()),
+                None,
+            );
+        }
+    }
+}
+
+fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'l LockedPackage> {
+    locked
+        .packages
+        .iter()
+        .find(|package| package.name == requirement.name)
+}
+
+fn check(found: &mut Findings, requirement: &Requirement, package: &LockedPackage, place: &str) {
+    let Some(VersionOrUrl::VersionSpecifier(specifiers)) = &requirement.version_or_url else {
+        return;
+    };
+    if !satisfied(specifiers, package) {
+        let message = format!(
+            "`{} {}` is locked for {place}, but `{requirement}` is asked for",
+            package.name, package.version
+        );
+        found.say(
+            "version-violates-manifest",
+            message,
+            Some(package.version.to_string()),
+            Some(requirement.to_string()),
+        );
+    }
+}
+
+fn satisfied(specifiers: &VersionSpecifiers, package: &LockedPackage) -> bool {
+    specifiers.contains(&package.version)
+}
+
+fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
+    for model in &manifest.models {
+        found.subject = format!("model {}", model.id);
+        let Some(locked) = lock.models.iter().find(|locked| locked.id == model.id) else {
+            found.say(
+                "model-added",
+                "is in the manifest, but not in the lock",
+                None,
+                None,
+            );
+            continue;
+        };
+        if locked.environment != model.environment {
+            let (was, now) = (
+                locked.environment.to_string(),
+                model.environment.to_string(),
+            );
+            found.say(
+                "model-changed",
+                format!("its environment was {was} and is {now}"),
+                Some(was),
+                Some(now),
+            );
+        }
+        if locked.argument != model.argument {
+            let (was, now) = (locked.argument.clone(), model.argument.clone());
+            found.say(
+                "model-changed",
+                format!("its argument was `{was}` and is `{now}`"),
+                Some(was),
+                Some(now),
+            );
+        }
+        if locked.setup != model.setup {
+            let text = |setup| serde_json::to_string(setup).ok();
+            found.say(
+                "model-changed",
+                "its `setup` has changed",
+                text(&locked.setup),
+                text(&model.setup),
+            );
+        }
+    }
+    for locked in &lock.models {
+        if !manifest.models.iter().any(|model| model.id == locked.id) {
+            found.subject = format!("model {}", locked.id);
+            found.say(
+                "model-removed",
+                "is in the lock, but no longer in the manifest",
+                None,
+                None,
+            );
+        }
+    }
+}

@@ -1,0 +1,732 @@
+//! The text of `rootstock.lock`, both ways. A [`Lock`] that was read is whole: every digest in it holds.
+//!
+//! ```toml
+//! version = 1
+//!
+//! [[environment]]
+//! name = "emt"
+//! source = "environments/emt.py"
+//! source-sha256 = "…"                       # of the file's bytes
+//! variables = { OMP_NUM_THREADS = "1" }     # if any
+//! resolver = "uv 0.13.9"
+//! inputs = "…"                              # sha256 of the canonical text of question and resolver
+//! question = { dependency = ["ase==3.29.0"], python = ["3.11"], … }
+//!
+//! [[environment.target]]                    # one for each target, by name
+//! name = "linux-x86_64"
+//! glibc = "2.28"                            # the oldest C library it runs on
+//! implementation = "cpython"
+//! python = "3.11"                           # as exact as the manifest asks
+//! python-source = "system"
+//! soabi = "cpython-311-x86_64-linux-gnu"
+//! digest = "…"                              # sha256 of the canonical text of the answer
+//! packages = ["ase 3.29.0 7b9dd103f007"]    # name, version, first 12 digits of the sha256: a key of [files]
+//!
+//! [models]
+//! emt = { environment = "emt", argument = "" }
+//!
+//! [files]                                   # each file once, by name, version and digest
+//! "ase 3.29.0 7b9dd103f007" = { file = "ase-3.29.0-py3-none-any.whl", size = 3014724, sha256 = "…" }
+//! ```
+//!
+//! One lock has one text: environments, models and files are sorted, keys stand in this order, `\n` ends lines. The
+//! text holds no address, no absolute path and no time. A text that is not the one its content would be written as was
+//! edited by hand.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use miette::Diagnostic;
+use serde::Deserialize;
+
+use super::{
+    Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
+    PythonSource, Question,
+};
+use crate::digest::Digest;
+use crate::name::{EnvironmentName, IndexName, ModelId};
+use crate::target::Target;
+
+/// The format this version writes and reads.
+pub const VERSION: u64 = 1;
+
+const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is found by `rootstock lock --check`.\nversion = 1\n";
+
+/// The text is not a lock.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// It cannot be read at all.
+    #[error("`{name}` cannot be read: {reason}")]
+    #[diagnostic(help("restore it from version control, or write it anew with `rootstock lock`"))]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// What the parser says.
+        reason: String,
+        /// Its text.
+        #[source_code]
+        text: miette::NamedSource<String>,
+        /// Where the parser stopped.
+        #[label("here")]
+        place: Option<miette::SourceSpan>,
+    },
+    /// A later rootstock wrote it.
+    #[error("`{name}` has format version {found}; this rootstock reads version {VERSION}")]
+    #[diagnostic(help("a newer rootstock wrote it: use that one"))]
+    Newer {
+        /// The file.
+        name: String,
+        /// Its version.
+        found: u64,
+    },
+    /// Its own digests do not hold, or its text is not what its content is written as.
+    #[error("`{name}` was changed by hand")]
+    #[diagnostic(help("restore it from version control, or write it anew with `rootstock lock`"))]
+    Edited {
+        /// The file.
+        name: String,
+        /// Everything that was found.
+        edits: Vec<Edit>,
+    },
+}
+
+/// A place where a lock contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The environment it is in, if it is in one.
+    pub environment: Option<EnvironmentName>,
+    /// What does not hold.
+    pub what: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Written {
+    #[serde(rename = "version")]
+    _version: u64,
+    #[serde(default)]
+    environment: Vec<WrittenEnvironment>,
+    #[serde(default)]
+    models: BTreeMap<ModelId, WrittenModel>,
+    #[serde(default)]
+    files: BTreeMap<String, WrittenFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenEnvironment {
+    name: EnvironmentName,
+    source: String,
+    source_sha256: Digest,
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
+    resolver: String,
+    inputs: Digest,
+    question: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    target: Vec<WrittenTarget>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenTarget {
+    name: String,
+    glibc: String,
+    implementation: String,
+    python: pep440_rs::Version,
+    python_source: WrittenSource,
+    soabi: String,
+    digest: Digest,
+    packages: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenSource {
+    System,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenModel {
+    environment: EnvironmentName,
+    argument: String,
+    #[serde(default)]
+    setup: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenFile {
+    index: Option<IndexName>,
+    file: String,
+    size: Option<u64>,
+    sha256: Digest,
+}
+
+/// Reads the text of a lock; `name` is what messages call it.
+pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
+    let text = text.replace("\r\n", "\n");
+    let unreadable = |error: &toml::de::Error| Error::Unreadable {
+        name: name.to_owned(),
+        reason: error.message().trim().to_owned(),
+        place: error.span().map(Into::into),
+        text: miette::NamedSource::new(name, text.clone()),
+    };
+    #[derive(Deserialize)]
+    struct Format {
+        version: u64,
+    }
+    match toml::from_str::<Format>(&text) {
+        Ok(Format { version }) if version > VERSION => {
+            return Err(Error::Newer {
+                name: name.to_owned(),
+                found: version,
+            });
+        }
+        _ => {}
+    }
+    let written: Written = toml::from_str(&text).map_err(|error| unreadable(&error))?;
+    let mut edits = Vec::new();
+    let lock = lock(written, &mut edits);
+    if edits.is_empty()
+        && let Some(edit) = first_difference(&text, &self::text(&lock))
+    {
+        edits.push(edit);
+    }
+    if edits.is_empty() {
+        Ok(lock)
+    } else {
+        Err(Error::Edited {
+            name: name.to_owned(),
+            edits,
+        })
+    }
+}
+
+fn lock(written: Written, edits: &mut Vec<Edit>) -> Lock {
+    let Written {
+        _version,
+        environment,
+        models,
+        files,
+    } = written;
+    let environments = environment
+        .into_iter()
+        .map(|environment| self::environment(environment, &files, edits))
+        .collect();
+    let models = models
+        .into_iter()
+        .map(
+            |(
+                id,
+                WrittenModel {
+                    environment,
+                    argument,
+                    setup,
+                },
+            )| LockedModel {
+                id,
+                environment,
+                argument,
+                setup,
+            },
+        )
+        .collect();
+    Lock {
+        environments,
+        models,
+    }
+}
+
+fn environment(
+    written: WrittenEnvironment,
+    files: &BTreeMap<String, WrittenFile>,
+    edits: &mut Vec<Edit>,
+) -> LockedEnvironment {
+    let WrittenEnvironment {
+        name,
+        source,
+        source_sha256,
+        variables,
+        resolver,
+        inputs,
+        question,
+        target,
+    } = written;
+    let source = LockedSource {
+        path: source,
+        sha256: source_sha256,
+    };
+    let question = Question(question);
+    let mut environment = LockedEnvironment {
+        name: name.clone(),
+        source,
+        variables,
+        question,
+        resolver,
+        inputs,
+        targets: Vec::new(),
+    };
+    let mut edited = |what: String| {
+        edits.push(Edit {
+            environment: Some(name.clone()),
+            what,
+        })
+    };
+    if Digest::of(environment.asked()) != inputs {
+        edited("its question does not have the digest written beside it (`inputs`)".into());
+    }
+    for written in target {
+        let target_name = written.name.clone();
+        match self::target(written, files, &mut edited) {
+            Some(target) if Digest::of(environment.answer(&target)) == target.digest => {
+                environment.targets.push(target)
+            }
+            Some(_) => edited(format!(
+                "its answer for {target_name} does not have the digest written beside it (`digest`)"
+            )),
+            None => {}
+        }
+    }
+    environment
+}
+
+fn target(
+    written: WrittenTarget,
+    files: &BTreeMap<String, WrittenFile>,
+    edited: &mut impl FnMut(String),
+) -> Option<LockedTarget> {
+    let WrittenTarget {
+        name,
+        glibc,
+        implementation,
+        python,
+        python_source,
+        soabi,
+        digest,
+        packages,
+    } = written;
+    let mut whole = true;
+    let mut wrong = |what: String| {
+        whole = false;
+        edited(what);
+    };
+    let target = Target::named(&name).and_then(|target| {
+        Some(Target {
+            glibc: glibc.parse().ok()?,
+            ..target
+        })
+    });
+    if target.is_none() {
+        wrong(format!("`{name}` with glibc `{glibc}` is not a target"));
+    }
+    let packages: Vec<_> = packages
+        .iter()
+        .filter_map(|reference| match files.get(reference) {
+            Some(file) => package(reference, file).map_err(&mut wrong).ok(),
+            None => {
+                wrong(format!("package `{reference}` has no entry in `[files]`"));
+                None
+            }
+        })
+        .collect();
+    let WrittenSource::System = python_source;
+    let python = LockedPython {
+        implementation,
+        version: python,
+        source: PythonSource::System,
+        soabi,
+    };
+    if python.version.release().len() < 2 {
+        wrong(format!("`{}` is not a Python series", python.version));
+    }
+    if whole {
+        Some(LockedTarget {
+            target: target?,
+            python,
+            packages,
+            digest,
+        })
+    } else {
+        None
+    }
+}
+
+fn package(reference: &str, file: &WrittenFile) -> Result<LockedPackage, String> {
+    let mut words = reference.split(' ');
+    let name = words.next().and_then(|name| name.parse().ok());
+    let version = words.next().and_then(|version| version.parse().ok());
+    let (Some(name), Some(version)) = (name, version) else {
+        return Err(format!(
+            "`{reference}` does not name a package and a version"
+        ));
+    };
+    let WrittenFile {
+        index,
+        file,
+        size,
+        sha256,
+    } = file;
+    let package = LockedPackage {
+        name,
+        version,
+        index: index.clone(),
+        file: file.clone(),
+        size: *size,
+        sha256: *sha256,
+    };
+    if package.reference() == reference {
+        Ok(package)
+    } else {
+        Err(format!(
+            "the file of package `{reference}` has another digest: {sha256}"
+        ))
+    }
+}
+
+/// The first line in which a text differs from the one that would be written.
+fn first_difference(found: &str, expected: &str) -> Option<Edit> {
+    if found == expected {
+        return None;
+    }
+    let mut environment = None;
+    let mut expected = expected.lines();
+    for (number, line) in found.lines().enumerate() {
+        if let Some(name) = line
+            .strip_prefix("name = \"")
+            .and_then(|rest| rest.strip_suffix('"'))
+        {
+            environment = name.parse().ok().or(environment);
+        }
+        if expected.next() != Some(line) {
+            let what = format!(
+                "line {} is not as rootstock writes it: `{}`",
+                number + 1,
+                line.trim()
+            );
+            return Some(Edit { environment, what });
+        }
+    }
+    Some(Edit {
+        environment: None,
+        what: "its end is not as rootstock writes it".into(),
+    })
+}
+
+/// The text of a lock.
+pub fn text(lock: &Lock) -> String {
+    let mut text = String::from(HEADER);
+    for environment in &lock.environments {
+        write_environment(&mut text, environment);
+    }
+    if !lock.models.is_empty() {
+        text.push_str("\n[models]\n");
+    }
+    for LockedModel {
+        id,
+        environment,
+        argument,
+        setup,
+    } in &lock.models
+    {
+        let _ = write!(
+            text,
+            "{} = {{ environment = {}",
+            key(id.as_str()),
+            quoted(environment.as_str())
+        );
+        let _ = write!(text, ", argument = {}", quoted(argument));
+        if !setup.is_empty() {
+            let _ = write!(
+                text,
+                ", setup = {}",
+                inline(&serde_json::Value::Object(setup.clone()))
+            );
+        }
+        text.push_str(" }\n");
+    }
+    let targets = lock
+        .environments
+        .iter()
+        .flat_map(|environment| &environment.targets);
+    let files: BTreeMap<String, &LockedPackage> = targets
+        .flat_map(|target| &target.packages)
+        .map(|package| (package.reference(), package))
+        .collect();
+    if !files.is_empty() {
+        text.push_str("\n[files]\n");
+    }
+    for (
+        reference,
+        LockedPackage {
+            name: _,
+            version: _,
+            index,
+            file,
+            size,
+            sha256,
+        },
+    ) in files
+    {
+        let _ = write!(text, "{} = {{ ", quoted(&reference));
+        if let Some(index) = index {
+            let _ = write!(text, "index = {}, ", quoted(index.as_str()));
+        }
+        let _ = write!(text, "file = {}, ", quoted(file));
+        if let Some(size) = size {
+            let _ = write!(text, "size = {size}, ");
+        }
+        let _ = writeln!(text, "sha256 = \"{sha256}\" }}");
+    }
+    text
+}
+
+fn write_environment(text: &mut String, environment: &LockedEnvironment) {
+    let LockedEnvironment {
+        name,
+        source,
+        variables,
+        question,
+        resolver,
+        inputs,
+        targets,
+    } = environment;
+    let _ = write!(
+        text,
+        "\n[[environment]]\nname = {}\n",
+        quoted(name.as_str())
+    );
+    let _ = write!(
+        text,
+        "source = {}\nsource-sha256 = \"{}\"\n",
+        quoted(&source.path),
+        source.sha256
+    );
+    if !variables.is_empty() {
+        let pairs: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| format!("{} = {}", key(name), quoted(value)))
+            .collect();
+        let _ = writeln!(text, "variables = {{ {} }}", pairs.join(", "));
+    }
+    let _ = write!(
+        text,
+        "resolver = {}\ninputs = \"{inputs}\"\n",
+        quoted(resolver)
+    );
+    text.push_str("\n[environment.question]\n");
+    for (name, values) in &question.0 {
+        let _ = writeln!(text, "{} = {}", key(name), list(values));
+    }
+    for LockedTarget {
+        target,
+        python,
+        packages,
+        digest,
+    } in targets
+    {
+        let LockedPython {
+            implementation,
+            version,
+            source: PythonSource::System,
+            soabi,
+        } = python;
+        let _ = write!(
+            text,
+            "\n[[environment.target]]\nname = \"{}\"\nglibc = \"{}\"\n",
+            target.name(),
+            target.glibc
+        );
+        let _ = write!(
+            text,
+            "implementation = {}\npython = \"{version}\"\n",
+            quoted(implementation)
+        );
+        let _ = write!(
+            text,
+            "python-source = \"system\"\nsoabi = {}\ndigest = \"{digest}\"\n",
+            quoted(soabi)
+        );
+        let references: Vec<String> = packages.iter().map(LockedPackage::reference).collect();
+        let _ = writeln!(text, "packages = {}", list(&references));
+    }
+}
+
+/// One item a line, so that a diff shows the item.
+fn list(items: &[String]) -> String {
+    match items {
+        [] => "[]".into(),
+        [one] => format!("[{}]", quoted(one)),
+        many => format!(
+            "[\n{}]",
+            many.iter()
+                .map(|item| format!("    {},\n", quoted(item)))
+                .collect::<String>()
+        ),
+    }
+}
+
+fn key(name: &str) -> String {
+    let bare = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if bare { name.to_owned() } else { quoted(name) }
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A JSON value as an inline TOML value. JSON's null cannot come from TOML, so it has no text here.
+fn inline(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::Null => quoted(""),
+        Value::Bool(boolean) => boolean.to_string(),
+        // Rust prints a float that is whole as `1.0`, in both formats.
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(inline).collect::<Vec<_>>().join(", ")
+        ),
+        Value::Object(map) => {
+            let pairs: Vec<_> = map
+                .iter()
+                .map(|(name, value)| format!("{} = {}", key(name), inline(value)))
+                .collect();
+            if pairs.is_empty() {
+                "{}".into()
+            } else {
+                format!("{{ {} }}", pairs.join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small lock, whole.
+    pub(crate) fn sample() -> Lock {
+        let package = |name: &str, fill: char, index: Option<&str>| LockedPackage {
+            name: name.parse().unwrap(),
+            version: "1.0".parse().unwrap(),
+            index: index.map(|index| index.parse().unwrap()),
+            file: format!("{name}-1.0-py3-none-any.whl"),
+            size: index.is_none().then_some(12),
+            sha256: fill.to_string().repeat(64).parse().unwrap(),
+        };
+        let question = Question(BTreeMap::from([
+            (
+                "dependency".to_owned(),
+                vec!["a==1.0".to_owned(), "b".to_owned()],
+            ),
+            ("python".to_owned(), vec!["3.11".to_owned()]),
+        ]));
+        let mut environment = LockedEnvironment {
+            name: "emt".parse().unwrap(),
+            source: LockedSource {
+                path: "environments/emt.py".into(),
+                sha256: Digest::of("x"),
+            },
+            variables: BTreeMap::from([("A".to_owned(), "quote \" and \\".to_owned())]),
+            question,
+            resolver: "uv 0.13.9".into(),
+            inputs: Digest::of(""),
+            targets: vec![LockedTarget {
+                target: Target::named("linux-x86_64").unwrap(),
+                python: LockedPython {
+                    implementation: "cpython".into(),
+                    version: "3.11".parse().unwrap(),
+                    source: PythonSource::System,
+                    soabi: "cpython-311-x86_64-linux-gnu".into(),
+                },
+                packages: vec![package("a", '1', None), package("b", '2', Some("torch"))],
+                digest: Digest::of(""),
+            }],
+        };
+        environment.inputs = Digest::of(environment.asked());
+        environment.targets[0].digest = Digest::of(environment.answer(&environment.targets[0]));
+        let setup =
+            serde_json::json!({ "dtype": "float32", "n": 1, "x": [1.5, true], "t": { "a.b": 2 } });
+        let serde_json::Value::Object(setup) = setup else {
+            unreachable!()
+        };
+        let model = LockedModel {
+            id: "emt-0.1".parse().unwrap(),
+            environment: "emt".parse().unwrap(),
+            argument: "x".into(),
+            setup,
+        };
+        Lock {
+            environments: vec![environment],
+            models: vec![model],
+        }
+    }
+
+    #[test]
+    fn a_lock_reads_back_as_itself() {
+        let text = text(&sample());
+        assert_eq!(read("rootstock.lock", &text).unwrap(), sample());
+        assert_eq!(
+            read("rootstock.lock", &text.replace('\n', "\r\n")).unwrap(),
+            sample()
+        );
+    }
+
+    #[test]
+    fn every_single_byte_edit_is_found() {
+        let text = text(&sample());
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'7' { b'8' } else { b'7' };
+            let Ok(edited) = String::from_utf8(bytes) else {
+                continue;
+            };
+            assert!(
+                read("rootstock.lock", &edited).is_err() || differs_in_model(&edited),
+                "byte {at}: {edited}"
+            );
+        }
+    }
+
+    /// What the manifest says of a model is compared with the lock, so a lock needs no digest of it.
+    fn differs_in_model(edited: &str) -> bool {
+        let lock = read("rootstock.lock", edited).unwrap();
+        let sample = sample();
+        let variables = lock.environments[0].variables != sample.environments[0].variables;
+        let path = lock.environments[0].source.path != sample.environments[0].source.path;
+        lock.models != sample.models
+            || variables
+            || path
+            || lock.environments[0].name != sample.environments[0].name
+    }
+
+    #[test]
+    fn a_later_format_is_not_guessed_at() {
+        let text = text(&sample()).replace("version = 1\n", "version = 2\nnews = 1\n");
+        assert!(matches!(
+            read("rootstock.lock", &text),
+            Err(Error::Newer { found: 2, .. })
+        ));
+    }
+}

@@ -1,0 +1,61 @@
+//! What an environment asks of the resolver, in normal form. Asks nobody.
+
+use std::collections::BTreeMap;
+
+use super::Question;
+use crate::manifest::{Environment, Manifest, normal_form};
+
+/// The question of an environment: everything in the manifest that decides what is resolved, and nothing else.
+pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
+    let Environment {
+        name: _,
+        source: _,
+        sha256: _,
+        python,
+        requires_python,
+        dependencies,
+        constraints,
+        overrides,
+        exclude,
+        sdists,
+        variables: _,
+        optional: _,
+    } = environment;
+    let requirements =
+        |all: &[pep508_rs::Requirement]| all.iter().map(normal_form).collect::<Vec<_>>();
+    let mut specifiers: Vec<String> = requires_python
+        .iter()
+        .flat_map(|all| all.iter().map(ToString::to_string))
+        .collect();
+    specifiers.sort();
+    let asked = [
+        ("constraint", requirements(constraints)),
+        ("dependency", requirements(dependencies)),
+        ("exclude", exclude.iter().map(ToString::to_string).collect()),
+        (
+            "exclude-newer",
+            manifest.exclude_newer.iter().cloned().collect(),
+        ),
+        ("override", requirements(overrides)),
+        ("python", python.iter().map(ToString::to_string).collect()),
+        ("python-source", vec!["system".to_owned()]),
+        (
+            "requires-python",
+            if specifiers.is_empty() {
+                Vec::new()
+            } else {
+                vec![specifiers.join(",")]
+            },
+        ),
+        ("sdist", sdists.iter().map(ToString::to_string).collect()),
+    ];
+    let mut question = BTreeMap::new();
+    for (key, mut values) in asked {
+        values.sort();
+        values.dedup();
+        if !values.is_empty() {
+            question.insert(key.to_owned(), values);
+        }
+    }
+    Question(question)
+}

@@ -1,0 +1,195 @@
+//! From the files of a package to the one that is locked: the best wheel for the target, else a source distribution
+//! that the manifest allows. Markers are evaluated for the concrete target (PEP 508).
+
+use std::str::FromStr;
+
+use pep440_rs::Version;
+use pep508_rs::{MarkerTree, PackageName};
+
+use super::Failure;
+use crate::lock::LockedPackage;
+use crate::manifest::Environment;
+use crate::target::{Tags, Target};
+use crate::uv::{File, Package};
+
+/// One file for each package that the target needs, sorted by name.
+pub(super) fn packages(
+    environment: &Environment,
+    target: &Target,
+    python: &Version,
+    answer: Vec<Package>,
+) -> Result<Vec<LockedPackage>, Failure> {
+    let wrong = |reason: String| Failure::Answer {
+        environment: environment.name.clone(),
+        reason,
+    };
+    let tags = target.tags((python.release()[0], python.release()[1]));
+    let markers = target.markers(python);
+    let (mut chosen, mut refused) = (Vec::new(), Vec::new());
+    for package in answer {
+        let name =
+            PackageName::from_str(&package.name).map_err(|error| wrong(error.to_string()))?;
+        let version: Version = package
+            .version
+            .parse()
+            .map_err(|error| wrong(format!("{name}: {error}")))?;
+        let marker = package
+            .marker
+            .as_deref()
+            .map(MarkerTree::from_str)
+            .transpose();
+        let marker = marker.map_err(|error| wrong(format!("{name}: {}", error.message)))?;
+        if marker.is_some_and(|marker| !marker.evaluate(&markers, &[])) {
+            continue;
+        }
+        match file(&package, &tags, environment.sdists.contains(&name)) {
+            Ok(file) => chosen.push(LockedPackage {
+                name,
+                version,
+                index: None,
+                file: file.name.clone(),
+                size: file.size,
+                sha256: file.sha256,
+            }),
+            Err(why) => refused.push(Refused { name, version, why }),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(refusal(environment, target, python, &refused));
+    }
+    chosen.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(chosen)
+}
+
+struct Refused {
+    name: PackageName,
+    version: Version,
+    why: Why,
+}
+
+enum Why {
+    /// Only a source distribution fits, and the manifest does not allow to build it.
+    OnlySource,
+    /// Nothing fits at all.
+    Nothing,
+}
+
+fn file<'p>(package: &'p Package, tags: &Tags, may_build: bool) -> Result<&'p File, Why> {
+    let fitting = package
+        .wheels
+        .iter()
+        .filter_map(|wheel| Some((rank(&wheel.name, tags)?, wheel)));
+    // Of equal tags the higher build number wins, as the specification says; then the name, so that one always does.
+    let best = fitting.min_by(|(a, x), (b, y)| a.cmp(b).then_with(|| y.name.cmp(&x.name)));
+    match (best, &package.sdist) {
+        (Some((_, wheel)), _) => Ok(wheel),
+        (None, Some(sdist)) if may_build => Ok(sdist),
+        (None, Some(_)) => Err(Why::OnlySource),
+        (None, None) => Err(Why::Nothing),
+    }
+}
+
+/// Place of a wheel in the target's order of preference: best tag first, then higher build number.
+fn rank(file: &str, tags: &Tags) -> Option<(usize, std::cmp::Reverse<(u64, String)>)> {
+    // {distribution}-{version}(-{build})?-{python}-{abi}-{platform}.whl
+    let parts: Vec<&str> = file.strip_suffix(".whl")?.split('-').collect();
+    let (build, tag) = match parts.as_slice() {
+        [_, _, tag @ ..] if tag.len() == 3 => ("", tag),
+        [_, _, build, tag @ ..] if tag.len() == 3 => (*build, tag),
+        _ => return None,
+    };
+    let digits = build.bytes().take_while(u8::is_ascii_digit).count();
+    let build = (
+        build[..digits].parse().unwrap_or(0),
+        build[digits..].to_owned(),
+    );
+    Some((tags.rank(tag[0], tag[1], tag[2])?, std::cmp::Reverse(build)))
+}
+
+fn refusal(
+    environment: &Environment,
+    target: &Target,
+    python: &Version,
+    refused: &[Refused],
+) -> Failure {
+    let line = |Refused { name, version, why }: &Refused| match why {
+        Why::OnlySource => {
+            format!("`{name} {version}` has no wheel that fits, only a source distribution")
+        }
+        Why::Nothing => format!("`{name} {version}` has no file that fits"),
+    };
+    let sources = refused
+        .iter()
+        .filter(|refused| matches!(refused.why, Why::OnlySource));
+    let mut names: Vec<String> = sources.map(|refused| refused.name.to_string()).collect();
+    let advice = if names.is_empty() {
+        "constrain the package to a version with a wheel, or exclude it".to_owned()
+    } else {
+        names.extend(environment.sdists.iter().map(ToString::to_string));
+        names.sort();
+        let list = names
+            .iter()
+            .map(|name| format!("\"{name}\""))
+            .collect::<Vec<_>>()
+            .join(", ");
+        format!(
+            "building runs the package's own code; to allow it, write under [environments.{}]:\n  sdists = [{list}]\n\
+             or constrain the package to a version with a wheel",
+            environment.name
+        )
+    };
+    Failure::NoFile {
+        environment: environment.name.clone(),
+        target: *target,
+        python: python.clone(),
+        list: refused.iter().map(line).collect::<Vec<_>>().join("\n"),
+        advice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best(names: &[&str]) -> Option<String> {
+        let wheels = names.iter().map(|name| File {
+            name: (*name).to_owned(),
+            url: String::new(),
+            size: None,
+            sha256: crate::digest::Digest::of(name),
+        });
+        let package = Package {
+            name: "x".into(),
+            version: "1".into(),
+            marker: None,
+            wheels: wheels.collect(),
+            sdist: None,
+        };
+        let tags = Target::named("linux-x86_64").unwrap().tags((3, 11));
+        file(&package, &tags, false)
+            .ok()
+            .map(|file| file.name.clone())
+    }
+
+    #[test]
+    fn one_best_file_is_chosen_whatever_the_order() {
+        let abi3 = "x-1-cp37-abi3-manylinux1_x86_64.manylinux_2_28_x86_64.manylinux_2_5_x86_64.whl";
+        let own = "x-1-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl";
+        let pure = "x-1-py3-none-any.whl";
+        for names in [[abi3, own, pure], [pure, abi3, own], [own, pure, abi3]] {
+            assert_eq!(best(&names).as_deref(), Some(own));
+        }
+        assert_eq!(best(&[pure, abi3]).as_deref(), Some(abi3));
+        assert_eq!(best(&["x-1-cp312-cp312-manylinux_2_17_x86_64.whl"]), None);
+    }
+
+    #[test]
+    fn a_higher_build_number_wins() {
+        let names = [
+            "x-1-py3-none-any.whl",
+            "x-1-2-py3-none-any.whl",
+            "x-1-10-py3-none-any.whl",
+        ];
+        assert_eq!(best(&names).as_deref(), Some("x-1-10-py3-none-any.whl"));
+    }
+}

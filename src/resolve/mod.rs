@@ -1,0 +1,442 @@
+//! From asking to deciding: keeps what still answers, has the rest solved, all environments at once.
+//!
+//! Which versions fit together is uv's decision; which file of a version is locked is made in [`choose`]. Nothing is
+//! written here.
+
+use std::collections::BTreeSet;
+
+use miette::Diagnostic;
+use pep440_rs::Version;
+use pep508_rs::PackageName;
+use rayon::prelude::*;
+
+use crate::digest::Digest;
+use crate::lock::{
+    Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
+    PythonSource, Question, question,
+};
+use crate::manifest::{Environment, Manifest, normal_form, python_allows};
+use crate::name::EnvironmentName;
+use crate::python::Interpreter;
+use crate::target::Target;
+use crate::uv::{Compile, Unresolved, Uv};
+
+mod choose;
+
+/// What to move on from the versions of the old lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Nothing: stay with every version that still fits.
+    #[default]
+    Nothing,
+    /// Everything.
+    All,
+    /// These packages.
+    Packages(BTreeSet<PackageName>),
+}
+
+/// What a resolution needs beside the manifest.
+pub struct Means<'a> {
+    /// The resolver; asked for only when there is something to solve.
+    pub uv: &'a (dyn Fn() -> Result<Uv, crate::uv::Error> + Sync),
+    /// The interpreters of this machine; asked for only when there is something to solve.
+    pub interpreters: &'a (dyn Fn() -> Vec<Interpreter> + Sync),
+    /// Hears which environment is being solved.
+    pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
+}
+
+/// Why an environment has no answer.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Failure {
+    /// The requirements contradict each other.
+    #[error(
+        "environment `{environment}` has no solution for {target} with Python {python}:\n{why}"
+    )]
+    #[diagnostic(help(
+        "change its requirements, in `{source_path}` or in the manifest, so that one version of each package fits all"
+    ))]
+    Unsatisfiable {
+        /// The environment.
+        environment: EnvironmentName,
+        /// For which machine.
+        target: Target,
+        /// For which Python.
+        python: Version,
+        /// The environment's source file.
+        source_path: String,
+        /// The resolver's explanation.
+        why: String,
+    },
+    /// The resolver could not work.
+    #[error("environment `{environment}` could not be resolved:\n{why}")]
+    #[diagnostic(help(
+        "is the package index reachable from here? proxies and mirrors are read from HTTPS_PROXY, UV_DEFAULT_INDEX and \
+         SSL_CERT_FILE"
+    ))]
+    Resolver {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What it said.
+        why: String,
+    },
+    /// No interpreter of this machine is allowed by `requires-python`.
+    #[error(
+        "no Python on PATH satisfies `requires-python = \"{wanted}\"` of environment `{environment}`\n{found}"
+    )]
+    #[diagnostic(help(
+        "put one on PATH, or say which version to lock with `python = \"3.11\"` in the manifest"
+    ))]
+    NoPython {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What it requires.
+        wanted: String,
+        /// What there is.
+        found: String,
+    },
+    /// Packages of which no file may be installed.
+    #[error(
+        "environment `{environment}` needs what cannot be installed on {target} with Python {python}:\n{list}"
+    )]
+    #[diagnostic(help("{advice}"))]
+    NoFile {
+        /// The environment.
+        environment: EnvironmentName,
+        /// For which machine.
+        target: Target,
+        /// For which Python.
+        python: Version,
+        /// Each package and why.
+        list: String,
+        /// The line to add to the manifest.
+        advice: String,
+    },
+    /// An answer that makes no sense.
+    #[error("environment `{environment}`: {reason}")]
+    Answer {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Nothing could be decided, or not everything.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// There is no resolver.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Uv(#[from] crate::uv::Error),
+    /// Some environments have no answer.
+    #[error("{} not be locked", count(failures.len()))]
+    Failures {
+        /// Each of them.
+        #[related]
+        failures: Vec<Failure>,
+    },
+}
+
+fn count(failures: usize) -> String {
+    match failures {
+        1 => "one environment could".into(),
+        n => format!("{n} environments could"),
+    }
+}
+
+/// A lock that answers the manifest. What the old lock still answers is kept as it is.
+pub fn resolve(
+    manifest: &Manifest,
+    old: Option<&Lock>,
+    upgrade: &Upgrade,
+    means: &Means,
+) -> Result<Lock, Error> {
+    let kept = |environment: &Environment| {
+        let locked = old?.environment(&environment.name)?;
+        let targets: Vec<Target> = locked.targets.iter().map(|locked| locked.target).collect();
+        let answers = locked.question == question(manifest, environment)
+            && targets == manifest.targets
+            && locked
+                .targets
+                .iter()
+                .all(|there| python_fits(environment, &there.python.version));
+        (answers && !moves(upgrade, locked)).then_some(locked)
+    };
+    let something_to_solve = manifest
+        .environments
+        .iter()
+        .any(|environment| kept(environment).is_none());
+    let solver = match something_to_solve {
+        true => Some(Solver {
+            manifest,
+            upgrade,
+            uv: (means.uv)()?,
+            interpreters: (means.interpreters)(),
+            heard: means.heard,
+        }),
+        false => None,
+    };
+    let solve = |environment: &Environment| match (kept(environment), &solver) {
+        (Some(locked), _) => Ok(refreshed(environment, locked)),
+        (None, Some(solver)) => solver.environment(
+            environment,
+            old.and_then(|old| old.environment(&environment.name)),
+        ),
+        (None, None) => unreachable!("the solver is there if one environment is not kept"),
+    };
+    // Solving waits for the network most of the time, so a few at once cost a login node little.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(manifest.environments.len().clamp(1, 8))
+        .build();
+    let answers: Vec<Result<LockedEnvironment, Failure>> = match pool {
+        Ok(pool) => pool.install(|| manifest.environments.par_iter().map(solve).collect()),
+        // No threads are to be had: one after another works as well.
+        Err(_) => manifest.environments.iter().map(solve).collect(),
+    };
+    let (mut environments, mut failures) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(environment) => environments.push(environment),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(Error::Failures { failures });
+    }
+    Ok(Lock {
+        environments,
+        models: models(manifest),
+    })
+}
+
+fn moves(upgrade: &Upgrade, locked: &LockedEnvironment) -> bool {
+    match upgrade {
+        Upgrade::Nothing => false,
+        Upgrade::All => true,
+        Upgrade::Packages(names) => locked
+            .targets
+            .iter()
+            .flat_map(|there| &there.packages)
+            .any(|package| names.contains(&package.name)),
+    }
+}
+
+fn python_fits(environment: &Environment, version: &Version) -> bool {
+    environment
+        .python
+        .as_ref()
+        .is_none_or(|asked| asked == version)
+        && environment
+            .requires_python
+            .as_ref()
+            .is_none_or(|specifiers| python_allows(specifiers, version))
+}
+
+/// The same packages with today's source and variables: those are not asked of the resolver.
+fn refreshed(environment: &Environment, locked: &LockedEnvironment) -> LockedEnvironment {
+    let mut refreshed = LockedEnvironment {
+        source: LockedSource {
+            path: environment.source.clone(),
+            sha256: environment.sha256,
+        },
+        variables: environment.variables.clone(),
+        ..locked.clone()
+    };
+    seal(&mut refreshed);
+    refreshed
+}
+
+/// Writes the digests of question and answers.
+fn seal(environment: &mut LockedEnvironment) {
+    environment.inputs = Digest::of(environment.asked());
+    let digests: Vec<Digest> = environment
+        .targets
+        .iter()
+        .map(|target| Digest::of(environment.answer(target)))
+        .collect();
+    for (target, digest) in environment.targets.iter_mut().zip(digests) {
+        target.digest = digest;
+    }
+}
+
+fn models(manifest: &Manifest) -> Vec<LockedModel> {
+    let locked = manifest.models.iter().map(|model| LockedModel {
+        id: model.id.clone(),
+        environment: model.environment.clone(),
+        argument: model.argument.clone(),
+        setup: model.setup.clone(),
+    });
+    locked.collect()
+}
+
+struct Solver<'a> {
+    manifest: &'a Manifest,
+    upgrade: &'a Upgrade,
+    uv: Uv,
+    interpreters: Vec<Interpreter>,
+    heard: &'a (dyn Fn(&EnvironmentName) + Sync),
+}
+
+impl Solver<'_> {
+    fn environment(
+        &self,
+        environment: &Environment,
+        old: Option<&LockedEnvironment>,
+    ) -> Result<LockedEnvironment, Failure> {
+        (self.heard)(&environment.name);
+        let python = self.python(environment, old)?;
+        let question = question(self.manifest, environment);
+        let targets = self
+            .manifest
+            .targets
+            .iter()
+            .map(|target| self.target(environment, &question, old, target, &python))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut locked = LockedEnvironment {
+            name: environment.name.clone(),
+            source: LockedSource {
+                path: environment.source.clone(),
+                sha256: environment.sha256,
+            },
+            variables: environment.variables.clone(),
+            question,
+            resolver: self.uv.identity(),
+            inputs: Digest::of(""),
+            targets,
+        };
+        seal(&mut locked);
+        Ok(locked)
+    }
+
+    /// The version asked for; else the one already locked, if it still fits; else the newest on this machine that fits.
+    fn python(
+        &self,
+        environment: &Environment,
+        old: Option<&LockedEnvironment>,
+    ) -> Result<Version, Failure> {
+        if let Some(version) = &environment.python {
+            return Ok(version.clone());
+        }
+        let locked = old
+            .and_then(|old| old.targets.first())
+            .map(|there| &there.python.version);
+        if let Some(version) = locked.filter(|version| python_fits(environment, version)) {
+            return Ok(version.clone());
+        }
+        let series = self.interpreters.iter().map(|interpreter| {
+            let (major, minor) = interpreter.series();
+            Version::new([major, minor])
+        });
+        series
+            .filter(|version| python_fits(environment, version))
+            .max()
+            .ok_or_else(|| {
+                let wanted = environment
+                    .requires_python
+                    .as_ref()
+                    .map_or_else(String::new, ToString::to_string);
+                Failure::NoPython {
+                    environment: environment.name.clone(),
+                    wanted,
+                    found: listed(&self.interpreters),
+                }
+            })
+    }
+
+    fn target(
+        &self,
+        environment: &Environment,
+        question: &Question,
+        old: Option<&LockedEnvironment>,
+        target: &Target,
+        python: &Version,
+    ) -> Result<LockedTarget, Failure> {
+        let interpreter = self.interpreter(python);
+        let ask = Compile {
+            requirements: question.values("dependency").to_vec(),
+            constraints: question.values("constraint").to_vec(),
+            overrides: environment.overrides.iter().map(normal_form).collect(),
+            excludes: question.values("exclude").to_vec(),
+            preferences: old
+                .and_then(|old| old.target(target.name()))
+                .map_or_else(Vec::new, |old| self.preferences(old)),
+            exclude_newer: self.manifest.exclude_newer.as_deref(),
+            no_dependencies: false,
+            interpreter: interpreter.map(|interpreter| interpreter.executable.as_path()),
+        };
+        let packages = self
+            .uv
+            .compile(&ask, target, python)
+            .map_err(|unresolved| unanswered(environment, target, python, unresolved))?;
+        let chosen = choose::packages(environment, target, python, packages)?;
+        let series = (python.release()[0], python.release()[1]);
+        Ok(LockedTarget {
+            target: *target,
+            python: LockedPython {
+                implementation: "cpython".into(),
+                version: python.clone(),
+                source: PythonSource::System,
+                soabi: target.cpython_soabi(series),
+            },
+            packages: chosen,
+            digest: Digest::of(""),
+        })
+    }
+
+    /// An interpreter of the same version if there is one: it builds metadata of source distributions.
+    fn interpreter(&self, python: &Version) -> Option<&Interpreter> {
+        let release = python.release();
+        let same = |interpreter: &&Interpreter| {
+            interpreter
+                .version()
+                .is_some_and(|v| v.release().starts_with(release))
+        };
+        self.interpreters
+            .iter()
+            .find(same)
+            .or_else(|| self.interpreters.first())
+    }
+
+    fn preferences(&self, old: &LockedTarget) -> Vec<(String, String)> {
+        let stays = |package: &&LockedPackage| match self.upgrade {
+            Upgrade::Nothing => true,
+            Upgrade::All => false,
+            Upgrade::Packages(names) => !names.contains(&package.name),
+        };
+        let pin = |package: &LockedPackage| (package.name.to_string(), package.version.to_string());
+        old.packages.iter().filter(stays).map(pin).collect()
+    }
+}
+
+fn unanswered(
+    environment: &Environment,
+    target: &Target,
+    python: &Version,
+    unresolved: Unresolved,
+) -> Failure {
+    match unresolved {
+        Unresolved::Unsatisfiable(why) => Failure::Unsatisfiable {
+            environment: environment.name.clone(),
+            target: *target,
+            python: python.clone(),
+            source_path: environment.source.clone(),
+            why,
+        },
+        other => Failure::Resolver {
+            environment: environment.name.clone(),
+            why: other.explained(),
+        },
+    }
+}
+
+/// The interpreters of a machine, for a message.
+pub(crate) fn listed(interpreters: &[Interpreter]) -> String {
+    if interpreters.is_empty() {
+        return "found none".into();
+    }
+    let lines: Vec<String> = interpreters
+        .iter()
+        .map(|interpreter| format!("found {interpreter}"))
+        .collect();
+    lines.join("\n")
+}

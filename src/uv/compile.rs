@@ -1,0 +1,265 @@
+//! `uv pip compile`: one question, one answer. What is asked, and what the answer is for, is the caller's business.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use pep440_rs::Version;
+
+use super::{Package, Uv, chain, pylock};
+use crate::digest::Digest;
+use crate::files;
+use crate::lock::LockedPackage;
+use crate::process;
+use crate::target::Target;
+
+/// What is asked.
+#[derive(Debug, Default)]
+pub struct Compile<'a> {
+    /// Requirements, one each (PEP 508, with pip's `--hash` where pinned).
+    pub requirements: Vec<String>,
+    /// Bounds on packages that something else asks for.
+    pub constraints: Vec<String>,
+    /// Requirements that replace those of the packages.
+    pub overrides: Vec<String>,
+    /// Packages that are left out with all they would bring.
+    pub excludes: Vec<String>,
+    /// Versions to stay with where they still fit.
+    pub preferences: Vec<(String, String)>,
+    /// Nothing uploaded after this time is considered.
+    pub exclude_newer: Option<&'a str>,
+    /// Only what is asked for, not what that needs.
+    pub no_dependencies: bool,
+    /// The interpreter for building metadata of source distributions.
+    pub interpreter: Option<&'a Path>,
+}
+
+/// There is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unresolved {
+    /// The requirements contradict each other, or a package does not exist. uv's own explanation.
+    #[error("no solution: {0}")]
+    Unsatisfiable(String),
+    /// The package index cannot be reached, or something else keeps uv from answering.
+    #[error("uv could not answer: {0}")]
+    Failed(String),
+    /// uv cannot be started.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// A file of ours.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// The answer cannot be read.
+    #[error(transparent)]
+    Answer(#[from] pylock::Error),
+}
+
+impl Unresolved {
+    /// The error with all its causes, for a sentence of the caller's.
+    pub fn explained(&self) -> String {
+        chain(self)
+    }
+}
+
+impl Uv {
+    /// Asks for every package that the requirements lead to on a target with this Python (`3.11` or `3.11.7`).
+    pub fn compile(
+        &self,
+        ask: &Compile,
+        target: &Target,
+        python: &Version,
+    ) -> Result<Vec<Package>, Unresolved> {
+        files::create_directories(&self.scratch)?;
+        let work = files::temporary_directory(&self.scratch, "compile-")?;
+        let here = work.path();
+        let lists = [
+            ("requirements.txt", &ask.requirements, None),
+            ("constraints.txt", &ask.constraints, Some("--constraints")),
+            ("overrides.txt", &ask.overrides, Some("--overrides")),
+            ("excludes.txt", &ask.excludes, Some("--excludes")),
+        ];
+        let mut command =
+            self.command()
+                .arguments(["pip", "compile", "--format", "pylock.toml", "--no-header"]);
+        for (name, lines, option) in lists {
+            if let Some(option) = option.filter(|_| !lines.is_empty()) {
+                command = command.arguments([option, name]);
+            }
+            files::write(&here.join(name), (lines.join("\n") + "\n").as_bytes())?;
+        }
+        // uv stays with the versions of an output file that is already there, where they fit.
+        files::write(
+            &here.join("pylock.toml"),
+            preferences(&ask.preferences).as_bytes(),
+        )?;
+        command = command
+            .arguments([
+                "--output-file",
+                "pylock.toml",
+                "--python-platform",
+                &target.uv_platform(),
+            ])
+            .arguments(["--python-version", &python.to_string()]);
+        if let Some(moment) = ask.exclude_newer {
+            command = command.arguments(["--exclude-newer", moment]);
+        }
+        if ask.no_dependencies {
+            command = command.argument("--no-deps");
+        }
+        if let Some(interpreter) = ask.interpreter {
+            command = command.argument("--python").argument(interpreter);
+        }
+        let output = command.argument("requirements.txt").directory(here).run()?;
+        if !output.exit.success() {
+            return Err(explain(&output));
+        }
+        Ok(pylock::packages(&files::read_text(
+            &here.join("pylock.toml"),
+        )?)?)
+    }
+
+    /// Where the files of these pins can be fetched just now, by digest. uv is asked once, or, where one package is
+    /// pinned in several versions, once for each round of versions. A pin it does not find is missing in the answer.
+    pub fn addresses(
+        &self,
+        packages: &[&LockedPackage],
+        target: &Target,
+        python: &Version,
+        interpreter: Option<&Path>,
+    ) -> Result<HashMap<Digest, String>, Unresolved> {
+        let mut addresses = HashMap::new();
+        for round in rounds(packages) {
+            let requirements = round
+                .iter()
+                .map(|p| format!("{}=={} --hash=sha256:{}", p.name, p.version, p.sha256));
+            let requirements = requirements.collect();
+            let ask = Compile {
+                requirements,
+                no_dependencies: true,
+                interpreter,
+                ..Compile::default()
+            };
+            for package in self.compile(&ask, target, python)? {
+                let files = package.wheels.into_iter().chain(package.sdist);
+                addresses.extend(files.map(|file| (file.sha256, file.url)));
+            }
+        }
+        Ok(addresses)
+    }
+}
+
+/// The packages in as few rounds as possible, each with at most one version of a package; a repetition is dropped.
+fn rounds<'p>(packages: &[&'p LockedPackage]) -> Vec<Vec<&'p LockedPackage>> {
+    let mut rounds: Vec<Vec<&LockedPackage>> = Vec::new();
+    for package in packages {
+        if rounds
+            .iter()
+            .flatten()
+            .any(|known| known.sha256 == package.sha256)
+        {
+            continue;
+        }
+        match rounds
+            .iter_mut()
+            .find(|round| round.iter().all(|known| known.name != package.name))
+        {
+            Some(round) => round.push(package),
+            None => rounds.push(vec![package]),
+        }
+    }
+    rounds
+}
+
+fn preferences(pins: &[(String, String)]) -> String {
+    let mut text = String::from("lock-version = \"1.0\"\ncreated-by = \"rootstock\"\n");
+    if pins.is_empty() {
+        text.push_str("packages = []\n");
+    }
+    for (name, version) in pins {
+        let _ = write!(
+            text,
+            "\n[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\n"
+        );
+    }
+    text
+}
+
+fn explain(output: &process::Output) -> Unresolved {
+    let said = output.stderr.trim();
+    match said.split_once("No solution found when resolving dependencies") {
+        Some((_, why)) => Unresolved::Unsatisfiable(plain(why)),
+        None if said.is_empty() => Unresolved::Failed(format!("it {}", output.exit)),
+        None => Unresolved::Failed(plain(said.strip_prefix("error: ").unwrap_or(said))),
+    }
+}
+
+/// uv's words without its drawing.
+fn plain(said: &str) -> String {
+    let lines = said.lines().map(|line| {
+        let line = line.trim_start_matches([' ', ':', '╰', '─', '▶', '│', '├', '×']);
+        line.strip_prefix("cause: ").unwrap_or(line).trim_end()
+    });
+    lines
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, fill: char) -> LockedPackage {
+        LockedPackage {
+            name: name.parse().unwrap(),
+            version: version.parse().unwrap(),
+            index: None,
+            file: format!("{name}-{version}-py3-none-any.whl"),
+            size: 1,
+            sha256: fill.to_string().repeat(64).parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn several_versions_of_a_package_are_asked_in_rounds() {
+        let all = [
+            package("a", "1", '1'),
+            package("b", "1", '2'),
+            package("a", "2", '3'),
+            package("b", "1", '2'),
+        ];
+        let names = |round: &Vec<&LockedPackage>| {
+            round
+                .iter()
+                .map(|p| p.reference())
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let rounds = rounds(&all.iter().collect::<Vec<_>>());
+        assert_eq!(
+            rounds.iter().map(names).collect::<Vec<_>>(),
+            ["a 1 111111111111,b 1 222222222222", "a 2 333333333333"]
+        );
+    }
+
+    #[test]
+    fn the_explanation_is_kept_and_the_drawing_is_not() {
+        let explained = |stderr: &str| {
+            explain(&process::Output {
+                exit: process::Exit::Code(1),
+                stdout: Vec::new(),
+                stderr: stderr.into(),
+            })
+        };
+        let new = "error: No solution found when resolving dependencies\n  cause: Because a needs b.\n         So on.\n";
+        let old = "  × No solution found when resolving dependencies:\n  ╰─▶ Because a needs b.\n      So on.\n";
+        for said in [new, old] {
+            match explained(said) {
+                Unresolved::Unsatisfiable(why) => assert_eq!(why, "Because a needs b.\nSo on."),
+                other => panic!("{other:?}"),
+            }
+        }
+        let failed = explained("error: Request failed\n  cause: refused\n");
+        assert!(matches!(failed, Unresolved::Failed(why) if why == "Request failed\nrefused"));
+    }
+}

@@ -1,0 +1,171 @@
+//! uv, the resolver: found or fetched, started with an environment of our choosing, its answers read.
+//!
+//! uv decides versions and knows indexes, mirrors and credentials. Which of its answers a lock keeps, and how a file is
+//! downloaded and installed, is decided elsewhere.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use semver::{Version, VersionReq};
+
+use crate::files;
+use crate::process::{self, Command};
+
+mod compile;
+mod provide;
+mod pylock;
+
+pub use compile::{Compile, Unresolved};
+pub use pylock::{File, Package};
+
+/// The versions whose command line and output this program knows. A minor version of uv may break both.
+pub const SUPPORTED: &str = ">=0.13, <0.14";
+
+/// A uv of a supported version.
+#[derive(Debug, Clone)]
+pub struct Uv {
+    path: PathBuf,
+    version: Version,
+    scratch: PathBuf,
+    environment: BTreeMap<OsString, OsString>,
+}
+
+/// No usable uv.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// The one that was named cannot be used.
+    #[error("`{}` cannot be used: {reason}", path.display())]
+    #[diagnostic(help(
+        "name a uv {SUPPORTED} with `--uv` or `ROOTSTOCK_UV`, or name none: rootstock fetches its own"
+    ))]
+    Unusable {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// None was found, and none could be fetched.
+    #[error("there is no uv {SUPPORTED} on PATH, and it could not be fetched: {reason}")]
+    #[diagnostic(help(
+        "install it (`pip install 'uv{SUPPORTED}'`) or name one with `--uv` or `ROOTSTOCK_UV`; fetching needs pip and \
+         the package index"
+    ))]
+    Unavailable {
+        /// What went wrong.
+        reason: String,
+    },
+    /// A file of ours.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+}
+
+/// Where to look for uv and where to keep one.
+#[derive(Debug)]
+pub struct Search<'a> {
+    /// The one that was named.
+    pub named: Option<&'a Path>,
+    /// The search path for programs.
+    pub path: &'a OsStr,
+    /// Rootstock's own cache directory.
+    pub cache: &'a Path,
+    /// The environment of uv, and of pip when uv must be fetched.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+}
+
+impl Uv {
+    /// The named uv; else one on the search path, if its version is supported; else our own, fetched once.
+    pub fn find(search: &Search) -> Result<Self, Error> {
+        if let Some(path) = search.named {
+            let unusable = |reason: String| Error::Unusable {
+                path: path.to_owned(),
+                reason,
+            };
+            let uv = Self::at(path, search).map_err(unusable)?;
+            return if uv.supported() {
+                Ok(uv)
+            } else {
+                Err(unusable(format!("its version is {}", uv.version)))
+            };
+        }
+        let on_path = std::env::split_paths(search.path).map(|directory| directory.join("uv"));
+        let usable = on_path
+            .filter(|program| files::is_executable(program))
+            .filter_map(|program| Self::at(&program, search).ok())
+            .find(Self::supported);
+        if let Some(uv) = usable {
+            return Ok(uv);
+        }
+        let path = provide::provide(search)?;
+        Self::at(&path, search).map_err(|reason| Error::Unusable { path, reason })
+    }
+
+    fn at(path: &Path, search: &Search) -> Result<Self, String> {
+        let asked = Command::new(path)
+            .argument("--version")
+            .variables(search.environment)
+            .run();
+        let output = asked.map_err(|error| chain(&error))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // `uv 0.13.9 (x86_64-unknown-linux-gnu)`
+        let version = said
+            .strip_prefix("uv ")
+            .and_then(|rest| rest.split_whitespace().next());
+        let version = version.and_then(|version| version.parse().ok());
+        let version = version
+            .ok_or_else(|| format!("it does not say a version of uv but `{}`", said.trim()))?;
+        let scratch = search.cache.join("resolve");
+        Ok(Self {
+            path: path.to_owned(),
+            version,
+            scratch,
+            environment: search.environment.clone(),
+        })
+    }
+
+    fn supported(&self) -> bool {
+        SUPPORTED
+            .parse::<VersionReq>()
+            .expect("our own range is one")
+            .matches(&self.version)
+    }
+
+    /// The program.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// As the lock records it: `uv 0.13.9`.
+    pub fn identity(&self) -> String {
+        format!("uv {}", self.version)
+    }
+
+    /// A uv command that no configuration file and no interpreter download can change.
+    pub fn command(&self) -> Command {
+        Command::new(&self.path)
+            .variables(&self.environment)
+            .arguments([
+                "--no-config",
+                "--color",
+                "never",
+                "--no-progress",
+                "--no-python-downloads",
+            ])
+    }
+}
+
+/// An error with all its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// The end of what a failed program said.
+fn said(output: &process::Output) -> String {
+    format!("it {}: {}", output.exit, process::tail(&output.stderr, 5))
+}

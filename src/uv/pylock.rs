@@ -1,0 +1,188 @@
+//! Reading uv's answer: a `pylock.toml` (PEP 751), reduced to what a lock needs. Writes none.
+
+use serde::Deserialize;
+
+use crate::digest::Digest;
+
+/// A package of the answer with every file that uv found fit for the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its name as written.
+    pub name: String,
+    /// Its version as written.
+    pub version: String,
+    /// Its marker, if it has one.
+    pub marker: Option<String>,
+    /// Its wheels.
+    pub wheels: Vec<File>,
+    /// Its source distribution.
+    pub sdist: Option<File>,
+}
+
+/// A file of a package and where it can be fetched just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The file's name.
+    pub name: String,
+    /// Its address; it never enters a lock.
+    pub url: String,
+    /// Its size, where the index says it.
+    pub size: Option<u64>,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+/// The answer is not what PEP 751 and uv's documentation say.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not TOML, or a field is missing.
+    #[error("uv's answer cannot be read")]
+    Toml(#[from] toml::de::Error),
+    /// A package has no version: a directory or a repository.
+    #[error("uv's answer has no version for `{0}`")]
+    NoVersion(String),
+    /// A file has no name.
+    #[error("uv's answer has a file of `{0}` without a name")]
+    NoName(String),
+}
+
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    packages: Vec<WrittenPackage>,
+}
+
+#[derive(Deserialize)]
+struct WrittenPackage {
+    name: String,
+    version: Option<String>,
+    marker: Option<String>,
+    #[serde(default)]
+    wheels: Vec<WrittenFile>,
+    sdist: Option<WrittenFile>,
+}
+
+#[derive(Deserialize)]
+struct WrittenFile {
+    name: Option<String>,
+    url: Option<String>,
+    path: Option<String>,
+    size: Option<u64>,
+    hashes: Hashes,
+}
+
+#[derive(Deserialize)]
+struct Hashes {
+    sha256: Option<Digest>,
+}
+
+/// The packages of an answer, in its order. Files without a sha256 are left out: they could not be verified.
+pub(super) fn packages(text: &str) -> Result<Vec<Package>, Error> {
+    let written: Written = toml::from_str(text)?;
+    written.packages.into_iter().map(package).collect()
+}
+
+fn package(written: WrittenPackage) -> Result<Package, Error> {
+    let WrittenPackage {
+        name,
+        version,
+        marker,
+        wheels,
+        sdist,
+    } = written;
+    let version = version.ok_or_else(|| Error::NoVersion(name.clone()))?;
+    let wheels = wheels
+        .into_iter()
+        .filter_map(|wheel| file(&name, wheel).transpose())
+        .collect::<Result<_, _>>()?;
+    let sdist = sdist.map_or(Ok(None), |sdist| file(&name, sdist))?;
+    Ok(Package {
+        name,
+        version,
+        marker,
+        wheels,
+        sdist,
+    })
+}
+
+fn file(package: &str, written: WrittenFile) -> Result<Option<File>, Error> {
+    let WrittenFile {
+        name,
+        url,
+        path,
+        size,
+        hashes,
+    } = written;
+    let Some(sha256) = hashes.sha256 else {
+        return Ok(None);
+    };
+    let url = url.or(path).unwrap_or_default();
+    let last = || {
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        path.rsplit('/')
+            .next()
+            .filter(|name| !name.is_empty())
+            .map(percent_decoded)
+    };
+    let name = name
+        .or_else(last)
+        .ok_or_else(|| Error::NoName(package.to_owned()))?;
+    Ok(Some(File {
+        name,
+        url,
+        size,
+        sha256,
+    }))
+}
+
+/// `%2B` as `+`: local versions stand like that in addresses.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) if first == b'%' => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_by_the_end_of_its_address() {
+        let hash = "0".repeat(64);
+        let text = format!(
+            "lock-version = \"1.0\"\n[[packages]]\nname = \"torch\"\nversion = \"2.0+cu128\"\n\
+             wheels = [{{ url = \"https://example.com/a/torch-2.0%2Bcu128-cp311-cp311-linux_x86_64.whl#x\", size = 3, \
+             hashes = {{ sha256 = \"{hash}\" }} }}, {{ url = \"https://example.com/old.whl\", hashes = {{ md5 = \"1\" }} }}]\n"
+        );
+        let packages = packages(&text).unwrap();
+        assert_eq!(
+            packages[0].wheels.len(),
+            1,
+            "a file without sha256 is no file for us"
+        );
+        assert_eq!(
+            packages[0].wheels[0].name,
+            "torch-2.0+cu128-cp311-cp311-linux_x86_64.whl"
+        );
+        assert_eq!(packages[0].wheels[0].size, Some(3));
+    }
+
+    #[test]
+    fn a_directory_has_no_version_and_is_refused() {
+        let text = "[[packages]]\nname = \"here\"\ndirectory = { path = \".\" }\n";
+        assert!(matches!(packages(text), Err(Error::NoVersion(name)) if name == "here"));
+    }
+}
