@@ -390,15 +390,18 @@ fn first_difference(found: &str, expected: &str) -> Option<Edit> {
     if found == expected {
         return None;
     }
-    let mut environment = None;
+    let (mut environment, mut opened) = (None, false);
     let mut expected = expected.lines();
     for (number, line) in found.lines().enumerate() {
-        if let Some(name) = line
+        let name = line
             .strip_prefix("name = \"")
-            .and_then(|rest| rest.strip_suffix('"'))
-        {
-            environment = name.parse().ok().or(environment);
+            .and_then(|rest| rest.strip_suffix('"'));
+        if let Some(name) = name.filter(|_| opened) {
+            environment = name.parse().ok();
+        } else if line == "[models]" || line == "[files]" {
+            environment = None;
         }
+        opened = line == "[[environment]]";
         if expected.next() != Some(line) {
             let what = format!(
                 "line {} is not as rootstock writes it: `{}`",
@@ -667,7 +670,7 @@ pub(crate) mod tests {
         environment.inputs = Digest::of(environment.asked());
         environment.targets[0].digest = Digest::of(environment.answer(&environment.targets[0]));
         let setup =
-            serde_json::json!({ "dtype": "float32", "n": 1, "x": [1.5, true], "t": { "a.b": 2 } });
+            serde_json::json!({ "dtype": "float32", "n": 1, "t": { "a.b": 2 }, "x": [1.5, true] });
         let serde_json::Value::Object(setup) = setup else {
             unreachable!()
         };

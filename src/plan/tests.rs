@@ -16,7 +16,8 @@ pub(crate) fn locked(name: &str, version: &str) -> LockedEnvironment {
         },
         variables: BTreeMap::from([("OMP_NUM_THREADS".into(), "1".into())]),
         question: Question::default(),
-        inputs: Question::default().digest(),
+        resolver: "uv 0.13.9".into(),
+        inputs: Digest::of(""),
         targets: vec![LockedTarget {
             target: Target::named("linux-x86_64").unwrap(),
             python: LockedPython {
@@ -39,7 +40,6 @@ fn lock(environments: Vec<LockedEnvironment>) -> Lock {
         setup: serde_json::Map::new(),
     });
     Lock {
-        resolver: "uv 0.13.9".into(),
         models: models.collect(),
         environments,
     }

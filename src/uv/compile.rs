@@ -215,7 +215,7 @@ mod tests {
             version: version.parse().unwrap(),
             index: None,
             file: format!("{name}-{version}-py3-none-any.whl"),
-            size: 1,
+            size: Some(1),
             sha256: fill.to_string().repeat(64).parse().unwrap(),
         }
     }

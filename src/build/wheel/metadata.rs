@@ -111,7 +111,7 @@ mod tests {
                 version: version.parse().unwrap(),
                 index: None,
                 file: String::new(),
-                size: 0,
+                size: None,
                 sha256: Digest::of(""),
             };
             let result = check_identity(directory, &package);

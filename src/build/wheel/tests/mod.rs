@@ -132,7 +132,7 @@ fn demo() -> LockedPackage {
         version: "1.0".parse().unwrap(),
         index: None,
         file: "demo-1.0-py3-none-any.whl".into(),
-        size: 0,
+        size: None,
         sha256: Digest::of(""),
     }
 }
