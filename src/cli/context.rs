@@ -105,3 +105,8 @@ pub(crate) fn find_uv(
         environment,
     })
 }
+
+/// All variables of our environment, for code that picks from them what it passes on.
+pub(crate) fn variables() -> BTreeMap<OsString, OsString> {
+    std::env::vars_os().collect()
+}

@@ -74,7 +74,7 @@ enum Command {
     #[command(visible_alias = "list")]
     Status(status::Arguments),
     /// Serve a model's energies and forces to an i-PI server.
-    Worker(worker::Arguments),
+    Worker(Box<worker::Arguments>),
 }
 
 /// Runs the program; the exit code is that of the command.

@@ -1,12 +1,203 @@
 //! `rootstock worker`.
 
-use super::Shared;
-use super::exit::{Exit, Failure};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::exit::{Exit, Failure, OrExit};
+use super::{Shared, context, show};
+use crate::files;
+use crate::store::Root;
+use crate::worker::ipi::End;
+use crate::worker::step::System;
+use crate::worker::{self, Options, Served, Species, connect, select, species};
 
 /// Arguments of `rootstock worker`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+#[command(after_help = "\
+Servers tell a worker where the atoms are, but not which atoms they are: give it the structure that the server simulates \
+(--template), or name the atoms (--species, --pbc). Only servers that send them as JSON in INIT, as rootstock's own \
+clients do, need neither (--species-from-server).
 
-pub(crate) fn run(_shared: &Shared, _arguments: &Arguments) -> Result<Exit, Failure> {
-    Ok(Exit::Ok)
+Examples:
+  rootstock worker emt --unix md --template start.xyz
+  rootstock worker mace-mp-0-medium --unix md --species Cu108 --pbc TTT --device cuda:0")]
+pub(crate) struct Arguments {
+    /// A model, or an environment of the root.
+    model: String,
+    /// The server's socket: a NAME stands for `/tmp/ipi_NAME`, as in i-PI and ASE; with a `/` it is a path.
+    #[arg(long, value_name = "NAME|PATH")]
+    unix: PathBuf,
+    /// What is put before NAME; i-PI's `sockets_prefix`.
+    #[arg(long, value_name = "PREFIX", default_value = "/tmp/ipi_")]
+    unix_prefix: String,
+    /// The device that `setup()` is given.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// A structure file with the server's atoms in its order, in any format ASE reads; also says what is periodic, and
+    /// the charge and spin of its `info`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["species", "species_from_server"])]
+    template: Option<PathBuf>,
+    /// The server's atoms in its order: `Cu108`, `OH2`, `O,H,H`, `8,1,1`.
+    #[arg(
+        long,
+        value_name = "SPECIES",
+        requires = "pbc",
+        conflicts_with = "species_from_server"
+    )]
+    species: Option<String>,
+    /// Which cell vectors are periodic, as in `TTF`.
+    #[arg(long, value_name = "TTT", requires = "species")]
+    pbc: Option<String>,
+    /// Wait for the server to say which atoms there are; stock i-PI and ASE never do.
+    #[arg(long)]
+    species_from_server: bool,
+    /// Total charge (`atoms.info["charge"]`).
+    #[arg(long, allow_negative_numbers = true)]
+    charge: Option<i64>,
+    /// Spin multiplicity (`atoms.info["spin"]`).
+    #[arg(long)]
+    spin: Option<i64>,
+    /// Compute no stress and send a virial of zero: for models without one, and to save its cost where nobody looks.
+    #[arg(long)]
+    no_stress: bool,
+    /// How long to wait for the server, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    connect_timeout: u64,
+    /// How long the model may take to load, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    startup_timeout: u64,
+}
+
+/// The command line does not say what it should.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+enum Usage {
+    #[error("nobody says where the environments are")]
+    #[diagnostic(help("name the root with `--root DIR` or in ROOTSTOCK_ROOT"))]
+    Root,
+    #[error("nobody says which atoms the server's positions belong to")]
+    #[diagnostic(help(
+        "give the structure with `--template FILE`, or name the atoms with `--species` and `--pbc`; \
+         `--species-from-server` is for servers that send them as JSON"
+    ))]
+    Species,
+    #[error("there is no template `{}`", .0.display())]
+    Template(PathBuf),
+    #[error("`--species {text}`: {source}")]
+    #[diagnostic(help(
+        "write a composition such as `Cu108` or `OH2`, or a list such as `O,H,H` or `8,1,1`"
+    ))]
+    Composition {
+        text: String,
+        source: species::Error,
+    },
+    #[error("`--pbc {0}` does not say which of three cell vectors are periodic")]
+    #[diagnostic(help("write T or F for each, as in `TTF`"))]
+    Periodicity(String),
+}
+
+pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    let options = options(arguments).or_exit(Exit::Usage)?;
+    let root = root(shared).or_exit(Exit::Usage)?;
+    let selected = select::select(&root, &arguments.model).map_err(|error| {
+        let exit = match error {
+            select::Error::Unknown { .. } | select::Error::Custom(_) => Exit::Usage,
+            _ => Exit::Environment,
+        };
+        Failure {
+            report: error.into(),
+            exit,
+        }
+    })?;
+    match worker::serve(
+        &root,
+        &selected,
+        &options,
+        &context::variables(),
+        &show::remark,
+    ) {
+        Ok(served) => {
+            show::remark(&goodbye(served));
+            Ok(Exit::Ok)
+        }
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn failure(error: worker::Error) -> Failure {
+    if let Some(details) = error.details() {
+        show::remark(details);
+    }
+    let exit = match error {
+        worker::Error::Connect(connect::Error::TooLong(_)) => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    Failure {
+        report: error.into(),
+        exit,
+    }
+}
+
+fn goodbye(Served { end, steps }: Served) -> String {
+    let how = match end {
+        End::Exit => "said goodbye",
+        End::Closed => "closed the connection",
+        End::Gone => "was gone when it was answered",
+    };
+    format!("rootstock: the server {how} after {steps} steps")
+}
+
+fn options(arguments: &Arguments) -> Result<Options, Usage> {
+    let info = [("charge", arguments.charge), ("spin", arguments.spin)];
+    let info = info
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
+        .collect();
+    Ok(Options {
+        device: arguments.device.clone(),
+        species: species(arguments)?,
+        info,
+        stress: !arguments.no_stress,
+        socket: socket(&arguments.unix, &arguments.unix_prefix),
+        connect_timeout: Duration::from_secs(arguments.connect_timeout),
+        startup_timeout: Duration::from_secs(arguments.startup_timeout),
+    })
+}
+
+fn species(arguments: &Arguments) -> Result<Species, Usage> {
+    if let Some(path) = &arguments.template {
+        if !files::exists(path) {
+            return Err(Usage::Template(path.clone()));
+        }
+        return Ok(Species::Template(path.clone()));
+    }
+    if let (Some(text), Some(pbc)) = (&arguments.species, &arguments.pbc) {
+        let numbers = species::parse(text).map_err(|source| Usage::Composition {
+            text: text.clone(),
+            source,
+        })?;
+        return Ok(Species::Given(System {
+            numbers,
+            pbc: species::parse_pbc(pbc).ok_or_else(|| Usage::Periodicity(pbc.clone()))?,
+            info: serde_json::Map::new(),
+        }));
+    }
+    if arguments.species_from_server {
+        return Ok(Species::Server);
+    }
+    Err(Usage::Species)
+}
+
+fn socket(name: &Path, prefix: &str) -> PathBuf {
+    let text = name.to_string_lossy();
+    if text.contains('/') {
+        name.to_owned()
+    } else {
+        format!("{prefix}{text}").into()
+    }
+}
+
+fn root(shared: &Shared) -> Result<Root, Usage> {
+    let path = shared.root.as_deref().ok_or(Usage::Root)?;
+    let path = files::real_path(path).unwrap_or_else(|_| path.to_owned());
+    Ok(Root::at(&path, None))
 }

@@ -1,5 +1,304 @@
-//! Using what was built: a worker answers an i-PI server with a model's energies and forces. Knows no manifest, no lock.
+//! Using what was built: a worker answers an i-PI server with a model's energies and forces. Starts from directories
+//! alone; knows no manifest, no lock and no build.
+//!
+//! ```text
+//! server ◀── socket, i-PI ──▶ launcher (this process) ◀── socket pair: whose turn it is ──▶ Python: setup(), calculate()
+//!                                       ◀── shared file: positions, forces ──▶
+//! ```
+//!
+//! Rust holds the server's socket, so that whatever happens to Python, the server sees an answer or an orderly end.
+//! The model is loaded first and the server reached afterwards: i-PI stands still while a client that is connected
+//! makes it wait.
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use serde::Serialize;
+
+use crate::process;
+use crate::store::{Root, inside};
+
+pub mod connect;
+pub mod environment;
 pub mod floats;
+mod handover;
 pub mod ipi;
+mod model;
+mod output;
+mod python;
+pub mod select;
+pub mod species;
 pub mod step;
+
+use environment::Variables;
+use handover::{HandOver, Silence};
+use model::{Model, Ready};
+use output::Tail;
+use python::Python;
+use select::Selected;
+use step::{Failure, Raised, System};
+
+const PROGRAM: &str = include_str!("shim.py");
+
+/// What a worker is to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Passed to `setup`.
+    pub device: String,
+    /// Which atoms.
+    pub species: Species,
+    /// `Atoms.info` where the template says nothing or something else.
+    pub info: serde_json::Map<String, serde_json::Value>,
+    /// Whether to compute stresses.
+    pub stress: bool,
+    /// Where the server listens.
+    pub socket: PathBuf,
+    /// How long to wait for it.
+    pub connect_timeout: Duration,
+    /// How long the model may take to load.
+    pub startup_timeout: Duration,
+}
+
+/// Where the species come from.
+#[derive(Debug, Clone)]
+pub enum Species {
+    /// From a structure file, read by the environment's ASE.
+    Template(PathBuf),
+    /// From the command line.
+    Given(System),
+    /// From the server's INIT, which must be JSON.
+    Server,
+}
+
+/// How a worker's life ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// How the server ended it.
+    pub end: ipi::End,
+    /// How many frames were computed.
+    pub steps: u64,
+}
+
+/// A worker failed.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// Python could not be started.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The system gave no socket pair, pipe or memory.
+    #[error("cannot prepare the hand-over to Python")]
+    System(#[source] std::io::Error),
+    /// The model could not be loaded.
+    #[error("the model could not be loaded in environment `{environment}`: {}", raised.error)]
+    Setup {
+        /// Where.
+        environment: String,
+        /// What went wrong.
+        raised: Raised,
+    },
+    /// It took too long.
+    #[error("the model is not loaded after {0} s")]
+    #[diagnostic(help(
+        "give it more time with `--startup-timeout`, or look at what it printed above"
+    ))]
+    Startup(u64),
+    /// No server.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Connect(#[from] connect::Error),
+    /// Python is gone.
+    #[error("{cause}")]
+    #[diagnostic(help(
+        "what it printed last stands above; the server was sent nothing for this step"
+    ))]
+    Died {
+        /// How it ended.
+        cause: String,
+        /// What it printed last.
+        output: String,
+    },
+    /// The conversation failed.
+    #[error(transparent)]
+    #[diagnostic(help("{}", advice(.0)))]
+    Session(ipi::Error),
+}
+
+impl Error {
+    /// A traceback, or what Python printed last; none if the error says it all.
+    pub fn details(&self) -> Option<&str> {
+        let text = match self {
+            Error::Setup { raised, .. }
+            | Error::Session(ipi::Error::Failed(Failure::Raised(raised))) => &raised.traceback,
+            Error::Died { output, .. } => output,
+            _ => return None,
+        };
+        Some(text.trim_end()).filter(|text| !text.is_empty())
+    }
+}
+
+/// The first JSON that Python is sent.
+#[derive(Debug, Serialize)]
+struct Order<'a> {
+    launcher: u32,
+    source: PathBuf,
+    argument: &'a str,
+    setup: &'a serde_json::Map<String, serde_json::Value>,
+    device: &'a str,
+    template: Option<&'a PathBuf>,
+    system: Option<&'a System>,
+    info: &'a serde_json::Map<String, serde_json::Value>,
+    stress: bool,
+}
+
+/// Loads a model, connects to the server and answers it to the end. What Python prints, and what a person should know,
+/// is said line by line.
+pub fn serve(
+    root: &Root,
+    selected: &Selected,
+    options: &Options,
+    inherited: &Variables,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Served, Error> {
+    connect::check(&options.socket)?;
+    let variables = environment::variables(root, selected, inherited);
+    let (hand_over, stdin) = HandOver::new().map_err(Error::System)?;
+    let (stop, never_written) =
+        pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
+    let (python, stdout, stderr) = Python::start(selected, &variables, stdin, PROGRAM.len())?;
+    let tail = Tail::default();
+    let served = std::thread::scope(|scope| {
+        scope.spawn(|| output::drain(stdout, stderr, &stop, &tail, say));
+        let served = live(hand_over, python, selected, options, say);
+        // Python is gone by now; what it has printed is read to the end before anything is told about it.
+        drop(never_written);
+        served
+    });
+    served.map_err(|error| match error {
+        Error::Died { cause, .. } => Error::Died {
+            cause,
+            output: tail.text(),
+        },
+        error => error,
+    })
+}
+
+/// From the order to Python's end.
+fn live(
+    mut hand_over: HandOver,
+    python: Python,
+    selected: &Selected,
+    options: &Options,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Served, Error> {
+    let begun = Instant::now();
+    let system = load(&mut hand_over, &python, selected, options)?;
+    let mut model = Model {
+        hand_over,
+        python,
+        system,
+        stress: options.stress,
+        steps: 0,
+        say,
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    say(&format!(
+        "rootstock: model loaded in {seconds:.1} s, connecting to {}",
+        options.socket.display()
+    ));
+    let end = converse(&mut model, options);
+    let steps = model.steps;
+    model.python.end(model.hand_over.socket());
+    Ok(Served { end: end?, steps })
+}
+
+/// Has the model loaded; the system, if it is known before a server says it.
+fn load(
+    hand_over: &mut HandOver,
+    python: &Python,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Option<System>, Error> {
+    let order = Order {
+        launcher: std::process::id(),
+        source: selected.generation.join(inside::SOURCE),
+        argument: &selected.argument,
+        setup: &selected.setup,
+        device: &options.device,
+        template: match &options.species {
+            Species::Template(path) => Some(path),
+            _ => None,
+        },
+        system: match &options.species {
+            Species::Given(system) => Some(system),
+            _ => None,
+        },
+        info: &options.info,
+        stress: options.stress,
+    };
+    // A Python that is gone before it has read its order is found out when it is asked for its answer.
+    let _ = hand_over.begin(PROGRAM, &order);
+    if !python::wait_until(hand_over.socket(), Instant::now() + options.startup_timeout) {
+        return Err(Error::Startup(options.startup_timeout.as_secs()));
+    }
+    match hand_over.ready::<Ready>() {
+        Ok(ready) => Ok(ready.system),
+        Err(Silence::Raised(raised)) => Err(Error::Setup {
+            environment: selected.environment.to_string(),
+            raised,
+        }),
+        Err(Silence::Gone(_)) => Err(died(python.cause())),
+    }
+}
+
+/// Connects and answers.
+fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error> {
+    let connected = connect::connect(
+        &options.socket,
+        options.connect_timeout,
+        model.hand_over.socket(),
+    );
+    let connection = match connected {
+        Err(connect::Error::Abandoned) => return Err(died(model.python.cause())),
+        connected => connected?,
+    };
+    let mut session = ipi::Session::new(connection);
+    let end = session.serve(model);
+    if end.is_err() {
+        python::close_drained(session.into_stream());
+    }
+    end.map_err(|error| match error {
+        ipi::Error::Failed(Failure::Died(cause)) => died(cause),
+        error => Error::Session(error),
+    })
+}
+
+fn died(cause: String) -> Error {
+    Error::Died {
+        cause,
+        output: String::new(),
+    }
+}
+
+/// What to do about a conversation that failed.
+fn advice(error: &ipi::Error) -> &'static str {
+    match error {
+        ipi::Error::Wire(_) | ipi::Error::Order => {
+            "is there an i-PI server at the other end of this socket?"
+        }
+        ipi::Error::Init(_) => "i-PI evaluates structures one by one without `batch_size`",
+        ipi::Error::Write(_) => "the server, or the connection to it, has gone",
+        ipi::Error::NoSpecies => {
+            "name them with `--template FILE`, or with `--species` and `--pbc`"
+        }
+        ipi::Error::Atoms { .. } => {
+            "give the worker the structure that the server simulates, atoms in the same order"
+        }
+        ipi::Error::NoStress => {
+            "with `--no-stress` the virial is sent as zero: for runs that use neither stress nor pressure"
+        }
+        ipi::Error::Failed(_) => {
+            "the server was sent nothing for this step, and the connection was closed"
+        }
+    }
+}

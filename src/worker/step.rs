@@ -33,6 +33,11 @@ impl Frame {
         (ax * (by * cz - bz * cy) - ay * (bx * cz - bz * cx) + az * (bx * cy - by * cx)).abs()
     }
 
+    /// Whether a cell vector is missing, as of a slab that ASE knows no height of: then there is no volume.
+    pub fn has_missing_vector(&self) -> bool {
+        self.cell.chunks(3).any(|vector| vector == [0.0; 3])
+    }
+
     /// How many atoms there are.
     pub fn atoms(&self) -> usize {
         self.positions.len() / 3
@@ -55,13 +60,8 @@ pub struct Results {
 pub enum Failure {
     /// The computation went wrong, and the calculator is still there.
     Raised(Raised),
-    /// The calculator itself is gone: the cause in one line, and its last words.
-    Died {
-        /// How it ended.
-        cause: String,
-        /// What it said last.
-        output: String,
-    },
+    /// The calculator itself is gone; how it ended, in one line.
+    Died(String),
 }
 
 /// A computation that went wrong.
@@ -85,6 +85,15 @@ impl Raised {
             traceback: String::new(),
         }
     }
+
+    /// All that is known of it.
+    pub fn reason(&self) -> &str {
+        if self.traceback.is_empty() {
+            &self.error
+        } else {
+            self.traceback.trim_end()
+        }
+    }
 }
 
 impl From<Raised> for Failure {
@@ -96,14 +105,8 @@ impl From<Raised> for Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Raised(raised) if raised.traceback.is_empty() => out.write_str(&raised.error),
-            Failure::Raised(raised) => {
-                write!(out, "{}\n{}", raised.error, raised.traceback.trim_end())
-            }
-            Failure::Died { cause, output } if output.is_empty() => out.write_str(cause),
-            Failure::Died { cause, output } => {
-                write!(out, "{cause}; its last output was:\n{output}")
-            }
+            Failure::Raised(raised) => write!(out, "the calculation failed: {}", raised.error),
+            Failure::Died(cause) => out.write_str(cause),
         }
     }
 }

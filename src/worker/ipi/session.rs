@@ -177,7 +177,10 @@ impl<S: Read + Write> Session<S> {
                 Some(raised) => Err(Error::Failed(raised.into())),
             },
             Err(Failure::Raised(raised)) if self.dialect == Dialect::Json => {
-                calculator.remark(&Failure::from(raised.clone()).to_string());
+                calculator.remark(&format!(
+                    "the calculation failed, and the server was told so:\n{}",
+                    raised.reason()
+                ));
                 Ok(Err(raised))
             }
             Err(failure) => Err(Error::Failed(failure)),
@@ -248,17 +251,8 @@ impl<S: Read + Write> Session<S> {
 
     /// NaN, never zero: who does not read the extras must not take this for a result.
     fn prepare_error(&mut self, raised: &Raised) {
-        let Raised {
-            error,
-            kind,
-            traceback,
-        } = raised;
-        let error = if traceback.is_empty() {
-            error
-        } else {
-            traceback
-        };
-        let extras = json!({ "error": error, "kind": kind, "retryable": false }).to_string();
+        let extras = json!({ "error": raised.reason(), "kind": raised.kind, "retryable": false })
+            .to_string();
         let numbers = self.frame.positions.len();
         let nothing = std::iter::repeat_n(f64::NAN, numbers);
         wire::reply(

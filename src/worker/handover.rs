@@ -1,0 +1,300 @@
+//! What passes between the launcher and its Python: a shared file for the numbers, a socket pair for the turn. Starts
+//! nothing; which process is at the other end is not known here.
+//!
+//! The shared file lives in memory and holds float64 numbers, for N atoms:
+//!
+//! | offset in numbers | what                                 | written by |
+//! |-------------------|--------------------------------------|------------|
+//! | 0                 | cell, vectors as rows: 9             | launcher   |
+//! | 9                 | positions: 3 N                       | launcher   |
+//! | 9 + 3 N           | energy: 1                            | Python     |
+//! | 10 + 3 N          | stress xx, yy, zz, yz, xz, xy: 6     | Python     |
+//! | 16 + 3 N          | forces: 3 N                          | Python     |
+//!
+//! It grows when N does and never shrinks. Units are ASE's. The launcher copies with one `pwritev` and one `preadv`,
+//! which costs less than the system calls of a wake-up and needs no `unsafe`; Python maps it.
+//!
+//! On the socket everything begins with a word of two int32, kind and value:
+//!
+//! | kind | from the launcher                         | from Python                                         |
+//! |------|-------------------------------------------|-----------------------------------------------------|
+//! | 1    | compute the frame of `value` atoms        | it is computed; `value` is 1 if there is a stress   |
+//! | 2    | `value` bytes of JSON follow              | `value` bytes of JSON follow                        |
+//!
+//! The launcher's first JSON is the order (what to load), and carries the shared file's descriptor (`SCM_RIGHTS`, so
+//! that no other child inherits it); later ones are systems and are not answered. Python's first JSON is `{"system": …}`
+//! (ready; null if it has none) or an error `{"error", "kind", "traceback"}`, as which any step may be answered, too.
+//! A closed socket means: end.
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::step::{Frame, Raised};
+use crate::worker::floats::Floats;
+
+const STEP: i32 = 1;
+const TEXT: i32 = 2;
+const NUMBER: usize = size_of::<f64>();
+/// Energy and stress.
+const HEAD: usize = 7;
+/// Longer than any traceback or list of species.
+const LONGEST_TEXT: usize = 256 << 20;
+
+/// What Python computed, as it lies in the file.
+#[derive(Debug, Default)]
+pub(super) struct Computed {
+    pub(super) energy: f64,
+    /// xx, yy, zz, yz, xz, xy; `None` if the model gave none.
+    pub(super) stress: Option<[f64; 6]>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Silence {
+    /// Python raised an exception.
+    Raised(Raised),
+    /// Python is gone, or talks nonsense.
+    Gone(io::Error),
+}
+
+impl From<io::Error> for Silence {
+    fn from(error: io::Error) -> Self {
+        Silence::Gone(error)
+    }
+}
+
+impl From<rustix::io::Errno> for Silence {
+    fn from(error: rustix::io::Errno) -> Self {
+        Silence::Gone(error.into())
+    }
+}
+
+/// Our side of the hand-over.
+pub(super) struct HandOver {
+    turn: UnixStream,
+    file: OwnedFd,
+    size: usize,
+}
+
+impl HandOver {
+    /// Both ends: ours, and the socket that becomes Python's standard input.
+    pub(super) fn new() -> io::Result<(Self, OwnedFd)> {
+        let (turn, theirs) = UnixStream::pair()?;
+        let file = memfd_create("rootstock-frame", MemfdFlags::CLOEXEC)?;
+        let ours = Self {
+            turn,
+            file,
+            size: 0,
+        };
+        Ok((ours, theirs.into()))
+    }
+
+    /// Sends the program that Python runs, and then the order.
+    pub(super) fn begin(&mut self, program: &str, order: &impl Serialize) -> io::Result<()> {
+        self.turn.write_all(program.as_bytes())?;
+        let text = serde_json::to_vec(order)?;
+        let word = word(TEXT, text.len())?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let files = [self.file.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&files));
+        // Eight bytes go into a socket's buffer whole.
+        sendmsg(
+            &self.turn,
+            &[IoSlice::new(&word)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )?;
+        self.turn.write_all(&text)
+    }
+
+    /// Python's first message.
+    pub(super) fn ready<T: DeserializeOwned>(&mut self) -> Result<T, Silence> {
+        match self.read_word()? {
+            (TEXT, length) => self.read_text(length),
+            _ => Err(nonsense()),
+        }
+    }
+
+    /// Says something that is not answered.
+    pub(super) fn tell(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec(message)?;
+        text.splice(..0, word(TEXT, text.len())?);
+        self.turn.write_all(&text)
+    }
+
+    /// Has a frame computed.
+    pub(super) fn step(&mut self, frame: &Frame, forces: &mut Floats) -> Result<Computed, Silence> {
+        self.write_frame(frame)?;
+        self.turn.write_all(&word(STEP, frame.atoms())?)?;
+        match self.read_word()? {
+            (STEP, stress) => self.read_results(frame, stress == 1, forces),
+            // Nothing but an exception is told in words here.
+            (_, length) => self
+                .read_text(length)
+                .and_then(|IgnoredAny| Err(nonsense())),
+        }
+    }
+
+    /// The socket, to be waited on.
+    pub(super) fn socket(&self) -> &UnixStream {
+        &self.turn
+    }
+
+    fn write_frame(&mut self, frame: &Frame) -> io::Result<()> {
+        let size = NUMBER * (frame.cell.len() + HEAD + 2 * frame.positions.len());
+        if size > self.size {
+            ftruncate(&self.file, size as u64)?;
+            self.size = size;
+        }
+        let cell: Floats = frame.cell.into_iter().collect();
+        let positions = frame.positions.bytes();
+        let written = rustix::io::pwritev(
+            &self.file,
+            &[IoSlice::new(cell.bytes()), IoSlice::new(positions)],
+            0,
+        )?;
+        whole(written, cell.bytes().len() + positions.len())
+    }
+
+    fn read_results(
+        &mut self,
+        frame: &Frame,
+        stress: bool,
+        forces: &mut Floats,
+    ) -> Result<Computed, Silence> {
+        let mut head = Floats::default();
+        head.resize(HEAD);
+        forces.resize(frame.positions.len());
+        let offset = NUMBER * (frame.cell.len() + frame.positions.len());
+        let expected = NUMBER * (HEAD + frame.positions.len());
+        let mut parts = [
+            IoSliceMut::new(head.bytes_mut()),
+            IoSliceMut::new(forces.bytes_mut()),
+        ];
+        let read = rustix::io::preadv(&self.file, &mut parts, offset as u64)?;
+        whole(read, expected)?;
+        Ok(Computed {
+            energy: head.get(0),
+            stress: stress.then(|| std::array::from_fn(|place| head.get(1 + place))),
+        })
+    }
+
+    fn read_word(&mut self) -> io::Result<(i32, i32)> {
+        let mut bytes = [0; 8];
+        self.turn.read_exact(&mut bytes)?;
+        let [a, b, c, d, rest @ ..] = bytes;
+        Ok((i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes(rest)))
+    }
+
+    fn read_text<T: DeserializeOwned>(&mut self, length: i32) -> Result<T, Silence> {
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= LONGEST_TEXT)
+            .ok_or_else(nonsense)?;
+        let mut text = vec![0; length];
+        self.turn.read_exact(&mut text)?;
+        // An exception first: what is expected may have no field that must be there.
+        match serde_json::from_slice(&text) {
+            Ok(raised) => Err(Silence::Raised(raised)),
+            Err(_) => serde_json::from_slice(&text).map_err(|_| nonsense()),
+        }
+    }
+}
+
+fn word(kind: i32, value: usize) -> io::Result<[u8; 8]> {
+    let value = i32::try_from(value).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
+    let mut word = [0; 8];
+    word[..4].copy_from_slice(&kind.to_ne_bytes());
+    word[4..].copy_from_slice(&value.to_ne_bytes());
+    Ok(word)
+}
+
+/// A file in memory takes and gives everything at once, up to the 2 GiB of one system call.
+fn whole(done: usize, expected: usize) -> io::Result<()> {
+    if done == expected {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        ErrorKind::FileTooLarge,
+        format!("{expected} bytes do not pass through the shared file at once"),
+    ))
+}
+
+fn nonsense() -> Silence {
+    Silence::Gone(io::Error::new(
+        ErrorKind::InvalidData,
+        "Python answered something else than it was asked",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other end, in Rust: adds one to every position and calls it a force.
+    fn answer(mut socket: UnixStream, file: &OwnedFd) {
+        let mut word = [0; 8];
+        socket.read_exact(&mut word).unwrap();
+        let atoms = usize::try_from(i32::from_ne_bytes(word[4..].try_into().unwrap())).unwrap();
+        let mut numbers = Floats::default();
+        numbers.resize(9 + 3 * atoms);
+        rustix::io::pread(file, numbers.bytes_mut(), 0).unwrap();
+        let results: Floats = [-1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+            .into_iter()
+            .chain(numbers.iter().skip(9).map(|number| number + 1.0))
+            .collect();
+        rustix::io::pwrite(file, results.bytes(), numbers.bytes().len() as u64).unwrap();
+        word[4..].copy_from_slice(&1_i32.to_ne_bytes());
+        socket.write_all(&word).unwrap();
+    }
+
+    #[test]
+    fn a_frame_passes_over_and_its_results_come_back_while_it_grows() {
+        let (mut ours, theirs) = HandOver::new().unwrap();
+        let theirs = UnixStream::from(theirs);
+        let file = ours.file.try_clone().unwrap();
+        for atoms in [1, 5, 2] {
+            let frame = Frame {
+                cell: [1.0; 9],
+                positions: (0..3 * atoms).map(f64::from).collect(),
+            };
+            let mut forces = Floats::default();
+            let computed = std::thread::scope(|scope| {
+                let other = theirs.try_clone().unwrap();
+                scope.spawn(|| answer(other, &file));
+                ours.step(&frame, &mut forces).unwrap()
+            });
+            assert!(
+                forces
+                    .iter()
+                    .eq((0..3 * atoms).map(|number| f64::from(number) + 1.0))
+            );
+            assert!(
+                computed
+                    .stress
+                    .unwrap()
+                    .iter()
+                    .eq(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+            );
+            assert!((computed.energy + 1.0).abs() < f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_gone_is_noticed() {
+        let (mut ours, theirs) = HandOver::new().unwrap();
+        drop(theirs);
+        let silence = ours
+            .step(&Frame::default(), &mut Floats::default())
+            .unwrap_err();
+        assert!(matches!(silence, Silence::Gone(_)));
+    }
+}

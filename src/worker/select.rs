@@ -1,0 +1,227 @@
+//! What a model's name means in a root, and whether it can run here. Reads what `sync` left and nothing else; builds
+//! nothing.
+//!
+//! A name is a model id, or the name of an environment, which then gets an empty argument. The environment's link is
+//! followed once: a worker runs from the real path, whatever is built or switched while it runs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::files;
+use crate::name::EnvironmentName;
+use crate::store::interpreter::{self, Base};
+use crate::store::stamp::Found;
+use crate::store::{Catalogue, CatalogueModel, Root, Stamp, catalogue, layout};
+use crate::target::Target;
+
+/// A model that can run here.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// Its environment.
+    pub environment: EnvironmentName,
+    /// The real path of the generation.
+    pub generation: PathBuf,
+    /// The argument of `setup`.
+    pub argument: String,
+    /// Extra keyword arguments of `setup`.
+    pub setup: serde_json::Map<String, serde_json::Value>,
+    /// Variables the manifest gives its workers, unexpanded.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A model cannot run here.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// A root of another layout.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Layout(#[from] layout::Error),
+    /// A catalogue that cannot be read.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// A file that cannot be read.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// Nothing was ever built here.
+    #[error("nothing is built in the root `{0}`")]
+    #[diagnostic(help("run `rootstock sync` there, or name another root with `--root`"))]
+    Empty(String),
+    /// A weights file given by the user.
+    #[error("models with weights of your own (`{0}`) are not supported yet")]
+    Custom(String),
+    /// No model and no environment.
+    #[error("the root knows no model `{model}`")]
+    #[diagnostic(help("{known}"))]
+    Unknown {
+        /// As typed.
+        model: String,
+        /// What it could have been.
+        known: String,
+    },
+    /// The environment was not built.
+    #[error("environment `{environment}` is not built")]
+    #[diagnostic(help("build it with `rootstock sync {environment}`; {built}"))]
+    Missing {
+        /// Which.
+        environment: EnvironmentName,
+        /// What is.
+        built: String,
+    },
+    /// The environment was built for another machine.
+    #[error("environment `{environment}` was built for {target}, and this machine is {here}")]
+    #[diagnostic(help(
+        "use a root of this machine's own; there, build it with `rootstock sync {environment}`"
+    ))]
+    Foreign {
+        /// Which.
+        environment: EnvironmentName,
+        /// For what.
+        target: String,
+        /// What this is.
+        here: String,
+    },
+    /// The environment was built by a later rootstock.
+    #[error("environment `{environment}` was built by a newer rootstock (schema {schema})")]
+    #[diagnostic(help(
+        "use that rootstock, or build it again with this one: `rootstock sync {environment}`"
+    ))]
+    Newer {
+        /// Which.
+        environment: EnvironmentName,
+        /// The schema of its stamp.
+        schema: u32,
+    },
+    /// The interpreter below it is gone.
+    #[error("the Python of environment `{environment}` is gone: `{}`", path.display())]
+    #[diagnostic(help("build it again on another one: `rootstock sync {environment}`"))]
+    Interpreter {
+        /// Which.
+        environment: EnvironmentName,
+        /// The interpreter's missing file.
+        path: PathBuf,
+    },
+}
+
+/// Finds a model and makes sure that its environment can run here.
+pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
+    layout::check(root)?;
+    let catalogue = Catalogue::read(&root.models())?
+        .ok_or_else(|| Error::Empty(root.path().display().to_string()))?;
+    let CatalogueModel {
+        environment,
+        argument,
+        setup,
+    } = find(&catalogue, model)?;
+    let missing = || -> Result<Error, Error> {
+        Ok(Error::Missing {
+            environment: environment.clone(),
+            built: built(root, &catalogue)?,
+        })
+    };
+    let Some(generation) = root.resolve(&environment)? else {
+        return Err(missing()?);
+    };
+    let stamp = match Stamp::read(&generation)? {
+        Found::Stamp(stamp) => stamp,
+        Found::Newer(schema) => {
+            return Err(Error::Newer {
+                environment,
+                schema,
+            });
+        }
+        Found::Nothing => return Err(missing()?),
+    };
+    check(&environment, &stamp)?;
+    let variables = catalogue.environments.get(&environment);
+    Ok(Selected {
+        variables: variables.map(|e| e.variables.clone()).unwrap_or_default(),
+        environment,
+        generation,
+        argument,
+        setup,
+    })
+}
+
+fn find(catalogue: &Catalogue, model: &str) -> Result<CatalogueModel, Error> {
+    if let Ok(id) = model.parse()
+        && let Some(found) = catalogue.models.get(&id)
+    {
+        return Ok(found.clone());
+    }
+    if let Ok(environment) = model.parse()
+        && catalogue.environments.contains_key(&environment)
+    {
+        return Ok(CatalogueModel {
+            environment,
+            argument: String::new(),
+            setup: serde_json::Map::new(),
+        });
+    }
+    if model.ends_with(":custom") {
+        return Err(Error::Custom(model.to_owned()));
+    }
+    Err(Error::Unknown {
+        model: model.to_owned(),
+        known: known(catalogue),
+    })
+}
+
+fn check(environment: &EnvironmentName, stamp: &Stamp) -> Result<(), Error> {
+    let here = Target::here().map_or("another machine", |target| target.name());
+    if stamp.target != here {
+        return Err(Error::Foreign {
+            environment: environment.clone(),
+            target: stamp.target.clone(),
+            here: here.to_owned(),
+        });
+    }
+    // An interpreter that was updated in place still runs what was built on it; `sync` is who rebuilds.
+    match interpreter::base(&stamp.interpreter)? {
+        Base::Missing(path) => Err(Error::Interpreter {
+            environment: environment.clone(),
+            path,
+        }),
+        Base::Same | Base::Changed(_) => Ok(()),
+    }
+}
+
+fn known(catalogue: &Catalogue) -> String {
+    let models: Vec<&str> = catalogue
+        .models
+        .keys()
+        .map(crate::name::ModelId::as_str)
+        .collect();
+    let environments: Vec<&str> = catalogue
+        .environments
+        .keys()
+        .map(EnvironmentName::as_str)
+        .collect();
+    match (&models[..], &environments[..]) {
+        ([], []) => {
+            "it knows none: add one to `rootstock.toml`, then `rootstock lock && rootstock sync`"
+                .to_owned()
+        }
+        ([], _) => format!("it has the environments {}", environments.join(", ")),
+        _ => format!(
+            "it has the models {}, and the environments {}",
+            models.join(", "),
+            environments.join(", ")
+        ),
+    }
+}
+
+/// Which environments are there to be used instead.
+fn built(root: &Root, catalogue: &Catalogue) -> Result<String, Error> {
+    let mut built = Vec::new();
+    for environment in catalogue.environments.keys() {
+        if let Some(generation) = root.resolve(environment)?
+            && let Found::Stamp(_) = Stamp::read(&generation)?
+        {
+            built.push(environment.as_str());
+        }
+    }
+    Ok(match &built[..] {
+        [] => "no environment of this root is built".to_owned(),
+        built => format!("built here: {}", built.join(", ")),
+    })
+}

@@ -1,0 +1,264 @@
+"""The Python side of rootstock's worker: loads one model, then computes the frames its launcher puts into a shared file.
+
+Carried by the launcher and handed over when Python starts; never installed into an environment. It opens no socket,
+knows no i-PI and speaks with nobody but its launcher; what is said is specified in `handover.rs`. Standard library,
+numpy and ASE only, Python 3.8 or later.
+"""
+
+import array
+import ctypes
+import importlib.util
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+import traceback
+
+STEP, TEXT = 1, 2
+WORD = struct.Struct("=ii")
+CELL, HEAD = 9, 7  # numbers: the cell before the positions, energy and stress before the forces
+
+
+class Launcher:
+    """The other end of the socket pair."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def receive(self, count):
+        parts = bytearray()
+        while len(parts) < count:
+            part = self.connection.recv(count - len(parts))
+            if not part:
+                leave()
+            parts += part
+        return bytes(parts)
+
+    def receive_order(self):
+        """The first message: what to load, and the shared file."""
+        size = array.array("i").itemsize
+        word, control, _, _ = self.connection.recvmsg(WORD.size, socket.CMSG_SPACE(size))
+        word += self.receive(WORD.size - len(word))
+        descriptor = array.array("i", control[0][2][:size])[0]
+        return json.loads(self.receive(WORD.unpack(word)[1]).decode()), descriptor
+
+    def next(self):
+        kind, value = WORD.unpack(self.receive(WORD.size))
+        return (kind, value) if kind == STEP else (kind, json.loads(self.receive(value).decode()))
+
+    def done(self, stress):
+        self.connection.sendall(WORD.pack(STEP, stress))
+
+    def tell(self, message):
+        text = json.dumps(message).encode()
+        self.connection.sendall(WORD.pack(TEXT, len(text)) + text)
+
+
+def leave(code=0):
+    """Ends without Python's long goodbye, which libraries use to hang or to crash in."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def keep_streams_apart(connection):
+    """Takes the socket away from standard input, and standard output away from libraries that print."""
+    ours = connection.dup()
+    connection.detach()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)
+    return Launcher(ours)
+
+
+def die_with(launcher):
+    """Asks Linux to end us when the launcher ends, however it does."""
+    try:
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
+    except (OSError, AttributeError):
+        pass  # The closed socket ends us then, after the step we are in.
+    if os.getppid() != launcher:
+        leave()
+
+
+def report(error):
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    last = traceback.format_exception_only(type(error), error)[-1].strip()
+    return {"error": last, "kind": type(error).__name__, "traceback": "".join(lines)}
+
+
+def read_template(path):
+    """Species, periodicity, charge and spin of a structure file."""
+    import ase.io
+
+    atoms = ase.io.read(path)
+    info = {key: atoms.info[key] for key in ("charge", "spin") if key in atoms.info}
+    return {
+        "numbers": [int(number) for number in atoms.numbers],
+        "pbc": [bool(periodic) for periodic in atoms.pbc],
+        "info": {key: getattr(value, "item", lambda value=value: value)() for key, value in info.items()},
+    }
+
+
+def load_calculator(order):
+    """Calls `setup()` of the environment's source."""
+    where = importlib.util.spec_from_file_location("env_source", order["source"])
+    source = importlib.util.module_from_spec(where)
+    sys.modules["env_source"] = source
+    where.loader.exec_module(source)
+    return source.setup(order["argument"], order["device"], **order["setup"])
+
+
+class SharedFile:
+    """Numbers in the file: cell, positions | energy, stress, forces."""
+
+    def __init__(self, descriptor):
+        import numpy
+
+        self.numpy = numpy
+        self.descriptor = descriptor
+        self.memory = b""
+        self.atoms = None
+
+    def look(self, atoms):
+        """Views of a frame of this many atoms."""
+        if atoms == self.atoms:
+            return
+        self.atoms = atoms
+        if len(self.memory) < 8 * (CELL + HEAD + 6 * atoms):
+            self.memory = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
+        numbers = self.numpy.frombuffer(self.memory, self.numpy.float64)
+        results = numbers[CELL + 3 * atoms :]
+        self.cell = numbers[:CELL].reshape(3, 3)
+        self.positions = numbers[CELL : CELL + 3 * atoms].reshape(atoms, 3)
+        self.energy = results[:1]
+        self.stress = results[1:HEAD]
+        self.forces = results[HEAD : HEAD + 3 * atoms].reshape(atoms, 3)
+
+
+class Model:
+    """A calculator and the atoms it computes, moved in place from frame to frame."""
+
+    def __init__(self, calculator, stress):
+        import numpy
+        from ase.calculators import calculator as base
+
+        self.numpy = numpy
+        self.all_changes = list(base.all_changes)
+        self.not_implemented = base.PropertyNotImplementedError
+        self.calculator = calculator
+        self.has_stress = stress and "stress" in getattr(calculator, "implemented_properties", ())
+        self.reset = getattr(calculator, "reset", None)
+
+    def take(self, system):
+        """From now on it is about these atoms."""
+        from ase import Atoms
+
+        self.atoms = Atoms(numbers=system["numbers"], pbc=system["pbc"])
+        for key, value in system["info"].items():
+            is_array = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
+            self.atoms.info[key] = self.numpy.array(value) if is_array and value else value
+        self.fresh = True
+
+    def compute(self, shared):
+        """Computes the frame in the shared file; whether there is a stress."""
+        changes = self.move(shared)
+        if self.wants_stress and self.has_stress:
+            try:
+                return self.calculate(shared, ["energy", "forces", "stress"], changes)
+            except (self.not_implemented, NotImplementedError):
+                self.has_stress = False
+                changes = self.all_changes
+        return self.calculate(shared, ["energy", "forces"], changes)
+
+    def move(self, shared):
+        """Brings the atoms to the frame; what has changed, as ASE's calculators want to know."""
+        atoms = self.atoms
+        atoms.arrays["positions"][...] = shared.positions
+        if self.fresh or (atoms.cell.array != shared.cell).any():
+            atoms.cell.array[...] = shared.cell
+            # ASE's own servers ask for the stress of these and of no others.
+            self.wants_stress = bool(atoms.cell.rank == 3 and atoms.pbc.any())
+            changes = self.all_changes if self.fresh else ["positions", "cell"]
+            self.fresh = False
+            return changes
+        return ["positions"]
+
+    def calculate(self, shared, properties, changes):
+        # As `get_property` does before each calculation; results that are not new must not be there.
+        if self.reset is not None:
+            self.reset()
+        else:
+            self.calculator.atoms = self.atoms.copy()
+            self.calculator.results = {}
+        self.calculator.calculate(self.atoms, properties, changes)
+        results = self.calculator.results
+        shared.energy[0] = self.numpy.asarray(results["energy"], dtype=self.numpy.float64).item()
+        forces = self.numpy.asarray(results["forces"], dtype=self.numpy.float64)
+        if forces.shape != shared.forces.shape:
+            raise ValueError("the model's forces have shape %s, not %s" % (forces.shape, shared.forces.shape))
+        shared.forces[...] = forces
+        stress = results.get("stress") if "stress" in properties else None
+        if stress is None:
+            return False
+        shared.stress[...] = self.voigt(self.numpy.asarray(stress, dtype=self.numpy.float64))
+        return True
+
+    def voigt(self, stress):
+        """xx, yy, zz, yz, xz, xy."""
+        if stress.shape == (6,):
+            return stress
+        if stress.shape == (3, 3):
+            return stress.flat[[0, 4, 8, 5, 2, 1]]
+        raise ValueError("the model's stress has shape %s, not (6,) or (3, 3)" % (stress.shape,))
+
+
+def serve(launcher, model, shared):
+    refused = None
+    while True:
+        kind, value = launcher.next()
+        try:
+            if kind == TEXT:
+                # Systems are not answered: one that cannot be taken is what the next step fails with.
+                refused = None
+                model.take(value)
+                continue
+            if refused is not None:
+                raise refused
+            shared.look(value)
+            stress = model.compute(shared)
+        except BaseException as error:
+            if kind == TEXT:
+                refused = error
+                continue
+            launcher.tell(report(error))
+            # Whatever state it was left in, the next step begins from the beginning.
+            model.fresh = True
+        else:
+            launcher.done(stress)
+
+
+def main(connection):
+    launcher = keep_streams_apart(connection)
+    order, descriptor = launcher.receive_order()
+    die_with(order["launcher"])
+    try:
+        # First what fails fast: a template that cannot be read is known before a model takes its minute.
+        system = read_template(order["template"]) if order["template"] else order["system"]
+        model = Model(load_calculator(order), order["stress"])
+        if system:
+            system["info"].update(order["info"])
+            model.take(system)
+    except BaseException as error:
+        launcher.tell(report(error))
+        leave(1)
+    launcher.tell({"system": system})
+    serve(launcher, model, SharedFile(descriptor))
+
+
+main(connection)
