@@ -52,6 +52,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     models.extend(long_models(&mut text, &top, &environments));
     let models = unique(&mut text, models);
     let mut complaints = text.complaints;
+    complaints.sort_by_key(Complaint::place);
     complaints.append(&mut sources);
     if !complaints.is_empty() {
         return Err(Complaints { complaints });

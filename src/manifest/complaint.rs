@@ -20,6 +20,13 @@ pub struct Complaint {
     help: Option<String>,
 }
 
+impl Complaint {
+    /// Where in its text it is.
+    pub(super) fn place(&self) -> usize {
+        self.span.offset()
+    }
+}
+
 /// Everything that is wrong with the manifest and the files it names.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
 #[error("{}", headline(complaints))]
@@ -68,7 +75,7 @@ impl Text {
         help: impl Into<Option<String>>,
     ) {
         let end = span.end.min(self.text.len());
-        // A label of no width is not drawn; a span may also end in the middle of nothing at the end of the file.
+        // A parser may point behind the end of the file.
         let start = span.start.min(end);
         self.complaints.push(Complaint {
             message: message.into(),

@@ -208,9 +208,8 @@ fn read_metadata(
         return None;
     }
     let metadata = metadata(&mut text, source);
-    let broken = !text.complaints.is_empty();
     complaints.append(&mut text.complaints);
-    if broken { None } else { metadata }
+    metadata
 }
 
 fn metadata(text: &mut Text, source: &str) -> Option<Metadata> {
