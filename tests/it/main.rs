@@ -2,3 +2,4 @@
 mod worker_session;
 
 mod drift;
+mod errors;
