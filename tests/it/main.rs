@@ -3,3 +3,4 @@ mod worker_session;
 
 mod drift;
 mod errors;
+mod tidy;

@@ -1,0 +1,262 @@
+//! Which module may use which, and what is absent where: the architecture as a table and a test.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every module with those it may use, in reading order: a module uses only what stands above it.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("name", &[]),
+    ("digest", &[]),
+    ("target", &[]),
+    ("files", &[]),
+    ("process", &[]),
+    ("python", &["digest", "files", "process"]),
+    ("fetch", &["digest", "files"]),
+    ("manifest", &["name", "digest", "files", "target"]),
+    ("lock", &["name", "digest", "target", "manifest"]),
+    (
+        "uv",
+        &["digest", "files", "lock", "process", "python", "target"],
+    ),
+    (
+        "resolve",
+        &[
+            "name", "digest", "lock", "manifest", "python", "target", "uv",
+        ],
+    ),
+    ("store", &["name", "digest", "files", "python"]),
+    ("plan", &["name", "digest", "lock", "python", "store"]),
+    (
+        "build",
+        &[
+            "name", "digest", "files", "fetch", "lock", "plan", "process", "python", "store",
+            "target", "uv",
+        ],
+    ),
+    (
+        "worker",
+        &["name", "files", "process", "python", "store", "target"],
+    ),
+    (
+        "cli",
+        &[
+            "name", "digest", "files", "fetch", "lock", "manifest", "plan", "process", "python",
+            "resolve", "store", "target", "uv", "build", "worker",
+        ],
+    ),
+];
+
+/// What only some modules may name, and why it is asked.
+const ONLY: &[(&str, &[&str], &str)] = &[
+    (
+        "std::fs",
+        &["files"],
+        "every file operation says what was tried on which path",
+    ),
+    (
+        "std::process::Command",
+        &["process"],
+        "what a program sees is what the code says",
+    ),
+    ("ureq", &["fetch"], "one place reaches the network"),
+    (
+        "env::var",
+        &["cli"],
+        "nothing below the border depends on how it was started",
+    ),
+    (
+        "env::temp_dir",
+        &["cli"],
+        "nothing below the border depends on how it was started",
+    ),
+    (
+        "env::current_dir",
+        &["cli"],
+        "nothing below the border depends on how it was started",
+    ),
+    ("println!", &["cli"], "only the border speaks with people"),
+    ("eprintln!", &["cli"], "only the border speaks with people"),
+    ("clap::", &["cli"], "arguments end at the border"),
+    ("process::exit", &[], "every command returns its exit code"),
+    ("static mut", &[], "there is no global state"),
+    ("tokio", &[], "there is no async runtime"),
+    ("SystemTime::now", &[], "no clock takes part in a decision"),
+];
+
+/// A source file without its tests.
+struct Source {
+    path: String,
+    module: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut pending, mut found) = (vec![root.clone()], Vec::new());
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "tests" {
+                    pending.push(path);
+                }
+            } else if name.ends_with(".rs") && name != "tests.rs" {
+                found.push(source(&root, &path));
+            }
+        }
+    }
+    assert!(found.len() > 30, "the sources were not found");
+    found
+}
+
+fn source(root: &Path, path: &PathBuf) -> Source {
+    let below = path.strip_prefix(root).unwrap();
+    let first = below
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy();
+    let text = fs::read_to_string(path).unwrap();
+    // Tests stand at the end of a file; they may do what they like.
+    let text = text
+        .split("#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap()
+        .to_owned();
+    Source {
+        path: below.display().to_string(),
+        module: first.trim_end_matches(".rs").to_owned(),
+        text,
+    }
+}
+
+/// The lines that are code.
+fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
+    source
+        .text
+        .lines()
+        .enumerate()
+        .map(|(n, line)| (n + 1, line))
+        .filter(|(_, line)| !line.trim().starts_with("//"))
+}
+
+/// Every module of ours that a line names after `crate::`.
+fn named(line: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for rest in line.split("crate::").skip(1) {
+        let group = rest
+            .strip_prefix('{')
+            .map(|group| group.split('}').next().unwrap_or(group));
+        for word in group.map_or_else(|| vec![rest], |group| group.split(',').collect()) {
+            let name: String = word
+                .trim()
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn the_table_is_a_ladder() {
+    let mut above: Vec<&str> = Vec::new();
+    for (module, uses) in LAYERS {
+        for used in *uses {
+            assert!(
+                above.contains(used),
+                "{module} uses {used}, which does not stand above it"
+            );
+        }
+        above.push(module);
+    }
+}
+
+#[test]
+fn modules_use_only_what_the_table_allows() {
+    let table: BTreeMap<_, _> = LAYERS.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for source in sources()
+        .iter()
+        .filter(|source| !matches!(source.module.as_str(), "lib" | "main"))
+    {
+        let allowed = table.get(source.module.as_str());
+        let allowed = allowed
+            .unwrap_or_else(|| panic!("{} is in no layer: add it to the table", source.path));
+        for (number, line) in code(source) {
+            for name in named(line) {
+                if table.contains_key(name.as_str())
+                    && name != source.module
+                    && !allowed.contains(&name.as_str())
+                {
+                    wrong.push(format!(
+                        "{}:{number}: {} may not use {name}",
+                        source.path, source.module
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_absent_is_absent() {
+    let mut wrong = Vec::new();
+    for source in &sources() {
+        for (word, modules, reason) in ONLY {
+            if modules.contains(&source.module.as_str()) {
+                continue;
+            }
+            for (number, line) in code(source).filter(|(_, line)| line.contains(word)) {
+                wrong.push(format!(
+                    "{}:{number}: `{word}` ({reason}): {}",
+                    source.path,
+                    line.trim()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for source in &sources() {
+        assert!(
+            source.text.starts_with("//! "),
+            "{} does not begin with `//!`",
+            source.path
+        );
+        let name = source.path.rsplit('/').next().unwrap();
+        assert!(
+            !["util.rs", "utils.rs", "common.rs", "error.rs", "prelude.rs"].contains(&name),
+            "{}",
+            source.path
+        );
+    }
+}
+
+#[test]
+fn plan_does_no_input_or_output() {
+    for source in sources().iter().filter(|source| source.module == "plan") {
+        for (number, line) in code(source) {
+            let io = [
+                "files::",
+                "std::io",
+                "std::env",
+                "process::",
+                "python::on_path",
+            ];
+            assert!(
+                !io.iter().any(|word| line.contains(word)),
+                "{}:{number}: {line}",
+                source.path
+            );
+        }
+    }
+}
