@@ -34,7 +34,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// A file could not be written or read: exit 1, with what a person can do about it.
-    pub(crate) fn files(error: crate::files::Error) -> Self {
+    pub(crate) fn files(error: &crate::files::Error) -> Self {
         let advice = error.advice();
         let cause = error.source.to_string();
         let report = match advice {

@@ -10,7 +10,7 @@ use super::{Shared, context, show};
 use crate::files;
 use crate::lock::drift::Finding;
 use crate::lock::{Lock, drift, file};
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
 use crate::python;
 use crate::resolve::{self, Means, Upgrade};
@@ -45,7 +45,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let old = match read(&path) {
         Ok(old) => old,
         // A lock that was edited, or is of no known shape, is no ground to keep anything on: all is solved anew.
-        Err(error @ (file::Error::Edited { .. } | file::Error::Unreadable { .. })) => {
+        Err(error @ (file::Error::Edited { .. } | file::Error::Unreadable(_))) => {
             show::remark(&format!("warning: {error}; everything is resolved anew"));
             None
         }
@@ -65,7 +65,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let unchanged =
         files::read_text_if_present(&path).is_ok_and(|there| there.as_deref() == Some(&text));
     if !unchanged {
-        files::write_atomically(&path, text.as_bytes()).map_err(Failure::files)?;
+        files::write_atomically(&path, text.as_bytes()).map_err(|error| Failure::files(&error))?;
     }
     report(&path, old.as_ref(), &lock, unchanged, arguments.json);
     Ok(Exit::Ok)
@@ -86,12 +86,12 @@ fn read(path: &Path) -> Result<Option<Lock>, file::Error> {
     match files::read_text_if_present(path) {
         Ok(None) => Ok(None),
         Ok(Some(text)) => file::read(&path.display().to_string(), &text).map(Some),
-        Err(error) => Err(file::Error::Unreadable {
+        Err(error) => Err(file::Error::Unreadable(Box::new(file::Unreadable {
             name: path.display().to_string(),
             reason: error.source.to_string(),
             text: miette::NamedSource::new("", String::new()),
             place: None,
-        }),
+        }))),
     }
 }
 
@@ -321,19 +321,19 @@ fn report(path: &Path, old: Option<&Lock>, lock: &Lock, unchanged: bool, json: b
     } else {
         "written"
     };
-    show::line(&format!(
-        "{} {did}: {environments} environments, {} models, {} files",
-        path.display(),
-        lock.models.len(),
-        files.len()
-    ));
+    let counts = [
+        counted(environments, "environment"),
+        counted(lock.models.len(), "model"),
+        counted(files.len(), "file"),
+    ];
+    show::line(&format!("{} {did}: {}", path.display(), counts.join(", ")));
 }
 
-impl From<manifest::Error> for Failure {
-    fn from(error: manifest::Error) -> Self {
-        Failure {
-            report: error.into(),
-            exit: Exit::Usage,
-        }
+/// `1 file`, `2 files`.
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
     }
 }

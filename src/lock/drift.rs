@@ -264,7 +264,7 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
                 );
             }
             Some(package) if !overridden(&requirement.name) => {
-                check(found, requirement, package, place)
+                check(found, requirement, package, place);
             }
             Some(_) => {}
         }

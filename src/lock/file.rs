@@ -56,20 +56,9 @@ const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is 
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
     /// It cannot be read at all.
-    #[error("`{name}` cannot be read: {reason}")]
-    #[diagnostic(help("restore it from version control, or write it anew with `rootstock lock`"))]
-    Unreadable {
-        /// The file.
-        name: String,
-        /// What the parser says.
-        reason: String,
-        /// Its text.
-        #[source_code]
-        text: miette::NamedSource<String>,
-        /// Where the parser stopped.
-        #[label("here")]
-        place: Option<miette::SourceSpan>,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Unreadable(Box<Unreadable>),
     /// A later rootstock wrote it.
     #[error("`{name}` has format version {found}; this rootstock reads version {VERSION}")]
     #[diagnostic(help("a newer rootstock wrote it: use that one"))]
@@ -88,6 +77,23 @@ pub enum Error {
         /// Everything that was found.
         edits: Vec<Edit>,
     },
+}
+
+/// A text of which nothing can be said but that it is no lock.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("`{name}` cannot be read: {reason}")]
+#[diagnostic(help("restore it from version control, or write it anew with `rootstock lock`"))]
+pub struct Unreadable {
+    /// The file.
+    pub name: String,
+    /// What the parser says.
+    pub reason: String,
+    /// Its text.
+    #[source_code]
+    pub text: miette::NamedSource<String>,
+    /// Where the parser stopped.
+    #[label("here")]
+    pub place: Option<miette::SourceSpan>,
 }
 
 /// A place where a lock contradicts itself.
@@ -164,19 +170,22 @@ struct WrittenFile {
     sha256: Digest,
 }
 
+#[derive(Deserialize)]
+struct Format {
+    version: u64,
+}
+
 /// Reads the text of a lock; `name` is what messages call it.
 pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
     let text = text.replace("\r\n", "\n");
-    let unreadable = |error: &toml::de::Error| Error::Unreadable {
-        name: name.to_owned(),
-        reason: error.message().trim().to_owned(),
-        place: error.span().map(Into::into),
-        text: miette::NamedSource::new(name, text.clone()),
+    let unreadable = |error: &toml::de::Error| {
+        Error::Unreadable(Box::new(Unreadable {
+            name: name.to_owned(),
+            reason: error.message().trim().to_owned(),
+            place: error.span().map(Into::into),
+            text: miette::NamedSource::new(name, text.clone()),
+        }))
     };
-    #[derive(Deserialize)]
-    struct Format {
-        version: u64,
-    }
     match toml::from_str::<Format>(&text) {
         Ok(Format { version }) if version > VERSION => {
             return Err(Error::Newer {
@@ -272,7 +281,7 @@ fn environment(
         edits.push(Edit {
             environment: Some(name.clone()),
             what,
-        })
+        });
     };
     if Digest::of(environment.asked()) != inputs {
         edited("its question does not have the digest written beside it (`inputs`)".into());
@@ -281,7 +290,7 @@ fn environment(
         let target_name = written.name.clone();
         match self::target(written, files, &mut edited) {
             Some(target) if Digest::of(environment.answer(&target)) == target.digest => {
-                environment.targets.push(target)
+                environment.targets.push(target);
             }
             Some(_) => edited(format!(
                 "its answer for {target_name} does not have the digest written beside it (`digest`)"
@@ -561,12 +570,13 @@ fn list(items: &[String]) -> String {
     match items {
         [] => "[]".into(),
         [one] => format!("[{}]", quoted(one)),
-        many => format!(
-            "[\n{}]",
-            many.iter()
-                .map(|item| format!("    {},\n", quoted(item)))
-                .collect::<String>()
-        ),
+        many => {
+            let lines: Vec<String> = many
+                .iter()
+                .map(|item| format!("    {},", quoted(item)))
+                .collect();
+            format!("[\n{}\n]", lines.join("\n"))
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     if !errors.is_empty() {
         // What follows a syntax error is guesswork; complaints about it would mislead.
         return Err(Complaints {
-            complaints: text.complaints,
+            all: text.complaints,
         });
     }
     let top = Section {
@@ -55,7 +55,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     complaints.sort_by_key(Complaint::place);
     complaints.append(&mut sources);
     if !complaints.is_empty() {
-        return Err(Complaints { complaints });
+        return Err(Complaints { all: complaints });
     }
     Ok(Manifest {
         path: path.to_owned(),
@@ -85,7 +85,7 @@ pub(super) fn root(
         Err(error) => {
             text.complain_syntax(&error);
             return Err(Complaints {
-                complaints: text.complaints,
+                all: text.complaints,
             });
         }
     };
@@ -129,7 +129,7 @@ pub(super) fn root(
         Ok(found)
     } else {
         Err(Complaints {
-            complaints: text.complaints,
+            all: text.complaints,
         })
     }
 }

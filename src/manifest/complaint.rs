@@ -29,11 +29,11 @@ impl Complaint {
 
 /// Everything that is wrong with the manifest and the files it names.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
-#[error("{}", headline(complaints))]
+#[error("{}", headline(all))]
 pub struct Complaints {
     /// Each of them, in the order of the files.
     #[related]
-    pub complaints: Vec<Complaint>,
+    pub all: Vec<Complaint>,
 }
 
 fn headline(complaints: &[Complaint]) -> String {

@@ -21,7 +21,6 @@ mod reader;
 mod script;
 mod value;
 
-pub(crate) use complaint::nearest;
 pub use complaint::{Complaint, Complaints};
 
 /// A checked manifest.

@@ -43,9 +43,10 @@ impl<'t> Section<'t> {
                 );
                 continue;
             }
-            let help = nearest(name, known.iter().copied())
-                .map(|near| format!("did you mean `{near}`?"))
-                .unwrap_or_else(|| format!("{} may have: {}", self.what, known.join(", ")));
+            let help = nearest(name, known.iter().copied()).map_or_else(
+                || format!("{} may have: {}", self.what, known.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
             text.complain(
                 key.span(),
                 format!("unknown key `{name}` in {}", self.what),

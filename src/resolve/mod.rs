@@ -166,15 +166,17 @@ pub fn resolve(
         .environments
         .iter()
         .any(|environment| kept(environment).is_none());
-    let solver = match something_to_solve {
-        true => Some(Solver {
+    let solver = if something_to_solve {
+        let (uv, interpreters) = ((means.uv)()?, (means.interpreters)());
+        Some(Solver {
             manifest,
             upgrade,
-            uv: (means.uv)()?,
-            interpreters: (means.interpreters)(),
+            uv,
+            interpreters,
             heard: means.heard,
-        }),
-        false => None,
+        })
+    } else {
+        None
     };
     let solve = |environment: &Environment| match (kept(environment), &solver) {
         (Some(locked), _) => Ok(refreshed(environment, locked)),
