@@ -30,7 +30,7 @@ pub(super) struct Job<'a> {
 
 /// An environment cannot be built from its parts.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub(super) enum Error {
+pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -47,7 +47,7 @@ pub(super) enum Error {
 
 /// What was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Built {
+pub struct Built {
     /// Its id.
     pub id: String,
     /// Its tree digest.

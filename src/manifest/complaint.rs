@@ -47,7 +47,7 @@ fn headline(complaints: &[Complaint]) -> String {
 #[derive(Debug)]
 pub(crate) struct Text {
     name: String,
-    text: Arc<String>,
+    content: Arc<String>,
     /// What is wrong with it.
     pub(crate) complaints: Vec<Complaint>,
 }
@@ -56,14 +56,14 @@ impl Text {
     pub(crate) fn new(name: &str, text: String) -> Self {
         Self {
             name: name.to_owned(),
-            text: Arc::new(text),
+            content: Arc::new(text),
             complaints: Vec::new(),
         }
     }
 
     /// The text itself, shared, so that complaints can be added while it is read.
     pub(crate) fn text(&self) -> Arc<String> {
-        Arc::clone(&self.text)
+        Arc::clone(&self.content)
     }
 
     /// Complains about a place; `label` stands under the caret.
@@ -74,7 +74,7 @@ impl Text {
         label: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        let end = span.end.min(self.text.len());
+        let end = span.end.min(self.content.len());
         // A parser may point behind the end of the file.
         let start = span.start.min(end);
         self.complaints.push(Complaint {
