@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub mod link;
+pub mod maker;
 pub mod shared;
+pub mod walk;
 
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;
+pub use walk::{Entry, Kind, disk_use, walk};
 
 /// Something could not be done with a file.
 #[derive(Debug, thiserror::Error)]
@@ -223,6 +226,11 @@ pub fn real_path(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).context("find", path)
 }
 
+/// The same path from the top of the filesystem, nothing resolved.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).context("find", path)
+}
+
 /// Whether anything is there; a link that leads nowhere is something.
 pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
@@ -291,7 +299,14 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 pub fn names(directory: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error).context("list", directory),
     };
     let mut names = entries
@@ -300,63 +315,6 @@ pub fn names(directory: &Path) -> Result<Vec<String>> {
         .context("list", directory)?;
     names.sort_unstable();
     Ok(names)
-}
-
-/// What a walk found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Path below the walked directory.
-    pub path: PathBuf,
-    /// What it is, links not followed.
-    pub kind: Kind,
-    /// Permission bits.
-    pub mode: u32,
-    /// Size in bytes of a file.
-    pub size: u64,
-}
-
-/// What an entry of a directory is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link, wherever it leads.
-    Link,
-    /// A socket, device or pipe.
-    Other,
-}
-
-/// Everything below a directory (not itself), parents before children, sorted by path; links are not followed.
-pub fn walk(directory: &Path) -> Result<Vec<Entry>> {
-    let mut found = Vec::new();
-    let mut pending = vec![PathBuf::new()];
-    while let Some(below) = pending.pop() {
-        let here = directory.join(&below);
-        for entry in fs::read_dir(&here).context("list", &here)? {
-            let entry = entry.context("list", &here)?;
-            let metadata = entry.metadata().context("examine", &entry.path())?;
-            let path = below.join(entry.file_name());
-            let kind = match metadata.file_type() {
-                t if t.is_dir() => Kind::Directory,
-                t if t.is_symlink() => Kind::Link,
-                t if t.is_file() => Kind::File,
-                _ => Kind::Other,
-            };
-            if kind == Kind::Directory {
-                pending.push(path.clone());
-            }
-            found.push(Entry {
-                path,
-                kind,
-                mode: metadata.permissions().mode() & 0o7777,
-                size: metadata.len(),
-            });
-        }
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
 }
 
 /// Flushes all that was written to the filesystem holding `path`: one call instead of one per file.

@@ -46,7 +46,7 @@ pub struct CatalogueModel {
 }
 
 /// The catalogue of a root could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// The file itself.
     #[error(transparent)]
@@ -60,6 +60,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A later rootstock wrote it.
+    #[diagnostic(help("use the rootstock that wrote it or a newer one"))]
     #[error("`{path}` was written by a newer rootstock (schema {schema}, this one knows {SCHEMA})")]
     Newer {
         /// The file.

@@ -21,10 +21,10 @@ pub mod catalogue;
 pub mod installed;
 pub mod interpreter;
 pub mod layout;
-pub mod maker;
 pub mod stamp;
 pub mod tree;
 
+pub use crate::files::maker;
 pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel};
 pub use installed::Installed;
 pub use stamp::Stamp;

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use crate::files;
+use super::{link_target, read_text};
 
 /// The name of this process, unique among all that ever wrote to a shared filesystem.
 pub fn this_process() -> String {
@@ -39,7 +39,7 @@ pub fn is_gone(name: &str) -> bool {
 
 /// This boot of this machine: a number that the kernel draws at random.
 fn boot() -> String {
-    let id = files::read_text(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    let id = read_text(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
     id.chars()
         .filter(char::is_ascii_hexdigit)
         .take(12)
@@ -48,7 +48,7 @@ fn boot() -> String {
 
 /// The namespace in which our process number means something.
 fn namespace() -> String {
-    let link = files::link_target(Path::new("/proc/self/ns/pid"));
+    let link = link_target(Path::new("/proc/self/ns/pid"));
     let text = link.ok().flatten().unwrap_or_default();
     let text = text.to_string_lossy();
     text.chars().filter(char::is_ascii_digit).collect()
@@ -56,7 +56,7 @@ fn namespace() -> String {
 
 /// When a process started, in ticks since boot; `None` if there is no such process.
 fn start(process: u32) -> Option<String> {
-    let text = files::read_text(Path::new(&format!("/proc/{process}/stat"))).ok()?;
+    let text = read_text(Path::new(&format!("/proc/{process}/stat"))).ok()?;
     // The second field is a name in parentheses that may hold anything; `starttime` is the 22nd.
     let (_, after) = text.rsplit_once(')')?;
     after.split_whitespace().nth(19).map(str::to_owned)

@@ -1,0 +1,129 @@
+//! Everything below a directory, and how much of the disk it takes. Links are never followed.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Context, Result};
+
+/// What a walk found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Path below the walked directory.
+    pub path: PathBuf,
+    /// What it is, links not followed.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes of a file.
+    pub size: u64,
+}
+
+/// What an entry of a directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// A socket, device or pipe.
+    Other,
+}
+
+/// Everything below a directory (not itself), parents before children, sorted by path; links are not followed.
+pub fn walk(directory: &Path) -> Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(below) = pending.pop() {
+        let here = directory.join(&below);
+        for entry in fs::read_dir(&here).context("list", &here)? {
+            let entry = entry.context("list", &here)?;
+            let metadata = entry.metadata().context("examine", &entry.path())?;
+            let path = below.join(entry.file_name());
+            let kind = match metadata.file_type() {
+                t if t.is_dir() => Kind::Directory,
+                t if t.is_symlink() => Kind::Link,
+                t if t.is_file() => Kind::File,
+                _ => Kind::Other,
+            };
+            if kind == Kind::Directory {
+                pending.push(path.clone());
+            }
+            found.push(Entry {
+                path,
+                kind,
+                mode: metadata.permissions().mode() & 0o7777,
+                size: metadata.len(),
+            });
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// How many bytes of the disk each of these directories takes; a file with several names counts where it is met first.
+pub fn disk_use(directories: &[PathBuf]) -> Result<Vec<u64>> {
+    let mut met = HashSet::new();
+    let one = |directory: &PathBuf| {
+        let mut bytes = 0;
+        for entry in walk(directory)? {
+            let path = directory.join(&entry.path);
+            let metadata = fs::symlink_metadata(&path).context("examine", &path)?;
+            if metadata.nlink() < 2
+                || metadata.is_dir()
+                || met.insert((metadata.dev(), metadata.ino()))
+            {
+                // POSIX: blocks are counted in units of 512 bytes, whatever the filesystem's own are.
+                bytes += metadata.blocks() * 512;
+            }
+        }
+        Ok(bytes)
+    };
+    directories.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_before_children_and_links_are_not_followed() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = |name: &str| temporary.path().join(name);
+        fs::create_dir_all(path("b/c")).unwrap();
+        fs::write(path("b/c/file"), "12345").unwrap();
+        super::super::symlink(Path::new("b"), &path("a")).unwrap();
+        let found = walk(temporary.path()).unwrap();
+        let told: Vec<(&str, Kind)> = found
+            .iter()
+            .map(|entry| (entry.path.to_str().unwrap(), entry.kind))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", Kind::Link),
+                ("b", Kind::Directory),
+                ("b/c", Kind::Directory),
+                ("b/c/file", Kind::File)
+            ]
+        );
+        assert_eq!(found[3].size, 5);
+    }
+
+    #[test]
+    fn a_file_with_two_names_takes_its_room_once() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = |name: &str| temporary.path().join(name);
+        for directory in ["a", "b"] {
+            fs::create_dir(path(directory)).unwrap();
+        }
+        fs::write(path("a/file"), vec![1; 100_000]).unwrap();
+        fs::hard_link(path("a/file"), path("b/file")).unwrap();
+        let sizes = disk_use(&[path("a"), path("b")]).unwrap();
+        assert!(sizes[0] >= 100_000, "{sizes:?}");
+        assert!(sizes[1] < 100_000, "{sizes:?}");
+    }
+}
