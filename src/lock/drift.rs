@@ -7,6 +7,7 @@ use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
 
 use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, question};
 use crate::manifest::{Environment, Manifest, python_allows};
+use crate::name::IndexName;
 
 /// One way in which the lock does not answer the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +200,7 @@ fn changed(key: &str) -> &'static str {
         "constraint" => "constraint-changed",
         "override" => "override-changed",
         "exclude" => "exclude-changed",
+        "index" => "index-changed",
         "sdist" => "sdists-changed",
         "exclude-newer" => "exclude-newer-changed",
         _ => "python-changed",
@@ -278,6 +280,20 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
         }
     }
     for package in &locked.packages {
+        let routed = environment.indexes.get(&package.name);
+        if routed != package.index.as_ref() {
+            let name = |index: Option<&IndexName>| {
+                index
+                    .map_or("the default index", IndexName::as_str)
+                    .to_owned()
+            };
+            let (was, now) = (name(package.index.as_ref()), name(routed));
+            let message = format!(
+                "`{}` is locked from {was}, but belongs to {now}",
+                package.name
+            );
+            found.say("version-violates-manifest", message, Some(was), Some(now));
+        }
         if environment.exclude.contains(&package.name) {
             let message = format!(
                 "`{} {}` is locked for {place}, but excluded",

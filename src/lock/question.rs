@@ -17,6 +17,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         constraints,
         overrides,
         exclude,
+        indexes,
         sdists,
         variables: _,
         optional: _,
@@ -35,6 +36,14 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         (
             "exclude-newer",
             manifest.exclude_newer.iter().cloned().collect(),
+        ),
+        // By name alone: a mirror of an index is the same index.
+        (
+            "index",
+            indexes
+                .iter()
+                .map(|(package, index)| format!("{package} {index}"))
+                .collect(),
         ),
         ("override", requirements(overrides)),
         ("python", python.iter().map(ToString::to_string).collect()),

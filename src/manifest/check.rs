@@ -7,7 +7,7 @@ use semver::{Version, VersionReq};
 use toml::de::DeTable;
 
 use super::complaint::{Complaint, Complaints, Text, nearest};
-use super::reader::{LATER, Placed, Section};
+use super::reader::{Placed, Section};
 use super::{Cluster, Environment, Manifest, Model, environment, value};
 use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
 use crate::target::{self, Glibc, Target};
@@ -45,10 +45,18 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     );
     let general = general(&mut text, here, &top);
     let clusters = clusters(&mut text, here, &top);
-    indexes(&mut text, &top);
+    let indexes = indexes(&mut text, &top);
     let mut sources = Vec::new();
-    let (environments, mut models) =
-        environments(&mut text, here, &top, general.managed, &mut sources);
+    let (environments, mut models) = environments(
+        &mut text,
+        &Surroundings {
+            here,
+            managed: general.managed,
+            indexes: &indexes,
+        },
+        &top,
+        &mut sources,
+    );
     models.extend(long_models(&mut text, &top, &environments));
     let models = unique(&mut text, models);
     let mut complaints = text.complaints;
@@ -63,6 +71,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         targets: general.targets,
         exclude_newer: general.exclude_newer,
         clusters,
+        indexes,
         environments: environments
             .into_iter()
             .filter_map(|(_, environment)| environment)
@@ -303,27 +312,45 @@ fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName
     clusters
 }
 
-fn indexes(text: &mut Text, top: &Section) {
+fn indexes(text: &mut Text, top: &Section) -> BTreeMap<IndexName, String> {
+    let mut indexes = BTreeMap::new();
     for (name, section) in top.tables(text, "indexes", "an index") {
         section.check_keys(text, &["url"], &[]);
-        let _: Option<IndexName> = value::name(text, &name);
-        let _ = section.string(text, "url");
-        text.complain(
-            name.span,
-            format!("an index of your own is {LATER}"),
-            "would have no effect",
-            Some("remove it".into()),
-        );
+        let Some(url) = section.string(text, "url") else {
+            if !section.has("url") {
+                let help = "add `url = \"https://…\"`: where its simple API is".to_owned();
+                text.complain(
+                    section.span,
+                    format!("index `{}` has no url", name.value),
+                    "here",
+                    Some(help),
+                );
+            }
+            continue;
+        };
+        if let (true, Some(name)) = (value::index_url(text, &url), value::name(text, &name)) {
+            indexes.insert(name, url.value);
+        }
     }
+    indexes
 }
 
 type Environments = Vec<(Placed<String>, Option<Environment>)>;
 
+/// What an environment's table is read against.
+pub(super) struct Surroundings<'a> {
+    /// The manifest's directory.
+    pub(super) here: &'a Path,
+    /// Whether an environment that says nothing would get a managed interpreter.
+    pub(super) managed: bool,
+    /// The declared indexes.
+    pub(super) indexes: &'a BTreeMap<IndexName, String>,
+}
+
 fn environments(
     text: &mut Text,
-    here: &Path,
+    surroundings: &Surroundings,
     top: &Section,
-    managed: bool,
     sources: &mut Vec<Complaint>,
 ) -> (Environments, Vec<(Placed<String>, Model)>) {
     let mut environments = Vec::new();
@@ -331,7 +358,7 @@ fn environments(
     for (name, section) in top.tables(text, "environments", "an environment") {
         let mut source_complaints = Vec::new();
         let environment =
-            environment::check(text, here, &name, &section, managed, &mut source_complaints);
+            environment::check(text, surroundings, &name, &section, &mut source_complaints);
         sources.append(&mut source_complaints);
         for word in section.strings(text, "models") {
             let id = Placed {

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 use pep440_rs::VersionSpecifiers;
+use pep508_rs::PackageName;
 use toml::de::DeTable;
 
-use super::complaint::{Complaint, Text};
+use super::complaint::{Complaint, Text, nearest};
 use super::reader::{LATER, Placed, Section};
 use super::{Environment, check, python_allows, script, value};
 use crate::digest::Digest;
 use crate::files;
+use crate::name::IndexName;
 
 const KEYS: [&str; 12] = [
     "source",
@@ -35,13 +37,17 @@ struct Metadata {
 
 pub(super) fn check(
     text: &mut Text,
-    here: &Path,
+    surroundings: &check::Surroundings,
     name: &Placed<String>,
     section: &Section,
-    managed: bool,
     source_complaints: &mut Vec<Complaint>,
 ) -> Option<Environment> {
-    section.check_keys(text, &KEYS[..11], &KEYS[11..]);
+    section.check_keys(text, &KEYS, &[]);
+    let check::Surroundings {
+        here,
+        managed,
+        indexes: declared,
+    } = *surroundings;
     let valid_name = value::name(text, name);
     let managed = match section.string(text, "python-source") {
         Some(source) => check::is_managed(text, &source),
@@ -81,6 +87,7 @@ pub(super) fn check(
     let constraints = requirements(text, "constraints");
     let overrides = requirements(text, "overrides");
     let (exclude, sdists) = (names(text, "exclude"), names(text, "sdists"));
+    let indexes = routes(text, section, declared);
     let variables = variables(text, section);
     let optional = section.boolean(text, "optional").unwrap_or(false);
 
@@ -107,10 +114,40 @@ pub(super) fn check(
         constraints,
         overrides,
         exclude,
+        indexes,
         sdists,
         variables,
         optional,
     })
+}
+
+/// Which package comes from which declared index.
+fn routes(
+    text: &mut Text,
+    section: &Section,
+    declared: &BTreeMap<IndexName, String>,
+) -> BTreeMap<PackageName, IndexName> {
+    let mut routes = BTreeMap::new();
+    for (package, index) in section.string_table(text, "indexes") {
+        let known = declared.keys().find(|name| name.as_str() == index.value);
+        if known.is_none() {
+            let names: Vec<&str> = declared.keys().map(IndexName::as_str).collect();
+            let help = nearest(&index.value, names.iter().copied()).map_or_else(
+                || format!("declare it: `[indexes.{}]` with its `url`", index.value),
+                |near| format!("did you mean `{near}`?"),
+            );
+            text.complain(
+                index.span,
+                format!("there is no index `{}`", index.value),
+                "not declared",
+                Some(help),
+            );
+        }
+        if let (Some(package), Some(index)) = (value::package(text, &package), known) {
+            routes.insert(package, index.clone());
+        }
+    }
+    routes
 }
 
 fn variables(text: &mut Text, section: &Section) -> BTreeMap<String, String> {

@@ -11,7 +11,7 @@ use pep508_rs::{PackageName, Requirement};
 
 use crate::digest::Digest;
 use crate::files;
-use crate::name::{ClusterName, EnvironmentName, ModelId};
+use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
 mod check;
@@ -36,6 +36,8 @@ pub struct Manifest {
     pub exclude_newer: Option<String>,
     /// Roots of clusters.
     pub clusters: BTreeMap<ClusterName, Cluster>,
+    /// Addresses of the indexes that packages can be routed to.
+    pub indexes: BTreeMap<IndexName, String>,
     /// Environments, sorted by name.
     pub environments: Vec<Environment>,
     /// Models, sorted by id.
@@ -72,6 +74,8 @@ pub struct Environment {
     pub overrides: Vec<Requirement>,
     /// Never installed.
     pub exclude: BTreeSet<PackageName>,
+    /// Packages that come from an index of their own, wherever they appear, and nothing else from there.
+    pub indexes: BTreeMap<PackageName, IndexName>,
     /// Source distributions that may be built.
     pub sdists: BTreeSet<PackageName>,
     /// Variables its workers run with.

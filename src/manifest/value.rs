@@ -199,6 +199,38 @@ fn unknown_placeholders(value: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The address of an index. Credentials belong to the person who asks (netrc, keyring), not to the manifest.
+pub(super) fn index_url(text: &mut Text, placed: &Placed<String>) -> bool {
+    let rest = ["https://", "http://", "file://"]
+        .iter()
+        .find_map(|scheme| placed.value.strip_prefix(scheme));
+    let Some(rest) = rest else {
+        let help = "write it with its scheme: `https://…/simple`".to_owned();
+        text.complain(
+            placed.span.clone(),
+            format!("`{}` is not the address of an index", placed.value),
+            "here",
+            Some(help),
+        );
+        return false;
+    };
+    if rest
+        .split('/')
+        .next()
+        .is_some_and(|host| host.contains('@'))
+    {
+        let help = "remove them; uv reads credentials from netrc, the keyring and `UV_INDEX_<NAME>_USERNAME`/`_PASSWORD`";
+        text.complain(
+            placed.span.clone(),
+            "an address in the manifest may not hold credentials",
+            "here",
+            Some(help.into()),
+        );
+        return false;
+    }
+    true
+}
+
 /// A moment: an RFC 3339 date with or without time.
 pub(super) fn moment(text: &mut Text, placed: &Placed<String>) -> Option<String> {
     let parsed = placed.value.parse::<toml::value::Datetime>().ok();

@@ -44,9 +44,9 @@ pub(super) fn packages(
         }
         match file(&package, &tags, environment.sdists.contains(&name)) {
             Ok(file) => chosen.push(LockedPackage {
+                index: environment.indexes.get(&name).cloned(),
                 name,
                 version,
-                index: None,
                 file: file.name.clone(),
                 size: file.size,
                 sha256: file.sha256,

@@ -19,7 +19,7 @@ use crate::manifest::{Environment, Manifest, normal_form, python_allows};
 use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 use crate::target::Target;
-use crate::uv::{Compile, Unresolved, Uv};
+use crate::uv::{Compile, Route, Unresolved, Uv};
 
 mod choose;
 
@@ -167,7 +167,8 @@ pub fn resolve(
         .iter()
         .any(|environment| kept(environment).is_none());
     let solver = if something_to_solve {
-        let (uv, interpreters) = ((means.uv)()?, (means.interpreters)());
+        let uv = (means.uv)()?.with_indexes(&manifest.indexes);
+        let interpreters = (means.interpreters)();
         Some(Solver {
             manifest,
             upgrade,
@@ -354,7 +355,7 @@ impl Solver<'_> {
         python: &Version,
     ) -> Result<LockedTarget, Failure> {
         let interpreter = self.interpreter(python);
-        let ask = Compile {
+        let mut ask = Compile {
             requirements: question.values("dependency").to_vec(),
             constraints: question.values("constraint").to_vec(),
             overrides: environment.overrides.iter().map(normal_form).collect(),
@@ -363,13 +364,43 @@ impl Solver<'_> {
                 .and_then(|old| old.target(target.name()))
                 .map_or_else(Vec::new, |old| self.preferences(old)),
             exclude_newer: self.manifest.exclude_newer.as_deref(),
+            routes: Vec::new(),
             no_dependencies: false,
             interpreter: interpreter.map(|interpreter| interpreter.executable.as_path()),
         };
-        let packages = self
-            .uv
-            .compile(&ask, target, python)
-            .map_err(|unresolved| unanswered(environment, target, python, unresolved))?;
+        let direct = |name: &PackageName| {
+            environment
+                .dependencies
+                .iter()
+                .any(|asked| asked.name == *name)
+        };
+        ask.routes.extend(
+            self.routes(environment)
+                .filter(|route| direct(route.package)),
+        );
+        let packages = loop {
+            let packages = self
+                .uv
+                .compile(&ask, target, python)
+                .map_err(|unresolved| unanswered(environment, target, python, unresolved))?;
+            // uv routes only what is asked for by itself. A routed package that came in through another one is asked
+            // for by itself in the next round; without a version, that changes nothing else.
+            let came_in = |route: &Route| {
+                packages
+                    .iter()
+                    .any(|package| route.package.as_ref() == package.name)
+            };
+            let more: Vec<Route> = self
+                .routes(environment)
+                .filter(|route| came_in(route) && !ask.routes.contains(route))
+                .collect();
+            if more.is_empty() {
+                break packages;
+            }
+            ask.requirements
+                .extend(more.iter().map(|route| route.package.to_string()));
+            ask.routes.extend(more);
+        };
         let chosen = choose::packages(environment, target, python, packages)?;
         let series = (python.release()[0], python.release()[1]);
         Ok(LockedTarget {
@@ -383,6 +414,14 @@ impl Solver<'_> {
             packages: chosen,
             digest: Digest::of(""),
         })
+    }
+
+    /// The environment's packages that come from an index of their own.
+    fn routes<'s>(&'s self, environment: &'s Environment) -> impl Iterator<Item = Route<'s>> {
+        environment
+            .indexes
+            .iter()
+            .map(|(package, index)| Route { package, index })
     }
 
     /// An interpreter of the same version if there is one: it builds metadata of source distributions.

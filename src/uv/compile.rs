@@ -1,22 +1,24 @@
 //! `uv pip compile`: one question, one answer. What is asked, and what the answer is for, is the caller's business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use pep440_rs::Version;
+use pep508_rs::PackageName;
 
 use super::{Package, Uv, chain, pylock};
 use crate::digest::Digest;
 use crate::files;
 use crate::lock::LockedPackage;
+use crate::name::IndexName;
 use crate::process;
 use crate::target::Target;
 
 /// What is asked.
 #[derive(Debug, Default)]
 pub struct Compile<'a> {
-    /// Requirements, one each (PEP 508, with pip's `--hash` where pinned).
+    /// Requirements, one each (PEP 508).
     pub requirements: Vec<String>,
     /// Bounds on packages that something else asks for.
     pub constraints: Vec<String>,
@@ -28,10 +30,21 @@ pub struct Compile<'a> {
     pub preferences: Vec<(String, String)>,
     /// Nothing uploaded after this time is considered.
     pub exclude_newer: Option<&'a str>,
+    /// Packages that come from an index of their own.
+    pub routes: Vec<Route<'a>>,
     /// Only what is asked for, not what that needs.
     pub no_dependencies: bool,
     /// The interpreter for building metadata of source distributions.
     pub interpreter: Option<&'a Path>,
+}
+
+/// A package that is asked for by itself and comes from this index alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route<'a> {
+    /// The package.
+    pub package: &'a PackageName,
+    /// The index's name; [`Uv::with_indexes`] says where it is.
+    pub index: &'a IndexName,
 }
 
 /// There is no answer.
@@ -46,6 +59,9 @@ pub enum Unresolved {
     /// uv cannot be started.
     #[error(transparent)]
     Process(#[from] process::Error),
+    /// A package comes from an index that is not declared.
+    #[error("the manifest declares no index `{0}`")]
+    NoIndex(IndexName),
     /// A file of ours.
     #[error(transparent)]
     Files(#[from] files::Error),
@@ -72,19 +88,22 @@ impl Uv {
         files::create_directories(&self.scratch)?;
         let work = files::temporary_directory(&self.scratch, "compile-")?;
         let here = work.path();
+        let asked = if ask.routes.is_empty() {
+            ("requirements.txt", ask.requirements.join("\n") + "\n")
+        } else {
+            ("pyproject.toml", self.project(ask)?)
+        };
+        files::write(&here.join(asked.0), asked.1.as_bytes())?;
         let lists = [
-            ("requirements.txt", &ask.requirements, None),
-            ("constraints.txt", &ask.constraints, Some("--constraints")),
-            ("overrides.txt", &ask.overrides, Some("--overrides")),
-            ("excludes.txt", &ask.excludes, Some("--excludes")),
+            ("constraints.txt", &ask.constraints, "--constraints"),
+            ("overrides.txt", &ask.overrides, "--overrides"),
+            ("excludes.txt", &ask.excludes, "--excludes"),
         ];
         let mut command =
             self.command()
                 .arguments(["pip", "compile", "--format", "pylock.toml", "--no-header"]);
-        for (name, lines, option) in lists {
-            if let Some(option) = option.filter(|_| !lines.is_empty()) {
-                command = command.arguments([option, name]);
-            }
+        for (name, lines, option) in lists.into_iter().filter(|(_, lines, _)| !lines.is_empty()) {
+            command = command.arguments([option, name]);
             files::write(&here.join(name), (lines.join("\n") + "\n").as_bytes())?;
         }
         // uv stays with the versions of an output file that is already there, where they fit.
@@ -109,7 +128,7 @@ impl Uv {
         if let Some(interpreter) = ask.interpreter {
             command = command.argument("--python").argument(interpreter);
         }
-        let output = command.argument("requirements.txt").directory(here).run()?;
+        let output = command.argument(asked.0).directory(here).run()?;
         if !output.exit.success() {
             return Err(explain(&output));
         }
@@ -129,12 +148,21 @@ impl Uv {
     ) -> Result<HashMap<Digest, String>, Unresolved> {
         let mut addresses = HashMap::new();
         for round in rounds(packages) {
+            // A hash cannot stand in the project that routes need; the answer is matched by digest in any case.
             let requirements = round
                 .iter()
-                .map(|p| format!("{}=={} --hash=sha256:{}", p.name, p.version, p.sha256));
-            let requirements = requirements.collect();
+                .map(|p| format!("{}=={}", p.name, p.version))
+                .collect();
+            let routes = round.iter().filter_map(|p| {
+                Some(Route {
+                    package: &p.name,
+                    index: p.index.as_ref()?,
+                })
+            });
+            let routes = routes.collect();
             let ask = Compile {
                 requirements,
+                routes,
                 no_dependencies: true,
                 interpreter,
                 ..Compile::default()
@@ -145,6 +173,36 @@ impl Uv {
             }
         }
         Ok(addresses)
+    }
+}
+
+impl Uv {
+    /// The question as a project: only there does uv take an index for one package. The index is explicit, so that
+    /// nothing else comes from it, however high its version.
+    fn project(&self, ask: &Compile) -> Result<String, Unresolved> {
+        let mut text = String::from(
+            "[project]\nname = \"rootstock-question\"\nversion = \"0\"\ndependencies = [\n",
+        );
+        for requirement in &ask.requirements {
+            let _ = writeln!(text, "    {},", toml::Value::from(requirement.as_str()));
+        }
+        text.push_str("]\n\n[tool.uv.sources]\n");
+        for Route { package, index } in &ask.routes {
+            let _ = writeln!(text, "\"{package}\" = {{ index = \"{index}\" }}");
+        }
+        let names: BTreeSet<_> = ask.routes.iter().map(|route| route.index).collect();
+        for name in names {
+            let url = self
+                .indexes
+                .get(name)
+                .ok_or_else(|| Unresolved::NoIndex(name.clone()))?;
+            let url = toml::Value::from(url.as_str());
+            let _ = write!(
+                text,
+                "\n[[tool.uv.index]]\nname = \"{name}\"\nurl = {url}\nexplicit = true\n"
+            );
+        }
+        Ok(text)
     }
 }
 

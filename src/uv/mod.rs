@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use semver::{Version, VersionReq};
 
 use crate::files;
+use crate::name::IndexName;
 use crate::process::{self, Command};
 
 mod compile;
 mod provide;
 mod pylock;
 
-pub use compile::{Compile, Unresolved};
+pub use compile::{Compile, Route, Unresolved};
 pub use pylock::{File, Package};
 
 /// The versions whose command line and output this program knows. A minor version of uv may break both.
@@ -29,6 +30,7 @@ pub struct Uv {
     version: Version,
     scratch: PathBuf,
     environment: BTreeMap<OsString, OsString>,
+    indexes: BTreeMap<IndexName, String>,
 }
 
 /// No usable uv.
@@ -115,11 +117,13 @@ impl Uv {
         let version = version
             .ok_or_else(|| format!("it does not say a version of uv but `{}`", said.trim()))?;
         let scratch = search.cache.join("resolve");
+        let indexes = BTreeMap::new();
         Ok(Self {
             path: path.to_owned(),
             version,
             scratch,
             environment: search.environment.clone(),
+            indexes,
         })
     }
 
@@ -128,6 +132,15 @@ impl Uv {
             .parse::<VersionReq>()
             .expect("our own range is one")
             .matches(&self.version)
+    }
+
+    /// Knows where the indexes are that packages can be routed to.
+    #[must_use]
+    pub fn with_indexes(self, indexes: &BTreeMap<IndexName, String>) -> Self {
+        Self {
+            indexes: indexes.clone(),
+            ..self
+        }
     }
 
     /// The program.

@@ -17,7 +17,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lock", &["name", "digest", "target", "manifest"]),
     (
         "uv",
-        &["digest", "files", "lock", "process", "python", "target"],
+        &[
+            "name", "digest", "files", "lock", "process", "python", "target",
+        ],
     ),
     (
         "resolve",
