@@ -33,13 +33,16 @@ pub(crate) struct Arguments {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+    /// With `--check`: print each difference as a GitHub Actions annotation too.
+    #[arg(long, requires = "check", conflicts_with = "json")]
+    github: bool,
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = manifest(shared)?;
     let path = lock_path(&manifest.path);
     if arguments.check {
-        return check(&manifest, &path, arguments.json);
+        return check(&manifest, &path, arguments);
     }
     let upgrade = upgrade(arguments)?;
     let old = match read(&path) {
@@ -137,12 +140,12 @@ fn edited(edit: file::Edit) -> Finding {
     }
 }
 
-fn check(manifest: &Manifest, path: &Path, json: bool) -> Result<Exit, Failure> {
+fn check(manifest: &Manifest, path: &Path, arguments: &Arguments) -> Result<Exit, Failure> {
     let findings = match current(manifest, path)? {
         Ok(_) => Vec::new(),
         Err(findings) => findings,
     };
-    if json {
+    if arguments.json {
         let list: Vec<_> = findings.iter().map(finding_json).collect();
         show::json(
             &json!({ "lock": path.display().to_string(), "drifted": !findings.is_empty(), "findings": list }),
@@ -155,6 +158,11 @@ fn check(manifest: &Manifest, path: &Path, json: bool) -> Result<Exit, Failure> 
         ));
     } else {
         explain(&findings, path, manifest);
+        if arguments.github {
+            findings
+                .iter()
+                .for_each(|finding| show::line(&annotation(finding, path, manifest)));
+        }
     }
     Ok(if findings.is_empty() {
         Exit::Ok
@@ -180,6 +188,33 @@ pub(super) fn explain(findings: &[Finding], path: &Path, manifest: &Manifest) {
         show::remark(&format!("  {subject}: {message} [{code}]"));
     }
     show::remark("run `rootstock lock`, look at the difference, and commit it");
+}
+
+/// A workflow command of GitHub Actions: the finding beside the file that somebody has to look at.
+fn annotation(finding: &Finding, path: &Path, manifest: &Manifest) -> String {
+    let Finding {
+        code,
+        subject,
+        message,
+        ..
+    } = finding;
+    let file = if code.starts_with("lock-") {
+        path
+    } else {
+        &manifest.path
+    };
+    // Percent, carriage return and line feed would end or change the command.
+    let data = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let file = property(&file.display().to_string());
+    format!(
+        "::error file={file},title=rootstock {code}::{}",
+        data(&format!("{subject}: {message}"))
+    )
 }
 
 fn finding_json(

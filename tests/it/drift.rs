@@ -269,6 +269,16 @@ fn a_lock_that_is_missing_is_drift_and_one_that_is_no_lock_is_unreadable() {
     }
 }
 
+#[test]
+fn a_difference_becomes_an_annotation_where_ci_shows_them() {
+    let copy = Copy::new();
+    copy.edit("environments/emt.py", "fcc metals", "Fcc metals");
+    let output = copy.check(&["--github"]);
+    assert_eq!(output.status.code(), Some(3));
+    let expected = "::error file=rootstock.toml,title=rootstock source-changed::environment emt: `environments/emt.py` has changed\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
 /// Traced where the machine has strace; elsewhere the absence of PATH and HOME must be enough.
 #[test]
 fn the_check_starts_no_program_and_opens_no_socket() {
