@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, show};
 use crate::files;
+use crate::manifest;
 use crate::store::Root;
 use crate::worker::ipi::End;
 use crate::worker::step::System;
@@ -72,7 +73,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 enum Usage {
     #[error("nobody says where the environments are")]
-    #[diagnostic(help("name the root with `--root DIR` or in ROOTSTOCK_ROOT"))]
+    #[diagnostic(help(
+        "name the root with `--root DIR`, in ROOTSTOCK_ROOT, or in a `rootstock.toml` here"
+    ))]
     Root,
     #[error("nobody says which atoms the server's positions belong to")]
     #[diagnostic(help(
@@ -97,7 +100,7 @@ enum Usage {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let options = options(arguments).or_exit(Exit::Usage)?;
-    let root = root(shared).or_exit(Exit::Usage)?;
+    let root = root(shared)?;
     let selected = select::select(&root, &arguments.model).map_err(|error| {
         let exit = match error {
             select::Error::Unknown { .. } | select::Error::Custom(_) => Exit::Usage,
@@ -196,8 +199,20 @@ fn socket(name: &Path, prefix: &str) -> PathBuf {
     }
 }
 
-fn root(shared: &Shared) -> Result<Root, Usage> {
-    let path = shared.root.as_deref().ok_or(Usage::Root)?;
-    let path = files::real_path(path).unwrap_or_else(|_| path.to_owned());
-    Ok(Root::at(&path, None))
+/// Where the environments are. The manifest is asked last, and for nothing else: workers run from what is built, also
+/// where there is no manifest, or one that somebody is editing.
+fn root(shared: &Shared) -> Result<Root, Failure> {
+    let found = match &shared.root {
+        Some(path) => Some((path.clone(), None)),
+        None if files::exists(&shared.manifest) => {
+            manifest::root(&shared.manifest, Path::new(""), shared.cluster.as_deref())
+                .or_exit(Exit::Usage)?
+                .map(|cluster| (cluster.root, cluster.cache))
+        }
+        None => None,
+    };
+    let (path, cache) = found.ok_or(Usage::Root).or_exit(Exit::Usage)?;
+    // A root that is not there is found out, and told, where something is looked for in it.
+    let path = files::real_path(&path).unwrap_or(path);
+    Ok(Root::at(&path, cache.as_deref()))
 }

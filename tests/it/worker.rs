@@ -1,0 +1,281 @@
+//! Workers, through the real binary, in a real environment, driven by the servers people use. What is compared and
+//! awaited stands in `tests/python/`; this says which promises there are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
+
+/// This repository.
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A root with the environment of `tests/project`, built by `rootstock sync`; kept from run to run, because syncing a
+/// root that is up to date costs nothing and proves that it is.
+fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("worker-root");
+        let output = Command::new(ROOTSTOCK)
+            .args([
+                "sync",
+                "--manifest",
+                "tests/project/rootstock.toml",
+                "--root",
+            ])
+            .arg(&root)
+            .current_dir(here())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        root
+    })
+}
+
+fn told(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// Runs a script of `tests/python` with the environment's own Python.
+fn run(script: &str, cases: &[&str]) {
+    let output = Command::new(root().join("envs/odd/bin/python"))
+        .arg("-B")
+        .arg(here().join("tests/python").join(script))
+        .args([ROOTSTOCK.as_ref(), root().as_os_str()])
+        .args(cases)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{script} {cases:?}\n{}",
+        told(&output)
+    );
+}
+
+/// A worker that is not expected to get as far as Python.
+fn worker(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(ROOTSTOCK)
+        .args(["worker", "--unix", "nobody"])
+        .args(arguments)
+        .env_remove("ROOTSTOCK_ROOT")
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .unwrap();
+    (output.status.code(), told(&output))
+}
+
+/// One test for each case of a script.
+macro_rules! cases {
+    ($script:literal: $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                run($script, &[stringify!($case)]);
+            }
+        )*
+    };
+}
+
+mod ase {
+    #[test]
+    fn energies_forces_and_stress_equal_those_in_process() {
+        super::run("ase_equal.py", &[]);
+    }
+}
+
+mod ipi {
+    use super::run;
+    cases!("ipi_runs.py": fused unfused missing_stress another_worker_takes_over);
+}
+
+mod json {
+    use super::run;
+    cases!("json_server.py": equal errors info missing_stress);
+}
+
+mod ends {
+    use super::run;
+    cases!("ends.py":
+        exception not_finite wrong_shape
+        python_exits python_is_killed python_is_killed_while_idle
+        launcher_is_killed grandchildren_do_not_stay chatter_does_not_block
+        no_stress other_atoms coinciding_atoms charge_and_spin
+        setup_fails broken_template
+        nobody_listens server_comes_late_and_leaves_early strangers_are_refused
+    );
+}
+
+mod examples {
+    use super::{Command, ROOTSTOCK, here, root, told};
+
+    /// The examples use the environment `emt` of this repository; the same calculator is `odd-emt` here.
+    fn example(program: &str, arguments: &[&str]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let bin = root().join("envs/odd/bin");
+        let rootstock = std::path::Path::new(ROOTSTOCK).parent().unwrap();
+        let path = format!("{}:{}:/usr/bin:/bin", bin.display(), rootstock.display());
+        let output = Command::new(bin.join("python"))
+            .args([
+                "-B",
+                "-c",
+                "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])",
+                program,
+            ])
+            .args(arguments)
+            .env("PATH", path)
+            .env("ROOTSTOCK_ROOT", root())
+            .env("ROOTSTOCK_MODEL", "odd-emt")
+            .env("DIRECTORY", directory.path())
+            .current_dir(here())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    }
+
+    #[test]
+    fn molecular_dynamics_with_ase_conserves_energy() {
+        let told = example("python", &["examples/ase_md.py"]);
+        let totals: Vec<f64> = told
+            .lines()
+            .filter_map(|line| {
+                line.split("total ")
+                    .nth(1)?
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .collect();
+        assert_eq!(totals.len(), 11, "{told}");
+        let (least, most) = totals
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(least, most), total| {
+                (least.min(*total), most.max(*total))
+            });
+        assert!(most - least < 0.02, "{told}");
+    }
+
+    #[test]
+    fn molecular_dynamics_with_ipi_runs_to_its_end() {
+        let copy = "cp -r examples/ipi \"$DIRECTORY/ipi\" && exec \"$DIRECTORY/ipi/run.sh\"";
+        let told = example("sh", &["-c", copy]);
+        let last = told
+            .lines()
+            .rev()
+            .find(|line| line.contains("e+02"))
+            .expect(&told);
+        assert!(last.trim_start().starts_with("1.00000000e+02"), "{told}");
+    }
+}
+
+#[test]
+fn a_worker_that_nobody_told_the_species_does_not_start() {
+    let (code, told) = worker(&["emt", "--root", "nowhere"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        told.contains("nobody says which atoms the server's positions belong to"),
+        "{told}"
+    );
+    assert!(told.contains("--template FILE"), "{told}");
+}
+
+#[test]
+fn species_that_are_none_are_named() {
+    for (arguments, expected) in [
+        (
+            &["--species", "Qq", "--pbc", "TTT"][..],
+            "`Qq` is no chemical element",
+        ),
+        (
+            &["--species", "Cu", "--pbc", "TT"],
+            "`--pbc TT` does not say",
+        ),
+        (&["--species", "Cu"], "--pbc"),
+        (
+            &["--template", "missing.xyz"],
+            "there is no template `missing.xyz`",
+        ),
+    ] {
+        let (code, told) = worker(&[&["emt", "--root", "nowhere"], arguments].concat());
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
+fn a_root_where_nothing_is_built_says_so() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().to_str().unwrap();
+    let (code, told) = worker(&["emt", "--species", "Cu", "--pbc", "TTT", "--root", path]);
+    assert_eq!(code, Some(4));
+    assert!(told.contains("nothing is built in the root"), "{told}");
+    assert!(told.contains("rootstock sync"), "{told}");
+}
+
+#[test]
+fn a_model_that_is_not_there_comes_with_those_that_are() {
+    let root = root().to_str().unwrap();
+    let start = |model: &str| worker(&[model, "--species", "Cu", "--pbc", "TTT", "--root", root]);
+    let (code, told) = start("mace");
+    assert_eq!(code, Some(2));
+    assert!(told.contains("the root knows no model `mace`"), "{told}");
+    assert!(
+        told.contains("odd-emt") && told.contains("odd-zero"),
+        "{told}"
+    );
+    let (code, told) = start("odd:custom");
+    assert_eq!(code, Some(2));
+    assert!(told.contains("not supported yet"), "{told}");
+}
+
+#[test]
+fn an_environment_that_is_not_built_comes_with_the_command_that_builds_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(temporary.path().join(name), text).unwrap();
+    write("layout.json", r#"{"schema": 1}"#);
+    write(
+        "models.json",
+        r#"{"schema": 1, "environments": {"mace": {}, "emt": {}}, "models": {"mace-small": {"environment": "mace", "argument": "small"}}}"#,
+    );
+    let path = temporary.path().to_str().unwrap();
+    let start = || {
+        worker(&[
+            "mace-small",
+            "--species",
+            "Cu",
+            "--pbc",
+            "TTT",
+            "--root",
+            path,
+        ])
+    };
+    let (code, told) = start();
+    assert_eq!(code, Some(4));
+    assert!(told.contains("environment `mace` is not built"), "{told}");
+    assert!(
+        told.contains("`rootstock sync mace`; no environment of this root is built"),
+        "{told}"
+    );
+    // A directory without a stamp is none.
+    std::fs::create_dir_all(temporary.path().join("generations/mace/1")).unwrap();
+    std::fs::create_dir_all(temporary.path().join("envs")).unwrap();
+    std::os::unix::fs::symlink("../generations/mace/1", temporary.path().join("envs/mace"))
+        .unwrap();
+    let (code, told) = start();
+    assert_eq!(code, Some(4));
+    assert!(told.contains("environment `mace` is not built"), "{told}");
+    write(
+        "generations/mace/1/rootstock-stamp.json",
+        r#"{"schema": 99}"#,
+    );
+    let (code, told) = start();
+    assert_eq!(code, Some(4));
+    assert!(
+        told.contains("was built by a newer rootstock (schema 99)"),
+        "{told}"
+    );
+}

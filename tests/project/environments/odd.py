@@ -1,0 +1,91 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["ase==3.29.0", "ipi==3.3.1"]
+# ///
+"""Calculators for the tests of workers: EMT, one that costs nothing, and many that go wrong in their own way."""
+
+import os
+import signal
+import time
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+
+class Odd(Calculator):
+    """Zero forces, and from the third step on whatever its name says."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def __init__(self, way):
+        super().__init__()
+        self.way, self.steps = way, 0
+        if way == "nostress":
+            self.implemented_properties = ["energy", "forces"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.steps += 1
+        count = len(self.atoms)
+        self.results = {"energy": 0.0, "forces": np.zeros((count, 3)), "stress": np.zeros(6)}
+        if self.way == "nostress":
+            del self.results["stress"]
+        if self.way == "info":
+            charge, spin = (float(self.atoms.info.get(key, 0)) for key in ("charge", "spin"))
+            self.results["energy"] = charge + 100 * spin
+        if self.steps >= 3:
+            getattr(self, "go_" + self.way, lambda: None)()
+
+    def go_raises(self):
+        raise RuntimeError("out of memory on device %d" % self.steps)
+
+    def go_nan(self):
+        self.results["forces"][1, 2] = np.nan
+
+    def go_shape(self):
+        self.results["forces"] = np.zeros((1, 3))
+
+    def go_exits(self):
+        print("these are my last words", flush=True)
+        os._exit(7)
+
+    def go_killed(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def go_forks(self):
+        if os.fork() == 0:
+            time.sleep(1000)
+            os._exit(0)
+
+    def go_chatters(self):
+        for _ in range(3000):
+            print("x" * 100)
+
+
+class Single(Calculator):
+    """EMT rounded to single precision, with a full stress tensor, through a results dictionary that is always new."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.atoms.calc = EMT()
+        self.results = {
+            "energy": np.float32(self.atoms.get_potential_energy()),
+            "forces": self.atoms.get_forces().astype(np.float32),
+            "stress": self.atoms.get_stress(voigt=False).astype(np.float32),
+        }
+
+
+def setup(model, device):
+    if model == "fails":
+        raise ValueError("there is no model for the device %r" % device)
+    if model == "leaves":
+        raise SystemExit("goodbye")
+    if model == "emt":
+        print("loading EMT")
+        return EMT()
+    if model == "single":
+        return Single()
+    return Odd(model)

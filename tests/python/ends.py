@@ -1,0 +1,266 @@
+"""How workers end when something goes wrong, driven by stock ASE: clearly, never with zeros, and leaving nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import harness
+import numpy as np
+from ase.calculators.socketio import SocketIOCalculator
+from harness import Worker, copper
+
+
+def children(process):
+    """Processes below one, and below those."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.splitlines())}
+    below = {process}
+    for _ in parents:
+        below |= {pid for pid, parent in parents.items() if parent in below}
+    return below - {process}
+
+
+def gone(pid):
+    """Whether a process has ended within seconds; zombies of a container without a reaper have."""
+    for _ in range(500):
+        try:
+            with open("/proc/%d/stat" % pid) as stat:
+                if stat.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def fails_at_third_step(model, *fragments):
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker(model, name, template=atoms)
+        atoms.calc = calculator
+        for _ in range(2):
+            atoms.rattle(0.01)
+            assert not atoms.get_forces().any()
+        atoms.rattle(0.01)
+        try:
+            forces = atoms.get_forces()
+        except (OSError, AssertionError):
+            pass
+        else:
+            raise AssertionError("the server was given %r" % forces)
+    return worker.fails(1, *fragments)
+
+
+def exception():
+    said = fails_at_third_step("odd-raises", "the calculation failed: RuntimeError: out of memory on device 3")
+    assert "Traceback (most recent call last)" in said and "in go_raises" in said, said
+
+
+def not_finite():
+    fails_at_third_step("odd-nan", "forces that are not finite, first that on atom 1 (counted from 0)")
+
+
+def wrong_shape():
+    fails_at_third_step("odd-shape", "the model's forces have shape (1, 3), not (32, 3)")
+
+
+def python_exits():
+    fails_at_third_step("odd-exits", "Python ended with exit code 7", "these are my last words")
+
+
+def python_is_killed():
+    fails_at_third_step("odd-killed", "Python was killed by signal 9 (out of memory?)")
+
+
+def python_is_killed_while_idle():
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-zero", name, template=atoms)
+        atoms.calc = calculator
+        atoms.get_forces()
+        (python,) = children(worker.process.pid)
+        os.kill(python, signal.SIGKILL)
+        atoms.rattle(0.01)
+        try:
+            atoms.get_forces()
+        except OSError:
+            pass
+        else:
+            raise AssertionError("somebody answered")
+    worker.fails(1, "Python was killed by signal 9")
+
+
+def launcher_is_killed():
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-zero", name, template=atoms)
+        atoms.calc = calculator
+        atoms.get_forces()
+        (python,) = children(worker.process.pid)
+        worker.process.kill()
+        worker.process.wait()
+        assert gone(python)
+
+
+def grandchildren_do_not_stay():
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-forks", name, template=atoms)
+        atoms.calc = calculator
+        for _ in range(3):
+            atoms.rattle(0.01)
+            atoms.get_forces()
+        below = children(worker.process.pid)
+        assert len(below) == 2, below
+    worker.succeeds()
+    assert all(map(gone, below))
+
+
+def chatter_does_not_block():
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-chatters", name, template=atoms)
+        atoms.calc = calculator
+        for _ in range(4):
+            atoms.rattle(0.01)
+            atoms.get_forces()
+    assert worker.succeeds().count("x" * 100) == 6000
+
+
+def no_stress():
+    atoms = copper()
+    name = harness.name()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-nostress", name, template=atoms)
+        atoms.calc = calculator
+        try:
+            atoms.get_forces()
+        except OSError:
+            pass
+        else:
+            raise AssertionError("somebody answered")
+    worker.fails(1, "the model computes no stress, which this server wants", "--no-stress")
+    name = harness.name()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-nostress", name, "--no-stress", template=atoms)
+        atoms.calc = calculator
+        atoms.get_forces()
+    worker.succeeds()
+
+
+def other_atoms():
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-zero", name, "--species", "Cu31", "--pbc", "TTT")
+        atoms.calc = calculator
+        try:
+            atoms.get_forces()
+        except OSError:
+            pass
+        else:
+            raise AssertionError("somebody answered")
+    worker.fails(1, "the server sent positions of 32 atoms, but this worker's system has 31")
+
+
+def coinciding_atoms():
+    name = harness.name()
+    atoms = copper()
+    atoms.positions[5] = atoms.positions[2] + [0.1, 0.2, 0.1]
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-zero", name, template=atoms)
+        atoms.calc = calculator
+        for _ in range(3):
+            atoms.positions += 0.1
+            atoms.get_forces()
+    said = worker.succeeds()
+    assert said.count("atoms 2 and 5 (counted from 0) are 0.245 Å apart") == 1, said
+
+
+def charge_and_spin():
+    name = harness.name()
+    atoms = copper()
+    atoms.info.update(charge=3, spin=2)
+    for arguments, energy in [((), 203), (("--charge", "-1"), 199), (("--charge", 1, "--spin", 4), 401)]:
+        with SocketIOCalculator(unixsocket=name) as calculator:
+            worker = Worker("odd-info", name, *arguments, template=atoms)
+            atoms.calc = calculator
+            harness.close(atoms.get_potential_energy(), energy, 1e-10, "charge and spin")
+        worker.succeeds()
+
+
+def setup_fails():
+    Worker("odd-fails", "nobody", "--species", "Cu", "--pbc", "TTT", "--device", "abacus").fails(
+        1,
+        "the model could not be loaded in environment `odd`: ValueError: there is no model for the device 'abacus'",
+        "env_source.py",
+    )
+    Worker("odd-leaves", "nobody", "--species", "Cu", "--pbc", "TTT").fails(1, "SystemExit: goodbye")
+
+
+def broken_template():
+    path = harness.SCRATCH / "broken.xyz"
+    path.write_text("3\n\nCu 0 0\n")
+    Worker("odd-zero", "nobody", "--template", path).fails(1, "could not be loaded", "Traceback")
+
+
+def nobody_listens():
+    name = harness.name()
+    arguments = ("--species", "Cu", "--pbc", "TTT", "--connect-timeout", 0)
+    Worker("odd-zero", name, *arguments).fails(1, "no server listens on `/tmp/ipi_%s`" % name)
+    path = str(harness.SCRATCH / "s")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    Worker("odd-zero", path, *arguments).fails(1, "no server listens on `%s`" % path)
+    Worker("odd-zero", "x" * 200, *arguments).fails(2, "too long for a socket")
+
+
+def server_comes_late_and_leaves_early():
+    path = str(harness.SCRATCH / "late")
+    worker = Worker("odd-zero", path, "--species", "Cu", "--pbc", "TTT")
+    while "model loaded" not in open(worker.log.name).read():
+        time.sleep(0.02)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    connection, _ = listener.accept()
+    connection.sendall(b"STATUS      ")
+    assert connection.recv(12) == b"NEEDINIT    "
+    connection.sendall(b"POSDATA     " + bytes(20))
+    connection.close()
+    worker.fails(1, "the connection ended in the middle of a POSDATA message")
+
+
+def strangers_are_refused():
+    path = str(harness.SCRATCH / "stranger")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    for said, heard in [
+        (b"GET / HTTP/1.1\r\n\r\n", "the server said `GET / HTTP/1`, which is no i-PI message"),
+        (b"INIT        " + bytes(4) + (16).to_bytes(4, "little") + b"  batch_size:8  ", "8 structures"),
+    ]:
+        worker = Worker("odd-zero", path, "--species", "Cu", "--pbc", "TTT")
+        connection, _ = listener.accept()
+        connection.sendall(said)
+        assert connection.recv(1) == b"", "an unsolicited answer"
+        connection.close()
+        worker.fails(1, heard)
+    worker = Worker("odd-zero", path, "--species-from-server")
+    connection, _ = listener.accept()
+    connection.sendall(b"INIT        " + bytes(4) + (1).to_bytes(4, "little") + b"\0")
+    assert connection.recv(1) == b""
+    connection.close()
+    worker.fails(1, "the server does not say which atoms its positions belong to", "--template FILE")
+
+
+for case in sys.argv[3:]:
+    globals()[case]()

@@ -1,0 +1,97 @@
+"""What the tests of workers share: starting one, and looking at how it ended.
+
+Every script is run as `python SCRIPT ROOTSTOCK ROOT [CASE]` with the Python of the environment under test, which has
+ASE and i-PI; it fails by an exception.
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from ase.build import bulk, molecule
+
+ROOTSTOCK, ROOT = sys.argv[1:3]
+COUNTER = itertools.count()
+SCRATCH = Path(tempfile.mkdtemp(prefix="rootstock-test-"))
+
+
+def name():
+    """The name of a socket that nobody else has."""
+    return "rs-%d-%d" % (os.getpid(), next(COUNTER))
+
+
+class Worker:
+    """A worker process; its standard error is collected in a file, so that it can never block."""
+
+    def __init__(self, model, socket, *arguments, template=None):
+        self.log = open(SCRATCH / (socket.replace("/", "_") + ".log"), "w+")
+        command = [ROOTSTOCK, "worker", model, "--root", ROOT, "--unix", socket, *map(str, arguments)]
+        if template is not None:
+            path = SCRATCH / (socket.replace("/", "_") + ".extxyz")
+            template.write(path)
+            command += ["--template", str(path)]
+        self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
+
+    def wait(self):
+        """Exit code and everything that was said."""
+        code = self.process.wait(timeout=120)
+        self.log.seek(0)
+        return code, self.log.read()
+
+    def succeeds(self):
+        code, said = self.wait()
+        assert code == 0, said
+        return said
+
+    def fails(self, code, *fragments):
+        actual, said = self.wait()
+        assert actual == code, (actual, said)
+        # Errors are broken into lines for people.
+        words = " ".join(said.replace("│", " ").split())
+        for fragment in fragments:
+            assert fragment in words, (fragment, said)
+        return said
+
+
+def close(actual, expected, tolerance, what):
+    difference = np.abs(np.asarray(actual) - np.asarray(expected)).max()
+    assert difference <= tolerance, (what, difference)
+
+
+def copper():
+    atoms = bulk("Cu", "fcc", a=3.6, cubic=True).repeat(2)
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+def triclinic():
+    atoms = bulk("Cu", "fcc", a=3.6).repeat(3)
+    cell = atoms.cell.array.copy()
+    cell += [[0.1, 0.3, -0.2], [0.0, -0.1, 0.4], [0.2, 0.05, 0.1]]
+    atoms.set_cell(cell, scale_atoms=True)
+    atoms.symbols[::3] = "Au"
+    atoms.rattle(0.05, seed=2)
+    return atoms
+
+
+def water():
+    """A molecule without a cell."""
+    return molecule("H2O")
+
+
+def boxed():
+    """A molecule in a box that is not periodic."""
+    return molecule("H2O", vacuum=4.0)
+
+
+def slab():
+    """Periodic in two directions, with no cell vector in the third."""
+    from ase.build import fcc111
+
+    atoms = fcc111("Al", (2, 2, 3))
+    atoms.rattle(0.05, seed=3)
+    return atoms

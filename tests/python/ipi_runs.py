@@ -1,0 +1,104 @@
+"""Stock i-PI runs molecular dynamics on a worker, with one message a step and with three."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import harness
+import numpy as np
+from ase import io, units
+from ase.calculators.emt import EMT
+from ase.md.verlet import VelocityVerlet
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ipi"
+VELOCITIES = "<trajectory stride='1000' filename='vel' format='xyz'> velocities{ase} </trajectory>\n  </output>"
+
+
+class Ipi:
+    """A run of i-PI with the example's input, in a directory of its own."""
+
+    def __init__(self, settings="", steps=100):
+        self.directory = harness.SCRATCH / harness.name()
+        self.directory.mkdir()
+        self.prefix = str(self.directory) + "/"
+        text = (EXAMPLE / "input.xml").read_text()
+        for old, new in [
+            ("</address>", "</address>" + settings),
+            ("<total_steps>100<", "<total_steps>%d<" % steps),
+            ("stride='10'", "stride='1'"),
+            ("</output>", VELOCITIES),
+            ("<motion mode='dynamics'>", "<motion mode='dynamics'><fixcom>False</fixcom>"),
+        ]:
+            assert old in text, old
+            text = text.replace(old, new)
+        (self.directory / "input.xml").write_text(text)
+        (self.directory / "init.xyz").write_text((EXAMPLE / "init.xyz").read_text())
+        self.log = open(self.directory / "log", "w+")
+        program = os.path.join(os.path.dirname(sys.executable), "i-pi")
+        command = [sys.executable, program, "-S", self.prefix, "input.xml"]
+        self.process = subprocess.Popen(command, cwd=self.directory, stdout=self.log, stderr=self.log)
+
+    def worker(self, model):
+        arguments = ("--unix-prefix", self.prefix, "--template", EXAMPLE / "init.xyz")
+        return harness.Worker(model, "rootstock-example", *arguments)
+
+    def rows(self):
+        code = self.process.wait(timeout=120)
+        self.log.seek(0)
+        assert code == 0, self.log.read()
+        return np.loadtxt(self.directory / "nve.out")
+
+
+def nve(settings=""):
+    run = Ipi(settings)
+    worker = run.worker("odd-emt")
+    rows = run.rows()
+    assert len(rows) == 101
+    assert "the server said goodbye after 101 steps" in worker.succeeds()
+
+    atoms = io.read(EXAMPLE / "init.xyz")
+    atoms.calc = EMT()
+    velocities = io.read(run.directory / "nve.vel_0.xyz", index=0).positions
+    atoms.set_velocities(velocities)
+    dynamics = VelocityVerlet(atoms, timestep=2 * units.fs)
+    energies = []
+    for _ in range(101):
+        energies.append((atoms.get_potential_energy(), atoms.get_total_energy()))
+        dynamics.run(1)
+    potential, conserved = np.transpose(energies)
+    # The same trajectory, up to the last digits of two sets of units; so it conserves energy as well, too.
+    harness.close(rows[:, 3], potential, 1e-4, "potential energy")
+    harness.close(np.ptp(rows[:, 2]), np.ptp(conserved), 1e-5, "fluctuation of the conserved quantity")
+    assert np.ptp(conserved) > 1e-3, "the comparison would not see a difference"
+
+
+def fused():
+    nve()
+
+
+def unfused():
+    nve("<consolidate_messages>False</consolidate_messages>")
+
+
+def missing_stress():
+    """NaN pressure is where it belongs, and a run that does not use it is undisturbed."""
+    run = Ipi(steps=5)
+    worker = run.worker("odd-nostress")
+    assert len(run.rows()) == 6
+    said = worker.succeeds()
+    assert said.count("the model computes no stress: the virial is sent as NaN") == 1, said
+
+
+def another_worker_takes_over():
+    """A worker whose model fails leaves i-PI in a state in which the next worker finishes the run."""
+    run = Ipi(steps=10)
+    run.worker("odd-raises").fails(1, "RuntimeError: out of memory on device 3")
+    worker = run.worker("odd-zero")
+    assert len(run.rows()) == 11
+    worker.succeeds()
+
+
+for case in sys.argv[3:]:
+    globals()[case]()
