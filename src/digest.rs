@@ -76,6 +76,15 @@ impl<W: Write> Hashing<W> {
         (Digest(self.hasher.finalize().into()), self.bytes)
     }
 
+    /// Goes on with another writer; what has passed so far is kept.
+    pub fn onto<V: Write>(self, inner: V) -> Hashing<V> {
+        Hashing {
+            inner,
+            hasher: self.hasher,
+            bytes: self.bytes,
+        }
+    }
+
     /// How many bytes have passed so far.
     pub fn bytes(&self) -> u64 {
         self.bytes

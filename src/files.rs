@@ -130,6 +130,19 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
         .context("create", path)
 }
 
+/// Creates an empty file of a new name that begins with `prefix`, and returns its path.
+pub fn new_file(directory: &Path, prefix: &str) -> Result<PathBuf> {
+    let file = tempfile::Builder::new()
+        .prefix(prefix)
+        .tempfile_in(directory)
+        .context("create a file in", directory)?;
+    let (_, path) = file
+        .keep()
+        .map_err(|e| e.error)
+        .context("create a file in", directory)?;
+    Ok(path)
+}
+
 /// Opens a file to add to its end, creating it if need be.
 pub fn append(path: &Path) -> Result<File> {
     OpenOptions::new()

@@ -20,6 +20,7 @@ pub mod target;
 pub mod files;
 pub mod process;
 pub mod python;
+pub mod fetch;
 
 pub mod manifest;
 pub mod lock;

@@ -21,11 +21,15 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::files;
+use crate::files::maker;
 use crate::python;
 use crate::store::Root;
 
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
+const WHEELS: &str = "wheels-1";
+const BYTECODE: &str = "bytecode-1";
+pub(super) const BUILT: &str = "built-1";
 
 /// One installed file of a shelved wheel, or of its bytecode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,11 +180,14 @@ impl ShelvedFile {
 }
 
 impl Shelved {
+    /// Where its files of a place are.
+    pub fn place(&self, place: Place) -> PathBuf {
+        tree(&self.directory).join(place.directory())
+    }
+
     /// Where the bytes of this file are.
     pub fn source(&self, file: &ShelvedFile) -> PathBuf {
-        tree(&self.directory)
-            .join(file.place.directory())
-            .join(&file.path)
+        self.place(file.place).join(&file.path)
     }
 }
 
@@ -200,13 +207,13 @@ pub fn find_bytecode(
 
 /// Where the wheel of this digest is shelved.
 pub fn wheel_directory(root: &Root, wheel: &Digest) -> PathBuf {
-    root.store().join("wheels-1").join(wheel.to_string())
+    root.store().join(WHEELS).join(wheel.to_string())
 }
 
 /// Where the bytecode of the wheel of this digest is shelved.
 pub fn bytecode_directory(root: &Root, wheel: &Digest, interpreter: &python::Identity) -> PathBuf {
     let name = format!("{wheel}-{}", interpreter.digest().short(16));
-    root.store().join("bytecode-1").join(name)
+    root.store().join(BYTECODE).join(name)
 }
 
 /// What is shelved in this directory; `None` if there is no such directory.
@@ -250,7 +257,8 @@ impl Staging {
     pub fn beside(to: &Path) -> Result<Self, Error> {
         let parent = to.parent().expect("every shelf has a directory");
         files::create_directories(parent)?;
-        let directory = files::temporary_directory(parent, &maker())?;
+        let directory =
+            files::temporary_directory(parent, &format!("{STAGING}{}-", maker::this_process()))?;
         // Others of the group or the cluster read the shelf; what is in it is no secret.
         files::set_mode(directory.path(), 0o755)?;
         Ok(Self {
@@ -292,19 +300,12 @@ impl Staging {
     }
 }
 
-/// Removes what runs on this machine that no longer live have left unfinished. Staging of other machines stays: whether
-/// their runs live cannot be seen from here. Should a live one lose its staging (two machines of one name), it fails
-/// and nothing wrong is published.
+/// Removes what killed runs have left unfinished, where it is certain that they are gone (see [`maker`]).
 pub fn sweep(root: &Root) -> Result<(), Error> {
-    let host = format!("{STAGING}{}-", host());
-    for shelf in ["wheels-1", "bytecode-1", "built"] {
+    for shelf in [WHEELS, BYTECODE, BUILT] {
         let shelf = root.store().join(shelf);
         for name in files::names(&shelf)? {
-            let maker = name.strip_prefix(&host).and_then(|n| n.split('-').next());
-            let dead = maker
-                .and_then(|process| process.parse().ok())
-                .is_some_and(|process: i32| !lives(process));
-            if dead {
+            if name.strip_prefix(STAGING).is_some_and(maker::is_gone) {
                 files::remove_tree(&shelf.join(name))?;
             }
         }
@@ -314,34 +315,6 @@ pub fn sweep(root: &Root) -> Result<(), Error> {
 
 fn tree(directory: &Path) -> PathBuf {
     directory.join("tree")
-}
-
-/// The beginning of the names of our own staging: machine and process.
-fn maker() -> String {
-    format!("{STAGING}{}-{}-", host(), std::process::id())
-}
-
-/// The name of this machine as part of a file name.
-fn host() -> String {
-    let name = rustix::system::uname();
-    let name = name.nodename().to_string_lossy();
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '.' {
-            c
-        } else {
-            '_'
-        }
-    };
-    name.chars().map(plain).collect()
-}
-
-/// Whether a process of this number runs here. Another one may have got the number since: then we wait for its end.
-fn lives(process: i32) -> bool {
-    let Some(process) = rustix::process::Pid::from_raw(process) else {
-        return false;
-    };
-    // A process of another user answers with "not permitted", and lives.
-    rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH)
 }
 
 #[cfg(test)]
@@ -417,14 +390,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_staging_of_dead_processes_is_swept() {
+    fn only_the_staging_of_processes_that_are_gone_is_swept() {
         let (_temporary, root) = root();
-        let shelf = root.store().join("wheels-1");
-        let mut dead = std::process::Command::new("true").spawn().unwrap();
-        dead.wait().unwrap();
-        let dead = format!("{STAGING}{}-{}-abc", host(), dead.id());
-        let elsewhere = format!("{STAGING}other-1-abc");
-        for name in [dead.as_str(), &elsewhere, "0123"] {
+        let shelf = root.store().join(WHEELS);
+        let us = maker::this_process();
+        let mut parts: Vec<&str> = us.split('-').collect();
+        // Our own number, given to a process that started at another time.
+        parts[3] = "1";
+        let dead = format!("{STAGING}{}-abc", parts.join("-"));
+        let elsewhere = format!("{STAGING}other-1-1-1-abc");
+        for name in [&dead, &elsewhere, "0123"] {
             files::create_directories(&shelf.join(name).join("tree")).unwrap();
         }
         let ours = Staging::beside(&shelf.join("4567")).unwrap();

@@ -25,6 +25,8 @@ use super::shelf::{self, Place, Shelved, ShelvedFile, Staging};
 use archive::Archive;
 use record::Record;
 
+pub(super) use unpack::seal;
+
 mod archive;
 mod entry_points;
 mod layout;
