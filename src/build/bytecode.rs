@@ -1,0 +1,176 @@
+//! Bytecode of a shelved wheel, the same bytes on every machine: compiled by the environment's own interpreter, with
+//! names in it that depend on neither root nor environment (Python puts the real ones in their place on import).
+//!
+//! What Python does with a file that does not compile, it does when it is imported; here it is left out and listed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::digest::Digest;
+use crate::files::{self, Context};
+use crate::process::{self, Command};
+use crate::python::Interpreter;
+use crate::store::Root;
+
+use super::shelf::{self, Place, Shelved, ShelvedFile, Staging};
+use super::wheel::seal;
+
+const SCRIPT: &str = include_str!("bytecode.py");
+
+/// So many files are compiled by one process. The number is part of the installed form, because the bytes of a file
+/// depend on those compiled before it; it must not depend on the machine.
+const GROUP: usize = 400;
+
+/// Bytecode cannot be shelved.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The interpreter cannot be started.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The interpreter gave up.
+    #[error("`{}` {exit} while it compiled `{}`:\n{said}", python.display(), wheel.display())]
+    Compiler {
+        /// The interpreter.
+        python: std::path::PathBuf,
+        /// The shelved wheel.
+        wheel: std::path::PathBuf,
+        /// How it ended.
+        exit: process::Exit,
+        /// The end of what it said.
+        said: String,
+    },
+    /// The shelf cannot be used.
+    #[error(transparent)]
+    Shelf(#[from] shelf::Error),
+}
+
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        Error::Shelf(error.into())
+    }
+}
+
+impl Error {
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Error::Process(_) | Error::Compiler { .. } => None,
+            Error::Shelf(error) => error.advice(),
+        }
+    }
+}
+
+/// Compiles every module of a shelved wheel and shelves the bytecode. `variables` are those the interpreter may need to
+/// start; groups of files are compiled in parallel on the rayon pool this is called in.
+pub fn compile(
+    root: &Root,
+    wheel: &Shelved,
+    sha256: &Digest,
+    interpreter: &Interpreter,
+    variables: &BTreeMap<OsString, OsString>,
+) -> Result<Shelved, Error> {
+    let directory = shelf::bytecode_directory(root, sha256, &interpreter.identity);
+    let staging = Staging::beside(&directory)?;
+    let modules: Vec<&str> = wheel
+        .files
+        .iter()
+        .filter(|file| file.place == Place::SitePackages && is_module(&file.path))
+        .map(|file| file.path.as_str())
+        .collect();
+    let skipped = modules
+        .par_chunks(GROUP)
+        .map(|group| compile_group(wheel, group, interpreter, variables, &staging))
+        .collect::<Result<String, _>>()?;
+    files::write(&staging.path().join("skipped.txt"), skipped.as_bytes())?;
+    let files = collect(wheel, &staging)?;
+    Ok(staging.publish(files)?)
+}
+
+/// Whether Python may import this file. A line end in its name could not be handed over; wheels have none.
+fn is_module(path: &str) -> bool {
+    path.strip_suffix(".py")
+        .is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
+}
+
+/// Compiles these files in one process and returns the lines of those left out.
+fn compile_group(
+    wheel: &Shelved,
+    group: &[&str],
+    interpreter: &Interpreter,
+    variables: &BTreeMap<OsString, OsString>,
+    staging: &Staging,
+) -> Result<String, Error> {
+    let (major, minor) = interpreter.series();
+    let plain = |(name, _): &(&OsString, _)| !name.to_string_lossy().starts_with("PYTHON");
+    let variables = variables.iter().filter(plain);
+    let output = Command::new(&interpreter.executable)
+        // Not `-I`: it would also ignore the hash seed.
+        .arguments(["-S", "-s", "-B", "-c", SCRIPT])
+        .arguments([
+            wheel.place(Place::SitePackages),
+            staging.place(Place::SitePackages),
+        ])
+        .arguments([format!("lib/python{major}.{minor}/site-packages/")])
+        .variables(variables)
+        .variable("PYTHONHASHSEED", "0")
+        .variable("PYTHONUTF8", "1")
+        .variable("PYTHONSAFEPATH", "1")
+        .input(group.join("\n"))
+        .run()?;
+    if !output.exit.success() {
+        return Err(Error::Compiler {
+            python: interpreter.executable.clone(),
+            wheel: wheel.directory.clone(),
+            exit: output.exit,
+            said: process::tail(&output.stderr, 8),
+        });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Seals what was compiled and lists it.
+fn collect(wheel: &Shelved, staging: &Staging) -> Result<Vec<ShelvedFile>, Error> {
+    let place = staging.place(Place::SitePackages);
+    if !files::is_directory(&place) {
+        return Ok(Vec::new());
+    }
+    // A wheel may bring bytecode of its own. Two files cannot have one path, and the wheel's is in its RECORD.
+    let brought: HashSet<&str> = wheel
+        .files
+        .iter()
+        .filter(|file| file.place == Place::SitePackages)
+        .map(|file| file.path.as_str())
+        .collect();
+    let compiled: Vec<String> = files::walk(&place)?
+        .into_iter()
+        .filter(|entry| entry.kind == files::Kind::File)
+        .map(|entry| entry.path.to_string_lossy().into_owned())
+        .filter(|path| !brought.contains(path.as_str()))
+        .collect();
+    let shelved = compiled.into_par_iter().map(|path| {
+        let at = place.join(&path);
+        let (sha256, size) = finish(&at)?;
+        Ok(ShelvedFile {
+            place: Place::SitePackages,
+            path,
+            sha256,
+            size,
+            executable: false,
+        })
+    });
+    shelved.collect()
+}
+
+/// Digest and size of a file, which gets its final mode and time.
+fn finish(path: &Path) -> files::Result<(Digest, u64)> {
+    let file = files::open(path)?;
+    let found = Digest::of_reader(&file).context("read", path)?;
+    seal(&file, path, false)?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;
