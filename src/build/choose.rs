@@ -134,7 +134,7 @@ mod tests {
             interpreter("3.11.1", |i| i.identity.implementation = "pypy".into()),
             interpreter("3.11.2", |i| i.identity.platform = "linux-aarch64".into()),
             interpreter("3.11.3", |i| {
-                i.identity.soabi = "cpython-311d-x86_64-linux-gnu".into()
+                i.identity.soabi = "cpython-311d-x86_64-linux-gnu".into();
             }),
             interpreter("3.11.4", |i| i.glibc = Some("2.17".into())),
             interpreter("3.11.5", |i| i.glibc = None),

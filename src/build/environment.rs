@@ -24,7 +24,7 @@ pub(super) struct Job<'a> {
     pub(super) target: &'a LockedTarget,
     pub(super) interpreter: &'a Interpreter,
     /// The bytes of its source file.
-    pub(super) source: &'a [u8],
+    pub(super) source: Vec<u8>,
     pub(super) force: bool,
 }
 
@@ -108,7 +108,7 @@ impl Job<'_> {
         let staging = Staging::new(root, name)?;
         let recipe = Recipe {
             parts,
-            source: self.source,
+            source: &self.source,
             interpreter: self.interpreter,
         };
         let assembled = assemble::assemble(staging.path(), recipe, method)?;

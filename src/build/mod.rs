@@ -1,10 +1,315 @@
-//! Carrying out a plan: wheels go onto the shelf in installed form, environments are linked together from there.
+//! Carrying out a plan: wheels go onto the shelf in installed form, environments are linked together from there,
+//! published by a rename and pointed to by a link. What is to be done is not decided here.
+//!
+//! ```text
+//! plan ──▶ interpreters ──▶ gather: each file once ──▶ for each environment: assemble ──▶ publish ──▶ flip
+//! ```
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use semver::Version;
+
+use crate::digest::Digest;
+use crate::files::{self, link};
+use crate::lock::LockedEnvironment;
+use crate::name::EnvironmentName;
+use crate::plan::{Action, Plan, Reason, Step};
+use crate::python::{self, Interpreter};
+use crate::store::{Root, layout};
+use crate::uv::{self, Uv};
 
 pub mod assemble;
 pub mod bytecode;
 pub mod choose;
 mod environment;
+mod gather;
 pub mod progress;
 pub mod publish;
 pub mod shelf;
 pub mod wheel;
+
+use assemble::Part;
+use environment::Job;
+pub use environment::{Built, Error as EnvironmentError};
+pub use gather::{Error as PackageError, Failure as PackageFailure};
+use gather::{Gathered, Need, Sources};
+use progress::{Event, Progress};
+
+/// What carrying out a plan needs.
+pub struct Means<'a> {
+    /// The root to change.
+    pub root: &'a Root,
+    /// Reads the bytes of an environment's source file.
+    pub source: &'a (dyn Fn(&LockedEnvironment) -> files::Result<Vec<u8>> + Sync),
+    /// Where to look for interpreters.
+    pub path: &'a OsStr,
+    /// The environment of the programs that are started.
+    pub variables: &'a BTreeMap<OsString, OsString>,
+    /// Finds uv; asked only if something must be downloaded or built.
+    pub uv: &'a (dyn Fn() -> Result<Uv, uv::Error> + Sync),
+    /// Never download.
+    pub offline: bool,
+    /// How many threads unpack, check and link.
+    pub jobs: usize,
+    /// This program's version, for stamps.
+    pub rootstock: &'a Version,
+    /// Who hears of it.
+    pub progress: &'a dyn Progress,
+}
+
+/// How one environment ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Which.
+    pub environment: EnvironmentName,
+    /// How.
+    pub result: Result<Done, Error>,
+}
+
+/// What was done for an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing had to be done.
+    Kept {
+        /// The generation.
+        id: String,
+    },
+    /// It leads to a generation that was there before.
+    Flipped {
+        /// The generation.
+        id: String,
+    },
+    /// It was built.
+    Built(Built),
+}
+
+/// Why an environment was not built. It leads where it led before.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No interpreter fits.
+    #[error(transparent)]
+    Interpreter(#[from] choose::NoInterpreter),
+    /// Some of its packages could not be prepared.
+    #[error("{} of its packages could not be prepared", .0.len())]
+    Packages(Vec<PackageFailure>),
+    /// Its source file is not the locked one.
+    #[error("`{0}` has changed while it was being built")]
+    SourceChanged(String),
+    /// It could not be linked together or published.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// A file operation failed.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+}
+
+/// The root as a whole cannot be changed.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum RootError {
+    /// Its layout.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Layout(#[from] layout::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Files(#[from] files::Error),
+}
+
+/// Carries out a plan. Environments fail one by one; their outcomes are in the order of the plan.
+pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> {
+    if !plan.is_nothing() {
+        layout::create(means.root)?;
+    }
+    let interpreters = interpreters(plan, means);
+    let begun: Vec<Result<Begun, Error>> = plan
+        .steps
+        .iter()
+        .map(|step| begin(step, &interpreters, means))
+        .collect();
+    let jobs: Vec<&Job> = begun.iter().filter_map(Begun::job).collect();
+    let built = if jobs.is_empty() {
+        Vec::new()
+    } else {
+        build(&jobs, means)?
+    };
+    if let Some(catalogue) = &plan.catalogue {
+        files::write_atomically(&means.root.models(), catalogue.text().as_bytes())?;
+    }
+    let mut built = built.into_iter();
+    let results = begun.into_iter().map(|begun| match begun? {
+        Begun::Done(done) => Ok(done),
+        Begun::Job(_) => built
+            .next()
+            .expect("every job has a result")
+            .map(Done::Built),
+    });
+    let outcome = |(step, result): (&Step, _)| Outcome {
+        environment: step.environment.name.clone(),
+        result,
+    };
+    Ok(plan.steps.iter().zip(results).map(outcome).collect())
+}
+
+/// A step as far as it goes without packages.
+enum Begun<'a> {
+    Done(Done),
+    Job(Job<'a>),
+}
+
+impl<'a> Begun<'a> {
+    fn job<'b>(begun: &'b Result<Self, Error>) -> Option<&'b Job<'a>> {
+        match begun {
+            Ok(Begun::Job(job)) => Some(job),
+            _ => None,
+        }
+    }
+}
+
+/// The interpreters of this machine, if any are needed: each of them is started once to say who it is.
+fn interpreters(plan: &Plan, means: &Means) -> Vec<Interpreter> {
+    let builds = |step: &Step| matches!(step.action, Action::Build { .. });
+    if plan.steps.iter().any(builds) {
+        python::on_path(means.path, means.variables)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Keeps and flips at once; of a build, decides what is to be built.
+fn begin<'a>(
+    step: &Step<'a>,
+    interpreters: &'a [Interpreter],
+    means: &Means,
+) -> Result<Begun<'a>, Error> {
+    let environment = step.environment;
+    let because = match &step.action {
+        Action::Keep { id } => return Ok(Begun::Done(Done::Kept { id: id.clone() })),
+        Action::Flip { to, .. } => {
+            publish::flip(means.root, &environment.name, to)?;
+            return Ok(Begun::Done(Done::Flipped { id: to.clone() }));
+        }
+        Action::Build { because } => because,
+    };
+    publish::sweep(means.root, &environment.name)?;
+    let source = (means.source)(environment)?;
+    if Digest::of(&source) != environment.source.sha256 {
+        return Err(Error::SourceChanged(environment.source.path.clone()));
+    }
+    let job = Job {
+        environment,
+        target: step.target,
+        interpreter: choose::choose(step.target, interpreters)?,
+        source,
+        force: *because == Reason::Forced,
+    };
+    Ok(match job.adopt(means.root)? {
+        Some(built) => Begun::Done(Done::Built(built)),
+        None => Begun::Job(job),
+    })
+}
+
+/// Builds environments together: what they share is prepared once.
+fn build(jobs: &[&Job], means: &Means) -> Result<Vec<Result<Built, Error>>, RootError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(means.jobs)
+        .build();
+    let pool = pool.expect("threads can be started");
+    let (store, generations) = (means.root.store(), means.root.path().join("generations"));
+    let method = link::probe(&store, &generations)?;
+    let sources = Sources {
+        root: means.root,
+        uv: means.uv,
+        variables: means.variables,
+        offline: means.offline,
+        progress: means.progress,
+    };
+    let gathered = gather::gather(&needs(jobs), &sources, &pool);
+    Ok(pool.install(|| {
+        let each = jobs.par_iter().with_max_len(1);
+        each.map(|job| build_one(job, &gathered, means, method))
+            .collect()
+    }))
+}
+
+fn build_one(
+    job: &Job,
+    gathered: &Gathered,
+    means: &Means,
+    method: link::Method,
+) -> Result<Built, Error> {
+    let name = &job.environment.name;
+    means.progress.heard(Event::Assembling(name.clone()));
+    let result = link_together(job, gathered, means, method);
+    means
+        .progress
+        .heard(Event::Finished(name.clone(), result.is_ok()));
+    result
+}
+
+fn link_together(
+    job: &Job,
+    gathered: &Gathered,
+    means: &Means,
+    method: link::Method,
+) -> Result<Built, Error> {
+    let mut failures: Vec<PackageFailure> = Vec::new();
+    let mut ready = Vec::new();
+    for package in &job.target.packages {
+        match &gathered[&gather::key(package, job.interpreter)] {
+            Ok(there) => ready.push((format!("{} {}", package.name, package.version), there)),
+            // What kept us from all of them is told once.
+            Err(failure) if failures.iter().any(|known| Arc::ptr_eq(known, failure)) => {}
+            Err(failure) => failures.push(Arc::clone(failure)),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(Error::Packages(failures));
+    }
+    let parts: Vec<Part> = ready
+        .iter()
+        .flat_map(|(package, there)| {
+            [&there.wheel, &there.bytecode].map(|shelved| Part { package, shelved })
+        })
+        .collect();
+    Ok(job.build(means.root, means.rootstock, &parts, method)?)
+}
+
+/// Every package that these environments need, once, with all interpreters it is needed for.
+fn needs<'a>(jobs: &[&Job<'a>]) -> Vec<Need<'a>> {
+    let mut needs: BTreeMap<&Digest, Need> = BTreeMap::new();
+    for job in jobs {
+        for package in &job.target.packages {
+            let need = needs.entry(&package.sha256).or_insert_with(|| Need {
+                package,
+                target: job.target,
+                interpreters: Vec::new(),
+            });
+            let known = need.interpreters.iter();
+            if known
+                .clone()
+                .all(|known| known.identity != job.interpreter.identity)
+            {
+                need.interpreters.push(job.interpreter);
+            }
+        }
+    }
+    needs.into_values().collect()
+}
+
+/// How many files a plan would download, and how many bytes they have as far as the lock says.
+pub fn to_download(plan: &Plan, root: &Root) -> (usize, u64) {
+    let builds = |step: &&Step| matches!(step.action, Action::Build { .. });
+    let missing: BTreeMap<&Digest, u64> = plan
+        .steps
+        .iter()
+        .filter(builds)
+        .flat_map(|step| &step.target.packages)
+        .filter(|package| gather::is_missing(root, package))
+        .map(|package| (&package.sha256, package.size.unwrap_or(0)))
+        .collect();
+    (missing.len(), missing.values().sum())
+}

@@ -12,7 +12,7 @@ pub enum Event {
         /// How many bytes they have.
         bytes: u64,
     },
-    /// So many bytes more of them are here.
+    /// So many bytes of all of them are here.
     Downloaded(u64),
     /// All of them are here, or failed.
     DownloadsDone,
@@ -24,10 +24,8 @@ pub enum Event {
     PreparationsDone,
     /// An environment's files are being linked together.
     Assembling(EnvironmentName),
-    /// An environment is finished: what was done, in a few words.
-    Finished(EnvironmentName, String),
-    /// An environment failed.
-    Failed(EnvironmentName),
+    /// An environment is finished, well or not.
+    Finished(EnvironmentName, bool),
 }
 
 /// A watcher. Events come from several threads.

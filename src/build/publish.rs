@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::digest::Digest;
-use crate::files::{self, Kind};
+use crate::files::{self, Kind, maker};
 use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 use crate::store::installed::{self, Complete, Generation};
 use crate::store::interpreter::Base;
-use crate::store::{Root, Stamp, Tree, inside, link_to, maker, tree};
+use crate::store::{Root, Stamp, Tree, inside, link_to, tree};
 
 use super::assemble::write_read_only;
 

@@ -85,7 +85,7 @@ pub(super) fn lock_path(manifest: &Path) -> PathBuf {
 }
 
 /// The lock in a file; `None` if there is no such file.
-fn read(path: &Path) -> Result<Option<Lock>, file::Error> {
+pub(super) fn read(path: &Path) -> Result<Option<Lock>, file::Error> {
     match files::read_text_if_present(path) {
         Ok(None) => Ok(None),
         Ok(Some(text)) => file::read(&path.display().to_string(), &text).map(Some),

@@ -1,12 +1,247 @@
-//! `rootstock status`.
+//! `rootstock status`: the state of every environment and model. Reads only.
 
-use super::Shared;
-use super::exit::{Exit, Failure};
+use serde_json::{Value, json};
+
+use super::exit::{Exit, Failure, OrExit};
+use super::progress::bytes;
+use super::{Shared, lock, place, show, sync};
+use crate::files;
+use crate::lock::{Lock, drift};
+use crate::manifest::Manifest;
+use crate::name::EnvironmentName;
+use crate::plan;
+use crate::store::installed::{Complete, Generation};
+use crate::store::{Installed, Root};
 
 /// Arguments of `rootstock status`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+#[command(
+    after_help = "States: fresh, stale (the lock has moved on), missing, incomplete, foreign (built for another \
+                        machine type or by a newer rootstock), broken, unlocked (not in the lock)"
+)]
+pub(crate) struct Arguments {
+    /// Say how large things are; this reads every directory of the root's store.
+    #[arg(long)]
+    sizes: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
 
-pub(crate) fn run(_shared: &Shared, _arguments: &Arguments) -> Result<Exit, Failure> {
+/// What is known of an environment.
+struct Line<'a> {
+    name: &'a EnvironmentName,
+    state: &'static str,
+    reason: Option<String>,
+    optional: bool,
+    /// The generation it leads to, if that is finished.
+    current: Option<&'a Complete>,
+}
+
+pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    let manifest = lock::manifest(shared)?;
+    let root = place::root(shared, &manifest)?;
+    let lock = lock::read(&lock::lock_path(&manifest.path)).or_exit(Exit::Usage)?;
+    let drifted = lock
+        .as_ref()
+        .is_none_or(|lock| !drift::findings(&manifest, lock).is_empty());
+    let names = names(&manifest, &root)?;
+    let disk = sync::disk(&root, &names)?;
+    let target = place::target()?;
+    let lines: Vec<Line> = names
+        .iter()
+        .map(|name| {
+            line(
+                name,
+                &disk.environments[name],
+                lock.as_ref(),
+                &manifest,
+                target,
+            )
+        })
+        .collect();
+    if arguments.json {
+        print_json(&lines, &manifest, &root, drifted, arguments.sizes)?;
+    } else {
+        print_text(&lines, &manifest, &root, arguments.sizes)?;
+        if drifted {
+            show::remark(
+                "the lock does not answer the manifest: `rootstock lock --check` says in what",
+            );
+        }
+    }
     Ok(Exit::Ok)
+}
+
+/// Every environment of the manifest, and those that are left of earlier ones.
+fn names(manifest: &Manifest, root: &Root) -> Result<Vec<EnvironmentName>, Failure> {
+    let left = files::names(&root.path().join("envs")).or_exit(Exit::Failed)?;
+    let left = left.iter().filter_map(|name| name.parse().ok());
+    let known = manifest.environments.iter().map(|e| e.name.clone());
+    let mut names: Vec<EnvironmentName> = known.chain(left).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn line<'a>(
+    name: &'a EnvironmentName,
+    installed: &'a Installed,
+    lock: Option<&Lock>,
+    manifest: &Manifest,
+    target: &str,
+) -> Line<'a> {
+    let locked = lock.and_then(|lock| lock.environment(name));
+    let answer = locked.and_then(|locked| Some((locked, locked.target(target)?)));
+    let (state, reason) = match answer {
+        None => ("unlocked", None),
+        Some((environment, target)) => match plan::reason(environment, target, installed) {
+            None => ("fresh", None),
+            Some(reason) => (reason.state(), Some(reason.to_string())),
+        },
+    };
+    Line {
+        name,
+        state,
+        reason,
+        optional: manifest.environment(name).is_some_and(|e| e.optional),
+        current: match installed.current() {
+            Some(Generation::Complete(complete)) => Some(complete),
+            _ => None,
+        },
+    }
+}
+
+fn print_text(
+    lines: &[Line],
+    manifest: &Manifest,
+    root: &Root,
+    sizes: bool,
+) -> Result<(), Failure> {
+    let mut rows =
+        vec![["environment", "state", "python", "packages", "size", "id"].map(String::from)];
+    for line in lines {
+        let stamp = line.current.map(|current| &current.stamp);
+        let of = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        let python = stamp.map(|stamp| &stamp.python.identity);
+        rows.push([
+            line.name.to_string(),
+            line.state.to_owned(),
+            of(python.map(|python| format!("{} {}", python.implementation, python.version))),
+            of(stamp.map(|stamp| stamp.packages.to_string())),
+            of(stamp.map(|stamp| bytes(stamp.bytes))),
+            of(stamp.map(|stamp| stamp.id.clone())),
+        ]);
+    }
+    table(&rows);
+    let mut rows = vec![["model", "state", "environment", "argument"].map(String::from)];
+    for model in &manifest.models {
+        rows.push([
+            model.id.to_string(),
+            state(lines, &model.environment).to_owned(),
+            model.environment.to_string(),
+            model.argument.clone(),
+        ]);
+    }
+    show::line("");
+    table(&rows);
+    show::line("");
+    for line in lines {
+        if let Some(reason) = &line.reason {
+            let optional = if line.optional { " (optional)" } else { "" };
+            show::line(&format!("{}{optional}: {reason}", line.name));
+        }
+    }
+    show::line(&format!("root: {}", root.path().display()));
+    if sizes {
+        for (what, size) in totals(root)? {
+            show::line(&format!("{what}: {}", bytes(size)));
+        }
+    }
+    Ok(())
+}
+
+fn print_json(
+    lines: &[Line],
+    manifest: &Manifest,
+    root: &Root,
+    drifted: bool,
+    sizes: bool,
+) -> Result<(), Failure> {
+    let environments: Vec<Value> = lines.iter().map(|line| line_json(line, root)).collect();
+    let models = manifest.models.iter().map(|model| {
+        json!({
+            "id": model.id,
+            "environment": model.environment,
+            "argument": model.argument,
+            "state": state(lines, &model.environment),
+        })
+    });
+    let models: Vec<Value> = models.collect();
+    let mut status = json!({
+        "root": root.path(),
+        "drifted": drifted,
+        "environments": environments,
+        "models": models,
+    });
+    if sizes {
+        let totals = totals(root)?.into_iter();
+        status["bytes"] = totals
+            .map(|(what, size)| (what.to_owned(), json!(size)))
+            .collect();
+    }
+    show::json(&status);
+    Ok(())
+}
+
+fn line_json(line: &Line, root: &Root) -> Value {
+    let stamp = line.current.map(|current| &current.stamp);
+    json!({
+        "name": line.name,
+        "state": line.state,
+        "reason": line.reason,
+        "optional": line.optional,
+        "id": stamp.map(|stamp| &stamp.id),
+        "digest": stamp.map(|stamp| stamp.digest),
+        "tree": stamp.map(|stamp| stamp.tree),
+        "python": stamp.map(|stamp| &stamp.python),
+        "packages": stamp.map(|stamp| stamp.packages),
+        "files": stamp.map(|stamp| stamp.files),
+        "bytes": stamp.map(|stamp| stamp.bytes),
+        "rootstock": stamp.map(|stamp| &stamp.rootstock),
+        "path": stamp.map(|stamp| root.generation(line.name, &stamp.id)),
+    })
+}
+
+/// A model is in the state of its environment.
+fn state(lines: &[Line], environment: &EnvironmentName) -> &'static str {
+    let line = lines.iter().find(|line| line.name == environment);
+    line.map_or("missing", |line| line.state)
+}
+
+/// How much each part of the root holds; a file with several names is counted once.
+fn totals(root: &Root) -> Result<Vec<(&'static str, u64)>, Failure> {
+    let parts = [
+        // First: what generations share with the store counts there.
+        ("store", root.store()),
+        ("generations", root.path().join("generations")),
+        ("cache", root.cache().to_owned()),
+        ("trash", root.trash()),
+    ];
+    let present = parts.into_iter().filter(|(_, path)| files::exists(path));
+    let (names, paths): (Vec<_>, Vec<_>) = present.unzip();
+    let sizes = files::disk_use(&paths).or_exit(Exit::Failed)?;
+    Ok(names.into_iter().zip(sizes).collect())
+}
+
+fn table<const N: usize>(rows: &[[String; N]]) {
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    for row in rows {
+        let cells = row.iter().enumerate();
+        let cells = cells.map(|(column, cell)| format!("{cell:width$}", width = width(column)));
+        show::line(cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
 }

@@ -1,12 +1,202 @@
-//! `rootstock sync`.
+//! `rootstock sync`: make the root match the lock, or say in what it does not.
 
-use super::Shared;
-use super::exit::{Exit, Failure};
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::exit::{Exit, Failure, OrExit};
+use super::progress::bytes;
+use super::{Shared, context, lock, outcome, place, progress, show};
+use crate::build::{self, Means};
+use crate::lock::LockedEnvironment;
+use crate::manifest::Manifest;
+use crate::name::EnvironmentName;
+use crate::plan::{self, Action, Disk, Plan, Step, Wish};
+use crate::store::{Catalogue, Root, catalogue, installed, layout};
 
 /// Arguments of `rootstock sync`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+#[command(
+    after_help = "Examples:\n  rootstock sync               build what is not optional and not built yet\n  \
+                        rootstock sync mace          this environment or model, optional or not\n  \
+                        rootstock sync --dry-run     what would be done, and why\n  \
+                        rootstock sync --check       exit 3 if the root does not match the lock"
+)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one flag of the command line"
+)]
+pub(crate) struct Arguments {
+    /// Environments or models; without any, all environments that are not optional.
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    names: Vec<String>,
+    /// All environments, the optional ones too.
+    #[arg(long)]
+    all: bool,
+    /// Change nothing: exit 3 if the root does not match the lock.
+    #[arg(long, conflicts_with_all = ["dry_run", "force"])]
+    check: bool,
+    /// Change nothing: say what would be done, and why.
+    #[arg(long)]
+    dry_run: bool,
+    /// Build anew; what is there is replaced only if a file of it has changed.
+    #[arg(long)]
+    force: bool,
+    /// How many threads unpack, check and link; the number of processors if not given.
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Download nothing: use what is in the root's store.
+    #[arg(long)]
+    offline: bool,
+    /// Do only these parts of the work.
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
 
-pub(crate) fn run(_shared: &Shared, _arguments: &Arguments) -> Result<Exit, Failure> {
-    Ok(Exit::Ok)
+/// A part of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Environments, and what each model id means.
+    Envs,
+    /// Weights of models.
+    Models,
+}
+
+pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    if arguments.only.contains(&Part::Models) {
+        let report = miette::miette!(
+            help = "leave it out: weights of models are not fetched by this version",
+            "`--only models` is not supported yet"
+        );
+        let exit = Exit::Usage;
+        return Err(Failure { report, exit });
+    }
+    let started = Instant::now();
+    let manifest = lock::manifest(shared)?;
+    let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
+    let root = place::root(shared, &manifest)?;
+    let path = lock::lock_path(&manifest.path);
+    let lock = match lock::current(&manifest, &path)? {
+        Ok(lock) => lock,
+        Err(findings) => {
+            lock::explain(&findings, &path, &manifest);
+            return Ok(Exit::Drift);
+        }
+    };
+    let disk = disk(&root, &chosen)?;
+    let wish = Wish {
+        target: place::target()?,
+        environments: &chosen,
+        force: arguments.force,
+    };
+    let plan = plan::plan(&lock, &wish, &disk).or_exit(Exit::Failed)?;
+    if arguments.check || arguments.dry_run {
+        foretell(&plan, &root, arguments.json);
+        let differs = arguments.check && !plan.is_nothing();
+        return Ok(if differs { Exit::Drift } else { Exit::Ok });
+    }
+    let outcomes = carry_out(&plan, &root, &manifest, shared, arguments)?;
+    let exit = outcome::tell(&plan, &outcomes, &root, started.elapsed(), arguments.json);
+    Ok(exit)
+}
+
+/// What is on disk, as far as a plan for these environments needs it.
+pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk, Failure> {
+    layout::check(root).or_exit(Exit::Failed)?;
+    let catalogue = match Catalogue::read(&root.models()) {
+        Ok(catalogue) => catalogue,
+        // One that cannot be read is written anew, from the lock alone.
+        Err(catalogue::Error::Broken { .. }) => None,
+        Err(error) => return Err(error).or_exit(Exit::Failed),
+    };
+    Ok(Disk {
+        environments: installed::read(root, environments).or_exit(Exit::Failed)?,
+        catalogue,
+    })
+}
+
+fn carry_out(
+    plan: &Plan,
+    root: &Root,
+    manifest: &Manifest,
+    shared: &Shared,
+    arguments: &Arguments,
+) -> Result<Vec<build::Outcome>, Failure> {
+    let environment = context::uv_environment();
+    let jobs = arguments.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        NonZeroUsize::get,
+    );
+    let version = env!("CARGO_PKG_VERSION").parse();
+    let means = Means {
+        root,
+        source: &|environment: &LockedEnvironment| {
+            place::source(&manifest.path, &environment.source.path)
+        },
+        path: &context::search_path(),
+        variables: &context::kept_environment(),
+        uv: &|| context::find_uv(shared, &environment),
+        offline: arguments.offline,
+        jobs,
+        rootstock: &version.expect("our own version is one"),
+        progress: &*progress::watcher(),
+    };
+    build::carry_out(plan, &means).or_exit(Exit::Failed)
+}
+
+/// What would be done, and why.
+fn foretell(plan: &Plan, root: &Root, as_json: bool) {
+    let (files, size) = build::to_download(plan, root);
+    if as_json {
+        let steps: Vec<Value> = plan.steps.iter().map(step_json).collect();
+        show::json(&json!({
+            "root": root.path(),
+            "matches": plan.is_nothing(),
+            "environments": steps,
+            "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
+            "download": { "files": files, "bytes": size },
+        }));
+        return;
+    }
+    for step in &plan.steps {
+        show::line(&describe(step));
+    }
+    if plan.catalogue.is_some() {
+        show::line("models.json: write, it does not say what the lock says");
+    }
+    if files > 0 {
+        show::line(&format!("to download: {files} files, {}", bytes(size)));
+    }
+    if plan.is_nothing() {
+        show::line(&format!("`{}` matches the lock", root.path().display()));
+    }
+}
+
+fn describe(step: &Step) -> String {
+    let name = &step.environment.name;
+    match &step.action {
+        Action::Keep { id } => format!("{name}: keep {id}"),
+        Action::Flip { to, because } => format!("{name}: switch to {to}: {because}"),
+        Action::Build { because } => format!("{name}: build: {because}"),
+    }
+}
+
+fn step_json(step: &Step) -> Value {
+    let (action, id, because) = match &step.action {
+        Action::Keep { id } => ("keep", Some(id), None),
+        Action::Flip { to, because } => ("switch", Some(to), Some(because)),
+        Action::Build { because } => ("build", None, Some(because)),
+    };
+    json!({
+        "environment": step.environment.name,
+        "action": action,
+        "state": because.map_or("fresh", plan::Reason::state),
+        "reason": because.map(ToString::to_string),
+        "id": id,
+        "digest": step.target.digest,
+    })
 }

@@ -1,6 +1,12 @@
 //! Promises, tested through the real binary. Each module is one promise.
+mod sandbox;
+
 mod worker_session;
 
+mod crash;
 mod drift;
 mod errors;
+mod parallel;
+mod status;
+mod sync;
 mod tidy;

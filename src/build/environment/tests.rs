@@ -56,7 +56,7 @@ impl World {
             environment: &self.environment,
             target: &self.environment.targets[0],
             interpreter: &self.interpreter,
-            source: SOURCE.as_bytes(),
+            source: SOURCE.into(),
             force,
         }
     }
@@ -128,7 +128,10 @@ fn who_builds_the_same_second_finds_it_there() {
         (&second.id, second.tree, second.new),
         (&first.id, first.tree, false)
     );
-    assert_eq!(world.names("generations/emt"), [first.id.clone()]);
+    assert_eq!(
+        world.names("generations/emt"),
+        std::slice::from_ref(&first.id)
+    );
     assert_eq!(world.names("trash"), [""; 0]);
     let adopted = world.job(false).adopt(&world.root).unwrap();
     assert_eq!(
@@ -250,7 +253,7 @@ fn staging_of_the_dead_is_swept_and_that_of_the_living_is_not() {
     let world = world();
     let name = &world.environment.name;
     let ours = Staging::new(&world.root, name).unwrap();
-    let us = crate::store::maker::this_process();
+    let us = crate::files::maker::this_process();
     let dead = us.rsplit_once('-').unwrap().0.to_owned() + "-1";
     let generations = world.root.generations(name);
     let envs = world.root.path().join("envs");

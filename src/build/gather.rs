@@ -1,0 +1,286 @@
+//! Everything that environments are linked from, onto the shelf: found there and checked, or fetched, unpacked and
+//! compiled. Each file once, however many environments need it; a file that fails costs only those that need it.
+//!
+//! ```text
+//! needs ──▶ on the shelf, every byte as it was? ──▶ ready
+//!             │ no
+//!             ▼
+//!           uv: addresses (asked once) ──▶ download, a few at a time ──▶ shelve ──▶ compile ──▶ ready
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use crate::digest::Digest;
+use crate::fetch;
+use crate::files;
+use crate::lock::{Distribution, LockedPackage, LockedTarget};
+use crate::python::Interpreter;
+use crate::store::Root;
+use crate::uv::{self, Uv};
+
+use super::progress::{Event, Progress};
+use super::shelf::{self, Shelved};
+use super::{bytecode, wheel};
+use checked::checked;
+use download::download;
+
+mod checked;
+mod download;
+
+/// A package that some environments need, with the interpreters they stand on.
+#[derive(Debug, Clone)]
+pub(super) struct Need<'a> {
+    pub(super) package: &'a LockedPackage,
+    pub(super) target: &'a LockedTarget,
+    pub(super) interpreters: Vec<&'a Interpreter>,
+}
+
+/// What packages are looked up by: the file's digest, and the interpreter it was prepared for.
+pub(super) type Key = (Digest, Digest);
+
+/// A package that is ready to be linked.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    /// What its wheel installs.
+    pub(super) wheel: Shelved,
+    /// The bytecode for that.
+    pub(super) bytecode: Shelved,
+}
+
+/// A need made ready, for each of its interpreters.
+type Prepared = Vec<(Key, Arc<Ready>)>;
+
+/// What gathering needs beside the needs.
+pub(super) struct Sources<'a> {
+    pub(super) root: &'a Root,
+    pub(super) uv: &'a (dyn Fn() -> Result<Uv, uv::Error> + Sync),
+    pub(super) variables: &'a BTreeMap<OsString, OsString>,
+    pub(super) offline: bool,
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// A package cannot be prepared. Shared by all environments that need it.
+pub type Failure = Arc<Error>;
+
+/// Why a package cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It would have to be downloaded.
+    #[error("`{0}` is not in the root's store, and `--offline` forbids to download it")]
+    Offline(String),
+    /// uv cannot be had.
+    #[error(transparent)]
+    Uv(#[from] uv::Error),
+    /// uv cannot say where the files are.
+    #[error("cannot find out where to download the locked files: {0}")]
+    Addresses(String),
+    /// The index does not have the file any more.
+    #[error("the package index has no file `{0}` with the locked sha256")]
+    Gone(String),
+    /// It cannot be downloaded.
+    #[error("`{file}` cannot be downloaded")]
+    Download {
+        /// The file.
+        file: String,
+        /// Why.
+        source: Arc<fetch::Error>,
+    },
+    /// It cannot be unpacked.
+    #[error(transparent)]
+    Wheel(#[from] wheel::Error),
+    /// It would have to be built.
+    #[error("`{0}` is a source distribution; building them is not supported yet")]
+    Source(String),
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Bytecode(#[from] bytecode::Error),
+    /// The shelf cannot be used.
+    #[error(transparent)]
+    Shelf(#[from] shelf::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+}
+
+impl Error {
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Error::Offline(_) => Some("run it once without `--offline`".to_owned()),
+            Error::Addresses(_) => Some(
+                "the package index must be reachable: check network and proxy (`HTTPS_PROXY`), and the index settings \
+                 of uv (`UV_DEFAULT_INDEX`)"
+                    .to_owned(),
+            ),
+            Error::Gone(_) => Some(
+                "it was withdrawn, or your index is another one than that of the lock: `rootstock lock --upgrade` \
+                 chooses files that are there"
+                    .to_owned(),
+            ),
+            Error::Uv(error) => miette::Diagnostic::help(error).map(|help| help.to_string()),
+            Error::Download { source, .. } => source.advice().map(str::to_owned),
+            Error::Wheel(error) => error.advice(),
+            Error::Source(_) => None,
+            Error::Bytecode(error) => error.advice(),
+            Error::Shelf(error) => error.advice(),
+            Error::Files(error) => error.advice().map(str::to_owned),
+        }
+    }
+}
+
+/// What became of each need.
+pub(super) type Gathered = HashMap<Key, Result<Arc<Ready>, Failure>>;
+
+/// Makes every need ready, on this pool.
+pub(super) fn gather(needs: &[Need], sources: &Sources, pool: &rayon::ThreadPool) -> Gathered {
+    sources.progress.heard(Event::Preparing(needs.len()));
+    let gathered = Mutex::new(Gathered::new());
+    let finish = |need: &Need, result: Result<Prepared, Failure>| {
+        let mut gathered = gathered.lock().expect("nobody panics while holding it");
+        match result {
+            Ok(ready) => gathered.extend(ready.into_iter().map(|(key, ready)| (key, Ok(ready)))),
+            Err(why) => gathered.extend(need.keys().map(|key| (key, Err(Arc::clone(&why))))),
+        }
+        let name = need.package.name.to_string();
+        sources.progress.heard(Event::Prepared(name));
+    };
+    let missing: Vec<&Need> = pool.install(|| {
+        let look = |need| match prepare_from_store(need, sources) {
+            Ok(None) => Some(need),
+            Ok(Some(ready)) => {
+                finish(need, Ok(ready));
+                None
+            }
+            Err(error) => {
+                finish(need, Err(Arc::new(error)));
+                None
+            }
+        };
+        needs.par_iter().with_max_len(1).filter_map(look).collect()
+    });
+    let arrived = |need: &Need, archive: Result<(), Failure>| {
+        let result = archive.and_then(|()| prepare_from_archive(need, sources).map_err(Arc::new));
+        finish(need, result);
+    };
+    download(&missing, sources, pool, &arrived);
+    sources.progress.heard(Event::PreparationsDone);
+    gathered
+        .into_inner()
+        .expect("nobody panics while holding it")
+}
+
+impl Need<'_> {
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        self.interpreters
+            .iter()
+            .map(|interpreter| key(self.package, interpreter))
+    }
+
+    fn archive(&self, root: &Root) -> PathBuf {
+        archive(root, self.package)
+    }
+}
+
+/// What a package prepared for an interpreter is looked up by.
+pub(super) fn key(package: &LockedPackage, interpreter: &Interpreter) -> Key {
+    (package.sha256, interpreter.identity.digest())
+}
+
+fn archive(root: &Root, package: &LockedPackage) -> PathBuf {
+    root.store()
+        .join("archives")
+        .join(package.sha256.to_string())
+}
+
+/// Whether this package would have to be downloaded, as far as looking tells.
+pub(super) fn is_missing(root: &Root, package: &LockedPackage) -> bool {
+    !files::exists(&shelf::wheel_directory(root, &package.sha256))
+        && !files::exists(&archive(root, package))
+}
+
+/// Makes a need ready from what the store holds; `None` if the locked file itself is needed and not there.
+fn prepare_from_store(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
+    let root = sources.root;
+    match need.package.distribution() {
+        Distribution::Wheel => {
+            let sha256 = &need.package.sha256;
+            if let Some(wheel) = checked(root, shelf::find_wheel(root, sha256))? {
+                let each = need.interpreters.iter().map(|interpreter| {
+                    let ready = compiled(wheel.clone(), sha256, interpreter, sources)?;
+                    Ok((key(need.package, interpreter), Arc::new(ready)))
+                });
+                return each.collect::<Result<_, Error>>().map(Some);
+            }
+        }
+        Distribution::Source => {}
+    }
+    let archive = need.archive(root);
+    if !files::exists(&archive) {
+        return Ok(None);
+    }
+    match prepare_from_archive(need, sources) {
+        // It was damaged since it was downloaded: it is fetched again.
+        Err(Error::Wheel(wheel::Error::Digest { .. })) => {
+            files::remove_if_present(&archive)?;
+            Ok(None)
+        }
+        ready => ready.map(Some),
+    }
+}
+
+/// Makes a need ready from its locked file, which is removed: what is on the shelf is not needed twice.
+fn prepare_from_archive(need: &Need, sources: &Sources) -> Result<Prepared, Error> {
+    let (root, package) = (sources.root, need.package);
+    let archive = need.archive(root);
+    let mut ready = Vec::new();
+    for interpreter in &need.interpreters {
+        let (archive, sha256) = match package.distribution() {
+            Distribution::Wheel => (archive.clone(), package.sha256),
+            Distribution::Source => return Err(Error::Source(package.file.clone())),
+        };
+        let wheel = shelve(root, package, &archive, &sha256)?;
+        let one = compiled(wheel, &sha256, interpreter, sources)?;
+        ready.push((key(package, interpreter), Arc::new(one)));
+    }
+    if package.distribution() == Distribution::Wheel {
+        files::remove_if_present(&archive)?;
+    }
+    Ok(ready)
+}
+
+fn shelve(
+    root: &Root,
+    package: &LockedPackage,
+    archive: &Path,
+    sha256: &Digest,
+) -> Result<Shelved, Error> {
+    if let Some(wheel) = checked(root, shelf::find_wheel(root, sha256))? {
+        return Ok(wheel);
+    }
+    // Another process that shelved it first has removed the archive since.
+    match wheel::shelve(root, package, archive, sha256) {
+        Err(error) => shelf::find_wheel(root, sha256)?.ok_or(Error::Wheel(error)),
+        shelved => Ok(shelved?),
+    }
+}
+
+/// A wheel with its bytecode.
+fn compiled(
+    wheel: Shelved,
+    sha256: &Digest,
+    interpreter: &Interpreter,
+    sources: &Sources,
+) -> Result<Ready, Error> {
+    let root = sources.root;
+    let there = shelf::find_bytecode(root, sha256, &interpreter.identity);
+    let bytecode = match checked(root, there)? {
+        Some(bytecode) => bytecode,
+        None => bytecode::compile(root, &wheel, sha256, interpreter, sources.variables)?,
+    };
+    Ok(Ready { wheel, bytecode })
+}

@@ -1,0 +1,68 @@
+//! Nothing damaged is linked: what lies on the shelf is read through before it is used. How it came there is not known
+//! here.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::Error;
+use crate::build::shelf::{self, Shelved};
+use crate::digest::Digest;
+use crate::files::{self, Context, maker};
+use crate::store::Root;
+
+/// What was found on the shelf, if every byte of it is as it was when it was put there. Environments share these
+/// files: damage must be noticed before it is linked into another one. What is damaged is moved to the trash and made
+/// anew.
+pub(super) fn checked(
+    root: &Root,
+    found: Result<Option<Shelved>, shelf::Error>,
+) -> Result<Option<Shelved>, Error> {
+    match found {
+        Ok(Some(shelved)) if is_intact(&shelved)? => Ok(Some(shelved)),
+        Ok(None) => Ok(None),
+        Ok(Some(Shelved { directory, .. })) => {
+            discard(root, &directory)?;
+            Ok(None)
+        }
+        Err(shelf::Error::Damaged { path, .. }) => {
+            discard(root, path.parent().expect("a list lies in a directory"))?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_intact(shelved: &Shelved) -> files::Result<bool> {
+    let wrong = shelved.files.par_iter().find_map_any(|file| {
+        let path = shelved.source(file);
+        let digest =
+            files::open(&path).and_then(|open| Digest::of_reader(open).context("read", &path));
+        match digest {
+            Ok((sha256, _)) if sha256 == file.sha256 => None,
+            Ok(_) => Some(Ok(())),
+            Err(error) if error.is_missing() => Some(Ok(())),
+            Err(error) => Some(Err(error)),
+        }
+    });
+    match wrong {
+        None => Ok(true),
+        Some(Ok(())) => Ok(false),
+        Some(Err(error)) => Err(error),
+    }
+}
+
+/// Moves a damaged directory of the shelf out of the way.
+fn discard(root: &Root, directory: &Path) -> files::Result<()> {
+    files::create_directories(&root.trash())?;
+    let moved = files::set_mode(directory, 0o755).and_then(|()| {
+        let prefix = format!("shelf-{}-", maker::this_process());
+        let to = files::temporary_directory(&root.trash(), &prefix)?.keep();
+        files::rename(directory, &to)
+    });
+    match moved {
+        // Someone else took it away.
+        Err(error) if error.is_missing() => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,160 @@
+//! How a sync ended, in words or as JSON, and with which exit code.
+
+use std::time::Duration;
+
+use miette::Diagnostic;
+use serde_json::{Value, json};
+
+use super::exit::{Exit, Failure};
+use super::show;
+use crate::build::{Done, Error, Outcome};
+use crate::plan::Plan;
+use crate::store::Root;
+
+/// Tells how it ended.
+pub(super) fn tell(
+    plan: &Plan,
+    outcomes: &[Outcome],
+    root: &Root,
+    took: Duration,
+    as_json: bool,
+) -> Exit {
+    if as_json {
+        let environments: Vec<Value> = outcomes.iter().map(outcome_json).collect();
+        show::json(&json!({
+            "root": root.path(),
+            "environments": environments,
+            "catalogue": if plan.catalogue.is_some() { "written" } else { "kept" },
+            "seconds": took.as_secs_f64(),
+        }));
+    }
+    for (text, help) in failures(outcomes) {
+        let report = match help {
+            Some(help) => miette::miette!(help = help, "{text}"),
+            None => miette::miette!("{text}"),
+        };
+        let exit = Exit::Failed;
+        show::failure(&Failure { report, exit });
+    }
+    if !as_json {
+        show::line(&summary(plan, outcomes, took));
+    }
+    if outcomes.iter().all(|outcome| outcome.result.is_ok()) {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    }
+}
+
+/// One line: `built emt, tblite; kept chgnet (12.3 s)`.
+fn summary(plan: &Plan, outcomes: &[Outcome], took: Duration) -> String {
+    if plan.is_nothing() {
+        let n = outcomes.len();
+        let environments = if n == 1 {
+            "environment"
+        } else {
+            "environments"
+        };
+        return format!("up to date: {n} {environments}");
+    }
+    let mut parts: Vec<String> = ["built", "switched", "kept", "failed"]
+        .into_iter()
+        .filter_map(|how| {
+            let names = outcomes
+                .iter()
+                .filter(|outcome| word(&outcome.result) == how);
+            let names: Vec<&str> = names.map(|outcome| outcome.environment.as_str()).collect();
+            (!names.is_empty()).then(|| format!("{how} {}", names.join(", ")))
+        })
+        .collect();
+    if parts.is_empty() {
+        parts.push("wrote models.json".to_owned());
+    }
+    format!("{} ({:.1} s)", parts.join("; "), took.as_secs_f64())
+}
+
+fn word(result: &Result<Done, Error>) -> &'static str {
+    match result {
+        Ok(Done::Kept { .. }) => "kept",
+        Ok(Done::Flipped { .. }) => "switched",
+        // Somebody else finished it while we were at it, or it only needed to be linked to.
+        Ok(Done::Built(built)) if !built.new => "switched",
+        Ok(Done::Built(_)) => "built",
+        Err(_) => "failed",
+    }
+}
+
+fn outcome_json(outcome: &Outcome) -> Value {
+    let (id, tree) = match &outcome.result {
+        Ok(Done::Kept { id } | Done::Flipped { id }) => (Some(id), None),
+        Ok(Done::Built(built)) => (Some(&built.id), Some(built.tree)),
+        Err(_) => (None, None),
+    };
+    let errors: Vec<Value> = failures(std::slice::from_ref(outcome))
+        .into_iter()
+        .map(|(text, help)| json!({ "message": text, "help": help }))
+        .collect();
+    json!({
+        "environment": outcome.environment,
+        "result": word(&outcome.result),
+        "id": id,
+        "tree": tree,
+        "errors": errors,
+    })
+}
+
+/// Every distinct cause with the environments that failed by it, and what a person can do.
+fn failures(outcomes: &[Outcome]) -> Vec<(String, Option<String>)> {
+    let mut causes: Vec<(String, Option<String>, Vec<&str>)> = Vec::new();
+    for outcome in outcomes {
+        let Err(error) = &outcome.result else {
+            continue;
+        };
+        for (text, help) in causes_of(error) {
+            let name = outcome.environment.as_str();
+            match causes.iter_mut().find(|(known, ..)| *known == text) {
+                Some((_, _, names)) => names.push(name),
+                None => causes.push((text, help, vec![name])),
+            }
+        }
+    }
+    let told = |(text, help, names): (String, _, Vec<&str>)| {
+        (format!("{} failed: {text}", names.join(", ")), help)
+    };
+    causes.into_iter().map(told).collect()
+}
+
+fn causes_of(error: &Error) -> Vec<(String, Option<String>)> {
+    match error {
+        Error::Packages(failures) => failures
+            .iter()
+            .map(|failure| (chain(&**failure), failure.advice()))
+            .collect(),
+        Error::Interpreter(error) => vec![(chain(error), help(error))],
+        Error::Environment(error) => vec![(chain(error), help(error))],
+        Error::Files(error) => vec![(chain(error), help(error))],
+        Error::SourceChanged(_) => {
+            let help = "run `rootstock lock`, then `rootstock sync`".to_owned();
+            vec![(chain(error), Some(help))]
+        }
+    }
+}
+
+fn help(error: &dyn Diagnostic) -> Option<String> {
+    error.help().map(|help| help.to_string())
+}
+
+/// An error with all its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        // A transparent error says what its cause says.
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,128 @@
+//! Which root a command works on, and which environments it is about.
+
+use std::path::Path;
+
+use super::Shared;
+use super::exit::{Exit, Failure, OrExit};
+use crate::files;
+use crate::manifest::Manifest;
+use crate::name::EnvironmentName;
+use crate::store::Root;
+use crate::target::Target;
+
+/// The root of this run: `--root` before `ROOTSTOCK_ROOT` before `--cluster` before the manifest's own.
+pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
+    let cluster = match &shared.cluster {
+        Some(name) => Some(cluster(name, manifest)?),
+        None => None,
+    };
+    let cache = cluster.and_then(|cluster| cluster.cache.as_deref());
+    let path = shared
+        .root
+        .as_deref()
+        .or(cluster.map(|cluster| cluster.root.as_path()))
+        .or(manifest.root.as_deref());
+    let Some(path) = path else {
+        return Err(usage(
+            "no root is named",
+            "name the directory everything is built in with `--root DIR` or `ROOTSTOCK_ROOT`, or write `root = \"root\"` \
+             into the manifest's `[rootstock]`",
+        ));
+    };
+    let path = files::absolute(path).or_exit(Exit::Usage)?;
+    Ok(Root::at(&path, cache))
+}
+
+fn cluster<'a>(
+    name: &str,
+    manifest: &'a Manifest,
+) -> Result<&'a crate::manifest::Cluster, Failure> {
+    let known = manifest
+        .clusters
+        .iter()
+        .find(|(known, _)| known.as_str() == name);
+    known.map(|(_, cluster)| cluster).ok_or_else(|| {
+        let names = manifest.clusters.keys().map(ToString::to_string);
+        usage(
+            &format!("the manifest has no cluster `{name}`"),
+            &list("it has", names),
+        )
+    })
+}
+
+/// The name of the machine type we run on.
+pub(super) fn target() -> Result<&'static str, Failure> {
+    Target::here().map(|target| target.name()).ok_or_else(|| {
+        usage(
+            "rootstock does not know this machine type",
+            &list(
+                "it knows",
+                crate::target::NAMES.iter().map(ToString::to_string),
+            ),
+        )
+    })
+}
+
+/// The environments that these names of environments and models stand for. Without names: all that are not optional,
+/// or all.
+pub(super) fn environments(
+    names: &[String],
+    all: bool,
+    manifest: &Manifest,
+) -> Result<Vec<EnvironmentName>, Failure> {
+    if names.is_empty() {
+        let chosen = manifest.environments.iter().filter(|e| all || !e.optional);
+        return Ok(chosen.map(|e| e.name.clone()).collect());
+    }
+    let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
+    for name in names {
+        let environments = manifest.environments.iter().map(|e| &e.name);
+        let models = manifest.models.iter();
+        let found = environments
+            .map(|e| (e.as_str(), e))
+            .chain(models.map(|m| (m.id.as_str(), &m.environment)))
+            .find(|(known, _)| known == name);
+        match found {
+            Some((_, environment)) if chosen.contains(environment) => {}
+            Some((_, environment)) => chosen.push(environment.clone()),
+            None => unknown.push(format!("`{name}`")),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(chosen);
+    }
+    let environments = manifest.environments.iter().map(|e| e.name.to_string());
+    let models = manifest.models.iter().map(|m| m.id.to_string());
+    let help = format!(
+        "{}\n{}",
+        list("environments:", environments),
+        list("models:", models)
+    );
+    let verb = if unknown.len() == 1 { "is" } else { "are" };
+    let what = "neither an environment nor a model of the manifest";
+    Err(usage(
+        &format!("{} {verb} {what}", unknown.join(", ")),
+        &help,
+    ))
+}
+
+/// The bytes of an environment's source.
+pub(super) fn source(manifest: &Path, path: &str) -> files::Result<Vec<u8>> {
+    files::read(&manifest.parent().unwrap_or(Path::new("")).join(path))
+}
+
+fn list(introduction: &str, names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        format!("{introduction} none")
+    } else {
+        format!("{introduction} {}", names.join(", "))
+    }
+}
+
+fn usage(message: &str, help: &str) -> Failure {
+    Failure {
+        report: miette::miette!(help = help, "{message}"),
+        exit: Exit::Usage,
+    }
+}

@@ -1,0 +1,134 @@
+//! How a build looks while it runs: bars on a terminal, plain lines elsewhere. Decides nothing.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::show;
+use crate::build::progress::{Event, Progress};
+
+/// A watcher for standard error.
+pub(super) fn watcher() -> Box<dyn Progress> {
+    if std::io::stderr().is_terminal() {
+        Box::new(Bars::default())
+    } else {
+        Box::new(Lines::default())
+    }
+}
+
+/// Bytes for people.
+pub(super) fn bytes(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}
+
+/// Plain lines: few, and none that a log would have to repeat.
+#[derive(Default)]
+struct Lines(Mutex<Download>);
+
+#[derive(Default)]
+struct Download {
+    bytes: u64,
+    told: u64,
+}
+
+impl Progress for Lines {
+    fn heard(&self, event: Event) {
+        let mut download = self.0.lock().expect("nobody panics while holding it");
+        match event {
+            Event::Downloading { files, bytes: size } => {
+                *download = Download {
+                    bytes: size,
+                    told: 0,
+                };
+                show::remark(&format!("downloading {files} files, {}", bytes(size)));
+            }
+            Event::Downloaded(there) => {
+                // A line for each tenth, where there is enough to wait for.
+                let tenth = 10 * there / download.bytes.max(1);
+                if download.bytes > 100_000_000 && tenth > download.told && tenth < 10 {
+                    download.told = tenth;
+                    show::remark(&format!(
+                        "downloaded {} of {}",
+                        bytes(there),
+                        bytes(download.bytes)
+                    ));
+                }
+            }
+            Event::Preparing(packages) => show::remark(&format!("preparing {packages} packages")),
+            Event::Assembling(name) => show::remark(&format!("linking {name}")),
+            Event::Finished(..)
+            | Event::DownloadsDone
+            | Event::Prepared(_)
+            | Event::PreparationsDone => {}
+        }
+    }
+}
+
+/// One bar for downloads, one for packages, one line for each environment that is being linked.
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    downloads: Mutex<Option<ProgressBar>>,
+    packages: Mutex<Option<ProgressBar>>,
+    environments: Mutex<Vec<(String, ProgressBar)>>,
+}
+
+impl Bars {
+    fn bar(&self, length: u64, template: &str, what: &str) -> ProgressBar {
+        let style = ProgressStyle::with_template(template).expect("the template is one");
+        let bar = self.all.add(ProgressBar::new(length).with_style(style));
+        bar.set_message(what.to_owned());
+        bar
+    }
+}
+
+const BYTES: &str =
+    "{msg:12} {bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
+const COUNT: &str = "{msg:12} {bar:30} {pos}/{len} {wide_msg}";
+
+impl Progress for Bars {
+    fn heard(&self, event: Event) {
+        const HELD: &str = "nobody panics while holding it";
+        match event {
+            Event::Downloading { bytes, .. } => {
+                *self.downloads.lock().expect(HELD) = Some(self.bar(bytes, BYTES, "downloading"));
+            }
+            Event::Downloaded(there) => {
+                if let Some(bar) = &*self.downloads.lock().expect(HELD) {
+                    bar.set_position(there);
+                }
+            }
+            Event::DownloadsDone => finish(self.downloads.lock().expect(HELD).take()),
+            Event::Preparing(packages) => {
+                let bar = self.bar(packages as u64, COUNT, "preparing");
+                *self.packages.lock().expect(HELD) = Some(bar);
+            }
+            Event::Prepared(_) => {
+                if let Some(bar) = &*self.packages.lock().expect(HELD) {
+                    bar.inc(1);
+                }
+            }
+            Event::PreparationsDone => finish(self.packages.lock().expect(HELD).take()),
+            Event::Assembling(name) => {
+                let bar = self.bar(1, "linking {msg}", name.as_str());
+                bar.tick();
+                let mut environments = self.environments.lock().expect(HELD);
+                environments.push((name.to_string(), bar));
+            }
+            Event::Finished(name, _) => {
+                let mut environments = self.environments.lock().expect(HELD);
+                let position = environments
+                    .iter()
+                    .position(|(known, _)| known == name.as_str());
+                finish(position.map(|position| environments.remove(position).1));
+            }
+        }
+    }
+}
+
+fn finish(bar: Option<ProgressBar>) {
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}

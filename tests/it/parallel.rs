@@ -1,0 +1,60 @@
+//! Several syncs of one root at once: no error, nothing twice, nothing half.
+
+use std::process::Stdio;
+
+use crate::sandbox::{Said, Sandbox};
+
+/// Runs so many syncs of one root at once.
+fn at_once(sandbox: &Sandbox, number: usize, arguments: &[&str]) -> Vec<Said> {
+    let children: Vec<_> = (0..number)
+        .map(|_| {
+            let mut command = sandbox.command(&[&["sync"], arguments].concat());
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    children
+        .into_iter()
+        .map(|child| Said::from(child.wait_with_output().unwrap()))
+        .collect()
+}
+
+#[test]
+fn eight_syncs_of_one_root_make_one_generation_of_each_environment() {
+    let sandbox = Sandbox::shared();
+    for said in at_once(&sandbox, 8, &[]) {
+        said.expect(0);
+    }
+    for environment in ["one", "two"] {
+        let generations = sandbox.names(&format!("root/generations/{environment}"));
+        assert_eq!(generations.len(), 1, "{generations:?}");
+        assert_eq!(
+            sandbox.python(environment, "import shared; print(shared.VERSION)"),
+            "1.0\n"
+        );
+    }
+    assert_eq!(sandbox.names("root/envs"), ["one", "two"]);
+    assert_eq!(sandbox.names("root/trash"), [""; 0]);
+    assert_eq!(
+        sandbox.names("root/store/archives"),
+        [""; 0],
+        "nothing is left of downloads"
+    );
+    sandbox.run(&["sync", "--check"]).expect(0);
+}
+
+#[test]
+fn eight_syncs_by_force_change_nothing_that_is_whole() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let before = sandbox.generation("root", "one");
+    for said in at_once(&sandbox, 8, &["--force"]) {
+        said.expect(0);
+    }
+    assert_eq!(sandbox.generation("root", "one"), before);
+    assert_eq!(sandbox.names("root/trash"), [""; 0]);
+    sandbox.run(&["sync", "--check"]).expect(0);
+}

@@ -1,0 +1,196 @@
+//! A package index on this machine (PEP 691), with the faults a test asks for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use rootstock::digest::Digest;
+use serde_json::json;
+
+use super::Wheel;
+
+/// A running index; stopped when dropped.
+pub(crate) struct Index {
+    port: u16,
+    shelves: Arc<Shelves>,
+    server: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shelves {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// By package name, the files with their bytes and metadata.
+    packages: BTreeMap<String, Vec<(String, Vec<u8>, String)>>,
+    /// What is sent instead of a file.
+    replaced: HashMap<String, Vec<u8>>,
+    /// Files that are asked for and not sent.
+    held: Vec<String>,
+    /// Every wheel that was asked for, in order.
+    asked: Vec<String>,
+    stopped: bool,
+}
+
+impl Index {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shelves = Arc::new(Shelves::default());
+        let shared = Arc::clone(&shelves);
+        let server = std::thread::spawn(move || {
+            std::thread::scope(|scope| {
+                for stream in listener.incoming() {
+                    if shared.state.lock().unwrap().stopped {
+                        break;
+                    }
+                    let shared = &shared;
+                    // A client that was killed is no fault of the index.
+                    scope.spawn(move || {
+                        stream.is_ok_and(|stream| serve(stream, shared, port).is_ok())
+                    });
+                }
+            });
+        });
+        Self {
+            port,
+            shelves,
+            server: Some(server),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/simple/", self.port)
+    }
+
+    pub(crate) fn add(&self, wheel: &Wheel) {
+        let mut state = self.shelves.state.lock().unwrap();
+        let files = state
+            .packages
+            .entry(wheel.name.replace('_', "-"))
+            .or_default();
+        files.push((wheel.file_name(), wheel.bytes(), wheel.metadata()));
+    }
+
+    /// Sends these bytes instead of a file from now on.
+    pub(crate) fn replace(&self, file: &str, bytes: &[u8]) {
+        let mut state = self.shelves.state.lock().unwrap();
+        state.replaced.insert(file.into(), bytes.into());
+    }
+
+    /// Sends what belongs to the file again.
+    pub(crate) fn restore(&self, file: &str) {
+        self.shelves.state.lock().unwrap().replaced.remove(file);
+    }
+
+    /// Does not send this file until it is released.
+    pub(crate) fn hold(&self, file: &str) {
+        self.shelves.state.lock().unwrap().held.push(file.into());
+    }
+
+    /// Sends all files from now on.
+    pub(crate) fn release(&self) {
+        self.shelves.state.lock().unwrap().held.clear();
+        self.shelves.changed.notify_all();
+    }
+
+    /// Waits until a file has been asked for.
+    pub(crate) fn wait_for(&self, file: &str) {
+        let state = self.shelves.state.lock().unwrap();
+        let asked = |state: &mut State| !state.asked.iter().any(|asked| asked == file);
+        drop(self.shelves.changed.wait_while(state, asked).unwrap());
+    }
+
+    /// Every wheel that was asked for so far, sorted.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let mut asked = self.shelves.state.lock().unwrap().asked.clone();
+        asked.sort();
+        asked
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.shelves.state.lock().unwrap().stopped = true;
+        self.release();
+        // Wakes the thread that waits for a connection.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        if let Some(server) = self.server.take() {
+            let _ = server.join();
+        }
+    }
+}
+
+fn serve(mut stream: TcpStream, shelves: &Shelves, port: u16) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    for line in lines {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let (status, kind, body) = answer(&path, shelves, port);
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    )?;
+    if !request.starts_with("HEAD") {
+        stream.write_all(&body)?;
+    }
+    stream.flush()
+}
+
+fn answer(path: &str, shelves: &Shelves, port: u16) -> (&'static str, &'static str, Vec<u8>) {
+    const JSON: &str = "application/vnd.pypi.simple.v1+json";
+    const NOT_FOUND: (&str, &str, Vec<u8>) = ("404 Not Found", "text/plain", Vec::new());
+    let mut state = shelves.state.lock().unwrap();
+    if let Some(name) = path.strip_prefix("/simple/") {
+        let Some(files) = state.packages.get(name.trim_end_matches('/')) else {
+            return NOT_FOUND;
+        };
+        let files: Vec<_> = files
+            .iter()
+            .map(|(file, bytes, metadata)| {
+                json!({
+                    "filename": file,
+                    "url": format!("http://127.0.0.1:{port}/files/{file}"),
+                    "hashes": { "sha256": Digest::of(bytes) },
+                    "size": bytes.len(),
+                    "core-metadata": { "sha256": Digest::of(metadata) },
+                    "upload-time": "2026-01-01T00:00:00Z",
+                })
+            })
+            .collect();
+        let page = json!({ "meta": { "api-version": "1.1" }, "name": name, "versions": [], "files": files });
+        return ("200 OK", JSON, page.to_string().into_bytes());
+    }
+    let Some(file) = path.strip_prefix("/files/") else {
+        return NOT_FOUND;
+    };
+    let find = |state: &State, name: &str| {
+        let files = state.packages.values().flatten();
+        files.clone().find(|(file, ..)| file == name).cloned()
+    };
+    if let Some(wheel) = file.strip_suffix(".metadata") {
+        return match find(&state, wheel) {
+            Some((.., metadata)) => ("200 OK", "text/plain", metadata.into_bytes()),
+            None => NOT_FOUND,
+        };
+    }
+    state.asked.push(file.to_owned());
+    shelves.changed.notify_all();
+    let held = |state: &mut State| state.held.iter().any(|held| held == file);
+    let state = shelves.changed.wait_while(state, held).unwrap();
+    match (state.replaced.get(file), find(&state, file)) {
+        (Some(bytes), _) => ("200 OK", "application/zip", bytes.clone()),
+        (None, Some((_, bytes, _))) => ("200 OK", "application/zip", bytes),
+        (None, None) => NOT_FOUND,
+    }
+}

@@ -1,0 +1,235 @@
+//! A project of its own with a package index of its own: what `lock` and `sync` need, without the world.
+//!
+//! Only uv comes from outside: the one that the program under test finds or fetches by itself.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+pub(crate) mod index;
+pub(crate) mod wheel;
+
+pub(crate) use index::Index;
+pub(crate) use wheel::Wheel;
+
+/// A temporary project.
+pub(crate) struct Sandbox {
+    directory: tempfile::TempDir,
+    pub(crate) index: Index,
+}
+
+/// What the program said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Sandbox {
+    /// A project with these environments, each with its dependencies; the index has no packages yet.
+    pub(crate) fn new(environments: &[(&str, &[&str])]) -> Self {
+        let sandbox = Self {
+            directory: tempfile::tempdir().unwrap(),
+            index: Index::start(),
+        };
+        let mut manifest =
+            String::from("[rootstock]\nroot = \"root\"\npython-source = \"system\"\n");
+        for (name, dependencies) in environments {
+            writeln!(
+                manifest,
+                "\n[environments.{name}]\nsource = \"environments/{name}.py\"\npython = \"3.11\""
+            )
+            .unwrap();
+            sandbox.write_source(name, dependencies, "");
+        }
+        sandbox.write("rootstock.toml", &manifest);
+        let bin = sandbox.path("bin");
+        fs::create_dir(&bin).unwrap();
+        std::os::unix::fs::symlink(python(), bin.join("python3.11")).unwrap();
+        sandbox
+    }
+
+    /// Two environments that share one package: `one` needs `shared` and `first`, `two` needs `shared` and `second`.
+    pub(crate) fn shared() -> Self {
+        let sandbox = Self::new(&[
+            ("one", &["shared", "first"]),
+            ("two", &["shared", "second"]),
+        ]);
+        for name in ["shared", "first", "second"] {
+            sandbox.index.add(&Wheel::simple(name, "1.0"));
+        }
+        sandbox.lock();
+        sandbox
+    }
+
+    /// One environment, `one`, with one package, `single`, locked.
+    pub(crate) fn single() -> Self {
+        let sandbox = Self::new(&[("one", &["single"])]);
+        sandbox.index.add(&Wheel::simple("single", "1.0"));
+        sandbox.lock();
+        sandbox
+    }
+
+    /// Writes the source of an environment.
+    pub(crate) fn write_source(&self, environment: &str, dependencies: &[&str], more: &str) {
+        let text = format!(
+            "# /// script\n# requires-python = \">=3.11\"\n# dependencies = {dependencies:?}\n# ///\n\n\
+             def setup(model, device):\n    return None\n{more}"
+        );
+        self.write(&format!("environments/{environment}.py"), &text);
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        let path = self.path(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The names in a directory, sorted; none if it is not there.
+    pub(crate) fn names(&self, directory: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(directory)).into_iter().flatten();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The program, ready to be started in the project.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rootstock"));
+        self.set_up(command.args(arguments));
+        command
+    }
+
+    /// Gives a command the project's directory and variables.
+    pub(crate) fn set_up(&self, command: &mut Command) {
+        let exempt = std::env::var("NO_PROXY").unwrap_or_default();
+        command
+            .current_dir(self.directory.path())
+            .env_remove("ROOTSTOCK_ROOT")
+            .env_remove("UV_INDEX_URL")
+            .env("PATH", self.path("bin"))
+            .env("UV_DEFAULT_INDEX", self.index.url())
+            // Ports are given again, and uv remembers what an index said.
+            .env("UV_CACHE_DIR", self.path("uv-cache"))
+            .env("NO_PROXY", format!("{exempt},127.0.0.1"));
+    }
+
+    /// Runs the program.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        Said::from(self.command(arguments).output().unwrap())
+    }
+
+    /// Locks; must succeed.
+    pub(crate) fn lock(&self) {
+        self.run(&["lock"]).expect(0);
+    }
+
+    /// Syncs; must succeed.
+    pub(crate) fn sync(&self, arguments: &[&str]) -> Said {
+        let said = self.run(&[&["sync"], arguments].concat());
+        said.expect(0);
+        said
+    }
+
+    /// The environment's current generation, its link resolved.
+    pub(crate) fn generation(&self, root: &str, environment: &str) -> PathBuf {
+        self.path(root)
+            .join("envs")
+            .join(environment)
+            .canonicalize()
+            .unwrap()
+    }
+
+    /// One field of an environment's stamp.
+    pub(crate) fn stamp(&self, root: &str, environment: &str, field: &str) -> Value {
+        let path = self
+            .generation(root, environment)
+            .join("rootstock-stamp.json");
+        let stamp: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        stamp[field].clone()
+    }
+
+    /// Runs the environment's Python.
+    pub(crate) fn python(&self, environment: &str, code: &str) -> String {
+        let python = self.generation("root", environment).join("bin/python");
+        let output = Command::new(python)
+            .args(["-I", "-B", "-c", code])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Said {
+    #[track_caller]
+    pub(crate) fn expect(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// The Python 3.11 of this machine.
+fn python() -> PathBuf {
+    let output = Command::new("python3.11")
+        .args([
+            "-I",
+            "-c",
+            "import os, sys; print(os.path.realpath(sys._base_executable))",
+        ])
+        .output()
+        .expect("python3.11 is on PATH");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// Everything below a directory with what tells whether it was touched: inode, time of last change, mode.
+pub(crate) fn traces(directory: &Path) -> Vec<(PathBuf, u64, i64, i64, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = Vec::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(path) = pending.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        if metadata.is_dir() {
+            pending.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+        let (seconds, nanoseconds) = (metadata.ctime(), metadata.ctime_nsec());
+        found.push((path, metadata.ino(), seconds, nanoseconds, metadata.mode()));
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,100 @@
+//! `rootstock status`: what is there, without touching it.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{Sandbox, traces};
+
+fn states(sandbox: &Sandbox) -> Vec<Value> {
+    let said = sandbox.run(&["status", "--json"]);
+    let status = said.expect(0).json();
+    let environments = status["environments"].as_array().unwrap();
+    environments.iter().map(|e| e["state"].clone()).collect()
+}
+
+#[test]
+fn the_state_of_every_environment_and_model_is_told() {
+    let sandbox = Sandbox::shared();
+    let manifest = sandbox.read("rootstock.toml") + "models = [\"small\"]\n";
+    sandbox.write("rootstock.toml", &manifest);
+    assert_eq!(states(&sandbox), ["missing", "missing"]);
+    assert!(!sandbox.path("root").exists());
+    sandbox.lock();
+    sandbox.sync(&["one"]);
+
+    let said = sandbox.run(&["status", "--json", "--sizes"]);
+    let status = said.expect(0).json();
+    assert_eq!(status["drifted"], false);
+    let [one, two] = status["environments"].as_array().unwrap().as_slice() else {
+        panic!("{status}")
+    };
+    let generation = sandbox.generation("root", "one");
+    assert_eq!(one["name"], "one");
+    assert_eq!(one["state"], "fresh");
+    assert_eq!(one["packages"], 2);
+    assert_eq!(one["path"], json!(generation));
+    assert_eq!(one["id"], sandbox.stamp("root", "one", "id"));
+    assert_eq!(one["python"]["identity"]["implementation"], "cpython");
+    assert_eq!(
+        (&two["state"], &two["path"]),
+        (&json!("missing"), &Value::Null)
+    );
+    let small =
+        json!({ "id": "two-small", "environment": "two", "argument": "small", "state": "missing" });
+    assert!(
+        status["models"].as_array().unwrap().contains(&small),
+        "{status}"
+    );
+    assert!(status["bytes"]["store"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_drifted_lock_is_told_and_is_no_error() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    assert_eq!(states(&sandbox), ["fresh"]);
+    sandbox.write_source("one", &["single"], "# edited\n");
+    let said = sandbox.run(&["status"]);
+    said.expect(0);
+    assert!(
+        said.stderr
+            .contains("the lock does not answer the manifest"),
+        "{}",
+        said.stderr
+    );
+    sandbox.lock();
+    assert_eq!(states(&sandbox), ["stale"]);
+}
+
+#[test]
+fn what_is_broken_is_told_with_its_reason() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let link = sandbox.path("root/envs/one");
+    let generation = sandbox.generation("root", "one");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("../generations/one/gone", &link).unwrap();
+    assert_eq!(states(&sandbox), ["incomplete"]);
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("/", &link).unwrap();
+    let said = sandbox.run(&["status"]);
+    said.expect(0);
+    let told = "one: its link leads to `/`, which is not one of its generations\n";
+    assert!(said.stdout.contains(told), "{}", said.stdout);
+    // The generation is there still: a sync only has to lead to it again.
+    assert!(sandbox.sync(&[]).stdout.starts_with("switched one ("));
+    assert_eq!(sandbox.generation("root", "one"), generation);
+}
+
+#[test]
+fn status_reads_only() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let before = traces(&sandbox.path("root"));
+    let output = sandbox
+        .command(&["status", "--sizes"])
+        .env("PATH", "")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(traces(&sandbox.path("root")), before);
+}

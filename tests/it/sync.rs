@@ -1,0 +1,352 @@
+//! `rootstock sync`: the root becomes what the lock says, and nothing else.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::sandbox::{Sandbox, Wheel, traces};
+
+#[test]
+fn what_is_locked_is_built_and_runs() {
+    let sandbox = Sandbox::shared();
+    let said = sandbox.sync(&[]);
+    assert!(
+        said.stdout.starts_with("built one, two ("),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(
+        sandbox.python("one", "import shared; print(shared.VERSION)"),
+        "1.0\n"
+    );
+    assert_eq!(
+        sandbox
+            .python("two", "import sys; print(sys.prefix)")
+            .trim(),
+        sandbox.generation("root", "two").to_str().unwrap()
+    );
+    let launcher = sandbox.generation("root", "one").join("bin/first");
+    let output = std::process::Command::new(launcher).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "first 1.0\n");
+    // Each file is fetched once, however many environments need it.
+    let files = [
+        "first-1.0-py3-none-any.whl",
+        "second-1.0-py3-none-any.whl",
+        "shared-1.0-py3-none-any.whl",
+    ];
+    assert_eq!(sandbox.index.asked(), files);
+    assert_eq!(sandbox.names("root/envs"), ["one", "two"]);
+    let models: serde_json::Value =
+        serde_json::from_str(&sandbox.read("root/models.json")).unwrap();
+    assert_eq!(models["schema"], 1);
+}
+
+#[test]
+fn with_nothing_to_do_nothing_is_started_and_nothing_is_written() {
+    let sandbox = Sandbox::shared();
+    sandbox.sync(&[]);
+    let before = traces(&sandbox.path("root"));
+    // Neither Python nor uv can be found: nobody looks for them.
+    let output = sandbox.command(&["sync"]).env("PATH", "").output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "up to date: 2 environments\n"
+    );
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    sandbox.run(&["sync", "--check"]).expect(0);
+    assert_eq!(traces(&sandbox.path("root")), before);
+}
+
+#[test]
+fn two_roots_have_equal_trees_bytecode_included() {
+    let sandbox = Sandbox::shared();
+    sandbox.sync(&["-j", "1"]);
+    sandbox.sync(&["--root", "elsewhere/and deeper", "-j", "4"]);
+    for environment in ["one", "two"] {
+        for field in ["tree", "id", "digest"] {
+            let stamp = |root| sandbox.stamp(root, environment, field);
+            assert_eq!(stamp("root"), stamp("elsewhere/and deeper"));
+        }
+        let tree = |root| {
+            fs::read_to_string(
+                sandbox
+                    .generation(root, environment)
+                    .join("rootstock-tree.txt"),
+            )
+            .unwrap()
+        };
+        assert_eq!(tree("root"), tree("elsewhere/and deeper"));
+        assert!(tree("root").contains("/__pycache__/__init__.cpython-311.pyc\n"));
+    }
+}
+
+#[test]
+fn an_edited_source_is_rebuilt_from_the_store_and_going_back_is_a_switch() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let (first, lock) = (
+        sandbox.generation("root", "one"),
+        sandbox.read("rootstock.lock"),
+    );
+    sandbox.write_source("one", &["single"], "# edited\n");
+    let said = sandbox.run(&["sync"]);
+    said.expect(3);
+    assert!(
+        said.stderr
+            .contains("environment one: `environments/one.py` has changed"),
+        "{}",
+        said.stderr
+    );
+    sandbox.lock();
+    let check = sandbox.run(&["sync", "--check", "--json"]);
+    let step = &check.expect(3).json()["environments"][0];
+    assert_eq!(
+        (&step["state"], &step["action"]),
+        (&json!("stale"), &json!("build"))
+    );
+    let said = sandbox.sync(&["--offline"]);
+    assert!(said.stdout.starts_with("built one ("), "{}", said.stdout);
+    assert_ne!(sandbox.generation("root", "one"), first);
+    assert_eq!(sandbox.index.asked().len(), 1);
+
+    sandbox.write("rootstock.lock", &lock);
+    sandbox.write_source("one", &["single"], "");
+    let output = sandbox.command(&["sync"]).env("PATH", "").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("switched one ("), "{said}");
+    assert_eq!(sandbox.generation("root", "one"), first);
+}
+
+#[test]
+fn one_failing_environment_does_not_cost_another() {
+    let sandbox = Sandbox::new(&[("bad", &["left"]), ("good", &["right"])]);
+    let left = Wheel::new("left", "1.0").requires("right>=1");
+    sandbox.index.add(&left.file("both.py", "left = 1\n"));
+    sandbox
+        .index
+        .add(&Wheel::new("right", "1.0").file("both.py", "right = 1\n"));
+    sandbox.lock();
+    let said = sandbox.run(&["sync"]);
+    said.expect(1);
+    assert!(
+        said.stdout.starts_with("built good; failed bad ("),
+        "{}",
+        said.stdout
+    );
+    let told = "bad failed: `left 1.0` and `right 1.0` both install `lib/python3.11/site-packages/both.py`, with";
+    assert!(flat(&said.stderr).contains(told), "{}", said.stderr);
+    assert_eq!(sandbox.names("root/envs"), ["good"]);
+    assert_eq!(
+        sandbox.names("root/generations/bad"),
+        [""; 0],
+        "no staging is left"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_the_locked_one_is_named_and_not_installed() {
+    let sandbox = Sandbox::shared();
+    let file = "second-1.0-py3-none-any.whl";
+    let other = Wheel::simple("second", "1.0").file("second/evil.py", "");
+    sandbox.index.replace(file, &other.bytes());
+    let said = sandbox.run(&["sync", "--json"]);
+    said.expect(1);
+    let answer = said.json();
+    let environments = answer["environments"].as_array().unwrap();
+    assert_eq!(environments[0]["result"], "built");
+    assert_eq!(environments[1]["result"], "failed");
+    let message = environments[1]["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains(file), "{message}");
+    assert_eq!(sandbox.names("root/envs"), ["one"]);
+    sandbox.index.restore(file);
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.names("root/envs"), ["one", "two"]);
+}
+
+#[test]
+fn damage_in_the_store_is_noticed_before_it_is_linked() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let wheels = sandbox.path("root/store/wheels-1");
+    let shelf = fs::read_dir(&wheels)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let module = shelf.join("tree/site-packages/single/__init__.py");
+    // Through a new file: the old one may be the very file of the generation.
+    fs::remove_file(&module).unwrap();
+    fs::write(&module, "VERSION = \"evil\"\n").unwrap();
+    sandbox.write_source("one", &["single"], "# edited\n");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    assert_eq!(
+        sandbox.python("one", "import single; print(single.VERSION)"),
+        "1.0\n"
+    );
+    assert_eq!(sandbox.names("root/trash").len(), 1);
+}
+
+#[test]
+fn force_mends_what_is_damaged_and_keeps_what_is_not() {
+    let sandbox = Sandbox::shared();
+    sandbox.sync(&[]);
+    let module = |environment| {
+        let generation = sandbox.generation("root", environment);
+        generation.join("lib/python3.11/site-packages/shared/__init__.py")
+    };
+    let inode = |environment| {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(sandbox.generation("root", environment))
+            .unwrap()
+            .ino()
+    };
+    let before = (inode("one"), inode("two"));
+    let directory = module("one").parent().unwrap().to_owned();
+    let mut writable = fs::metadata(&directory).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o755);
+    fs::set_permissions(&directory, writable).unwrap();
+    fs::remove_file(module("one")).unwrap();
+    let said = sandbox.sync(&["--force"]);
+    assert!(
+        said.stdout.starts_with("built one; switched two ("),
+        "{}",
+        said.stdout
+    );
+    assert!(module("one").exists());
+    assert_ne!(inode("one"), before.0);
+    assert_eq!(inode("two"), before.1);
+}
+
+#[test]
+fn a_name_is_an_environment_or_a_model_and_others_are_refused() {
+    let sandbox = Sandbox::shared();
+    let manifest = sandbox.read("rootstock.toml") + "models = [\"small\"]\noptional = true\n";
+    sandbox.write("rootstock.toml", &manifest);
+    sandbox.lock();
+    let said = sandbox.run(&["sync", "tow", "one", "three"]);
+    said.expect(2);
+    let told = flat(&said.stderr);
+    assert!(
+        told.contains("`tow`, `three` are neither an environment nor a model"),
+        "{told}"
+    );
+    assert!(told.contains("environments: one, two"), "{told}");
+    assert!(told.contains("models: two-small"), "{told}");
+    assert!(!sandbox.path("root").exists());
+
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.names("root/envs"), ["one"], "two is optional");
+    sandbox.sync(&["two-small"]);
+    assert_eq!(sandbox.names("root/envs"), ["one", "two"]);
+}
+
+#[test]
+fn a_dry_run_says_what_and_why_and_writes_nothing() {
+    let sandbox = Sandbox::shared();
+    let answer = sandbox.sync(&["--dry-run", "--json"]).json();
+    assert_eq!(answer["matches"], false);
+    assert_eq!(answer["download"]["files"], 3);
+    assert!(answer["download"]["bytes"].as_u64().unwrap() > 1000);
+    assert_eq!(answer["catalogue"], "write");
+    let one = &answer["environments"][0];
+    assert_eq!(one["environment"], "one");
+    assert_eq!(one["action"], "build");
+    assert_eq!(one["state"], "missing");
+    assert!(!sandbox.path("root").exists());
+    let text = sandbox.sync(&["--dry-run"]).stdout;
+    assert!(
+        text.starts_with("one: build: it is not built\ntwo: build: it is not built\n"),
+        "{text}"
+    );
+    sandbox.sync(&[]);
+    let text = sandbox.sync(&["--dry-run"]).stdout;
+    assert!(text.ends_with("/root` matches the lock\n"), "{text}");
+}
+
+#[test]
+fn without_a_fitting_python_those_that_were_found_are_listed() {
+    let sandbox = Sandbox::single();
+    let empty = sandbox.path("empty");
+    fs::create_dir(&empty).unwrap();
+    let output = sandbox
+        .command(&["sync"])
+        .env("PATH", &empty)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = flat(&String::from_utf8(output.stderr).unwrap());
+    assert!(told.contains("no cpython 3.11 for linux-"), "{told}");
+    assert!(told.contains("no Python at all was found"), "{told}");
+    assert_eq!(sandbox.names("root/envs"), [""; 0]);
+}
+
+#[test]
+fn a_root_that_cannot_be_written_is_named() {
+    let sandbox = Sandbox::single();
+    sandbox.write("file", "");
+    let said = sandbox.run(&["sync", "--root", "file/root"]);
+    said.expect(1);
+    let told = flat(&said.stderr);
+    assert!(
+        told.contains("cannot create") && told.contains("file/root"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_root_of_a_newer_rootstock_is_refused() {
+    let sandbox = Sandbox::single();
+    sandbox.write("root/layout.json", "{\"schema\": 9}\n");
+    for arguments in [&["sync"][..], &["sync", "--check"], &["status"]] {
+        let said = sandbox.run(arguments);
+        let told = flat(&said.stderr);
+        assert_ne!(said.code, Some(0));
+        assert!(
+            told.contains("has layout 9, and this rootstock knows layout 1"),
+            "{told}"
+        );
+    }
+    assert_eq!(sandbox.names("root"), ["layout.json"]);
+}
+
+#[test]
+fn offline_says_which_file_is_missing() {
+    let sandbox = Sandbox::single();
+    let said = sandbox.run(&["sync", "--offline"]);
+    said.expect(1);
+    let told = flat(&said.stderr);
+    assert!(
+        told.contains("`single-1.0-py3-none-any.whl` is not in the root's store"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_index_that_does_not_answer_is_told_once_for_all_environments() {
+    let sandbox = Sandbox::shared();
+    // Nothing listens on the port of discarded words.
+    let said = sandbox
+        .command(&["sync"])
+        .env("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple/")
+        .env("UV_HTTP_RETRIES", "0")
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(1));
+    let told = flat(&String::from_utf8(said.stderr).unwrap());
+    assert_eq!(
+        told.matches("one, two failed: cannot find out where to download")
+            .count(),
+        1,
+        "{told}"
+    );
+}
+
+/// A message without the line breaks it was printed with.
+fn flat(text: &str) -> String {
+    text.replace('│', " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
