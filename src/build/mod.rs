@@ -35,7 +35,7 @@ use assemble::Part;
 use environment::Job;
 pub use environment::{Built, Error as EnvironmentError};
 pub use gather::{Error as PackageError, Failure as PackageFailure};
-use gather::{Gathered, Need, Sources};
+use gather::{Gathered, Need, Ready, Sources};
 use progress::{Event, Progress};
 
 /// What carrying out a plan needs.
@@ -241,41 +241,39 @@ fn build_one(
     means: &Means,
     method: link::Method,
 ) -> Result<Built, Error> {
-    let name = &job.environment.name;
-    means.progress.heard(Event::Assembling(name.clone()));
-    let result = link_together(job, gathered, means, method);
-    means
-        .progress
-        .heard(Event::Finished(name.clone(), result.is_ok()));
-    result
-}
-
-fn link_together(
-    job: &Job,
-    gathered: &Gathered,
-    means: &Means,
-    method: link::Method,
-) -> Result<Built, Error> {
-    let mut failures: Vec<PackageFailure> = Vec::new();
-    let mut ready = Vec::new();
-    for package in &job.target.packages {
-        match &gathered[&gather::key(package, job.interpreter)] {
-            Ok(there) => ready.push((format!("{} {}", package.name, package.version), there)),
-            // What kept us from all of them is told once.
-            Err(failure) if failures.iter().any(|known| Arc::ptr_eq(known, failure)) => {}
-            Err(failure) => failures.push(Arc::clone(failure)),
-        }
-    }
-    if !failures.is_empty() {
-        return Err(Error::Packages(failures));
-    }
+    let ready = ready(job, gathered)?;
     let parts: Vec<Part> = ready
         .iter()
         .flat_map(|(package, there)| {
             [&there.wheel, &there.bytecode].map(|shelved| Part { package, shelved })
         })
         .collect();
-    Ok(job.build(means.root, means.rootstock, &parts, method)?)
+    let name = &job.environment.name;
+    means.progress.heard(Event::Assembling(name.clone()));
+    let built = job.build(means.root, means.rootstock, &parts, method);
+    means
+        .progress
+        .heard(Event::Finished(name.clone(), built.is_ok()));
+    Ok(built?)
+}
+
+/// Everything an environment is linked from, by package; or all that kept some of it from being prepared.
+fn ready<'a>(job: &Job, gathered: &'a Gathered) -> Result<Vec<(String, &'a Ready)>, Error> {
+    let mut failures: Vec<PackageFailure> = Vec::new();
+    let mut ready = Vec::new();
+    for package in &job.target.packages {
+        match &gathered[&gather::key(package, job.interpreter)] {
+            Ok(there) => ready.push((format!("{} {}", package.name, package.version), &**there)),
+            // What kept us from all of them is told once.
+            Err(failure) if failures.iter().any(|known| Arc::ptr_eq(known, failure)) => {}
+            Err(failure) => failures.push(Arc::clone(failure)),
+        }
+    }
+    if failures.is_empty() {
+        Ok(ready)
+    } else {
+        Err(Error::Packages(failures))
+    }
 }
 
 /// Every package that these environments need, once, with all interpreters it is needed for.

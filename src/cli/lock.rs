@@ -146,7 +146,7 @@ fn check(manifest: &Manifest, path: &Path, arguments: &Arguments) -> Result<Exit
         Err(findings) => findings,
     };
     if arguments.json {
-        let list: Vec<_> = findings.iter().map(finding_json).collect();
+        let list = findings_json(&findings);
         show::json(
             &json!({ "lock": path.display().to_string(), "drifted": !findings.is_empty(), "findings": list }),
         );
@@ -215,6 +215,11 @@ fn annotation(finding: &Finding, path: &Path, manifest: &Manifest) -> String {
         "::error file={file},title=rootstock {code}::{}",
         data(&format!("{subject}: {message}"))
     )
+}
+
+/// Findings for machines.
+pub(super) fn findings_json(findings: &[Finding]) -> Vec<serde_json::Value> {
+    findings.iter().map(finding_json).collect()
 }
 
 fn finding_json(

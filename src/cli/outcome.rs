@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::show;
-use crate::build::{Done, Error, Outcome};
+use crate::build::{Built, Done, Error, Outcome};
 use crate::plan::Plan;
 use crate::store::Root;
 
@@ -75,10 +75,9 @@ fn summary(plan: &Plan, outcomes: &[Outcome], took: Duration) -> String {
 
 fn word(result: &Result<Done, Error>) -> &'static str {
     match result {
-        Ok(Done::Kept { .. }) => "kept",
         Ok(Done::Flipped { .. }) => "switched",
-        // Somebody else finished it while we were at it, or it only needed to be linked to.
-        Ok(Done::Built(built)) if !built.new => "switched",
+        // Somebody else finished it while we were at it, or `--force` found it whole.
+        Ok(Done::Kept { .. } | Done::Built(Built { new: false, .. })) => "kept",
         Ok(Done::Built(_)) => "built",
         Err(_) => "failed",
     }

@@ -1,12 +1,8 @@
 //! Everything a person or a machine reads: the only printing.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the one place that prints"
-)]
+#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use super::exit::Failure;
 
@@ -45,9 +41,9 @@ pub(crate) fn set_up(colour: Colour) {
     }));
 }
 
-/// One line on standard output.
+/// One line on standard output. Whoever stops reading (`| head`) has read enough: that is no error of ours.
 pub(crate) fn line(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// One line on standard error: progress and remarks.
@@ -57,7 +53,7 @@ pub(crate) fn remark(text: &str) {
 
 /// A value for machines, on standard output.
 pub(crate) fn json(value: &serde_json::Value) {
-    println!("{value:#}");
+    line(&format!("{value:#}"));
 }
 
 /// An error, on standard error.

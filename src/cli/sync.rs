@@ -83,7 +83,15 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let lock = match lock::current(&manifest, &path)? {
         Ok(lock) => lock,
         Err(findings) => {
-            lock::explain(&findings, &path, &manifest);
+            if arguments.json {
+                show::json(&json!({
+                    "root": root.path(),
+                    "drifted": true,
+                    "findings": lock::findings_json(&findings),
+                }));
+            } else {
+                lock::explain(&findings, &path, &manifest);
+            }
             return Ok(Exit::Drift);
         }
     };

@@ -50,6 +50,7 @@ pub struct CatalogueModel {
 pub enum Error {
     /// The file itself.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
     /// Its content.
     #[error("`{path}` is not a catalogue of models: {source}")]

@@ -20,6 +20,7 @@ struct Layout {
 pub enum Error {
     /// The file itself.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
     /// A later rootstock made it.
     #[error("the root `{root}` has layout {schema}, and this rootstock knows layout {SCHEMA}")]

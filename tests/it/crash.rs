@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::sandbox::{Said, Sandbox, Wheel};
+use crate::sandbox::{Said, Sandbox, Wheel, trace};
 
 const SIGKILL: i32 = 9;
 
@@ -63,16 +63,9 @@ fn killed_while_it_downloads() {
 
 /// Runs a sync that is killed as it makes its `nth` system call of this kind; `false` if it makes fewer.
 fn killed_at(sandbox: &Sandbox, call: &str, nth: usize) -> bool {
-    let mut command = Command::new(which("strace").expect("looked for before"));
-    command
-        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg(format!("trace={call}"))
-        .arg("-e")
-        .arg(format!("inject={call}:signal=SIGKILL:when={nth}"))
-        .arg(env!("CARGO_BIN_EXE_rootstock"))
-        .args(["sync", "-j", "1"]);
-    sandbox.set_up(&mut command);
-    let output = command.output().unwrap();
+    let inject = format!("inject={call}:signal=SIGKILL:when={nth}");
+    let mut command = trace::command(sandbox, &[&format!("trace={call}"), &inject]);
+    let output = command.args(["sync", "-j", "1"]).output().unwrap();
     match (output.status.signal(), output.status.code()) {
         // Exit code 1: what was killed is a program that sync had started, and sync said so.
         (Some(SIGKILL), _) | (_, Some(137 | 1)) => true,
@@ -81,26 +74,9 @@ fn killed_at(sandbox: &Sandbox, call: &str, nth: usize) -> bool {
     }
 }
 
-fn which(program: &str) -> Option<std::path::PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|program| program.is_file())
-}
-
-/// Whether this machine lets us trace a program at all; containers often do not.
-fn can_trace() -> bool {
-    which("strace").is_some_and(|strace| {
-        Command::new(strace)
-            .args(["-f", "-o", "/dev/null", "true"])
-            .output()
-            .is_ok_and(|output| output.status.success())
-    })
-}
-
 /// Kills a sync at every system call of these kinds that can be the moment between two states of the root.
 fn kill_at_every(calls: &str) {
-    if !can_trace() {
+    if !trace::is_possible() {
         // No strace here, or it may not be used: `killed_while_it_downloads` is all we can do.
         return;
     }

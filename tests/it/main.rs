@@ -6,6 +6,7 @@ mod worker_session;
 mod crash;
 mod drift;
 mod errors;
+mod faults;
 mod parallel;
 mod status;
 mod sync;

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::sandbox::{Sandbox, Wheel, traces};
+use crate::sandbox::{Sandbox, Wheel, trace, traces};
 
 #[test]
 fn what_is_locked_is_built_and_runs() {
@@ -55,6 +55,18 @@ fn with_nothing_to_do_nothing_is_started_and_nothing_is_written() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     sandbox.run(&["sync", "--check"]).expect(0);
     assert_eq!(traces(&sandbox.path("root")), before);
+    if trace::is_possible() {
+        let seen = sandbox.path("seen");
+        let mut command = trace::writing_to(&sandbox, &seen, &["trace=process,network"]);
+        assert!(command.arg("sync").status().unwrap().success());
+        let seen = sandbox.read("seen");
+        let count = |call| seen.lines().filter(|line| line.contains(call)).count();
+        assert_eq!(
+            (count("execve("), count("clone"), count("socket(")),
+            (1, 0, 0),
+            "{seen}"
+        );
+    }
 }
 
 #[test]
@@ -91,6 +103,11 @@ fn an_edited_source_is_rebuilt_from_the_store_and_going_back_is_a_switch() {
     sandbox.write_source("one", &["single"], "# edited\n");
     let said = sandbox.run(&["sync"]);
     said.expect(3);
+    let drift = sandbox.run(&["sync", "--json"]).expect(3).json();
+    assert_eq!(
+        (&drift["drifted"], &drift["findings"][0]["code"]),
+        (&json!(true), &json!("source-changed"))
+    );
     assert!(
         said.stderr
             .contains("environment one: `environments/one.py` has changed"),
@@ -210,7 +227,7 @@ fn force_mends_what_is_damaged_and_keeps_what_is_not() {
     fs::remove_file(module("one")).unwrap();
     let said = sandbox.sync(&["--force"]);
     assert!(
-        said.stdout.starts_with("built one; switched two ("),
+        said.stdout.starts_with("built one; kept two ("),
         "{}",
         said.stdout
     );
