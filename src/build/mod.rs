@@ -28,6 +28,7 @@ mod environment;
 mod gather;
 pub mod progress;
 pub mod publish;
+pub mod sdist;
 pub mod shelf;
 pub mod wheel;
 
