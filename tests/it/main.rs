@@ -1,6 +1,7 @@
 //! Promises, tested through the real binary. Each module is one promise.
 mod sandbox;
 
+mod worker;
 mod worker_session;
 
 mod crash;
