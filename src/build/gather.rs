@@ -25,7 +25,7 @@ use crate::uv::{self, Uv};
 
 use super::progress::{Event, Progress};
 use super::shelf::{self, Shelved};
-use super::{bytecode, wheel};
+use super::{bytecode, sdist, wheel};
 use checked::checked;
 use download::download;
 
@@ -93,9 +93,9 @@ pub enum Error {
     /// It cannot be unpacked.
     #[error(transparent)]
     Wheel(#[from] wheel::Error),
-    /// It would have to be built.
-    #[error("`{0}` is a source distribution; building them is not supported yet")]
-    Source(String),
+    /// It cannot be built.
+    #[error(transparent)]
+    Sdist(#[from] sdist::Error),
     /// It cannot be compiled.
     #[error(transparent)]
     Bytecode(#[from] bytecode::Error),
@@ -125,7 +125,7 @@ impl Error {
             Error::Uv(error) => miette::Diagnostic::help(error).map(|help| help.to_string()),
             Error::Download { source, .. } => source.advice().map(str::to_owned),
             Error::Wheel(error) => error.advice(),
-            Error::Source(_) => None,
+            Error::Sdist(error) => error.advice(),
             Error::Bytecode(error) => error.advice(),
             Error::Shelf(error) => error.advice(),
             Error::Files(error) => error.advice().map(str::to_owned),
@@ -197,7 +197,8 @@ fn archive(root: &Root, package: &LockedPackage) -> PathBuf {
         .join(package.sha256.to_string())
 }
 
-/// Whether this package would have to be downloaded, as far as looking tells.
+/// Whether this package would have to be downloaded, as far as looking tells: what was built from a source distribution
+/// depends on the interpreter, and that is not asked for only to look.
 pub(super) fn is_missing(root: &Root, package: &LockedPackage) -> bool {
     !files::exists(&shelf::wheel_directory(root, &package.sha256))
         && !files::exists(&archive(root, package))
@@ -206,18 +207,8 @@ pub(super) fn is_missing(root: &Root, package: &LockedPackage) -> bool {
 /// Makes a need ready from what the store holds; `None` if the locked file itself is needed and not there.
 fn prepare_from_store(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
     let root = sources.root;
-    match need.package.distribution() {
-        Distribution::Wheel => {
-            let sha256 = &need.package.sha256;
-            if let Some(wheel) = checked(root, shelf::find_wheel(root, sha256))? {
-                let each = need.interpreters.iter().map(|interpreter| {
-                    let ready = compiled(wheel.clone(), sha256, interpreter, sources)?;
-                    Ok((key(need.package, interpreter), Arc::new(ready)))
-                });
-                return each.collect::<Result<_, Error>>().map(Some);
-            }
-        }
-        Distribution::Source => {}
+    if let Some(prepared) = prepare_from_shelf(need, sources)? {
+        return Ok(Some(prepared));
     }
     let archive = need.archive(root);
     if !files::exists(&archive) {
@@ -225,34 +216,88 @@ fn prepare_from_store(need: &Need, sources: &Sources) -> Result<Option<Prepared>
     }
     match prepare_from_archive(need, sources) {
         // It was damaged since it was downloaded: it is fetched again.
-        Err(Error::Wheel(wheel::Error::Digest { .. })) => {
+        Err(
+            Error::Wheel(wheel::Error::Digest { .. }) | Error::Sdist(sdist::Error::Digest { .. }),
+        ) => {
             files::remove_if_present(&archive)?;
             Ok(None)
         }
-        ready => ready.map(Some),
+        prepared => prepared.map(Some),
     }
+}
+
+/// Makes a need ready from wheels that are on the shelf or were built here before; `None` if one is missing.
+fn prepare_from_shelf(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
+    let (root, package) = (sources.root, need.package);
+    let mut prepared = Vec::new();
+    for interpreter in &need.interpreters {
+        let (wheel, sha256) = match package.distribution() {
+            Distribution::Wheel => {
+                let wheel = checked(root, shelf::find_wheel(root, &package.sha256))?;
+                (wheel, package.sha256)
+            }
+            Distribution::Source => match sdist::find(root, &recipe(package, interpreter))? {
+                Some(built) => {
+                    let wheel = shelve(root, package, &built.archive, &built.sha256)?;
+                    (Some(wheel), built.sha256)
+                }
+                None => (None, package.sha256),
+            },
+        };
+        let Some(wheel) = wheel else { return Ok(None) };
+        let ready = compiled(wheel, &sha256, interpreter, sources)?;
+        prepared.push((key(package, interpreter), Arc::new(ready)));
+    }
+    Ok(Some(prepared))
 }
 
 /// Makes a need ready from its locked file, which is removed: what is on the shelf is not needed twice.
 fn prepare_from_archive(need: &Need, sources: &Sources) -> Result<Prepared, Error> {
     let (root, package) = (sources.root, need.package);
     let archive = need.archive(root);
-    let mut ready = Vec::new();
+    let mut prepared = Vec::new();
     for interpreter in &need.interpreters {
-        let (archive, sha256) = match package.distribution() {
+        let (wheel, sha256) = match package.distribution() {
             Distribution::Wheel => (archive.clone(), package.sha256),
-            Distribution::Source => return Err(Error::Source(package.file.clone())),
+            Distribution::Source => {
+                let built = build(&recipe(package, interpreter), &archive, sources)?;
+                (built.archive, built.sha256)
+            }
         };
-        let wheel = shelve(root, package, &archive, &sha256)?;
-        let one = compiled(wheel, &sha256, interpreter, sources)?;
-        ready.push((key(package, interpreter), Arc::new(one)));
+        let wheel = shelve(root, package, &wheel, &sha256)?;
+        let ready = compiled(wheel, &sha256, interpreter, sources)?;
+        prepared.push((key(package, interpreter), Arc::new(ready)));
     }
-    if package.distribution() == Distribution::Wheel {
-        files::remove_if_present(&archive)?;
-    }
-    Ok(ready)
+    files::remove_if_present(&archive)?;
+    Ok(prepared)
 }
 
+fn recipe<'a>(package: &'a LockedPackage, interpreter: &'a Interpreter) -> sdist::Recipe<'a> {
+    sdist::Recipe {
+        package,
+        interpreter,
+        // The lock does not pin build requirements yet.
+        constraints: &[],
+    }
+}
+
+fn build(
+    recipe: &sdist::Recipe,
+    archive: &Path,
+    sources: &Sources,
+) -> Result<sdist::BuiltWheel, Error> {
+    let root = sources.root;
+    if let Some(built) = sdist::find(root, recipe)? {
+        return Ok(built);
+    }
+    // Another process that built it first has removed the archive since.
+    match sdist::build(root, recipe, archive, &(sources.uv)()?) {
+        Err(error) => sdist::find(root, recipe)?.ok_or(Error::Sdist(error)),
+        built => Ok(built?),
+    }
+}
+
+/// A wheel on the shelf, unpacked from this archive if it is not there.
 fn shelve(
     root: &Root,
     package: &LockedPackage,

@@ -195,7 +195,6 @@ fn begin<'a>(
         }
         Action::Build { because } => because,
     };
-    publish::sweep(means.root, &environment.name)?;
     let source = (means.source)(environment)?;
     if Digest::of(&source) != environment.source.sha256 {
         return Err(Error::SourceChanged(environment.source.path.clone()));
@@ -219,6 +218,12 @@ fn build(jobs: &[&Job], means: &Means) -> Result<Vec<Result<Built, Error>>, Root
         .num_threads(means.jobs)
         .build();
     let pool = pool.expect("threads can be started");
+    // What killed runs have left only takes space. Where it cannot be removed, or another process is doing just that,
+    // nothing is lost by leaving it.
+    let _ = shelf::sweep(means.root);
+    for job in jobs {
+        let _ = publish::sweep(means.root, &job.environment.name);
+    }
     let (store, generations) = (means.root.store(), means.root.path().join("generations"));
     let method = link::probe(&store, &generations)?;
     let sources = Sources {

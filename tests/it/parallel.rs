@@ -47,6 +47,26 @@ fn eight_syncs_of_one_root_make_one_generation_of_each_environment() {
 }
 
 #[test]
+fn eight_syncs_after_a_killed_one_clean_up_and_finish() {
+    let sandbox = Sandbox::shared();
+    let file = "second-1.0-py3-none-any.whl";
+    sandbox.index.hold(file);
+    let mut child = sandbox.command(&["sync"]).spawn().unwrap();
+    sandbox.index.wait_for(file);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    sandbox.index.release();
+    for said in at_once(&sandbox, 8, &[]) {
+        said.expect(0);
+    }
+    for directory in ["generations/one", "generations/two", "store/wheels-1"] {
+        let names = sandbox.names(&format!("root/{directory}"));
+        assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");
+    }
+    assert_eq!(sandbox.names("root/store/archives"), [""; 0]);
+}
+
+#[test]
 fn eight_syncs_by_force_change_nothing_that_is_whole() {
     let sandbox = Sandbox::single();
     sandbox.sync(&[]);
