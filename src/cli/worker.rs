@@ -212,7 +212,6 @@ fn root(shared: &Shared) -> Result<Root, Failure> {
         None => None,
     };
     let (path, cache) = found.ok_or(Usage::Root).or_exit(Exit::Usage)?;
-    // A root that is not there is found out, and told, where something is looked for in it.
-    let path = files::real_path(&path).unwrap_or(path);
+    let path = files::absolute(&path).or_exit(Exit::Usage)?;
     Ok(Root::at(&path, cache.as_deref()))
 }
