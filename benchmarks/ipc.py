@@ -7,8 +7,10 @@ Run it with the Python of an environment that has ASE, and give it a model that 
 runs; ratios are worth more than numbers. Medians; the table names who serves and who computes.
 """
 
+import atexit
 import json
 import os
+import shutil
 import socket
 import statistics
 import struct
@@ -26,6 +28,7 @@ ROOTSTOCK, ROOT = sys.argv[1:3]
 MODEL = sys.argv[3] if len(sys.argv) > 3 else "odd-zero"
 SIZES = [int(size) for size in sys.argv[4:]] or [100, 1000, 10_000]
 SCRATCH = tempfile.mkdtemp(prefix="rootstock-ipc-")
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 ROUNDS = 5
 
 

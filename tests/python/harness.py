@@ -4,8 +4,10 @@ Every script is run as `python SCRIPT ROOTSTOCK ROOT [CASE]` with the Python of 
 ASE and i-PI; it fails by an exception.
 """
 
+import atexit
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from ase.build import bulk, molecule
 ROOTSTOCK, ROOT = sys.argv[1:3]
 COUNTER = itertools.count()
 SCRATCH = Path(tempfile.mkdtemp(prefix="rootstock-test-"))
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 
 def name():
