@@ -43,7 +43,9 @@ impl Part {
             });
             // Should another process be faster, there is nothing left to take over.
             if abandoned && files::rename(&directory.join(left), &path).is_ok() {
-                return Ok(part(Some(reread(&path)?)));
+                // One that another user left may be closed to us. It is no loss: we begin anew.
+                let out = reread(&path).or_else(|_| anew(&path))?;
+                return Ok(part(Some(out)));
             }
         }
         let file = files::append(&path)?;
@@ -108,4 +110,10 @@ fn reread(path: &Path) -> files::Result<Hashing<File>> {
     let mut out = Hashing::new(std::io::sink());
     std::io::copy(&mut files::open(path)?, &mut out).context("read", path)?;
     Ok(out.onto(files::append(path)?))
+}
+
+/// An empty file of ours in its place.
+fn anew(path: &Path) -> files::Result<Hashing<File>> {
+    files::remove_if_present(path)?;
+    Ok(Hashing::new(files::create_new(path, 0o600)?))
 }
