@@ -184,6 +184,24 @@ pub fn download(
     Ok(part.finish(destination)?)
 }
 
+/// Downloads a file of which nothing is known; the answer is its digest and its size.
+pub fn discover(
+    client: &Client,
+    url: &str,
+    destination: &Path,
+    heard: &(dyn Fn(u64) + Sync),
+) -> Result<(Digest, u64), Error> {
+    let address = Address::parse(url)?;
+    let mut part = Part::claim(destination)?;
+    // Nothing could tell whether an earlier run's part is of the same file.
+    part.restart()?;
+    complete(client, &address, &mut part, None, heard)?;
+    let size = part.bytes();
+    let digest = part.digest();
+    part.finish(destination)?;
+    Ok((digest, size))
+}
+
 /// Fetches what is missing of the part, with further tries where that may help.
 fn complete(
     client: &Client,

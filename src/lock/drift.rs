@@ -5,8 +5,8 @@
 use pep440_rs::VersionSpecifiers;
 use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
 
-use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, question};
-use crate::manifest::{Environment, Manifest, python_allows};
+use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, question};
+use crate::manifest::{Environment, Manifest, Weight, python_allows};
 use crate::name::IndexName;
 
 /// One way in which the lock does not answer the manifest.
@@ -380,6 +380,7 @@ fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
                 text(&model.setup),
             );
         }
+        weights(found, &model.weights, &locked.weights);
     }
     for locked in &lock.models {
         if !manifest.models.iter().any(|model| model.id == locked.id) {
@@ -391,5 +392,51 @@ fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
                 None,
             );
         }
+    }
+}
+
+fn weights(found: &mut Findings, asked: &[Weight], locked: &[LockedWeight]) {
+    for weight in asked {
+        let Some(there) = locked.iter().find(|there| there.path == weight.path) else {
+            let message = format!("its weight file `{}` is not in the lock", weight.path);
+            found.say("weights-changed", message, None, Some(weight.path.clone()));
+            continue;
+        };
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let pairs = [
+            ("url", Some(weight.url.clone()), Some(there.url.clone())),
+            (
+                "sha256",
+                weight.sha256.map(String::from),
+                Some(there.sha256.into()),
+            ),
+            (
+                "size",
+                weight.size.map(|size| size.to_string()),
+                there.size.map(|size| size.to_string()),
+            ),
+        ];
+        for (key, now, was) in pairs {
+            // What the manifest leaves open, the lock has filled in.
+            if now.is_some() && now != was {
+                let message = format!(
+                    "{key} of its weight file `{}` was `{}` and is `{}`",
+                    weight.path,
+                    text(was.clone()),
+                    text(now.clone())
+                );
+                found.say("weights-changed", message, was, now);
+            }
+        }
+    }
+    for there in locked
+        .iter()
+        .filter(|there| !asked.iter().any(|weight| weight.path == there.path))
+    {
+        let message = format!(
+            "its weight file `{}` is no longer in the manifest",
+            there.path
+        );
+        found.say("weights-changed", message, Some(there.path.clone()), None);
     }
 }

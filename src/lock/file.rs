@@ -24,6 +24,7 @@
 //!
 //! [models]
 //! emt = { environment = "emt", argument = "" }
+//! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", path = "mace/m", size = 9, sha256 = "…" }], digest = "…" }
 //!
 //! [files]                                   # each file once, by name, version and digest
 //! "ase 3.29.0 7b9dd103f007" = { file = "ase-3.29.0-py3-none-any.whl", size = 3014724, sha256 = "…" }
@@ -41,7 +42,7 @@ use serde::Deserialize;
 
 use super::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
-    PythonSource, Question,
+    LockedWeight, PythonSource, Question,
 };
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
@@ -159,6 +160,18 @@ struct WrittenModel {
     argument: String,
     #[serde(default)]
     setup: serde_json::Map<String, serde_json::Value>,
+    #[serde(default)]
+    weights: Vec<WrittenWeight>,
+    digest: Option<Digest>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenWeight {
+    url: String,
+    path: String,
+    size: Option<u64>,
+    sha256: Digest,
 }
 
 #[derive(Deserialize)]
@@ -226,26 +239,52 @@ fn lock(written: Written, edits: &mut Vec<Edit>) -> Lock {
         .collect();
     let models = models
         .into_iter()
-        .map(
-            |(
-                id,
-                WrittenModel {
-                    environment,
-                    argument,
-                    setup,
-                },
-            )| LockedModel {
-                id,
-                environment,
-                argument,
-                setup,
-            },
-        )
+        .map(|(id, model)| self::model(id, model, edits))
         .collect();
     Lock {
         environments,
         models,
     }
+}
+
+fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -> LockedModel {
+    let WrittenModel {
+        environment,
+        argument,
+        setup,
+        weights,
+        digest,
+    } = written;
+    let weight = |WrittenWeight {
+                      url,
+                      path,
+                      size,
+                      sha256,
+                  }| LockedWeight {
+        url,
+        path,
+        size,
+        sha256,
+    };
+    let weights: Vec<LockedWeight> = weights.into_iter().map(weight).collect();
+    let model = LockedModel {
+        id,
+        environment,
+        argument,
+        setup,
+        weights,
+    };
+    if digest != (!model.weights.is_empty()).then(|| model.digest()) {
+        let what = format!(
+            "the weights of model {} do not have the digest written beside them",
+            model.id
+        );
+        edits.push(Edit {
+            environment: Some(model.environment.clone()),
+            what,
+        });
+    }
+    model
 }
 
 fn environment(
@@ -435,28 +474,8 @@ pub fn text(lock: &Lock) -> String {
     if !lock.models.is_empty() {
         text.push_str("\n[models]\n");
     }
-    for LockedModel {
-        id,
-        environment,
-        argument,
-        setup,
-    } in &lock.models
-    {
-        let _ = write!(
-            text,
-            "{} = {{ environment = {}",
-            key(id.as_str()),
-            quoted(environment.as_str())
-        );
-        let _ = write!(text, ", argument = {}", quoted(argument));
-        if !setup.is_empty() {
-            let _ = write!(
-                text,
-                ", setup = {}",
-                inline(&serde_json::Value::Object(setup.clone()))
-            );
-        }
-        text.push_str(" }\n");
+    for model in &lock.models {
+        write_model(&mut text, model);
     }
     let targets = lock
         .environments
@@ -492,6 +511,56 @@ pub fn text(lock: &Lock) -> String {
         let _ = writeln!(text, "sha256 = \"{sha256}\" }}");
     }
     text
+}
+
+fn write_model(text: &mut String, model: &LockedModel) {
+    let LockedModel {
+        id,
+        environment,
+        argument,
+        setup,
+        weights,
+    } = model;
+    let _ = write!(
+        text,
+        "{} = {{ environment = {}",
+        key(id.as_str()),
+        quoted(environment.as_str())
+    );
+    let _ = write!(text, ", argument = {}", quoted(argument));
+    if !setup.is_empty() {
+        let _ = write!(
+            text,
+            ", setup = {}",
+            inline(&serde_json::Value::Object(setup.clone()))
+        );
+    }
+    if !weights.is_empty() {
+        let weights: Vec<String> = weights.iter().map(weight).collect();
+        let _ = write!(
+            text,
+            ", weights = [{}], digest = \"{}\"",
+            weights.join(", "),
+            model.digest()
+        );
+    }
+    text.push_str(" }\n");
+}
+
+fn weight(
+    LockedWeight {
+        url,
+        path,
+        size,
+        sha256,
+    }: &LockedWeight,
+) -> String {
+    let size = size.map_or_else(String::new, |size| format!("size = {size}, "));
+    format!(
+        "{{ url = {}, path = {}, {size}sha256 = \"{sha256}\" }}",
+        quoted(url),
+        quoted(path)
+    )
 }
 
 fn write_environment(text: &mut String, environment: &LockedEnvironment) {
@@ -689,6 +758,12 @@ pub(crate) mod tests {
             environment: "emt".parse().unwrap(),
             argument: "x".into(),
             setup,
+            weights: vec![LockedWeight {
+                url: "https://example.com/x".into(),
+                path: "x/y".into(),
+                size: None,
+                sha256: Digest::of("weights"),
+            }],
         };
         Lock {
             environments: vec![environment],

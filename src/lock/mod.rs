@@ -162,6 +162,39 @@ pub struct LockedModel {
     pub argument: String,
     /// Extra keyword arguments of `setup`.
     pub setup: serde_json::Map<String, serde_json::Value>,
+    /// Files it needs in the cache, as the manifest orders them.
+    pub weights: Vec<LockedWeight>,
+}
+
+/// A weight file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedWeight {
+    /// Where it is.
+    pub url: String,
+    /// Where it goes below the cache, with `/`.
+    pub path: String,
+    /// Its size in bytes, where it is known.
+    pub size: Option<u64>,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+impl LockedModel {
+    /// The digest of its weights: one line each, in order.
+    pub fn digest(&self) -> Digest {
+        let mut text = String::from("rootstock weights 1\n");
+        for LockedWeight {
+            url,
+            path,
+            size,
+            sha256,
+        } in &self.weights
+        {
+            let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+            let _ = writeln!(text, "weight {sha256} {size} {url} {path}");
+        }
+        Digest::of(text)
+    }
 }
 
 impl LockedEnvironment {

@@ -1,6 +1,6 @@
 //! From `rootstock.toml` as written to the manifest as meant; every complaint about the file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use semver::{Version, VersionReq};
@@ -8,8 +8,8 @@ use toml::de::DeTable;
 
 use super::complaint::{Complaint, Complaints, Text, nearest};
 use super::reader::{Placed, Section};
-use super::{Cluster, Environment, Manifest, Model, environment, value};
-use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
+use super::{Cluster, Environment, Manifest, environment, model, value};
+use crate::name::{ClusterName, IndexName};
 use crate::target::{self, Glibc, Target};
 
 /// Checks a whole manifest. `here` is its directory, where environment sources are looked for.
@@ -57,8 +57,8 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         &top,
         &mut sources,
     );
-    models.extend(long_models(&mut text, &top, &environments));
-    let models = unique(&mut text, models);
+    models.extend(model::long_forms(&mut text, &top, &environments));
+    let models = model::unique(&mut text, models);
     let mut complaints = text.complaints;
     complaints.sort_by_key(Complaint::place);
     complaints.append(&mut sources);
@@ -335,7 +335,7 @@ fn indexes(text: &mut Text, top: &Section) -> BTreeMap<IndexName, String> {
     indexes
 }
 
-type Environments = Vec<(Placed<String>, Option<Environment>)>;
+pub(super) type Environments = Vec<(Placed<String>, Option<Environment>)>;
 
 /// What an environment's table is read against.
 pub(super) struct Surroundings<'a> {
@@ -352,7 +352,7 @@ fn environments(
     surroundings: &Surroundings,
     top: &Section,
     sources: &mut Vec<Complaint>,
-) -> (Environments, Vec<(Placed<String>, Model)>) {
+) -> (Environments, Vec<model::Placed>) {
     let mut environments = Vec::new();
     let mut models = Vec::new();
     for (name, section) in top.tables(text, "environments", "an environment") {
@@ -360,126 +360,8 @@ fn environments(
         let environment =
             environment::check(text, surroundings, &name, &section, &mut source_complaints);
         sources.append(&mut source_complaints);
-        for word in section.strings(text, "models") {
-            let id = Placed {
-                value: format!("{}-{}", name.value, word.value),
-                span: word.span.clone(),
-            };
-            if let (Some(id), Ok(environment)) = (value::name(text, &id), name.value.parse()) {
-                let model = Model {
-                    id,
-                    environment,
-                    argument: word.value,
-                    setup: serde_json::Map::new(),
-                };
-                models.push((
-                    Placed {
-                        value: String::new(),
-                        span: word.span,
-                    },
-                    model,
-                ));
-            }
-        }
+        models.extend(model::short_forms(text, &name, &section));
         environments.push((name, environment));
     }
     (environments, models)
-}
-
-fn long_models(
-    text: &mut Text,
-    top: &Section,
-    environments: &Environments,
-) -> Vec<(Placed<String>, Model)> {
-    let mut models = Vec::new();
-    for (name, section) in top.tables(text, "models", "a model") {
-        section.check_keys(text, &["environment", "argument", "setup"], &["weights"]);
-        let argument = section
-            .string(text, "argument")
-            .map_or_else(String::new, |argument| argument.value);
-        let setup = section.json(text, "setup");
-        for reserved in ["model", "device"] {
-            if setup.contains_key(reserved) {
-                let help = format!("`{reserved}` is passed to `setup` by rootstock itself");
-                text.complain(
-                    section.key_span("setup"),
-                    format!("`setup` may not set `{reserved}`"),
-                    "in this table",
-                    Some(help),
-                );
-            }
-        }
-        let Some(environment) = section.string(text, "environment") else {
-            if !section.has("environment") {
-                let help = "add `environment = \"…\"`: where its `setup()` is".to_owned();
-                text.complain(
-                    section.span,
-                    format!("model `{}` has no environment", name.value),
-                    "here",
-                    Some(help),
-                );
-            }
-            continue;
-        };
-        let environment = known_environment(text, &environment, environments);
-        if let (Some(id), Some(environment)) = (value::name::<ModelId>(text, &name), environment) {
-            models.push((
-                name,
-                Model {
-                    id,
-                    environment,
-                    argument,
-                    setup,
-                },
-            ));
-        }
-    }
-    models
-}
-
-fn known_environment(
-    text: &mut Text,
-    name: &Placed<String>,
-    environments: &Environments,
-) -> Option<EnvironmentName> {
-    let known: Vec<&str> = environments
-        .iter()
-        .map(|(name, _)| name.value.as_str())
-        .collect();
-    if known.contains(&name.value.as_str()) {
-        return name.value.parse().ok();
-    }
-    let help = nearest(&name.value, known.iter().copied()).map_or_else(
-        || format!("the environments are: {}", known.join(", ")),
-        |near| format!("did you mean `{near}`?"),
-    );
-    text.complain(
-        name.span.clone(),
-        format!("there is no environment `{}`", name.value),
-        "not declared",
-        Some(help),
-    );
-    None
-}
-
-/// Sorted by id; an id given twice is complained about where it is given again.
-fn unique(text: &mut Text, models: Vec<(Placed<String>, Model)>) -> Vec<Model> {
-    let mut seen = BTreeSet::new();
-    let mut kept = Vec::new();
-    for (place, model) in models {
-        if seen.insert(model.id.clone()) {
-            kept.push(model);
-        } else {
-            let help =
-                "rename one of them: short forms are called `<environment>-<word>`".to_owned();
-            text.complain(
-                place.span,
-                format!("there are two models `{}`", model.id),
-                "the second one",
-                Some(help),
-            );
-        }
-    }
-    kept.sort_by(|a, b| a.id.cmp(&b.id));
-    kept
 }

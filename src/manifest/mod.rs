@@ -17,6 +17,7 @@ use crate::target::Target;
 mod check;
 mod complaint;
 mod environment;
+mod model;
 mod reader;
 mod script;
 mod value;
@@ -95,6 +96,21 @@ pub struct Model {
     pub argument: String,
     /// Extra keyword arguments of `setup`.
     pub setup: serde_json::Map<String, serde_json::Value>,
+    /// Files it needs in the cache.
+    pub weights: Vec<Weight>,
+}
+
+/// A weight file as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weight {
+    /// Where it is.
+    pub url: String,
+    /// Where it goes below the cache, with `/`.
+    pub path: String,
+    /// Its digest, if the manifest says it.
+    pub sha256: Option<Digest>,
+    /// Its size in bytes, if the manifest says it.
+    pub size: Option<u64>,
 }
 
 /// The manifest cannot be used.

@@ -89,6 +89,46 @@ impl<'t> Section<'t> {
         found
     }
 
+    /// A number that is not negative.
+    pub(super) fn count(&self, text: &mut Text, key: &str) -> Option<u64> {
+        let (_, value) = self.get(key)?;
+        let integer = value.get_ref().as_integer();
+        let found =
+            integer.and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok());
+        if found.is_none() {
+            wrong_type(text, value, key, "a number of bytes");
+        }
+        found
+    }
+
+    /// A list of tables: `[{ … }, { … }]`; empty if the key is missing.
+    pub(super) fn table_list(
+        &self,
+        text: &mut Text,
+        key: &str,
+        what: &'static str,
+    ) -> Vec<Section<'t>> {
+        let Some((_, value)) = self.get(key) else {
+            return Vec::new();
+        };
+        let Some(array) = value.get_ref().as_array() else {
+            wrong_type(text, value, key, "a list of tables: `[{ … }]`");
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for item in array.iter() {
+            match item.get_ref().as_table() {
+                Some(table) => sections.push(Section {
+                    table,
+                    span: item.span(),
+                    what,
+                }),
+                None => wrong_type(text, item, key, "a list of tables: `[{ … }]`"),
+            }
+        }
+        sections
+    }
+
     /// A list of texts; empty if the key is missing.
     pub(super) fn strings(&self, text: &mut Text, key: &str) -> Vec<Placed<String>> {
         let Some((_, value)) = self.get(key) else {

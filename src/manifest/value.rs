@@ -8,6 +8,7 @@ use pep508_rs::{PackageName, Pep508Error, Requirement, VersionOrUrl};
 
 use super::complaint::Text;
 use super::reader::{LATER, Placed};
+use crate::digest::Digest;
 use crate::name;
 
 /// Placeholders that variables may use.
@@ -229,6 +230,39 @@ pub(super) fn index_url(text: &mut Text, placed: &Placed<String>) -> bool {
         return false;
     }
     true
+}
+
+/// The address of a weight file.
+pub(super) fn weight_url(text: &mut Text, placed: &Placed<String>) -> bool {
+    let known = ["https://", "http://", "file://"]
+        .iter()
+        .any(|scheme| placed.value.starts_with(scheme));
+    if !known {
+        let help = "write it with its scheme: `https://…`".to_owned();
+        text.complain(
+            placed.span.clone(),
+            format!("`{}` is not an address", placed.value),
+            "here",
+            Some(help),
+        );
+    }
+    known
+}
+
+/// A sha256 in hexadecimal digits.
+pub(super) fn digest(text: &mut Text, placed: &Placed<String>) -> Option<Digest> {
+    let digest = placed.value.parse().ok();
+    if digest.is_none() {
+        let help = "write the 64 hexadecimal digits that `sha256sum FILE` prints, or leave it out: `rootstock lock` \
+                    downloads the file and computes it";
+        text.complain(
+            placed.span.clone(),
+            "this is not a sha256",
+            "not 64 hexadecimal digits",
+            Some(help.into()),
+        );
+    }
+    digest
 }
 
 /// A moment: an RFC 3339 date with or without time.

@@ -38,6 +38,7 @@ fn lock(environments: Vec<LockedEnvironment>) -> Lock {
         environment: environment.name.clone(),
         argument: String::new(),
         setup: serde_json::Map::new(),
+        weights: Vec::new(),
     });
     Lock {
         models: models.collect(),

@@ -13,10 +13,10 @@ use rayon::prelude::*;
 use crate::digest::Digest;
 use crate::lock::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
-    PythonSource, Question, question,
+    LockedWeight, PythonSource, Question, question,
 };
-use crate::manifest::{Environment, Manifest, normal_form, python_allows};
-use crate::name::EnvironmentName;
+use crate::manifest::{Environment, Manifest, Model, Weight, normal_form, python_allows};
+use crate::name::{EnvironmentName, ModelId};
 use crate::python::Interpreter;
 use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
@@ -41,6 +41,8 @@ pub struct Means<'a> {
     pub uv: &'a (dyn Fn() -> Result<Uv, crate::uv::Error> + Sync),
     /// The interpreters of this machine; asked for only when there is something to solve.
     pub interpreters: &'a (dyn Fn() -> Vec<Interpreter> + Sync),
+    /// Size and digest of a weight file of which the manifest says no digest; downloads it.
+    pub weigh: &'a (dyn Fn(&Weight) -> Result<(Digest, u64), String> + Sync),
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
 }
@@ -110,6 +112,17 @@ pub enum Failure {
         list: String,
         /// The line to add to the manifest.
         advice: String,
+    },
+    /// A weight file that cannot be had.
+    #[error("the weights of model `{model}` cannot be locked: {reason}")]
+    #[diagnostic(help(
+        "write its `sha256` into the manifest, and it need not be downloaded to be locked"
+    ))]
+    Weights {
+        /// The model.
+        model: ModelId,
+        /// What went wrong.
+        reason: String,
     },
     /// An answer that makes no sense.
     #[error("environment `{environment}`: {reason}")]
@@ -203,13 +216,15 @@ pub fn resolve(
             Err(failure) => failures.push(failure),
         }
     }
-    if !failures.is_empty() {
-        return Err(Error::Failures { failures });
+    let models = models(manifest, old, upgrade, means, &mut failures);
+    if failures.is_empty() {
+        Ok(Lock {
+            environments,
+            models,
+        })
+    } else {
+        Err(Error::Failures { failures })
     }
-    Ok(Lock {
-        environments,
-        models: models(manifest),
-    })
 }
 
 fn moves(upgrade: &Upgrade, locked: &LockedEnvironment) -> bool {
@@ -262,14 +277,85 @@ fn seal(environment: &mut LockedEnvironment) {
     }
 }
 
-fn models(manifest: &Manifest) -> Vec<LockedModel> {
-    let locked = manifest.models.iter().map(|model| LockedModel {
-        id: model.id.clone(),
-        environment: model.environment.clone(),
-        argument: model.argument.clone(),
-        setup: model.setup.clone(),
-    });
-    locked.collect()
+fn models(
+    manifest: &Manifest,
+    old: Option<&Lock>,
+    upgrade: &Upgrade,
+    means: &Means,
+    failures: &mut Vec<Failure>,
+) -> Vec<LockedModel> {
+    let mut models = Vec::new();
+    for Model {
+        id,
+        environment,
+        argument,
+        setup,
+        weights,
+    } in &manifest.models
+    {
+        // The digest of a file that is already locked stays: a remote file that changes is an error, not a new digest.
+        let locked = old
+            .filter(|_| *upgrade != Upgrade::All)
+            .and_then(|old| old.models.iter().find(|m| m.id == *id));
+        let locked = locked.map_or(&[][..], |locked| &locked.weights);
+        let weights = weights
+            .iter()
+            .map(|weight| self::weight(weight, locked, means))
+            .collect::<Result<_, _>>();
+        match weights {
+            Ok(weights) => models.push(LockedModel {
+                id: id.clone(),
+                environment: environment.clone(),
+                argument: argument.clone(),
+                setup: setup.clone(),
+                weights,
+            }),
+            Err(reason) => failures.push(Failure::Weights {
+                model: id.clone(),
+                reason,
+            }),
+        }
+    }
+    models
+}
+
+fn weight(asked: &Weight, locked: &[LockedWeight], means: &Means) -> Result<LockedWeight, String> {
+    let Weight {
+        url,
+        path,
+        sha256,
+        size,
+    } = asked;
+    let known = |there: &&LockedWeight| {
+        there.url == *url
+            && sha256.is_none_or(|s| s == there.sha256)
+            && size.is_none_or(|s| Some(s) == there.size)
+    };
+    if let Some(there) = locked.iter().find(known) {
+        return Ok(LockedWeight {
+            path: path.clone(),
+            ..there.clone()
+        });
+    }
+    let (sha256, size) = match sha256 {
+        Some(sha256) => (*sha256, *size),
+        None => {
+            let (sha256, found) = (means.weigh)(asked)?;
+            if size.is_some_and(|size| size != found) {
+                return Err(format!(
+                    "`{url}` has {found} bytes, not {} as the manifest says",
+                    size.unwrap_or_default()
+                ));
+            }
+            (sha256, Some(found))
+        }
+    };
+    Ok(LockedWeight {
+        url: url.clone(),
+        path: path.clone(),
+        size,
+        sha256,
+    })
 }
 
 struct Solver<'a> {

@@ -186,7 +186,7 @@ fn what_has_no_effect_yet_is_refused() {
         .filter(|line| line.contains("not supported yet"))
         .map(str::trim)
         .collect();
-    assert_eq!(refused.len(), 3, "{refused:#?}");
+    assert_eq!(refused.len(), 2, "{refused:#?}");
 }
 
 #[test]

@@ -1,0 +1,204 @@
+//! Models: the short form of an environment's `models`, the long form `[models.ID]`, and their weight files.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+use super::check::Environments;
+use super::complaint::{Text, nearest};
+use super::reader::{self, Section};
+use super::{Model, Weight, value};
+use crate::name::{EnvironmentName, ModelId};
+
+/// A model and where it is declared.
+pub(super) struct Placed {
+    span: std::ops::Range<usize>,
+    model: Model,
+}
+
+/// `models = ["small"]` of an environment: ids `<environment>-<word>`, the word as argument.
+pub(super) fn short_forms(
+    text: &mut Text,
+    environment: &reader::Placed<String>,
+    section: &Section,
+) -> Vec<Placed> {
+    let mut models = Vec::new();
+    for word in section.strings(text, "models") {
+        let id = format!("{}-{}", environment.value, word.value);
+        let id = reader::Placed {
+            value: id,
+            span: word.span.clone(),
+        };
+        if let (Some(id), Ok(environment)) = (value::name(text, &id), environment.value.parse()) {
+            let model = Model {
+                id,
+                environment,
+                argument: word.value,
+                setup: serde_json::Map::new(),
+                weights: Vec::new(),
+            };
+            models.push(Placed {
+                span: word.span,
+                model,
+            });
+        }
+    }
+    models
+}
+
+/// Every `[models.ID]`.
+pub(super) fn long_forms(
+    text: &mut Text,
+    top: &Section,
+    environments: &Environments,
+) -> Vec<Placed> {
+    let mut models = Vec::new();
+    for (name, section) in top.tables(text, "models", "a model") {
+        section.check_keys(text, &["environment", "argument", "setup", "weights"], &[]);
+        let argument = section
+            .string(text, "argument")
+            .map_or_else(String::new, |argument| argument.value);
+        let setup = setup(text, &section);
+        let weights = weights(text, &section);
+        let Some(environment) = section.string(text, "environment") else {
+            if !section.has("environment") {
+                let help = "add `environment = \"…\"`: where its `setup()` is".to_owned();
+                text.complain(
+                    section.span,
+                    format!("model `{}` has no environment", name.value),
+                    "here",
+                    Some(help),
+                );
+            }
+            continue;
+        };
+        let environment = known_environment(text, &environment, environments);
+        if let (Some(id), Some(environment)) = (value::name::<ModelId>(text, &name), environment) {
+            let model = Model {
+                id,
+                environment,
+                argument,
+                setup,
+                weights,
+            };
+            models.push(Placed {
+                span: name.span,
+                model,
+            });
+        }
+    }
+    models
+}
+
+fn setup(text: &mut Text, section: &Section) -> serde_json::Map<String, serde_json::Value> {
+    let setup = section.json(text, "setup");
+    for reserved in ["model", "device"] {
+        if setup.contains_key(reserved) {
+            let help = format!("`{reserved}` is passed to `setup` by rootstock itself");
+            let message = format!("`setup` may not set `{reserved}`");
+            text.complain(
+                section.key_span("setup"),
+                message,
+                "in this table",
+                Some(help),
+            );
+        }
+    }
+    setup
+}
+
+/// `weights = [{ url = "https://…", path = "mace/…", sha256 = "…", size = 1 }]`.
+fn weights(text: &mut Text, section: &Section) -> Vec<Weight> {
+    let mut weights: Vec<Weight> = Vec::new();
+    for file in section.table_list(text, "weights", "a weight file") {
+        file.check_keys(text, &["url", "path", "sha256", "size"], &[]);
+        let (url, path) = (file.string(text, "url"), file.string(text, "path"));
+        for (key, value) in [("url", &url), ("path", &path)] {
+            if value.is_none() && !file.has(key) {
+                let help = "write `{ url = \"https://…\", path = \"mace/medium.model\" }`: where it is, and where it \
+                            goes below the cache";
+                text.complain(
+                    file.span.clone(),
+                    format!("a weight file needs `{key}`"),
+                    "here",
+                    Some(help.into()),
+                );
+            }
+        }
+        let sha256 = file.string(text, "sha256");
+        let sha256 = sha256.map(|placed| value::digest(text, &placed));
+        let size = file.count(text, "size");
+        let url = url.filter(|url| value::weight_url(text, url));
+        let path = path.filter(|path| check_path(text, path));
+        if let (Some(url), Some(path), None | Some(Some(_))) = (url, path, sha256) {
+            let sha256 = sha256.flatten();
+            weights.push(Weight {
+                url: url.value,
+                path: path.value,
+                sha256,
+                size,
+            });
+        }
+    }
+    weights
+}
+
+/// The path lies below the cache, whatever the cache is.
+fn check_path(text: &mut Text, path: &reader::Placed<String>) -> bool {
+    let inside = Path::new(&path.value)
+        .components()
+        .all(|c| matches!(c, Component::Normal(_)));
+    if path.value.is_empty() || !inside || path.value.ends_with('/') {
+        let help = "write a relative path without `..`: `mace/medium.model`".to_owned();
+        let message = format!("`{}` is not a path below the cache", path.value);
+        text.complain(path.span.clone(), message, "here", Some(help));
+        return false;
+    }
+    true
+}
+
+fn known_environment(
+    text: &mut Text,
+    name: &reader::Placed<String>,
+    environments: &Environments,
+) -> Option<EnvironmentName> {
+    let known: Vec<&str> = environments
+        .iter()
+        .map(|(name, _)| name.value.as_str())
+        .collect();
+    if known.contains(&name.value.as_str()) {
+        return name.value.parse().ok();
+    }
+    let help = nearest(&name.value, known.iter().copied()).map_or_else(
+        || format!("the environments are: {}", known.join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    text.complain(
+        name.span.clone(),
+        format!("there is no environment `{}`", name.value),
+        "not declared",
+        Some(help),
+    );
+    None
+}
+
+/// Sorted by id; an id given twice is complained about where it is given again.
+pub(super) fn unique(text: &mut Text, models: Vec<Placed>) -> Vec<Model> {
+    let mut seen = BTreeSet::new();
+    let mut kept = Vec::new();
+    for Placed { span, model } in models {
+        if seen.insert(model.id.clone()) {
+            kept.push(model);
+        } else {
+            let help =
+                "rename one of them: short forms are called `<environment>-<word>`".to_owned();
+            text.complain(
+                span,
+                format!("there are two models `{}`", model.id),
+                "the second one",
+                Some(help),
+            );
+        }
+    }
+    kept.sort_by(|a, b| a.id.cmp(&b.id));
+    kept
+}
