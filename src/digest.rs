@@ -40,7 +40,21 @@ impl Digest {
 
     /// The first `n` hexadecimal digits, for people and for names.
     pub fn short(&self, n: usize) -> String {
-        self.to_string()[..n].to_owned()
+        self.digits()[..n]
+            .iter()
+            .map(|&digit| char::from(digit))
+            .collect()
+    }
+
+    /// All 64 hexadecimal digits. A lock prints thousands of them, so they do not go through the formatter one by one.
+    fn digits(&self) -> [u8; 64] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        digits
     }
 
     /// The 32 bytes.
@@ -106,7 +120,7 @@ impl<W: Write> Write for Hashing<W> {
 
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        out.write_str(std::str::from_utf8(&self.digits()).expect("hexadecimal digits are ASCII"))
     }
 }
 

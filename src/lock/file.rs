@@ -109,8 +109,7 @@ pub struct Edit {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Written {
-    #[serde(rename = "version")]
-    _version: u64,
+    version: u64,
     #[serde(default)]
     environment: Vec<WrittenEnvironment>,
     #[serde(default)]
@@ -199,16 +198,21 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
             text: miette::NamedSource::new(name, text.clone()),
         }))
     };
-    match toml::from_str::<Format>(&text) {
-        Ok(Format { version }) if version > VERSION => {
-            return Err(Error::Newer {
-                name: name.to_owned(),
-                found: version,
-            });
-        }
-        _ => {}
-    }
-    let written: Written = toml::from_str(&text).map_err(|error| unreadable(&error))?;
+    let newer = |found| {
+        Err(Error::Newer {
+            name: name.to_owned(),
+            found,
+        })
+    };
+    let written = match toml::from_str::<Written>(&text) {
+        Ok(written) if written.version > VERSION => return newer(written.version),
+        Ok(written) => written,
+        // A later format may have keys of which this one knows nothing; its version is readable all the same.
+        Err(error) => match toml::from_str::<Format>(&text) {
+            Ok(Format { version }) if version > VERSION => return newer(version),
+            _ => return Err(unreadable(&error)),
+        },
+    };
     let mut edits = Vec::new();
     let lock = lock(written, &mut edits);
     if edits.is_empty()
@@ -228,7 +232,7 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
 
 fn lock(written: Written, edits: &mut Vec<Edit>) -> Lock {
     let Written {
-        _version,
+        version: _,
         environment,
         models,
         files,
