@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::digest::Digest;
-use crate::lock::{Lock, LockedEnvironment, LockedTarget};
+use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
 use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
+use crate::store::weights::Found;
 use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, catalogue};
 
 /// What has to be done to make a root match a lock.
@@ -15,8 +16,30 @@ use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, catalogue};
 pub struct Plan<'a> {
     /// One step for each chosen environment, in the order of the lock.
     pub steps: Vec<Step<'a>>,
+    /// Weight files to fetch, each once, in the order of the lock's models.
+    pub weights: Vec<WeightStep<'a>>,
     /// The catalogue to write, if the one on disk differs.
     pub catalogue: Option<Catalogue>,
+}
+
+/// A weight file that has to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightStep<'a> {
+    /// The first model that needs it.
+    pub model: &'a LockedModel,
+    /// What is wanted.
+    pub weight: &'a LockedWeight,
+    /// Why.
+    pub because: WeightReason,
+}
+
+/// Why a weight file has to be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightReason {
+    /// It is not there.
+    Missing,
+    /// It is not the locked one: another size, or another digest where that was computed.
+    Changed,
 }
 
 /// What has to be done for one environment.
@@ -96,6 +119,8 @@ pub struct NoTarget {
 pub struct Disk {
     /// What is there for each chosen environment.
     pub environments: BTreeMap<EnvironmentName, Installed>,
+    /// What is there of the chosen environments' weight files, by path.
+    pub weights: BTreeMap<String, Found>,
     /// The catalogue, if there is one that can be read.
     pub catalogue: Option<Catalogue>,
 }
@@ -137,8 +162,50 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
     let wanted = catalogue_of(lock);
     Ok(Plan {
         steps,
+        weights: weights(lock, wish, disk),
         catalogue: (disk.catalogue.as_ref() != Some(&wanted)).then_some(wanted),
     })
+}
+
+/// The weight files of the models of chosen environments, each once.
+pub fn weights_of<'a>(
+    lock: &'a Lock,
+    chosen: &[EnvironmentName],
+) -> Vec<(&'a LockedModel, &'a LockedWeight)> {
+    let models = lock
+        .models
+        .iter()
+        .filter(|model| chosen.contains(&model.environment));
+    let mut files: Vec<(&LockedModel, &LockedWeight)> = Vec::new();
+    for (model, weight) in
+        models.flat_map(|model| model.weights.iter().map(move |weight| (model, weight)))
+    {
+        if files.iter().all(|(_, known)| known.path != weight.path) {
+            files.push((model, weight));
+        }
+    }
+    files
+}
+
+fn weights<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Vec<WeightStep<'a>> {
+    let because = |weight: &LockedWeight| match disk.weights.get(&weight.path) {
+        None => Some(WeightReason::Missing),
+        Some(Found { size, sha256 }) => {
+            let same = weight.size.is_none_or(|locked| locked == *size)
+                && sha256.is_none_or(|s| s == weight.sha256);
+            (!same).then_some(WeightReason::Changed)
+        }
+    };
+    let files = weights_of(lock, wish.environments).into_iter();
+    files
+        .filter_map(|(model, weight)| {
+            Some(WeightStep {
+                model,
+                weight,
+                because: because(weight)?,
+            })
+        })
+        .collect()
 }
 
 /// The answer of an environment for a machine type.
@@ -256,6 +323,11 @@ pub fn catalogue_of(lock: &Lock) -> Catalogue {
             environment: model.environment.clone(),
             argument: model.argument.clone(),
             setup: model.setup.clone(),
+            weights: model
+                .weights
+                .iter()
+                .map(|weight| weight.path.clone())
+                .collect(),
         };
         (model.id.clone(), meaning)
     });
@@ -270,7 +342,16 @@ impl Plan<'_> {
     /// Whether the root matches the lock already.
     pub fn is_nothing(&self) -> bool {
         let keeps = |step: &Step| matches!(step.action, Action::Keep { .. });
-        self.catalogue.is_none() && self.steps.iter().all(keeps)
+        self.catalogue.is_none() && self.weights.is_empty() && self.steps.iter().all(keeps)
+    }
+}
+
+impl std::fmt::Display for WeightReason {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            WeightReason::Missing => "it is not there",
+            WeightReason::Changed => "it is not the locked file",
+        })
     }
 }
 

@@ -30,6 +30,7 @@ pub mod progress;
 pub mod publish;
 pub mod sdist;
 pub mod shelf;
+pub mod weights;
 pub mod wheel;
 
 use assemble::Part;

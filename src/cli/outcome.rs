@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::show;
-use crate::build::{Built, Done, Error, Outcome};
-use crate::plan::Plan;
+use crate::build::{Built, Done, Error, Outcome, weights};
+use crate::plan::{Plan, WeightStep};
 use crate::store::Root;
 
 /// Tells how it ended.
 pub(super) fn tell(
     plan: &Plan,
     outcomes: &[Outcome],
+    fetched: &[Result<(), weights::Error>],
     root: &Root,
     took: Duration,
     as_json: bool,
@@ -24,11 +25,15 @@ pub(super) fn tell(
         show::json(&json!({
             "root": root.path(),
             "environments": environments,
+            "weights": plan.weights.iter().zip(fetched).map(weight_json).collect::<Vec<_>>(),
             "catalogue": if plan.catalogue.is_some() { "written" } else { "kept" },
             "seconds": took.as_secs_f64(),
         }));
     }
-    for (text, help) in failures(outcomes) {
+    for (text, help) in failures(outcomes)
+        .into_iter()
+        .chain(weight_failures(plan, fetched))
+    {
         let report = match help {
             Some(help) => miette::miette!(help = help, "{text}"),
             None => miette::miette!("{text}"),
@@ -37,9 +42,9 @@ pub(super) fn tell(
         show::failure(&Failure { report, exit });
     }
     if !as_json {
-        show::line(&summary(plan, outcomes, took));
+        show::line(&summary(plan, outcomes, fetched, took));
     }
-    if outcomes.iter().all(|outcome| outcome.result.is_ok()) {
+    if outcomes.iter().all(|outcome| outcome.result.is_ok()) && fetched.iter().all(Result::is_ok) {
         Exit::Ok
     } else {
         Exit::Failed
@@ -47,7 +52,12 @@ pub(super) fn tell(
 }
 
 /// One line: `built emt, tblite; kept chgnet (12.3 s)`.
-fn summary(plan: &Plan, outcomes: &[Outcome], took: Duration) -> String {
+fn summary(
+    plan: &Plan,
+    outcomes: &[Outcome],
+    fetched: &[Result<(), weights::Error>],
+    took: Duration,
+) -> String {
     if plan.is_nothing() {
         let n = outcomes.len();
         let environments = if n == 1 {
@@ -67,6 +77,15 @@ fn summary(plan: &Plan, outcomes: &[Outcome], took: Duration) -> String {
             (!names.is_empty()).then(|| format!("{how} {}", names.join(", ")))
         })
         .collect();
+    let (good, bad): (Vec<_>, Vec<_>) = fetched.iter().partition(|result| result.is_ok());
+    for (how, files) in [("fetched", good.len()), ("failed to fetch", bad.len())] {
+        if files > 0 {
+            parts.push(format!(
+                "{how} {files} weight file{}",
+                if files == 1 { "" } else { "s" }
+            ));
+        }
+    }
     if parts.is_empty() {
         parts.push("wrote models.json".to_owned());
     }
@@ -121,6 +140,37 @@ fn failures(outcomes: &[Outcome]) -> Vec<(String, Option<String>)> {
         (format!("{} failed: {text}", names.join(", ")), help)
     };
     causes.into_iter().map(told).collect()
+}
+
+/// Every weight file that could not be fetched, with its model.
+fn weight_failures(
+    plan: &Plan,
+    fetched: &[Result<(), weights::Error>],
+) -> Vec<(String, Option<String>)> {
+    let mut failures = Vec::new();
+    for (step, result) in plan.weights.iter().zip(fetched) {
+        if let Err(error) = result {
+            let help = match error {
+                weights::Error::Offline => None,
+                weights::Error::Fetch(error) => error.advice().map(str::to_owned),
+            };
+            failures.push((
+                format!(
+                    "weights `{}` of {}: {}",
+                    step.weight.path,
+                    step.model.id,
+                    chain(error)
+                ),
+                help,
+            ));
+        }
+    }
+    failures
+}
+
+fn weight_json((step, result): (&WeightStep, &Result<(), weights::Error>)) -> Value {
+    let error = result.as_ref().err().map(|error| chain(error));
+    json!({ "model": step.model.id, "path": step.weight.path, "fetched": result.is_ok(), "error": error })
 }
 
 fn causes_of(error: &Error) -> Vec<(String, Option<String>)> {

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
 use super::{Shared, context, lock, outcome, place, progress, show};
-use crate::build::{self, Means};
+use crate::build::{self, Means, weights as fetching};
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
-use crate::plan::{self, Action, Disk, Plan, Step, Wish};
-use crate::store::{Catalogue, Root, catalogue, installed, layout};
+use crate::plan::{self, Action, Disk, Plan, Step, WeightStep, Wish};
+use crate::store::{Catalogue, Root, catalogue, installed, layout, weights};
 
 /// Arguments of `rootstock sync`.
 #[derive(Debug, clap::Args)]
@@ -67,14 +67,6 @@ enum Part {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    if arguments.only.contains(&Part::Models) {
-        let report = miette::miette!(
-            help = "leave it out: weights of models are not fetched by this version",
-            "`--only models` is not supported yet"
-        );
-        let exit = Exit::Usage;
-        return Err(Failure { report, exit });
-    }
     let started = Instant::now();
     let manifest = lock::manifest(shared)?;
     let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
@@ -95,21 +87,69 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             return Ok(Exit::Drift);
         }
     };
-    let disk = disk(&root, &chosen)?;
+    let mut disk = disk(&root, &chosen)?;
+    let files = plan::weights_of(&lock, &chosen);
+    let paths = files.iter().map(|(_, weight)| weight.path.as_str());
+    // Only a check reads gigabytes to be sure; a sync looks whether a file is there in its size.
+    disk.weights =
+        weights::read(&root, paths, arguments.check || arguments.force).or_exit(Exit::Failed)?;
     let wish = Wish {
         target: place::target()?,
         environments: &chosen,
         force: arguments.force,
     };
-    let plan = plan::plan(&lock, &wish, &disk).or_exit(Exit::Failed)?;
+    let mut plan = plan::plan(&lock, &wish, &disk).or_exit(Exit::Failed)?;
+    arguments.narrow(&mut plan);
     if arguments.check || arguments.dry_run {
         foretell(&plan, &root, arguments.json);
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }
     let outcomes = carry_out(&plan, &root, &manifest, shared, arguments)?;
-    let exit = outcome::tell(&plan, &outcomes, &root, started.elapsed(), arguments.json);
+    let fetched = fetch_weights(&plan, &root, arguments);
+    let exit = outcome::tell(
+        &plan,
+        &outcomes,
+        &fetched,
+        &root,
+        started.elapsed(),
+        arguments.json,
+    );
     Ok(exit)
+}
+
+impl Arguments {
+    /// Leaves in a plan what was asked for with `--only`.
+    fn narrow(&self, plan: &mut Plan) {
+        if self.only.is_empty() {
+            return;
+        }
+        if !self.only.contains(&Part::Envs) {
+            plan.steps.clear();
+            plan.catalogue = None;
+        }
+        if !self.only.contains(&Part::Models) {
+            plan.weights.clear();
+        }
+    }
+}
+
+fn fetch_weights(
+    plan: &Plan,
+    root: &Root,
+    arguments: &Arguments,
+) -> Vec<Result<(), fetching::Error>> {
+    if plan.weights.is_empty() {
+        return Vec::new();
+    }
+    let (variables, progress) = (context::kept_environment(), progress::watcher());
+    let means = fetching::Means {
+        root,
+        variables: &variables,
+        offline: arguments.offline,
+        progress: &*progress,
+    };
+    fetching::fetch(&plan.weights, &means)
 }
 
 /// What is on disk, as far as a plan for these environments needs it.
@@ -123,6 +163,7 @@ pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk
     };
     Ok(Disk {
         environments: installed::read(root, environments).or_exit(Exit::Failed)?,
+        weights: std::collections::BTreeMap::new(),
         catalogue,
     })
 }
@@ -165,6 +206,7 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
             "root": root.path(),
             "matches": plan.is_nothing(),
             "environments": steps,
+            "weights": plan.weights.iter().map(weight_json).collect::<Vec<_>>(),
             "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
             "download": { "files": files, "bytes": size },
         }));
@@ -172,6 +214,14 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
     }
     for step in &plan.steps {
         show::line(&describe(step));
+    }
+    for WeightStep {
+        model,
+        weight,
+        because,
+    } in &plan.weights
+    {
+        show::line(&format!("{}: fetch `{}`: {because}", model.id, weight.path));
     }
     if plan.catalogue.is_some() {
         show::line("models.json: write, it does not say what the lock says");
@@ -191,6 +241,16 @@ fn describe(step: &Step) -> String {
         Action::Flip { to, because } => format!("{name}: switch to {to}: {because}"),
         Action::Build { because } => format!("{name}: build: {because}"),
     }
+}
+
+fn weight_json(
+    WeightStep {
+        model,
+        weight,
+        because,
+    }: &WeightStep,
+) -> Value {
+    json!({ "model": model.id, "path": weight.path, "size": weight.size, "reason": because.to_string() })
 }
 
 fn step_json(step: &Step) -> Value {

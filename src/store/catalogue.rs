@@ -43,6 +43,9 @@ pub struct CatalogueModel {
     /// Extra keyword arguments of `setup`.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub setup: serde_json::Map<String, serde_json::Value>,
+    /// Files of the cache it needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<String>,
 }
 
 /// The catalogue of a root could not be read.

@@ -25,6 +25,8 @@ pub mod stamp;
 pub mod tree;
 
 pub use crate::files::maker;
+pub mod weights;
+
 pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel};
 pub use installed::Installed;
 pub use stamp::Stamp;

@@ -1,0 +1,52 @@
+//! Weight files in a root's cache: what is there. Fetches nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::files;
+
+use super::Root;
+
+/// What is known of a weight file that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest, if it was computed.
+    pub sha256: Option<Digest>,
+}
+
+/// Where a weight file lies.
+pub fn path(root: &Root, below_cache: &str) -> PathBuf {
+    root.cache().join(below_cache)
+}
+
+/// What is there of these files, by their paths below the cache. Their contents are read only if `deep`: weights have
+/// gigabytes, and a sync that has nothing to do takes milliseconds.
+pub fn read<'p>(
+    root: &Root,
+    paths: impl Iterator<Item = &'p str>,
+    deep: bool,
+) -> files::Result<BTreeMap<String, Found>> {
+    let mut found = BTreeMap::new();
+    for below in paths {
+        let path = path(root, below);
+        match files::size(&path) {
+            Ok(size) => {
+                let sha256 = if deep { Some(digest(&path)?) } else { None };
+                found.insert(below.to_owned(), Found { size, sha256 });
+            }
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+fn digest(path: &Path) -> files::Result<Digest> {
+    use files::Context as _;
+    Ok(Digest::of_reader(files::open(path)?)
+        .context("read", path)?
+        .0)
+}
