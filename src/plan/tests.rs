@@ -99,6 +99,7 @@ fn planned(installed: Installed, force: bool) -> Action {
     let name = lock.environments[0].name.clone();
     let disk = Disk {
         environments: BTreeMap::from([(name.clone(), installed)]),
+        weights: BTreeMap::new(),
         catalogue: None,
     };
     let wish = Wish {

@@ -11,7 +11,7 @@ use crate::files;
 use crate::name::EnvironmentName;
 use crate::store::interpreter::{self, Base};
 use crate::store::stamp::Found;
-use crate::store::{Catalogue, CatalogueModel, Root, Stamp, catalogue, layout};
+use crate::store::{Catalogue, CatalogueModel, Root, Stamp, catalogue, layout, weights};
 use crate::target::Target;
 
 /// A model that can run here.
@@ -67,6 +67,15 @@ pub enum Error {
         /// What is.
         built: String,
     },
+    /// A weight file is not in the cache.
+    #[error("the weights of `{model}` are not there: `{}`", path.display())]
+    #[diagnostic(help("fetch them with `rootstock sync {model}`"))]
+    Weights {
+        /// Which model.
+        model: String,
+        /// Where they should be.
+        path: PathBuf,
+    },
     /// The environment was built for another machine.
     #[error("environment `{environment}` was built for {target}, and this machine is {here}")]
     #[diagnostic(help(
@@ -111,6 +120,7 @@ pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
         environment,
         argument,
         setup,
+        weights: needed,
     } = find(&catalogue, model)?;
     let missing = || -> Result<Error, Error> {
         Ok(Error::Missing {
@@ -132,6 +142,13 @@ pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
         Found::Nothing => return Err(missing()?),
     };
     check(&environment, &stamp)?;
+    let absent = needed
+        .iter()
+        .find(|weight| !files::exists(&weights::path(root, weight)));
+    if let Some(weight) = absent {
+        let (model, path) = (model.to_owned(), weights::path(root, weight));
+        return Err(Error::Weights { model, path });
+    }
     let variables = catalogue.environments.get(&environment);
     Ok(Selected {
         variables: variables.map(|e| e.variables.clone()).unwrap_or_default(),
@@ -155,6 +172,7 @@ fn find(catalogue: &Catalogue, model: &str) -> Result<CatalogueModel, Error> {
             environment,
             argument: String::new(),
             setup: serde_json::Map::new(),
+            weights: Vec::new(),
         });
     }
     if model.ends_with(":custom") {

@@ -12,3 +12,4 @@ mod parallel;
 mod status;
 mod sync;
 mod tidy;
+mod weights;

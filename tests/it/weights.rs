@@ -1,0 +1,169 @@
+//! Weights of models: locked by digest, fetched whole into the cache, noticed when they change.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::sandbox::{Said, Sandbox};
+
+/// A sandbox with one model whose weights are the file `remote/weights.bin`.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::single();
+    fs::create_dir_all(sandbox.path("remote")).unwrap();
+    sandbox.write("remote/weights.bin", "numbers");
+    let url = format!("file://{}", sandbox.path("remote/weights.bin").display());
+    let manifest = sandbox.read("rootstock.toml");
+    let model = format!(
+        "{manifest}\n[models.potential]\nenvironment = \"one\"\nargument = \"p\"\n\
+         weights = [{{ url = \"{url}\", path = \"potentials/p.bin\"}}]\n"
+    );
+    sandbox.write("rootstock.toml", &model);
+    sandbox.lock();
+    sandbox
+}
+
+fn cached(sandbox: &Sandbox) -> String {
+    sandbox.read("root/cache/potentials/p.bin")
+}
+
+fn replace(sandbox: &Sandbox, text: &str) {
+    let path = sandbox.path("root/cache/potentials/p.bin");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn weights_are_locked_with_the_digest_of_what_is_there() {
+    let lock = sandbox().read("rootstock.lock");
+    // sha256 of `numbers`
+    assert!(
+        lock.contains("size = 7, sha256 = \"f3c7807d475073ba009bf4801b2d934e"),
+        "{lock}"
+    );
+}
+
+#[test]
+fn weights_are_fetched_once_and_are_read_only() {
+    let sandbox = sandbox();
+    let said = sandbox.sync(&[]);
+    assert!(
+        said.stdout.contains("fetched 1 weight file"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(cached(&sandbox), "numbers");
+    let mode = fs::metadata(sandbox.path("root/cache/potentials/p.bin"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o444);
+    fs::remove_file(sandbox.path("remote/weights.bin")).unwrap();
+    assert!(sandbox.sync(&[]).stdout.starts_with("up to date"));
+    sandbox.run(&["sync", "--check"]).expect(0);
+}
+
+#[test]
+fn weights_that_are_gone_or_changed_are_seen_and_fetched_again() {
+    let sandbox = sandbox();
+    sandbox.sync(&[]);
+    fs::remove_file(sandbox.path("root/cache/potentials/p.bin")).unwrap();
+    let check: Said = sandbox.run(&["sync", "--check"]);
+    check.expect(3);
+    assert!(
+        check
+            .stdout
+            .contains("potential: fetch `potentials/p.bin`: it is not there"),
+        "{}",
+        check.stdout
+    );
+    sandbox.sync(&[]);
+    // The same size: only a look at every byte tells, and `--check` looks.
+    replace(&sandbox, "numbres");
+    let check = sandbox.run(&["sync", "--check"]);
+    check.expect(3);
+    assert!(
+        check.stdout.contains("it is not the locked file"),
+        "{}",
+        check.stdout
+    );
+    replace(&sandbox, "other size");
+    sandbox.sync(&[]);
+    assert_eq!(cached(&sandbox), "numbers");
+}
+
+#[test]
+fn another_remote_file_is_an_error_and_not_a_new_digest() {
+    let sandbox = sandbox();
+    sandbox.write("remote/weights.bin", "numbres");
+    let said = sandbox.run(&["sync"]);
+    said.expect(1);
+    assert!(
+        said.stderr
+            .contains("weights `potentials/p.bin` of potential:"),
+        "{}",
+        said.stderr
+    );
+    assert!(!sandbox.path("root/cache/potentials/p.bin").exists());
+    // The environment is none the worse for it.
+    assert!(said.stdout.starts_with("built "), "{}", said.stdout);
+    let before = sandbox.read("rootstock.lock");
+    sandbox.lock();
+    assert_eq!(
+        sandbox.read("rootstock.lock"),
+        before,
+        "a lock stays with what it has"
+    );
+    sandbox.run(&["lock", "--upgrade"]).expect(0);
+    assert_ne!(sandbox.read("rootstock.lock"), before);
+    sandbox.sync(&[]);
+    assert_eq!(cached(&sandbox), "numbres");
+}
+
+#[test]
+fn a_part_of_the_work_can_be_asked_for() {
+    let sandbox = sandbox();
+    let said = sandbox.sync(&["--only", "models"]);
+    assert!(
+        said.stdout.starts_with("fetched 1 weight file"),
+        "{}",
+        said.stdout
+    );
+    assert!(sandbox.names("root/envs").is_empty());
+    let said = sandbox.sync(&["--only", "envs"]);
+    assert!(said.stdout.starts_with("built "), "{}", said.stdout);
+}
+
+#[test]
+fn without_the_network_missing_weights_are_named() {
+    let sandbox = sandbox();
+    sandbox.sync(&["--only", "envs"]);
+    let said = sandbox.run(&["sync", "--offline"]);
+    said.expect(1);
+    assert!(
+        said.stderr.contains("`--offline` forbids to download it"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn a_worker_does_not_start_without_its_weights() {
+    let sandbox = sandbox();
+    sandbox.sync(&["--only", "envs"]);
+    let said = sandbox.run(&[
+        "worker",
+        "potential",
+        "--unix",
+        "nobody",
+        "--species",
+        "Cu",
+        "--pbc",
+        "FFF",
+    ]);
+    said.expect(4);
+    assert!(
+        said.stderr
+            .contains("fetch them with `rootstock sync potential`"),
+        "{}",
+        said.stderr
+    );
+}
