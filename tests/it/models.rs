@@ -1,0 +1,146 @@
+//! The environments of this repository: real packages, real forces, the same tree wherever they are built.
+//!
+//! CHGNet and SevenNet take 3 GB to download, so they are tested where `ROOTSTOCK_TEST_MLIP` is set, as in CI.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn with_mlips() -> bool {
+    std::env::var_os("ROOTSTOCK_TEST_MLIP").is_some()
+}
+
+/// Runs `rootstock sync` of this repository's manifest into a root; must succeed.
+fn sync(root: &Path, names: &[&str]) {
+    let output = Command::new(ROOTSTOCK)
+        .args(["sync", "--root"])
+        .arg(root)
+        .args(names)
+        .current_dir(here())
+        .output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// A root with the environments under test; kept from run to run, because syncing a root that is up to date costs
+/// nothing and proves that it is.
+fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("models-root");
+        sync(&root, &[]);
+        if with_mlips() {
+            sync(&root, &["chgnet", "sevennet"]);
+        }
+        root
+    })
+}
+
+fn stamp(root: &Path, environment: &str) -> serde_json::Value {
+    let stamp = root
+        .join("envs")
+        .join(environment)
+        .join("rootstock-stamp.json");
+    serde_json::from_slice(&std::fs::read(stamp).unwrap()).unwrap()
+}
+
+fn run(python: &Path, script: &str, arguments: &[&std::ffi::OsStr]) {
+    let mut command = Command::new(python);
+    command
+        .arg("-B")
+        .arg(here().join("tests/python").join(script))
+        .args(arguments);
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{script} {arguments:?}\n{}",
+        told(&output)
+    );
+}
+
+/// A worker with the model, driven by stock ASE, against the calculator in process and known energies.
+fn compare(environment: &str, model: &str) {
+    let python = root().join("envs").join(environment).join("bin/python");
+    run(
+        &python,
+        "models.py",
+        &[ROOTSTOCK.as_ref(), root().as_os_str(), model.as_ref()],
+    );
+}
+
+#[test]
+fn emt_gives_what_it_gives_in_process() {
+    compare("emt", "emt");
+}
+
+#[test]
+fn gfn2_xtb_gives_what_it_gives_in_process() {
+    compare("tblite", "gfn2-xtb");
+}
+
+#[test]
+fn chgnet_and_sevennet_give_what_they_give_in_process() {
+    if with_mlips() {
+        compare("chgnet", "chgnet-0.3.0");
+        compare("sevennet", "7net-0");
+    }
+}
+
+#[test]
+fn two_roots_hold_the_same_trees_bytecode_included() {
+    let other = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let elsewhere = other.path().join("a/longer/path than the first");
+    sync(&elsewhere, &[]);
+    for environment in ["emt", "tblite"] {
+        let (here, there) = (stamp(root(), environment), stamp(&elsewhere, environment));
+        assert_eq!(here["tree"], there["tree"], "{environment}");
+        assert_eq!(here["id"], there["id"], "{environment}");
+    }
+    make_removable(&elsewhere);
+}
+
+/// Published directories are read-only; whoever is not root cannot empty them.
+fn make_removable(directory: &Path) {
+    let changed = Command::new("chmod")
+        .args(["-R", "u+w"])
+        .arg(directory)
+        .status()
+        .unwrap();
+    assert!(changed.success());
+}
+
+#[test]
+fn installed_files_are_those_of_pip() {
+    let mut environments = vec!["emt", "tblite"];
+    if with_mlips() {
+        environments.push("chgnet");
+    }
+    for environment in environments {
+        let stamp = stamp(root(), environment);
+        let python = PathBuf::from(stamp["python"]["executable"].as_str().unwrap());
+        let (lock, generation) = (
+            here().join("rootstock.lock"),
+            root().join("envs").join(environment),
+        );
+        let generation = generation.canonicalize().unwrap();
+        run(
+            &python,
+            "pip_equal.py",
+            &[
+                lock.as_os_str(),
+                generation.as_os_str(),
+                environment.as_ref(),
+            ],
+        );
+    }
+}
