@@ -178,9 +178,9 @@ fn check(manifest: &Manifest, path: &Path, arguments: &Arguments) -> Result<Exit
     } else {
         explain(&findings, path, manifest);
         if arguments.github {
-            findings
-                .iter()
-                .for_each(|finding| show::line(&annotation(finding, path, manifest)));
+            for finding in &findings {
+                show::line(&annotation(finding, path, manifest));
+            }
         }
     }
     Ok(if findings.is_empty() {

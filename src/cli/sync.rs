@@ -188,7 +188,7 @@ fn carry_out(
         },
         path: &context::search_path(),
         variables: &context::kept_environment(),
-        uv: &|| context::find_uv(shared, &environment),
+        uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
         offline: arguments.offline,
         jobs,
         rootstock: &version.expect("our own version is one"),

@@ -116,7 +116,7 @@ impl<'t> Section<'t> {
             return Vec::new();
         };
         let mut sections = Vec::new();
-        for item in array.iter() {
+        for item in array {
             match item.get_ref().as_table() {
                 Some(table) => sections.push(Section {
                     table,

@@ -35,6 +35,9 @@ pub enum Upgrade {
     Packages(BTreeSet<PackageName>),
 }
 
+/// Downloads a weight file and tells its digest and size, or what went wrong.
+pub type Weigh = dyn Fn(&Weight) -> Result<(Digest, u64), String> + Sync;
+
 /// What a resolution needs beside the manifest.
 pub struct Means<'a> {
     /// The resolver; asked for only when there is something to solve.
@@ -42,7 +45,7 @@ pub struct Means<'a> {
     /// The interpreters of this machine; asked for only when there is something to solve.
     pub interpreters: &'a (dyn Fn() -> Vec<Interpreter> + Sync),
     /// Size and digest of a weight file of which the manifest says no digest; downloads it.
-    pub weigh: &'a (dyn Fn(&Weight) -> Result<(Digest, u64), String> + Sync),
+    pub weigh: &'a Weigh,
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
 }
@@ -460,10 +463,8 @@ impl Solver<'_> {
                 .iter()
                 .any(|asked| asked.name == *name)
         };
-        ask.routes.extend(
-            self.routes(environment)
-                .filter(|route| direct(route.package)),
-        );
+        ask.routes
+            .extend(routes(environment).filter(|route| direct(route.package)));
         let packages = loop {
             let packages = self
                 .uv
@@ -476,8 +477,7 @@ impl Solver<'_> {
                     .iter()
                     .any(|package| route.package.as_ref() == package.name)
             };
-            let more: Vec<Route> = self
-                .routes(environment)
+            let more: Vec<Route> = routes(environment)
                 .filter(|route| came_in(route) && !ask.routes.contains(route))
                 .collect();
             if more.is_empty() {
@@ -500,14 +500,6 @@ impl Solver<'_> {
             packages: chosen,
             digest: Digest::of(""),
         })
-    }
-
-    /// The environment's packages that come from an index of their own.
-    fn routes<'s>(&'s self, environment: &'s Environment) -> impl Iterator<Item = Route<'s>> {
-        environment
-            .indexes
-            .iter()
-            .map(|(package, index)| Route { package, index })
     }
 
     /// An interpreter of the same version if there is one: it builds metadata of source distributions.
@@ -533,6 +525,14 @@ impl Solver<'_> {
         let pin = |package: &LockedPackage| (package.name.to_string(), package.version.to_string());
         old.packages.iter().filter(stays).map(pin).collect()
     }
+}
+
+/// The environment's packages that come from an index of their own.
+fn routes(environment: &Environment) -> impl Iterator<Item = Route<'_>> {
+    environment
+        .indexes
+        .iter()
+        .map(|(package, index)| Route { package, index })
 }
 
 fn unanswered(

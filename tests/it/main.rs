@@ -7,6 +7,7 @@ mod worker_session;
 mod crash;
 mod drift;
 mod errors;
+mod lock;
 mod models;
 mod faults;
 mod parallel;

@@ -104,7 +104,7 @@ fn sources() -> Vec<Source> {
                 if name != "tests" {
                     pending.push(path);
                 }
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|e| e == "rs") && name != "tests.rs" {
                 found.push(source(&root, &path));
             }
         }

@@ -1,0 +1,254 @@
+//! `rootstock lock`: the same manifest, the same bytes; what is locked stays until somebody asks for more.
+
+use crate::sandbox::{Index, Sandbox, Wheel};
+
+/// Two environments with dependencies that have dependencies, not locked yet.
+fn project() -> Sandbox {
+    let sandbox = Sandbox::new(&[("one", &["first"]), ("two", &["second>=1"])]);
+    sandbox
+        .index
+        .add(&Wheel::simple("first", "1.0").requires("shared>=1"));
+    sandbox
+        .index
+        .add(&Wheel::simple("second", "1.0").requires("shared"));
+    sandbox.index.add(&Wheel::simple("shared", "1.0"));
+    sandbox
+}
+
+#[test]
+fn the_same_manifest_gives_the_same_bytes_everywhere() {
+    let (here, elsewhere) = (project(), project());
+    here.lock();
+    let lock = here.read("rootstock.lock");
+    here.lock();
+    assert_eq!(here.read("rootstock.lock"), lock, "again");
+    elsewhere.lock();
+    assert_eq!(
+        elsewhere.read("rootstock.lock"),
+        lock,
+        "another directory, another index"
+    );
+    for absent in ["http", "127.0.0.1", "/tmp", here.path("").to_str().unwrap()] {
+        assert!(!lock.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn what_is_locked_stays_until_it_is_upgraded() {
+    let sandbox = project();
+    sandbox.lock();
+    let before = sandbox.read("rootstock.lock");
+    for name in ["first", "second", "shared"] {
+        sandbox.index.add(&Wheel::simple(name, "2.0"));
+    }
+    sandbox.lock();
+    assert_eq!(sandbox.read("rootstock.lock"), before);
+    // A new dependency leaves the versions of the others alone.
+    sandbox.write_source("one", &["first", "second"], "");
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert!(
+        lock.contains("\"first 1.0 ") && !lock.contains("\"first 2.0 "),
+        "{lock}"
+    );
+    let said = sandbox.run(&["lock", "--upgrade=shared"]);
+    said.expect(0);
+    assert_eq!(
+        said.stdout
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()[..3],
+        [
+            "environment package was now",
+            "one shared 1.0 2.0",
+            "two shared 1.0 2.0"
+        ]
+    );
+    sandbox.run(&["lock", "--upgrade"]).expect(0);
+    assert!(!sandbox.read("rootstock.lock").contains(" 1.0 "));
+}
+
+#[test]
+fn adding_an_environment_changes_no_other_line() {
+    let sandbox = project();
+    sandbox.lock();
+    let before = sandbox.read("rootstock.lock");
+    sandbox
+        .index
+        .add(&Wheel::simple("third", "1.0").requires("shared"));
+    sandbox.index.add(&Wheel::simple("shared", "2.0"));
+    sandbox.write_source("three", &["third"], "");
+    let manifest = sandbox.read("rootstock.toml");
+    sandbox.write(
+        "rootstock.toml",
+        &format!("{manifest}\n[environments.three]\nsource = \"environments/three.py\"\npython = \"3.11\"\n"),
+    );
+    sandbox.lock();
+    let after = sandbox.read("rootstock.lock");
+    for line in before.lines() {
+        assert!(after.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn a_package_comes_from_its_own_index_and_nothing_else_does() {
+    let sandbox = Sandbox::new(&[("one", &["first"])]);
+    let own = Index::start();
+    sandbox
+        .index
+        .add(&Wheel::simple("first", "1.0").requires("shared"));
+    sandbox.index.add(&Wheel::simple("shared", "3.0"));
+    own.add(&Wheel::simple("shared", "2.0"));
+    // Nobody asked this index for `first`: its version is never chosen, however high.
+    own.add(&Wheel::simple("first", "99.0"));
+    let manifest = sandbox.read("rootstock.toml");
+    let indexes = format!(
+        "{manifest}indexes = {{ shared = \"own\" }}\n\n[indexes.own]\nurl = \"{}\"\n",
+        own.url()
+    );
+    sandbox.write("rootstock.toml", &indexes);
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert!(
+        lock.contains("\"first 1.0 ") && lock.contains("\"shared 2.0 "),
+        "{lock}"
+    );
+    assert!(
+        lock.contains("{ index = \"own\", file = \"shared-2.0") && !lock.contains(&own.url()),
+        "{lock}"
+    );
+    sandbox.sync(&[]);
+    assert_eq!(own.asked(), ["shared-2.0-py3-none-any.whl"]);
+    assert_eq!(
+        sandbox.python("one", "import shared; print(shared.VERSION)"),
+        "2.0\n"
+    );
+    // A mirror of the index is the same index; another route is drift.
+    sandbox.write(
+        "rootstock.toml",
+        &indexes.replace(&own.url(), "https://mirror.example.com/simple"),
+    );
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.write("rootstock.toml", &manifest);
+    sandbox.run(&["lock", "--check"]).expect(3);
+}
+
+#[test]
+fn constraints_overrides_and_exclusions_are_obeyed() {
+    let sandbox = Sandbox::new(&[("one", &["first"])]);
+    sandbox.index.add(
+        &Wheel::simple("first", "1.0")
+            .requires("shared<2")
+            .requires("unwanted")
+            .requires("second"),
+    );
+    for (name, version) in [
+        ("shared", "1.0"),
+        ("shared", "2.0"),
+        ("second", "1.0"),
+        ("second", "2.0"),
+        ("unwanted", "1.0"),
+    ] {
+        sandbox.index.add(&Wheel::simple(name, version));
+    }
+    let manifest = sandbox.read("rootstock.toml");
+    let more =
+        "constraints = [\"second<2\"]\noverrides = [\"shared==2.0\"]\nexclude = [\"unwanted\"]\n";
+    sandbox.write("rootstock.toml", &format!("{manifest}{more}"));
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert!(
+        lock.contains("\"second 1.0 ")
+            && lock.contains("\"shared 2.0 ")
+            && !lock.contains("\"unwanted 1.0"),
+        "{lock}"
+    );
+    sandbox.run(&["lock", "--check"]).expect(0);
+}
+
+#[test]
+fn one_lock_covers_several_targets() {
+    let sandbox = project();
+    let manifest = sandbox.read("rootstock.toml");
+    let targets = "[rootstock]\ntargets = [\"linux-aarch64\", \"linux-x86_64\"]\n";
+    let floor = "\n[targets.linux-aarch64]\nglibc = \"2.34\"\n";
+    sandbox.write(
+        "rootstock.toml",
+        &format!("{}{floor}", manifest.replace("[rootstock]\n", targets)),
+    );
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert_eq!(
+        lock.matches("name = \"linux-aarch64\"\nglibc = \"2.34\"")
+            .count(),
+        2,
+        "{lock}"
+    );
+    assert_eq!(
+        lock.matches("name = \"linux-x86_64\"\nglibc = \"2.28\"")
+            .count(),
+        2,
+        "{lock}"
+    );
+    assert_eq!(
+        lock.matches("cpython-311-aarch64-linux-gnu").count(),
+        2,
+        "{lock}"
+    );
+}
+
+#[test]
+fn what_cannot_be_resolved_is_explained_by_environment() {
+    let sandbox = Sandbox::new(&[("one", &["first", "second"]), ("two", &["first"])]);
+    sandbox
+        .index
+        .add(&Wheel::simple("first", "1.0").requires("shared==1"));
+    sandbox
+        .index
+        .add(&Wheel::simple("second", "1.0").requires("shared==2"));
+    sandbox.index.add(&Wheel::simple("shared", "1"));
+    sandbox.index.add(&Wheel::simple("shared", "2"));
+    let said = sandbox.run(&["lock"]);
+    said.expect(1);
+    let words = said
+        .stderr
+        .replace('│', " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        words.contains("environment `one` has no solution for linux-"),
+        "{words}"
+    );
+    assert!(
+        words.contains("versions of second depend on shared==2"),
+        "{words}"
+    );
+    assert!(!words.contains("environment `two`"), "{words}");
+    assert!(
+        !sandbox.path("rootstock.lock").exists(),
+        "nothing half-written"
+    );
+}
+
+#[test]
+fn without_the_index_the_old_lock_is_kept_and_the_way_out_is_named() {
+    let sandbox = project();
+    sandbox.lock();
+    let before = sandbox.read("rootstock.lock");
+    sandbox.write_source("one", &["first", "second"], "");
+    let mut command = sandbox.command(&["lock"]);
+    command
+        .env("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+        .env("UV_HTTP_RETRIES", "0");
+    command.env("UV_CACHE_DIR", sandbox.path("empty-cache"));
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("environment `one` could not be resolved")
+            && said.contains("UV_DEFAULT_INDEX"),
+        "{said}"
+    );
+    assert_eq!(sandbox.read("rootstock.lock"), before);
+}
