@@ -48,21 +48,45 @@ pub(crate) struct Shared {
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "FILE",
         default_value = "rootstock.toml"
     )]
     pub(crate) manifest: PathBuf,
     /// The root: the directory everything built lives in.
-    #[arg(long, global = true, value_name = "DIR", env = "ROOTSTOCK_ROOT")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "DIR",
+        env = "ROOTSTOCK_ROOT"
+    )]
     pub(crate) root: Option<PathBuf>,
     /// Take root and cache of this cluster of the manifest.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "NAME"
+    )]
     pub(crate) cluster: Option<String>,
     /// The uv to resolve with.
-    #[arg(long, global = true, value_name = "FILE", env = "ROOTSTOCK_UV")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "FILE",
+        env = "ROOTSTOCK_UV"
+    )]
     pub(crate) uv: Option<PathBuf>,
     /// When to use colours.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub(crate) color: show::Colour,
 }
 

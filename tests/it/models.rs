@@ -119,6 +119,23 @@ fn make_removable(directory: &Path) {
     assert!(changed.success());
 }
 
+/// `examples/minimal` is what its README says: a repository whose lock is current, and which builds.
+#[test]
+fn a_minimal_repository_is_complete() {
+    let example = here().join("examples/minimal");
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("minimal-root");
+    for arguments in [&["lock", "--check"][..], &["sync"], &["sync", "--check"]] {
+        let mut command = Command::new(ROOTSTOCK);
+        command
+            .args(arguments)
+            .arg("--root")
+            .arg(&root)
+            .current_dir(&example);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}\n{}", told(&output));
+    }
+}
+
 #[test]
 fn installed_files_are_those_of_pip() {
     let mut environments = vec!["emt", "tblite"];
