@@ -67,6 +67,23 @@ pub(crate) struct Arguments {
     /// How long the model may take to load, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     startup_timeout: u64,
+    /// How long a step may take, in seconds, before Python counts as hanging and is started again; for ever if not given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    step_timeout: Option<Duration>,
+    /// How often in a run a Python that was killed, crashed or hangs is started again, and its step repeated.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    restarts: u32,
+}
+
+/// A length of time: a positive number of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("not a positive number of seconds".to_owned()),
+    }
 }
 
 /// The command line does not say what it should.
@@ -163,6 +180,8 @@ fn options(arguments: &Arguments) -> Result<Options, Usage> {
         socket: socket(&arguments.unix, &arguments.unix_prefix),
         connect_timeout: Duration::from_secs(arguments.connect_timeout),
         startup_timeout: Duration::from_secs(arguments.startup_timeout),
+        step_timeout: arguments.step_timeout,
+        restarts: arguments.restarts,
     })
 }
 

@@ -30,12 +30,14 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::python::wait_until;
 use super::step::{Frame, Raised};
 use crate::worker::floats::Floats;
 
@@ -62,6 +64,8 @@ pub(super) enum Silence {
     Raised(Raised),
     /// Python is gone, or talks nonsense.
     Gone(io::Error),
+    /// Python has not answered in time.
+    Late(Duration),
 }
 
 impl From<io::Error> for Silence {
@@ -130,10 +134,20 @@ impl HandOver {
         self.turn.write_all(&text)
     }
 
-    /// Has a frame computed.
-    pub(super) fn step(&mut self, frame: &Frame, forces: &mut Floats) -> Result<Computed, Silence> {
+    /// Has a frame computed, in no longer than `patience` if there is an end to it.
+    pub(super) fn step(
+        &mut self,
+        frame: &Frame,
+        forces: &mut Floats,
+        patience: Option<Duration>,
+    ) -> Result<Computed, Silence> {
         self.write_frame(frame)?;
         self.turn.write_all(&word(STEP, frame.atoms())?)?;
+        if let Some(patience) = patience
+            && !wait_until(&self.turn, Instant::now() + patience)
+        {
+            return Err(Silence::Late(patience));
+        }
         match self.read_word()? {
             (STEP, stress) => self.read_results(frame, stress == 1, forces),
             // Nothing but an exception is told in words here.
@@ -270,7 +284,7 @@ mod tests {
             let computed = std::thread::scope(|scope| {
                 let other = theirs.try_clone().unwrap();
                 scope.spawn(|| answer(other, &file));
-                ours.step(&frame, &mut forces).unwrap()
+                ours.step(&frame, &mut forces, None).unwrap()
             });
             assert!(
                 forces
@@ -293,7 +307,7 @@ mod tests {
         let (mut ours, theirs) = HandOver::new().unwrap();
         drop(theirs);
         let silence = ours
-            .step(&Frame::default(), &mut Floats::default())
+            .step(&Frame::default(), &mut Floats::default(), None)
             .unwrap_err();
         assert!(matches!(silence, Silence::Gone(_)));
     }

@@ -33,7 +33,7 @@ pub mod step;
 
 use environment::Variables;
 use handover::{HandOver, Silence};
-use model::{Model, Ready};
+use model::{Life, Model, Ready};
 use output::Tail;
 use python::Python;
 use select::Selected;
@@ -58,6 +58,10 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long the model may take to load.
     pub startup_timeout: Duration,
+    /// How long a step may take; for ever if `None`.
+    pub step_timeout: Option<Duration>,
+    /// How often in a run a Python that died is started again.
+    pub restarts: u32,
 }
 
 /// Where the species come from.
@@ -162,14 +166,19 @@ pub fn serve(
 ) -> Result<Served, Error> {
     connect::check(&options.socket)?;
     let variables = environment::variables(root, selected, inherited);
-    let (hand_over, stdin) = HandOver::new().map_err(Error::System)?;
     let (stop, never_written) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
-    let (python, stdout, stderr) = Python::start(selected, &variables, stdin, PROGRAM.len())?;
     let tail = Tail::default();
     let served = std::thread::scope(|scope| {
-        scope.spawn(|| output::drain(stdout, stderr, &stop, &tail, say));
-        let served = live(hand_over, python, selected, options, say);
+        let (stop, tail) = (&stop, &tail);
+        let begin = || {
+            let (hand_over, stdin) = HandOver::new().map_err(Error::System)?;
+            let (python, stdout, stderr) =
+                Python::start(selected, &variables, stdin, PROGRAM.len())?;
+            scope.spawn(move || output::drain(stdout, stderr, stop, tail, say));
+            load(hand_over, python, selected, options)
+        };
+        let served = live(&begin, options, say);
         // Python is gone by now; what it has printed is read to the end before anything is told about it.
         drop(never_written);
         served
@@ -185,40 +194,42 @@ pub fn serve(
 
 /// From the order to Python's end.
 fn live(
-    mut hand_over: HandOver,
-    python: Python,
-    selected: &Selected,
+    begin: &dyn Fn() -> Result<Life, Error>,
     options: &Options,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Served, Error> {
-    let begun = Instant::now();
-    let system = load(&mut hand_over, &python, selected, options)?;
+    let started = Instant::now();
+    let life = begin()?;
     let mut model = Model {
-        hand_over,
-        python,
-        system,
+        system: life.system.clone(),
+        life: Some(life),
+        begin,
+        restarts: options.restarts,
+        patience: options.step_timeout,
         stress: options.stress,
         steps: 0,
         say,
     };
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_secs_f64();
     say(&format!(
         "rootstock: model loaded in {seconds:.1} s, connecting to {}",
         options.socket.display()
     ));
     let end = converse(&mut model, options);
     let steps = model.steps;
-    model.python.end(model.hand_over.socket());
+    if let Some(life) = model.life {
+        life.python.end(life.hand_over.socket());
+    }
     Ok(Served { end: end?, steps })
 }
 
-/// Has the model loaded; the system, if it is known before a server says it.
+/// Has the model loaded.
 fn load(
-    hand_over: &mut HandOver,
-    python: &Python,
+    mut hand_over: HandOver,
+    python: Python,
     selected: &Selected,
     options: &Options,
-) -> Result<Option<System>, Error> {
+) -> Result<Life, Error> {
     let order = Order {
         launcher: std::process::id(),
         source: selected.generation.join(inside::SOURCE),
@@ -242,24 +253,29 @@ fn load(
         return Err(Error::Startup(options.startup_timeout.as_secs()));
     }
     match hand_over.ready::<Ready>() {
-        Ok(ready) => Ok(ready.system),
+        Ok(Ready { system }) => Ok(Life {
+            hand_over,
+            python,
+            system,
+        }),
         Err(Silence::Raised(raised)) => Err(Error::Setup {
             environment: selected.environment.to_string(),
             raised,
         }),
-        Err(Silence::Gone(_)) => Err(died(python.cause())),
+        Err(Silence::Gone(_) | Silence::Late(_)) => Err(died(python.cause())),
     }
 }
 
 /// Connects and answers.
 fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error> {
+    let life = model.life.as_ref().expect("its model is loaded");
     let connected = connect::connect(
         &options.socket,
         options.connect_timeout,
-        model.hand_over.socket(),
+        life.hand_over.socket(),
     );
     let connection = match connected {
-        Err(connect::Error::Abandoned) => return Err(died(model.python.cause())),
+        Err(connect::Error::Abandoned) => return Err(died(life.python.cause())),
         connected => connected?,
     };
     let mut session = ipi::Session::new(connection);

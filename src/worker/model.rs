@@ -1,10 +1,12 @@
 //! A model as the i-PI session sees it: frames go to Python, and what comes back becomes energy, forces and virial.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::floats::Floats;
-use super::handover::{HandOver, Silence};
-use super::ipi;
+use super::handover::{Computed, HandOver, Silence};
+use super::ipi::{self, Calculator as _};
 use super::python::Python;
 use super::step::{Failure, Frame, Raised, Results, System};
 
@@ -14,10 +16,25 @@ const TOO_CLOSE: f64 = 0.5;
 const FEW: usize = 2000;
 
 /// A Python that has loaded a model.
-pub(super) struct Model<'a> {
+pub(super) struct Life {
     pub(super) hand_over: HandOver,
     pub(super) python: Python,
+    /// The atoms, if it was told which.
     pub(super) system: Option<System>,
+}
+
+/// A model that outlives its Python: forces are a function of the frame alone, so a new Python computes them again and
+/// the server sees only a slow step.
+pub(super) struct Model<'a> {
+    /// `None` only while a new one is being started.
+    pub(super) life: Option<Life>,
+    pub(super) system: Option<System>,
+    /// Starts a new Python and has it load the model.
+    pub(super) begin: &'a dyn Fn() -> Result<Life, super::Error>,
+    /// How often it may still be used.
+    pub(super) restarts: u32,
+    /// How long a step may take.
+    pub(super) patience: Option<Duration>,
     /// Whether the user wants stresses.
     pub(super) stress: bool,
     /// How many frames were computed.
@@ -38,9 +55,12 @@ impl ipi::Calculator for Model<'_> {
     }
 
     fn take(&mut self, system: System) -> Result<(), Failure> {
-        let told = self.hand_over.tell(&system);
+        if let Some(life) = &mut self.life {
+            // A Python that is gone is found out at the next step, where a new one is told.
+            let _ = life.hand_over.tell(&system);
+        }
         self.system = Some(system);
-        told.map_err(|_| Failure::Died(self.python.cause()))
+        Ok(())
     }
 
     fn calculate(&mut self, frame: &Frame, results: &mut Results) -> Result<(), Failure> {
@@ -50,14 +70,7 @@ impl ipi::Calculator for Model<'_> {
             self.remark(&warning);
         }
         self.steps += 1;
-        let computed = match self.hand_over.step(frame, &mut results.forces) {
-            Ok(computed) => computed,
-            Err(Silence::Raised(raised)) => return Err(raised.into()),
-            Err(Silence::Gone(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-                return Err(Raised::new("TooLarge", error.to_string()).into());
-            }
-            Err(Silence::Gone(_)) => return Err(Failure::Died(self.python.cause())),
-        };
+        let computed = self.compute(frame, &mut results.forces)?;
         results.energy = computed.energy;
         let pbc = self
             .system
@@ -75,6 +88,82 @@ impl ipi::Calculator for Model<'_> {
 
     fn remark(&mut self, text: &str) {
         (self.say)(&format!("rootstock: {text}"));
+    }
+}
+
+impl Model<'_> {
+    /// Has a frame computed; by a new Python if the one we have dies of it, and by no third one.
+    fn compute(&mut self, frame: &Frame, forces: &mut Floats) -> Result<Computed, Failure> {
+        let first = match self.attempt(frame, forces)? {
+            Ok(computed) => return Ok(computed),
+            Err(cause) => cause,
+        };
+        if self.restarts == 0 {
+            return Err(Failure::Died(first));
+        }
+        self.restarts -= 1;
+        self.remark(&format!(
+            "{first}; starting it again ({} restarts left)",
+            self.restarts
+        ));
+        self.restart().map_err(|error| {
+            Failure::Died(format!("{first}, and could not be started again: {error}"))
+        })?;
+        match self.attempt(frame, forces)? {
+            Ok(computed) => {
+                self.remark(&format!(
+                    "step {} was computed by the new Python",
+                    self.steps
+                ));
+                Ok(computed)
+            }
+            Err(second) if second == first => {
+                Err(Failure::Died(format!("{first}, twice at the same step")))
+            }
+            Err(second) => Err(Failure::Died(format!(
+                "{first}, and then, at the same step, {second}"
+            ))),
+        }
+    }
+
+    /// One try: the result, or how Python ended. Exceptions are not tried again.
+    fn attempt(
+        &mut self,
+        frame: &Frame,
+        forces: &mut Floats,
+    ) -> Result<Result<Computed, String>, Failure> {
+        let life = self
+            .life
+            .as_mut()
+            .expect("a Python that could not be started again ended the run");
+        match life.hand_over.step(frame, forces, self.patience) {
+            Ok(computed) => Ok(Ok(computed)),
+            Err(Silence::Raised(raised)) => Err(raised.into()),
+            Err(Silence::Gone(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                Err(Raised::new("TooLarge", error.to_string()).into())
+            }
+            Err(Silence::Gone(_)) => Ok(Err(life.python.cause())),
+            Err(Silence::Late(patience)) => Ok(Err(format!(
+                "Python has not answered for {} s",
+                patience.as_secs_f64()
+            ))),
+        }
+    }
+
+    /// The old Python is gone, with all it held on a device, before the new one loads the model.
+    fn restart(&mut self) -> Result<(), super::Error> {
+        drop(self.life.take());
+        let mut life = (self.begin)()?;
+        if let Some(system) = self
+            .system
+            .as_ref()
+            .filter(|system| life.system.as_ref() != Some(system))
+        {
+            // Found out by the step that follows, as above.
+            let _ = life.hand_over.tell(system);
+        }
+        self.life = Some(life);
+        Ok(())
     }
 }
 

@@ -108,6 +108,13 @@ mod ends {
     );
 }
 
+mod survives {
+    use super::run;
+    cases!("survives.py":
+        killed crashed exited hanging killed_between_steps the_same_step_twice only_so_often
+    );
+}
+
 mod examples {
     use super::{Command, ROOTSTOCK, here, root, told};
 

@@ -3,24 +3,16 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 
 import harness
 import numpy as np
 from ase.calculators.socketio import SocketIOCalculator
-from harness import Worker, copper
+from harness import Worker, children, copper
 
 
-def children(process):
-    """Processes below one, and below those."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, text=True, check=True).stdout
-    parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.splitlines())}
-    below = {process}
-    for _ in parents:
-        below |= {pid for pid, parent in parents.items() if parent in below}
-    return below - {process}
+NEVER_AGAIN = ["--restarts", "0"]
 
 
 def gone(pid):
@@ -36,11 +28,11 @@ def gone(pid):
     return False
 
 
-def fails_at_third_step(model, *fragments):
+def fails_at_third_step(model, *fragments, arguments=()):
     name = harness.name()
     atoms = copper()
     with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker(model, name, template=atoms)
+        worker = Worker(model, name, *arguments, template=atoms)
         atoms.calc = calculator
         for _ in range(2):
             atoms.rattle(0.01)
@@ -69,18 +61,18 @@ def wrong_shape():
 
 
 def python_exits():
-    fails_at_third_step("odd-exits", "Python ended with exit code 7", "these are my last words")
+    fails_at_third_step("odd-exits", "Python ended with exit code 7", "these are my last words", arguments=NEVER_AGAIN)
 
 
 def python_is_killed():
-    fails_at_third_step("odd-killed", "Python was killed by signal 9 (out of memory?)")
+    fails_at_third_step("odd-killed", "Python was killed by signal 9 (out of memory?)", arguments=NEVER_AGAIN)
 
 
 def python_is_killed_while_idle():
     name = harness.name()
     atoms = copper()
     with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-zero", name, template=atoms)
+        worker = Worker("odd-zero", name, *NEVER_AGAIN, template=atoms)
         atoms.calc = calculator
         atoms.get_forces()
         (python,) = children(worker.process.pid)

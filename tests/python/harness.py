@@ -60,6 +60,16 @@ class Worker:
         return said
 
 
+def children(process):
+    """Processes below one, and below those."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.splitlines())}
+    below = {process}
+    for _ in parents:
+        below |= {pid for pid, parent in parents.items() if parent in below}
+    return below - {process}
+
+
 def close(actual, expected, tolerance, what):
     difference = np.abs(np.asarray(actual) - np.asarray(expected)).max()
     assert difference <= tolerance, (what, difference)

@@ -78,7 +78,35 @@ class Single(Calculator):
         }
 
 
+class Mortal(EMT):
+    """EMT that dies at its third step, and always where an atom has gone too far.
+
+    ASE's EMT keeps its list of neighbours from step to step, and the order of a sum is in its last bit; this one begins
+    anew each time, so that its numbers depend on the frame alone.
+    """
+
+    def __init__(self, way):
+        super().__init__()
+        self.way, self.steps = way, 0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        self.steps += 1
+        if self.way != "never" and (self.steps == 3 or atoms.positions[0, 0] > 100):
+            self.die()
+        super().calculate(atoms, properties, all_changes)
+
+    def die(self):
+        if self.way == "exits":
+            os._exit(3)
+        if self.way == "hangs":
+            while True:
+                signal.pause()
+        os.kill(os.getpid(), {"killed": signal.SIGKILL, "crashes": signal.SIGSEGV}[self.way])
+
+
 def setup(model, device):
+    if model.startswith("mortal-"):
+        return Mortal(model.split("-")[1])
     if model == "fails":
         raise ValueError("there is no model for the device %r" % device)
     if model == "leaves":

@@ -1,0 +1,124 @@
+"""A worker outlives its Python: whatever ends that, the run goes on, and every number is that of an undisturbed run."""
+
+import os
+import signal
+import sys
+
+import harness
+from ase.calculators.socketio import SocketIOCalculator
+from harness import Worker, children, copper
+
+STEPS = 7
+
+
+def trajectory():
+    """Frames of one run, always the same."""
+    atoms = copper()
+    for step in range(STEPS):
+        atoms.rattle(0.02, seed=step)
+        yield atoms.copy()
+
+
+def run(model, *arguments, before=lambda worker, step: None):
+    """Energies and forces of a whole run through one worker, and what the worker said."""
+    name = harness.name()
+    seen = []
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker(model, name, *arguments, template=atoms)
+        atoms.calc = calculator
+        for step, frame in enumerate(trajectory()):
+            atoms.positions = frame.positions
+            before(worker, step)
+            seen.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+    said = worker.succeeds()
+    assert "after %d steps" % STEPS in said, said
+    return seen, said
+
+
+def undisturbed():
+    return run("odd-mortal-never")[0]
+
+
+def equal(disturbed):
+    for (energy, forces, stress), (energy_there, forces_there, stress_there) in zip(disturbed, undisturbed()):
+        # To the last bit: the same positions, computed again.
+        assert energy == energy_there
+        assert (forces == forces_there).all() and (stress == stress_there).all()
+
+
+def dies(way, cause, *arguments):
+    """At steps 3, 5 and 7 of the run: each new Python computes the step that was lost, and dies two steps later."""
+    disturbed, said = run("odd-mortal-" + way, *arguments)
+    assert said.count(cause) == 3, said
+    equal(disturbed)
+
+
+def killed():
+    dies("killed", "Python was killed by signal 9 (out of memory?); starting it again")
+
+
+def crashed():
+    dies("crashes", "Python was killed by signal 11 (segmentation fault); starting it again")
+
+
+def exited():
+    dies("exits", "Python ended with exit code 3; starting it again")
+
+
+def hanging():
+    dies("hangs", "Python has not answered for 2 s; starting it again", "--step-timeout", "2")
+
+
+def killed_between_steps():
+    """At every step but the first, while nobody waits for it."""
+
+    def kill(worker, step):
+        if step > 0:
+            (python,) = children(worker.process.pid)
+            os.kill(python, signal.SIGKILL)
+
+    disturbed, said = run("odd-mortal-never", before=kill)
+    assert said.count("starting it again") == STEPS - 1, said
+    equal(disturbed)
+
+
+def the_same_step_twice():
+    """Restarting does not help where the step itself is deadly."""
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-mortal-killed", name, template=atoms)
+        atoms.calc = calculator
+        atoms.get_forces()
+        atoms.positions[0, 0] = 200
+        try:
+            forces = atoms.get_forces()
+        except (OSError, AssertionError):
+            pass
+        else:
+            raise AssertionError("the server was given %r" % forces)
+    worker.fails(1, "Python was killed by signal 9 (out of memory?), twice at the same step")
+
+
+def only_so_often():
+    name = harness.name()
+    atoms = copper()
+    with SocketIOCalculator(unixsocket=name) as calculator:
+        worker = Worker("odd-mortal-exits", name, "--restarts", "1", template=atoms)
+        atoms.calc = calculator
+        for step in range(4):
+            atoms.rattle(0.01, seed=step)
+            atoms.get_forces()
+        atoms.rattle(0.01, seed=9)
+        try:
+            atoms.get_forces()
+        except (OSError, AssertionError):
+            pass
+        else:
+            raise AssertionError("somebody answered")
+    worker.fails(1, "Python ended with exit code 3")
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[3]]()
