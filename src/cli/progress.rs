@@ -85,7 +85,7 @@ impl Bars {
 
 const BYTES: &str =
     "{msg:12} {bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
-const COUNT: &str = "{msg:12} {bar:30} {pos}/{len} {wide_msg}";
+const COUNT: &str = "{msg:12} {bar:30} {pos}/{len}";
 
 impl Progress for Bars {
     fn heard(&self, event: Event) {
