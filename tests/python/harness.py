@@ -62,8 +62,14 @@ class Worker:
 
 def children(process):
     """Processes below one, and below those."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, text=True, check=True).stdout
-    parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.splitlines())}
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name before the last parenthesis may hold anything.
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
     below = {process}
     for _ in parents:
         below |= {pid for pid, parent in parents.items() if parent in below}
