@@ -7,11 +7,11 @@ use super::progress::bytes;
 use super::{Shared, lock, place, show, sync};
 use crate::files;
 use crate::lock::{Lock, drift};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Model};
 use crate::name::EnvironmentName;
 use crate::plan;
 use crate::store::installed::{Complete, Generation};
-use crate::store::{Installed, Root};
+use crate::store::{Installed, Root, weights};
 
 /// Arguments of `rootstock status`.
 #[derive(Debug, clap::Args)]
@@ -138,7 +138,7 @@ fn print_text(
     for model in &manifest.models {
         rows.push([
             model.id.to_string(),
-            state(lines, &model.environment).to_owned(),
+            state(lines, model, root).0.to_owned(),
             model.environment.to_string(),
             model.argument.clone(),
         ]);
@@ -150,6 +150,11 @@ fn print_text(
         if let Some(reason) = &line.reason {
             let optional = if line.optional { " (optional)" } else { "" };
             show::line(&format!("{}{optional}: {reason}", line.name));
+        }
+    }
+    for model in &manifest.models {
+        if let (_, Some(reason)) = state(lines, model, root) {
+            show::line(&format!("{}: {reason}", model.id));
         }
     }
     show::line(&format!("root: {}", root.path().display()));
@@ -170,11 +175,13 @@ fn print_json(
 ) -> Result<(), Failure> {
     let environments: Vec<Value> = lines.iter().map(|line| line_json(line, root)).collect();
     let models = manifest.models.iter().map(|model| {
+        let (state, reason) = state(lines, model, root);
         json!({
             "id": model.id,
             "environment": model.environment,
             "argument": model.argument,
-            "state": state(lines, &model.environment),
+            "state": state,
+            "reason": reason,
         })
     });
     let models: Vec<Value> = models.collect();
@@ -213,10 +220,21 @@ fn line_json(line: &Line, root: &Root) -> Value {
     })
 }
 
-/// A model is in the state of its environment.
-fn state(lines: &[Line], environment: &EnvironmentName) -> &'static str {
-    let line = lines.iter().find(|line| line.name == environment);
-    line.map_or("missing", |line| line.state)
+/// A model is in the state of its environment, and missing if that is fresh but a weight file is not there.
+fn state(lines: &[Line], model: &Model, root: &Root) -> (&'static str, Option<String>) {
+    let line = lines.iter().find(|line| *line.name == model.environment);
+    let state = line.map_or("missing", |line| line.state);
+    let absent = model
+        .weights
+        .iter()
+        .find(|weight| !files::exists(&weights::path(root, &weight.path)));
+    match absent {
+        Some(weight) if state == "fresh" => (
+            "missing",
+            Some(format!("its weights `{}` are not fetched", weight.path)),
+        ),
+        _ => (state, None),
+    }
 }
 
 /// How much each part of the root holds; a file with several names is counted once.

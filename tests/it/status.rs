@@ -38,8 +38,7 @@ fn the_state_of_every_environment_and_model_is_told() {
         (&two["state"], &two["path"]),
         (&json!("missing"), &Value::Null)
     );
-    let small =
-        json!({ "id": "two-small", "environment": "two", "argument": "small", "state": "missing" });
+    let small = json!({ "id": "two-small", "environment": "two", "argument": "small", "state": "missing", "reason": null });
     assert!(
         status["models"].as_array().unwrap().contains(&small),
         "{status}"

@@ -146,6 +146,20 @@ fn without_the_network_missing_weights_are_named() {
 }
 
 #[test]
+fn status_tells_a_model_without_its_weights() {
+    let sandbox = sandbox();
+    sandbox.sync(&["--only", "envs"]);
+    let model = |sandbox: &Sandbox| sandbox.run(&["status", "--json"]).json()["models"][0].clone();
+    assert_eq!(model(&sandbox)["state"], "missing");
+    assert_eq!(
+        model(&sandbox)["reason"],
+        "its weights `potentials/p.bin` are not fetched"
+    );
+    sandbox.sync(&[]);
+    assert_eq!(model(&sandbox)["state"], "fresh");
+}
+
+#[test]
 fn a_worker_does_not_start_without_its_weights() {
     let sandbox = sandbox();
     sandbox.sync(&["--only", "envs"]);
