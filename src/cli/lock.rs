@@ -6,23 +6,26 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, show};
+use super::{Shared, context, findings, show};
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
-use crate::lock::drift::Finding;
+use crate::lock::drift::{Finding, Subject};
 use crate::lock::{Lock, drift, file};
 use crate::manifest::{Manifest, Weight};
 use crate::name::EnvironmentName;
 use crate::python;
 use crate::resolve::{self, Means, Upgrade};
 
+const EXAMPLES: &str = "Examples:
+  rootstock lock                    resolve what is not locked yet
+  rootstock lock --check            exit 3 if the lock does not answer the manifest
+  rootstock lock --upgrade=torch    move torch on, keep everything else";
+
 /// Arguments of `rootstock lock`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  rootstock lock                    resolve what is not locked yet\n  \
-                        rootstock lock --check            exit 3 if the lock does not answer the manifest\n  \
-                        rootstock lock --upgrade=torch    move torch on, keep everything else"
+    after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", findings::codes())
 )]
 pub(crate) struct Arguments {
     /// Compare only: exit 3 with every difference if the lock does not answer the manifest. Reads three kinds of file,
@@ -38,6 +41,9 @@ pub(crate) struct Arguments {
     /// With `--check`: print each difference as a GitHub Actions annotation too.
     #[arg(long, requires = "check", conflicts_with = "json")]
     github: bool,
+    /// With `--check`: write the differences as SARIF 2.1.0, to this file or to standard output.
+    #[arg(long, requires = "check", value_name = "FILE", num_args = 0..=1, default_missing_value = findings::STDOUT)]
+    sarif: Option<PathBuf>,
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -135,10 +141,11 @@ pub(super) fn current(
             let message = format!("there is no lock `{}`", path.display());
             Ok(Err(vec![Finding {
                 code: "lock-missing",
-                subject: "lock".into(),
+                subject: Subject::Lock,
                 message,
                 was: None,
                 now: None,
+                line: None,
             }]))
         }
         Err(file::Error::Edited { edits, .. }) => Ok(Err(edits.into_iter().map(edited).collect())),
@@ -147,110 +154,55 @@ pub(super) fn current(
 }
 
 fn edited(edit: file::Edit) -> Finding {
-    let subject = edit
-        .environment
-        .map_or_else(|| "lock".to_owned(), |name| format!("environment {name}"));
     Finding {
         code: "lock-edited",
-        subject,
+        subject: edit.environment.map_or(Subject::Lock, Subject::Environment),
         message: edit.what,
         was: None,
         now: None,
+        line: edit.line,
     }
 }
 
 fn check(manifest: &Manifest, path: &Path, arguments: &Arguments) -> Result<Exit, Failure> {
-    let findings = match current(manifest, path)? {
-        Ok(_) => Vec::new(),
-        Err(findings) => findings,
+    let findings = current(manifest, path)?.err().unwrap_or_default();
+    let report = findings::Report {
+        findings: &findings,
+        lock: path,
+        manifest,
     };
+    let occupied = arguments.sarif.as_deref() == Some(Path::new(findings::STDOUT));
+    if occupied && (arguments.json || arguments.github) {
+        return Err(Failure {
+            report: miette::miette!(
+                help = "write SARIF to a file: `--sarif rootstock.sarif`",
+                "standard output has room for one of `--sarif`, `--json` and `--github`"
+            ),
+            exit: Exit::Usage,
+        });
+    }
+    if let Some(file) = &arguments.sarif {
+        report.sarif(file)?;
+    }
     if arguments.json {
-        let list = findings_json(&findings);
-        show::json(
-            &json!({ "lock": path.display().to_string(), "drifted": !findings.is_empty(), "findings": list }),
-        );
-    } else if findings.is_empty() {
+        report.json();
+    } else if !findings.is_empty() {
+        report.explain();
+        if arguments.github {
+            report.annotate();
+        }
+    } else if !occupied {
         show::line(&format!(
             "`{}` answers `{}`",
             path.display(),
             manifest.path.display()
         ));
-    } else {
-        explain(&findings, path, manifest);
-        if arguments.github {
-            for finding in &findings {
-                show::line(&annotation(finding, path, manifest));
-            }
-        }
     }
     Ok(if findings.is_empty() {
         Exit::Ok
     } else {
         Exit::Drift
     })
-}
-
-/// Every finding, one line each, and what to do.
-pub(super) fn explain(findings: &[Finding], path: &Path, manifest: &Manifest) {
-    show::remark(&format!(
-        "`{}` does not answer `{}`:",
-        path.display(),
-        manifest.path.display()
-    ));
-    for Finding {
-        code,
-        subject,
-        message,
-        ..
-    } in findings
-    {
-        show::remark(&format!("  {subject}: {message} [{code}]"));
-    }
-    show::remark("run `rootstock lock`, look at the difference, and commit it");
-}
-
-/// A workflow command of GitHub Actions: the finding beside the file that somebody has to look at.
-fn annotation(finding: &Finding, path: &Path, manifest: &Manifest) -> String {
-    let Finding {
-        code,
-        subject,
-        message,
-        ..
-    } = finding;
-    let file = if code.starts_with("lock-") {
-        path
-    } else {
-        &manifest.path
-    };
-    // Percent, carriage return and line feed would end or change the command.
-    let data = |text: &str| {
-        text.replace('%', "%25")
-            .replace('\r', "%0D")
-            .replace('\n', "%0A")
-    };
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let file = property(&file.display().to_string());
-    format!(
-        "::error file={file},title=rootstock {code}::{}",
-        data(&format!("{subject}: {message}"))
-    )
-}
-
-/// Findings for machines.
-pub(super) fn findings_json(findings: &[Finding]) -> Vec<serde_json::Value> {
-    findings.iter().map(finding_json).collect()
-}
-
-fn finding_json(
-    Finding {
-        code,
-        subject,
-        message,
-        was,
-        now,
-    }: &Finding,
-) -> serde_json::Value {
-    json!({ "code": code, "subject": subject, "message": message, "was": was, "now": now })
 }
 
 fn upgrade(arguments: &Arguments) -> Result<Upgrade, Failure> {

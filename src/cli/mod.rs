@@ -8,10 +8,12 @@ use clap::{Parser, Subcommand};
 
 mod context;
 mod exit;
+mod findings;
 mod lock;
 mod outcome;
 mod place;
 mod progress;
+mod sarif;
 mod show;
 mod status;
 mod sync;

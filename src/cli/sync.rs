@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
-use super::{Shared, context, lock, outcome, place, progress, show};
+use super::{Shared, context, findings, lock, outcome, place, progress, show};
 use crate::build::{self, Means, weights as fetching};
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
@@ -79,10 +79,15 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
                 show::json(&json!({
                     "root": root.path(),
                     "drifted": true,
-                    "findings": lock::findings_json(&findings),
+                    "findings": findings::json(&findings),
                 }));
             } else {
-                lock::explain(&findings, &path, &manifest);
+                let report = findings::Report {
+                    findings: &findings,
+                    lock: &path,
+                    manifest: &manifest,
+                };
+                report.explain();
             }
             return Ok(Exit::Drift);
         }

@@ -7,28 +7,121 @@ use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
 
 use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, question};
 use crate::manifest::{Environment, Manifest, Weight, python_allows};
-use crate::name::IndexName;
+use crate::name::{EnvironmentName, IndexName, ModelId};
+
+/// Every code, with what it says. A code that is given out keeps its meaning for ever.
+pub const CODES: &[(&str, &str)] = &[
+    (
+        "constraint-changed",
+        "a bound on a package that something else asks for",
+    ),
+    ("environment-added", "in the manifest, but not in the lock"),
+    (
+        "environment-removed",
+        "in the lock, but no longer in the manifest",
+    ),
+    ("exclude-changed", "what is never installed"),
+    (
+        "exclude-newer-changed",
+        "the time after which nothing is considered",
+    ),
+    ("index-changed", "which index a package comes from"),
+    (
+        "lock-edited",
+        "the lock's own digests do not hold, or its text was changed by hand",
+    ),
+    ("lock-missing", "there is no lock"),
+    ("model-added", "in the manifest, but not in the lock"),
+    (
+        "model-changed",
+        "its environment, its argument or its `setup`",
+    ),
+    (
+        "model-removed",
+        "in the lock, but no longer in the manifest",
+    ),
+    (
+        "override-changed",
+        "a requirement that replaces those of the packages",
+    ),
+    ("python-changed", "which Python is asked for"),
+    (
+        "requirement-changed",
+        "a dependency, of the manifest or of the environment's source",
+    ),
+    ("sdists-changed", "which source distributions may be built"),
+    (
+        "source-changed",
+        "the bytes of the environment's source file",
+    ),
+    ("source-moved", "the path of the environment's source file"),
+    ("target-changed", "the C library that a target promises"),
+    (
+        "target-missing",
+        "a target of the manifest for which nothing is locked",
+    ),
+    (
+        "target-removed",
+        "a locked target that the manifest no longer names",
+    ),
+    (
+        "variables-changed",
+        "the variables of the environment's workers",
+    ),
+    (
+        "version-violates-manifest",
+        "what is locked is not what the manifest allows, whatever the lock's digests say",
+    ),
+    (
+        "weights-changed",
+        "a weight file of a model: where it is, where it goes, its size or its sha256",
+    ),
+];
+
+/// What a difference is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Subject {
+    /// The lock as a whole.
+    #[default]
+    Lock,
+    /// An environment.
+    Environment(EnvironmentName),
+    /// A model.
+    Model(ModelId),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Subject::Lock => out.write_str("lock"),
+            Subject::Environment(name) => write!(out, "environment {name}"),
+            Subject::Model(id) => write!(out, "model {id}"),
+        }
+    }
+}
 
 /// One way in which the lock does not answer the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of difference: `requirement-changed`.
+    /// What kind of difference: one of [`CODES`].
     pub code: &'static str,
-    /// What it is about: `environment emt`, `model mace-small`.
-    pub subject: String,
+    /// What it is about.
+    pub subject: Subject,
     /// What differs, for a person.
     pub message: String,
     /// In the lock.
     pub was: Option<String>,
     /// In the manifest.
     pub now: Option<String>,
+    /// The line of the lock it is about, where it is about one.
+    pub line: Option<usize>,
 }
 
 /// Every difference between a manifest and a lock, environments first, in the order of their names.
 pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
     let mut found = Findings::default();
     for environment in &manifest.environments {
-        found.subject = format!("environment {}", environment.name);
+        found.subject = Subject::Environment(environment.name.clone());
         match lock.environment(&environment.name) {
             Some(locked) => compare(&mut found, manifest, environment, locked),
             None => found.say(
@@ -41,7 +134,7 @@ pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
     }
     for locked in &lock.environments {
         if manifest.environment(&locked.name).is_none() {
-            found.subject = format!("environment {}", locked.name);
+            found.subject = Subject::Environment(locked.name.clone());
             found.say(
                 "environment-removed",
                 "is in the lock, but no longer in the manifest",
@@ -56,7 +149,7 @@ pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
 
 #[derive(Default)]
 struct Findings {
-    subject: String,
+    subject: Subject,
     all: Vec<Finding>,
 }
 
@@ -68,6 +161,10 @@ impl Findings {
         was: Option<String>,
         now: Option<String>,
     ) {
+        debug_assert!(
+            CODES.iter().any(|(known, _)| *known == code),
+            "{code} is not in the list of codes"
+        );
         let subject = self.subject.clone();
         self.all.push(Finding {
             code,
@@ -75,6 +172,7 @@ impl Findings {
             message: message.into(),
             was,
             now,
+            line: None,
         });
     }
 }
@@ -340,7 +438,7 @@ fn satisfied(specifiers: &VersionSpecifiers, package: &LockedPackage) -> bool {
 
 fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
     for model in &manifest.models {
-        found.subject = format!("model {}", model.id);
+        found.subject = Subject::Model(model.id.clone());
         let Some(locked) = lock.models.iter().find(|locked| locked.id == model.id) else {
             found.say(
                 "model-added",
@@ -384,7 +482,7 @@ fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
     }
     for locked in &lock.models {
         if !manifest.models.iter().any(|model| model.id == locked.id) {
-            found.subject = format!("model {}", locked.id);
+            found.subject = Subject::Model(locked.id.clone());
             found.say(
                 "model-removed",
                 "is in the lock, but no longer in the manifest",

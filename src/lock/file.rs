@@ -106,6 +106,8 @@ pub struct Edit {
     pub environment: Option<EnvironmentName>,
     /// What does not hold.
     pub what: String,
+    /// The line, counted from 1, where it is a matter of one line.
+    pub line: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -293,6 +295,7 @@ fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -> LockedMod
         edits.push(Edit {
             environment: Some(model.environment.clone()),
             what,
+            line: None,
         });
     }
     model
@@ -331,6 +334,7 @@ fn environment(
         edits.push(Edit {
             environment: Some(name.clone()),
             what,
+            line: None,
         });
     };
     if Digest::of(environment.asked()) != inputs {
@@ -467,12 +471,17 @@ fn first_difference(found: &str, expected: &str) -> Option<Edit> {
                 number + 1,
                 line.trim()
             );
-            return Some(Edit { environment, what });
+            return Some(Edit {
+                environment,
+                what,
+                line: Some(number + 1),
+            });
         }
     }
     Some(Edit {
         environment: None,
         what: "its end is not as rootstock writes it".into(),
+        line: Some(found.lines().count().max(1)),
     })
 }
 

@@ -18,11 +18,13 @@ mod check;
 mod complaint;
 mod environment;
 mod model;
+mod place;
 mod reader;
 mod script;
 mod value;
 
 pub use complaint::{Complaint, Complaints};
+pub use place::place;
 
 /// A checked manifest.
 #[derive(Debug, Clone)]

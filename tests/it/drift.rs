@@ -275,7 +275,7 @@ fn a_difference_becomes_an_annotation_where_ci_shows_them() {
     copy.edit("environments/emt.py", "fcc metals", "Fcc metals");
     let output = copy.check(&["--github"]);
     assert_eq!(output.status.code(), Some(3));
-    let expected = "::error file=rootstock.toml,title=rootstock source-changed::environment emt: `environments/emt.py` has changed\n";
+    let expected = "::error file=environments/emt.py,line=1,title=rootstock source-changed::environment emt: `environments/emt.py` has changed\n";
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 

@@ -4,6 +4,8 @@ mod sandbox;
 mod worker;
 mod worker_session;
 
+mod ci;
+mod codes;
 mod crash;
 mod drift;
 mod errors;

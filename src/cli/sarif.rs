@@ -1,0 +1,100 @@
+//! Findings as a log of SARIF 2.1.0 (OASIS, Static Analysis Results Interchange Format), which platforms for code show
+//! beside the lines it names. Rule ids are the codes of drift.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::findings::Place;
+use crate::digest::Digest;
+use crate::lock::drift::{CODES, Finding};
+
+/// Files are named from the top of the checkout; the viewer knows where that is.
+const TOP: &str = "%SRCROOT%";
+
+/// The log of one run that found this.
+pub(super) fn log(findings: &[(&Finding, Place)]) -> Value {
+    let rules: Vec<Value> = CODES
+        .iter()
+        .map(|(code, meaning)| {
+            json!({
+                "id": code,
+                "shortDescription": { "text": meaning },
+                "help": { "text": "Run `rootstock lock`, look at the difference, and commit it." },
+                "defaultConfiguration": { "level": "error" },
+            })
+        })
+        .collect();
+    let results: Vec<Value> = findings
+        .iter()
+        .map(|(finding, place)| result(finding, place))
+        .collect();
+    json!({
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "rootstock",
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            } },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+fn result(finding: &Finding, place: &Place) -> Value {
+    let Finding {
+        code,
+        subject,
+        message,
+        was,
+        now,
+        line: _,
+    } = finding;
+    let mut region = json!({ "startLine": place.line });
+    if let Some((start, end)) = place.columns {
+        region["startColumn"] = start.into();
+        region["endColumn"] = end.into();
+    }
+    let index = CODES.iter().position(|(known, _)| known == code);
+    json!({
+        "ruleId": code,
+        "ruleIndex": index,
+        "level": "error",
+        "message": { "text": format!("{subject}: {message}") },
+        "locations": [{ "physicalLocation": {
+            "artifactLocation": location(&place.file),
+            "region": region,
+        } }],
+        // Tells the same finding in a later run, wherever its line has moved to.
+        "partialFingerprints": { "rootstock/v1": Digest::of(format!("{code}\n{subject}\n{message}")) },
+        "properties": { "subject": subject.to_string(), "was": was, "now": now },
+    })
+}
+
+/// Relative paths are relative to the checkout, if rootstock is run at its top.
+fn location(file: &Path) -> Value {
+    let uri = encoded(&file.to_string_lossy());
+    if file.is_absolute() {
+        json!({ "uri": format!("file://{uri}") })
+    } else {
+        let uri = uri.strip_prefix("./").unwrap_or(&uri);
+        json!({ "uri": uri, "uriBaseId": TOP })
+    }
+}
+
+/// A path as it may stand in a URI (RFC 3986).
+fn encoded(path: &str) -> String {
+    let mut uri = String::new();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri
+}
