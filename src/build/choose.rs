@@ -95,6 +95,7 @@ mod tests {
                 soabi: "cpython-311-x86_64-linux-gnu".into(),
             },
             packages: Vec::new(),
+            builds: std::collections::BTreeMap::default(),
             digest: Digest::of(""),
         }
     }

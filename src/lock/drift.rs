@@ -5,7 +5,7 @@
 use pep440_rs::VersionSpecifiers;
 use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
 
-use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, question};
+use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, Origin, question};
 use crate::manifest::{Environment, Manifest, Weight, python_allows};
 use crate::name::{EnvironmentName, IndexName, ModelId};
 
@@ -379,13 +379,15 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
     }
     for package in &locked.packages {
         let routed = environment.indexes.get(&package.name);
-        if routed != package.index.as_ref() {
+        if let Origin::Index(index) = &package.origin
+            && routed != index.as_ref()
+        {
             let name = |index: Option<&IndexName>| {
                 index
                     .map_or("the default index", IndexName::as_str)
                     .to_owned()
             };
-            let (was, now) = (name(package.index.as_ref()), name(routed));
+            let (was, now) = (name(index.as_ref()), name(routed));
             let message = format!(
                 "`{}` is locked from {was}, but belongs to {now}",
                 package.name

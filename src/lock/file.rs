@@ -22,27 +22,37 @@
 //! digest = "…"                              # sha256 of the canonical text of the answer
 //! packages = ["ase 3.29.0 7b9dd103f007"]    # name, version, first 12 digits of the sha256: a key of [files]
 //!
+//! [environment.target.build]                # for each source distribution, what building it takes
+//! b = ["setuptools 80.9.0 062d34222ad1"]
+//!
 //! [models]
 //! emt = { environment = "emt", argument = "" }
 //! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", path = "mace/m", size = 9, sha256 = "…" }], digest = "…" }
 //!
 //! [files]                                   # each file once, by name, version and digest
 //! "ase 3.29.0 7b9dd103f007" = { file = "ase-3.29.0-py3-none-any.whl", size = 3014724, sha256 = "…" }
+//! "a 1.0 0123456789ab" = { index = "torch", file = … }                   # from a declared index
+//! "b 1.0 0123456789ab" = { url = "https://…/b-1.0.tar.gz", file = … }    # from an address
+//! "c 1.0 0123456789ab" = { git = "https://…", commit = "…", subdirectory = "…", file = "c-1.0.tar", … }
+//! "d 1.0 0123456789ab" = { path = "./libs/d", file = "d-1.0.tar", … }    # relative to the manifest
 //! ```
 //!
+//! A repository or a directory is locked as the archive that rootstock makes of its files.
+//!
 //! One lock has one text: environments, models and files are sorted, keys stand in this order, `\n` ends lines. The
-//! text holds no address, no absolute path and no time. A text that is not the one its content would be written as was
+//! text holds no address of an index, no absolute path and no time. A text that is not the one its content would be written as was
 //! edited by hand.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use miette::Diagnostic;
+use pep508_rs::PackageName;
 use serde::Deserialize;
 
 use super::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
-    LockedWeight, PythonSource, Question,
+    LockedWeight, Origin, PythonSource, Question,
 };
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
@@ -148,6 +158,8 @@ struct WrittenTarget {
     soabi: String,
     digest: Digest,
     packages: Vec<String>,
+    #[serde(default)]
+    build: BTreeMap<PackageName, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +193,11 @@ struct WrittenWeight {
 #[serde(deny_unknown_fields)]
 struct WrittenFile {
     index: Option<IndexName>,
+    url: Option<String>,
+    git: Option<String>,
+    commit: Option<String>,
+    subdirectory: Option<String>,
+    path: Option<String>,
     file: String,
     size: Option<u64>,
     sha256: Digest,
@@ -369,6 +386,7 @@ fn target(
         soabi,
         digest,
         packages,
+        build,
     } = written;
     let mut whole = true;
     let mut wrong = |what: String| {
@@ -384,15 +402,20 @@ fn target(
     if target.is_none() {
         wrong(format!("`{name}` with glibc `{glibc}` is not a target"));
     }
-    let packages: Vec<_> = packages
-        .iter()
-        .filter_map(|reference| match files.get(reference) {
+    let mut named = |references: &[String]| -> Vec<LockedPackage> {
+        let package = |reference: &String| match files.get(reference) {
             Some(file) => package(reference, file).map_err(&mut wrong).ok(),
             None => {
                 wrong(format!("package `{reference}` has no entry in `[files]`"));
                 None
             }
-        })
+        };
+        references.iter().filter_map(package).collect()
+    };
+    let packages = named(&packages);
+    let builds = build
+        .into_iter()
+        .map(|(name, references)| (name, named(&references)))
         .collect();
     let WrittenSource::System = python_source;
     let python = LockedPython {
@@ -409,6 +432,7 @@ fn target(
             target: target?,
             python,
             packages,
+            builds,
             digest,
         })
     } else {
@@ -427,14 +451,34 @@ fn package(reference: &str, file: &WrittenFile) -> Result<LockedPackage, String>
     };
     let WrittenFile {
         index,
+        url,
+        git,
+        commit,
+        subdirectory,
+        path,
         file,
         size,
         sha256,
     } = file;
+    let origin = match (index, url, git, commit, path) {
+        (index, None, None, None, None) => Origin::Index(index.clone()),
+        (None, Some(url), None, None, None) => Origin::Url(url.clone()),
+        (None, None, Some(url), Some(commit), None) => Origin::Git {
+            url: url.clone(),
+            commit: commit.clone(),
+            subdirectory: subdirectory.clone(),
+        },
+        (None, None, None, None, Some(path)) => Origin::Path(path.clone()),
+        _ => {
+            return Err(format!(
+                "the file of package `{reference}` comes from several places"
+            ));
+        }
+    };
     let package = LockedPackage {
         name,
         version,
-        index: index.clone(),
+        origin,
         file: file.clone(),
         size: *size,
         sha256: *sha256,
@@ -494,10 +538,19 @@ pub(crate) mod tests {
         let package = |name: &str, fill: char, index: Option<&str>| LockedPackage {
             name: name.parse().unwrap(),
             version: "1.0".parse().unwrap(),
-            index: index.map(|index| index.parse().unwrap()),
+            origin: Origin::Index(index.map(|index| index.parse().unwrap())),
             file: format!("{name}-1.0-py3-none-any.whl"),
             size: index.is_none().then_some(12),
             sha256: fill.to_string().repeat(64).parse().unwrap(),
+        };
+        let direct = |name: &str, fill: char, origin| LockedPackage {
+            origin,
+            ..package(name, fill, None)
+        };
+        let commit = |subdirectory| Origin::Git {
+            url: "https://example.com/r".into(),
+            commit: "1".repeat(40),
+            subdirectory,
         };
         let question = Question(BTreeMap::from([
             (
@@ -524,7 +577,22 @@ pub(crate) mod tests {
                     source: PythonSource::System,
                     soabi: "cpython-311-x86_64-linux-gnu".into(),
                 },
-                packages: vec![package("a", '1', None), package("b", '2', Some("torch"))],
+                packages: vec![
+                    package("a", '1', None),
+                    package("b", '2', Some("torch")),
+                    direct(
+                        "c",
+                        '3',
+                        Origin::Url("https://example.com/c-1.0.tar.gz".into()),
+                    ),
+                    direct("d", '4', Origin::Path("./libs/d".into())),
+                    direct("e", '5', commit(None)),
+                    direct("f", '6', commit(Some("python".into()))),
+                ],
+                builds: BTreeMap::from([
+                    ("c".parse().unwrap(), vec![package("g", '7', None)]),
+                    ("d".parse().unwrap(), Vec::new()),
+                ]),
                 digest: Digest::of(""),
             }],
         };

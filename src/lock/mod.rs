@@ -76,8 +76,17 @@ pub struct LockedTarget {
     pub python: LockedPython,
     /// Every package, sorted by name.
     pub packages: Vec<LockedPackage>,
+    /// For each source distribution among them, every package that building it takes, sorted by name.
+    pub builds: BTreeMap<PackageName, Vec<LockedPackage>>,
     /// Digest of the answer, see [`LockedEnvironment::answer`].
     pub digest: Digest,
+}
+
+impl LockedTarget {
+    /// Every package of it, those that only building takes too.
+    pub fn files(&self) -> impl Iterator<Item = &LockedPackage> {
+        self.packages.iter().chain(self.builds.values().flatten())
+    }
 }
 
 /// Where an interpreter comes from.
@@ -124,14 +133,66 @@ pub struct LockedPackage {
     pub name: PackageName,
     /// Its version (PEP 440).
     pub version: Version,
-    /// The index it comes from; `None` is the default index.
-    pub index: Option<IndexName>,
-    /// The name of the file.
+    /// Where the file comes from.
+    pub origin: Origin,
+    /// The name of the file; a directory or a repository is locked as the archive that is made of it (`.tar`).
     pub file: String,
     /// Its size in bytes, where the index says it.
     pub size: Option<u64>,
     /// Its digest.
     pub sha256: Digest,
+}
+
+/// Where a package's file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// An index; `None` is the default index.
+    Index(Option<IndexName>),
+    /// This address, without credentials.
+    Url(String),
+    /// A commit of a repository, as an archive of its files.
+    Git {
+        /// The repository's address.
+        url: String,
+        /// The commit, in full.
+        commit: String,
+        /// Where in it the project is.
+        subdirectory: Option<String>,
+    },
+    /// A file, or a directory as an archive of its files; relative to the manifest: `./libs/a`.
+    Path(String),
+}
+
+impl Origin {
+    /// The index, if the file comes from one that is not the default index.
+    pub fn index(&self) -> Option<&IndexName> {
+        match self {
+            Origin::Index(index) => index.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// For people, and the end of a package's line in the answer.
+impl std::fmt::Display for Origin {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Index(None) => write!(out, "the default index"),
+            Origin::Index(Some(index)) => write!(out, "index {index}"),
+            Origin::Url(url) => write!(out, "url {url}"),
+            Origin::Path(path) => write!(out, "path {path}"),
+            Origin::Git {
+                url,
+                commit,
+                subdirectory: None,
+            } => write!(out, "git {url} {commit}"),
+            Origin::Git {
+                url,
+                commit,
+                subdirectory: Some(subdirectory),
+            } => write!(out, "git {url} {commit} {subdirectory}"),
+        }
+    }
 }
 
 impl LockedPackage {
@@ -143,6 +204,28 @@ impl LockedPackage {
         } else {
             Distribution::Source
         }
+    }
+
+    /// Its line in an answer.
+    fn answer(&self, text: &mut String) {
+        let Self {
+            name,
+            version,
+            origin,
+            file,
+            size,
+            sha256,
+        } = self;
+        let index = origin.index().map_or("-", IndexName::as_str);
+        let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+        let _ = write!(
+            text,
+            "package {name} {version} {index} {file} {size} {sha256}"
+        );
+        if !matches!(origin, Origin::Index(_)) {
+            let _ = write!(text, " {origin}");
+        }
+        text.push('\n');
     }
 
     /// How an environment refers to it in the lock: name, version and the first digits of the digest.
@@ -219,6 +302,7 @@ impl LockedEnvironment {
             },
             python,
             packages,
+            builds,
             digest: _,
         } = target;
         let LockedPython {
@@ -232,20 +316,13 @@ impl LockedEnvironment {
         let _ = writeln!(text, "python {implementation} {version} {soabi} system");
         let _ = writeln!(text, "source {}", self.source.sha256);
         for package in packages {
-            let LockedPackage {
-                name,
-                version,
-                index,
-                file,
-                size,
-                sha256,
-            } = package;
-            let index = index.as_ref().map_or("-", IndexName::as_str);
-            let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
-            let _ = writeln!(
-                text,
-                "package {name} {version} {index} {file} {size} {sha256}"
-            );
+            package.answer(&mut text);
+        }
+        for (name, requirements) in builds {
+            let _ = writeln!(text, "build {name}");
+            for package in requirements {
+                package.answer(&mut text);
+            }
         }
         text
     }

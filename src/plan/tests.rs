@@ -27,6 +27,7 @@ pub(crate) fn locked(name: &str, version: &str) -> LockedEnvironment {
                 soabi: "cpython-311-x86_64-linux-gnu".into(),
             },
             packages: Vec::new(),
+            builds: BTreeMap::new(),
             digest: Digest::of(format!("{name} {version}")),
         }],
     }

@@ -7,7 +7,7 @@ use pep440_rs::Version;
 use pep508_rs::{MarkerTree, PackageName};
 
 use super::Failure;
-use crate::lock::LockedPackage;
+use crate::lock::{LockedPackage, Origin};
 use crate::manifest::Environment;
 use crate::target::{Tags, Target};
 use crate::uv::{File, Package};
@@ -44,7 +44,7 @@ pub(super) fn packages(
         }
         match file(&package, &tags, environment.sdists.contains(&name)) {
             Ok(file) => chosen.push(LockedPackage {
-                index: environment.indexes.get(&name).cloned(),
+                origin: Origin::Index(environment.indexes.get(&name).cloned()),
                 name,
                 version,
                 file: file.name.clone(),

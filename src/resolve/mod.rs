@@ -3,7 +3,7 @@
 //! Which versions fit together is uv's decision; which file of a version is locked is made in [`choose`]. Nothing is
 //! written here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use miette::Diagnostic;
 use pep440_rs::Version;
@@ -498,6 +498,7 @@ impl Solver<'_> {
                 soabi: target.cpython_soabi(series),
             },
             packages: chosen,
+            builds: BTreeMap::new(),
             digest: Digest::of(""),
         })
     }

@@ -156,7 +156,7 @@ impl Uv {
             let routes = round.iter().filter_map(|p| {
                 Some(Route {
                     package: &p.name,
-                    index: p.index.as_ref()?,
+                    index: p.origin.index()?,
                 })
             });
             let routes = routes.collect();
@@ -266,12 +266,13 @@ fn plain(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::Origin;
 
     fn package(name: &str, version: &str, fill: char) -> LockedPackage {
         LockedPackage {
             name: name.parse().unwrap(),
             version: version.parse().unwrap(),
-            index: None,
+            origin: Origin::Index(None),
             file: format!("{name}-{version}-py3-none-any.whl"),
             size: Some(1),
             sha256: fill.to_string().repeat(64).parse().unwrap(),

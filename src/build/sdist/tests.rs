@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::*;
+use crate::lock::Origin;
 use crate::python::Identity;
 use crate::uv::Search;
 
@@ -25,7 +26,7 @@ fn world() -> World {
         package: LockedPackage {
             name: "demo".parse().unwrap(),
             version: "1.0".parse().unwrap(),
-            index: None,
+            origin: Origin::Index(None),
             file: "demo-1.0.tar.gz".into(),
             size: None,
             sha256: Digest::of("source"),

@@ -97,6 +97,7 @@ fn check_format(text: &str) -> Result<(), Defect> {
 mod tests {
     use super::*;
     use crate::digest::Digest;
+    use crate::lock::Origin;
 
     #[test]
     fn names_are_compared_in_normal_form() {
@@ -109,7 +110,7 @@ mod tests {
             let package = LockedPackage {
                 name: name.parse().unwrap(),
                 version: version.parse().unwrap(),
-                index: None,
+                origin: Origin::Index(None),
                 file: String::new(),
                 size: None,
                 sha256: Digest::of(""),

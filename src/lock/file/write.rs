@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::super::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget, LockedWeight,
-    PythonSource,
+    Origin, PythonSource,
 };
 
 const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is found by `rootstock lock --check`.\nversion = 1\n";
@@ -29,7 +29,7 @@ pub fn text(lock: &Lock) -> String {
         .iter()
         .flat_map(|environment| &environment.targets);
     let files: BTreeMap<String, &LockedPackage> = targets
-        .flat_map(|target| &target.packages)
+        .flat_map(LockedTarget::files)
         .map(|package| (package.reference(), package))
         .collect();
     if !files.is_empty() {
@@ -40,7 +40,7 @@ pub fn text(lock: &Lock) -> String {
         LockedPackage {
             name: _,
             version: _,
-            index,
+            origin,
             file,
             size,
             sha256,
@@ -48,9 +48,7 @@ pub fn text(lock: &Lock) -> String {
     ) in files
     {
         let _ = write!(text, "{} = {{ ", quoted(&reference));
-        if let Some(index) = index {
-            let _ = write!(text, "index = {}, ", quoted(index.as_str()));
-        }
+        write_origin(&mut text, origin);
         let _ = write!(text, "file = {}, ", quoted(file));
         if let Some(size) = size {
             let _ = write!(text, "size = {size}, ");
@@ -58,6 +56,30 @@ pub fn text(lock: &Lock) -> String {
         let _ = writeln!(text, "sha256 = \"{sha256}\" }}");
     }
     text
+}
+
+fn write_origin(text: &mut String, origin: &Origin) {
+    let _ = match origin {
+        Origin::Index(None) => Ok(()),
+        Origin::Index(Some(index)) => write!(text, "index = {}, ", quoted(index.as_str())),
+        Origin::Url(url) => write!(text, "url = {}, ", quoted(url)),
+        Origin::Path(path) => write!(text, "path = {}, ", quoted(path)),
+        Origin::Git {
+            url,
+            commit,
+            subdirectory,
+        } => {
+            let within = subdirectory.as_ref().map_or_else(String::new, |directory| {
+                format!("subdirectory = {}, ", quoted(directory))
+            });
+            write!(
+                text,
+                "git = {}, commit = {}, {within}",
+                quoted(url),
+                quoted(commit)
+            )
+        }
+    };
 }
 
 fn write_model(text: &mut String, model: &LockedModel) {
@@ -151,6 +173,7 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment) {
         target,
         python,
         packages,
+        builds,
         digest,
     } in targets
     {
@@ -176,8 +199,22 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment) {
             "python-source = \"system\"\nsoabi = {}\ndigest = \"{digest}\"\n",
             quoted(soabi)
         );
-        let references: Vec<String> = packages.iter().map(LockedPackage::reference).collect();
-        let _ = writeln!(text, "packages = {}", list(&references));
+        let references = |packages: &[LockedPackage]| {
+            let each: Vec<String> = packages.iter().map(LockedPackage::reference).collect();
+            list(&each)
+        };
+        let _ = writeln!(text, "packages = {}", references(packages));
+        if !builds.is_empty() {
+            text.push_str("\n[environment.target.build]\n");
+        }
+        for (name, requirements) in builds {
+            let _ = writeln!(
+                text,
+                "{} = {}",
+                key(name.as_ref()),
+                references(requirements)
+            );
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 
 use super::*;
+use crate::lock::Origin;
 
 mod refusals;
 
@@ -130,7 +131,7 @@ fn demo() -> LockedPackage {
     LockedPackage {
         name: "demo".parse().unwrap(),
         version: "1.0".parse().unwrap(),
-        index: None,
+        origin: Origin::Index(None),
         file: "demo-1.0-py3-none-any.whl".into(),
         size: None,
         sha256: Digest::of(""),
