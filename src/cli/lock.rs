@@ -6,21 +6,22 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, findings, show};
+use super::{Shared, changes, context, findings, show};
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
-use crate::lock::{Lock, drift, file};
+use crate::lock::{Lock, LockedTarget, drift, file};
 use crate::manifest::{Manifest, Weight};
 use crate::name::EnvironmentName;
 use crate::python;
-use crate::resolve::{self, Means, Upgrade};
+use crate::resolve::{self, Means, Moving, Upgrade};
 
 const EXAMPLES: &str = "Examples:
   rootstock lock                    resolve what is not locked yet
   rootstock lock --check            exit 3 if the lock does not answer the manifest
-  rootstock lock --upgrade=torch    move torch on, keep everything else";
+  rootstock lock --upgrade=torch    move torch on, keep everything else
+  rootstock lock --upgrade-env=mace move on in one environment, leave every line of the others";
 
 /// Arguments of `rootstock lock`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,14 @@ pub(crate) struct Arguments {
     /// Move on to the newest versions that fit: of everything, or of these packages.
     #[arg(long, value_name = "PACKAGE", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     upgrade: Option<Vec<String>>,
+    /// Move on only in these environments and their models: everything there, or what `--upgrade` names.
+    #[arg(
+        long = "upgrade-env",
+        value_name = "NAME",
+        value_delimiter = ',',
+        conflicts_with = "check"
+    )]
+    upgrade_environments: Option<Vec<String>>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -52,7 +61,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     if arguments.check {
         return check(&manifest, &path, arguments);
     }
-    let upgrade = upgrade(arguments)?;
+    let upgrade = upgrade(arguments, &manifest)?;
     let old = match read(&path) {
         Ok(old) => old,
         // A lock that was edited, or is of no known shape, is no ground to keep anything on: all is solved anew.
@@ -205,118 +214,65 @@ fn check(manifest: &Manifest, path: &Path, arguments: &Arguments) -> Result<Exit
     })
 }
 
-fn upgrade(arguments: &Arguments) -> Result<Upgrade, Failure> {
-    match arguments.upgrade.as_deref() {
-        None => Ok(Upgrade::Nothing),
-        Some([]) => Ok(Upgrade::All),
-        Some(names) => {
+fn upgrade(arguments: &Arguments, manifest: &Manifest) -> Result<Upgrade, Failure> {
+    let wrong = |message: String, help: String| Failure {
+        report: miette::miette!(help = help, "{message}"),
+        exit: Exit::Usage,
+    };
+    let what = match (
+        arguments.upgrade.as_deref(),
+        &arguments.upgrade_environments,
+    ) {
+        (None, None) => Moving::Nothing,
+        (None | Some([]), _) => Moving::All,
+        (Some(names), _) => {
             let mut packages = BTreeSet::new();
             for name in names {
-                let package = name.parse().map_err(|_| Failure {
-                    report: miette::miette!(
-                        help = "write only the name: `--upgrade=torch`",
-                        "`{name}` is not a package name"
-                    ),
-                    exit: Exit::Usage,
+                let package = name.parse().map_err(|_| {
+                    let help = "write only the name: `--upgrade=torch`";
+                    wrong(format!("`{name}` is not a package name"), help.to_owned())
                 })?;
                 packages.insert(package);
             }
-            Ok(Upgrade::Packages(packages))
+            Moving::Packages(packages)
         }
-    }
-}
-
-/// One changed, new or removed package of an environment.
-struct Change {
-    environment: EnvironmentName,
-    target: &'static str,
-    package: String,
-    was: Option<String>,
-    now: Option<String>,
-}
-
-fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
-    let mut changes = Vec::new();
-    for environment in &new.environments {
-        let before = old.and_then(|old| old.environment(&environment.name));
-        for target in &environment.targets {
-            let place = target.target.name();
-            let there = before
-                .and_then(|before| before.target(place))
-                .map_or(&[][..], |there| &there.packages);
-            let version = |packages: &[crate::lock::LockedPackage],
-                           name: &pep508_rs::PackageName| {
-                packages
-                    .iter()
-                    .find(|package| package.name == *name)
-                    .map(|package| package.version.to_string())
-            };
-            let mut names: Vec<_> = there
-                .iter()
-                .chain(&target.packages)
-                .map(|package| &package.name)
-                .collect();
-            names.sort();
-            names.dedup();
-            for name in names {
-                let (was, now) = (version(there, name), version(&target.packages, name));
-                if was != now {
-                    let environment = environment.name.clone();
-                    changes.push(Change {
-                        environment,
-                        target: place,
-                        package: name.to_string(),
-                        was,
-                        now,
-                    });
-                }
-            }
-        }
-    }
-    changes
+    };
+    let known = || {
+        manifest
+            .environments
+            .iter()
+            .map(|environment| &environment.name)
+    };
+    let environments = arguments.upgrade_environments.as_ref().map(|names| {
+        let find = |name: &String| {
+            let found = known().find(|known| known.as_str() == name);
+            found.cloned().ok_or_else(|| {
+                let names: Vec<&str> = known().map(EnvironmentName::as_str).collect();
+                let message = format!("the manifest has no environment `{name}`");
+                wrong(message, format!("it has {}", names.join(", ")))
+            })
+        };
+        names.iter().map(find).collect()
+    });
+    Ok(Upgrade {
+        what,
+        environments: environments.transpose()?,
+    })
 }
 
 fn report(path: &Path, old: Option<&Lock>, lock: &Lock, unchanged: bool, json: bool) {
-    let changes = changes(old, lock);
+    let changes = changes::between(old, lock);
     if json {
-        let list: Vec<_> = changes
-            .iter()
-            .map(|Change { environment, target, package, was, now }| {
-                json!({ "environment": environment, "target": target, "package": package, "was": was, "now": now })
-            })
-            .collect();
+        let list: Vec<_> = changes.iter().map(changes::Change::json).collect();
         show::json(
             &json!({ "lock": path.display().to_string(), "written": !unchanged, "changes": list }),
         );
         return;
     }
     // A lock that was not there before changes in everything: the count says it, a table would bury it.
-    if old.is_some() && !changes.is_empty() {
-        let width = |of: fn(&Change) -> usize, title: &str| {
-            changes.iter().map(of).max().unwrap_or(0).max(title.len())
-        };
-        let environment = width(|change| change.environment.as_str().len(), "environment");
-        let package = width(|change| change.package.len(), "package");
-        let was = width(|change| change.was.as_deref().unwrap_or("-").len(), "was");
-        show::line(&format!(
-            "{:environment$}  {:package$}  {:was$}  now",
-            "environment", "package", "was"
-        ));
-        for Change {
-            environment: name,
-            package: of,
-            was: before,
-            now,
-            ..
-        } in &changes
-        {
-            let (before, now) = (
-                before.as_deref().unwrap_or("-"),
-                now.as_deref().unwrap_or("-"),
-            );
-            show::line(&format!(
-                "{name:environment$}  {of:package$}  {before:was$}  {now}"
-            ));
+    if old.is_some() {
+        for line in changes::table(&changes) {
+            show::line(&line);
         }
     }
     let environments = lock.environments.len();
@@ -324,7 +280,7 @@ fn report(path: &Path, old: Option<&Lock>, lock: &Lock, unchanged: bool, json: b
         .environments
         .iter()
         .flat_map(|e| &e.targets)
-        .flat_map(|t| &t.packages)
+        .flat_map(LockedTarget::files)
         .map(|p| p.sha256)
         .collect();
     let did = if unchanged {

@@ -23,16 +23,35 @@ use crate::uv::{Compile, Route, Unresolved, Uv};
 
 mod choose;
 
-/// What to move on from the versions of the old lock.
+/// What to move on from the versions of the old lock, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Upgrade {
+pub struct Upgrade {
+    /// What.
+    pub what: Moving,
+    /// Only in these environments and their models; in all if `None`.
+    pub environments: Option<BTreeSet<EnvironmentName>>,
+}
+
+/// What to move on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Moving {
     /// Nothing: stay with every version that still fits.
     #[default]
     Nothing,
-    /// Everything.
+    /// Everything, and weights that the manifest gives no digest of.
     All,
     /// These packages.
     Packages(BTreeSet<PackageName>),
+}
+
+impl Upgrade {
+    /// What moves in this environment.
+    fn of(&self, environment: &EnvironmentName) -> &Moving {
+        match &self.environments {
+            Some(names) if !names.contains(environment) => &Moving::Nothing,
+            _ => &self.what,
+        }
+    }
 }
 
 /// Downloads a weight file and tells its digest and size, or what went wrong.
@@ -231,10 +250,10 @@ pub fn resolve(
 }
 
 fn moves(upgrade: &Upgrade, locked: &LockedEnvironment) -> bool {
-    match upgrade {
-        Upgrade::Nothing => false,
-        Upgrade::All => true,
-        Upgrade::Packages(names) => locked
+    match upgrade.of(&locked.name) {
+        Moving::Nothing => false,
+        Moving::All => true,
+        Moving::Packages(names) => locked
             .targets
             .iter()
             .flat_map(|there| &there.packages)
@@ -298,7 +317,7 @@ fn models(
     {
         // The digest of a file that is already locked stays: a remote file that changes is an error, not a new digest.
         let locked = old
-            .filter(|_| *upgrade != Upgrade::All)
+            .filter(|_| *upgrade.of(environment) != Moving::All)
             .and_then(|old| old.models.iter().find(|m| m.id == *id));
         let locked = locked.map_or(&[][..], |locked| &locked.weights);
         let weights = weights
@@ -451,7 +470,9 @@ impl Solver<'_> {
             excludes: question.values("exclude").to_vec(),
             preferences: old
                 .and_then(|old| old.target(target.name()))
-                .map_or_else(Vec::new, |old| self.preferences(old)),
+                .map_or_else(Vec::new, |old| {
+                    Self::preferences(self.upgrade.of(&environment.name), old)
+                }),
             exclude_newer: self.manifest.exclude_newer.as_deref(),
             routes: Vec::new(),
             no_dependencies: false,
@@ -517,11 +538,11 @@ impl Solver<'_> {
             .or_else(|| self.interpreters.first())
     }
 
-    fn preferences(&self, old: &LockedTarget) -> Vec<(String, String)> {
-        let stays = |package: &&LockedPackage| match self.upgrade {
-            Upgrade::Nothing => true,
-            Upgrade::All => false,
-            Upgrade::Packages(names) => !names.contains(&package.name),
+    fn preferences(moving: &Moving, old: &LockedTarget) -> Vec<(String, String)> {
+        let stays = |package: &&LockedPackage| match moving {
+            Moving::Nothing => true,
+            Moving::All => false,
+            Moving::Packages(names) => !names.contains(&package.name),
         };
         let pin = |package: &LockedPackage| (package.name.to_string(), package.version.to_string());
         old.packages.iter().filter(stays).map(pin).collect()

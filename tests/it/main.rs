@@ -16,4 +16,5 @@ mod parallel;
 mod status;
 mod sync;
 mod tidy;
+mod upgrade;
 mod weights;
