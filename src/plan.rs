@@ -1,7 +1,7 @@
 //! The difference between what is locked and what is on disk. No input, no output.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
@@ -134,6 +134,8 @@ pub struct Wish<'a> {
     pub environments: &'a [EnvironmentName],
     /// Build them even if they are as they should be.
     pub force: bool,
+    /// Where the root's cache is, if not in the root.
+    pub cache: Option<&'a Path>,
 }
 
 /// What has to be done to fulfil a wish.
@@ -159,7 +161,7 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
             })
         })
         .collect::<Result<_, _>>()?;
-    let wanted = catalogue_of(lock);
+    let wanted = catalogue_of(lock, wish.cache);
     Ok(Plan {
         steps,
         weights: weights(lock, wish, disk),
@@ -313,10 +315,13 @@ fn reason_of_generation(
 }
 
 /// What each model id means, as the lock says.
-pub fn catalogue_of(lock: &Lock) -> Catalogue {
+fn catalogue_of(lock: &Lock, cache: Option<&Path>) -> Catalogue {
     let environments = lock.environments.iter().map(|environment| {
-        let variables = environment.variables.clone();
-        (environment.name.clone(), CatalogueEnvironment { variables })
+        let settings = CatalogueEnvironment {
+            variables: environment.variables.clone(),
+            keep: environment.keep.clone(),
+        };
+        (environment.name.clone(), settings)
     });
     let models = lock.models.iter().map(|model| {
         let meaning = CatalogueModel {
@@ -333,6 +338,7 @@ pub fn catalogue_of(lock: &Lock) -> Catalogue {
     });
     Catalogue {
         schema: catalogue::SCHEMA,
+        cache: cache.map(Path::to_owned),
         environments: environments.collect(),
         models: models.collect(),
     }

@@ -2,7 +2,7 @@
 //! that it does not list, so what a program sees is what the code says.
 //!
 //! The worker's long-lived Python is started here too ([`Command::spawn`]), but who speaks with it, and how it is
-//! ended, is not decided here.
+//! ended, is not decided here. `rootstock run` becomes another program here ([`Command::exec`]).
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -183,6 +183,11 @@ impl Command {
             .process_group(0)
             .spawn()
             .map_err(|e| self.error(e))
+    }
+
+    /// Becomes the program: its exit code and signals are those of this process. Comes back only if that is impossible.
+    pub fn exec(&self) -> Error {
+        self.error(self.build().exec())
     }
 
     fn build(&self) -> std::process::Command {

@@ -15,6 +15,10 @@ pub(crate) enum Exit {
     Drift = 3,
     /// An environment is missing, stale or unusable on this machine.
     Environment = 4,
+    /// The command of `rootstock run` is there and cannot be executed, as a shell would say it.
+    CommandNotExecutable = 126,
+    /// It is not there.
+    CommandNotFound = 127,
 }
 
 impl From<Exit> for ExitCode {

@@ -138,6 +138,7 @@ impl Report<'_> {
             "constraint-changed" => "constraints",
             "exclude-changed" => "exclude",
             "index-changed" => "indexes",
+            "keep-changed" => "keep",
             "override-changed" => "overrides",
             "python-changed" => "python",
             "requirement-changed" => "dependencies",

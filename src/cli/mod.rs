@@ -15,6 +15,7 @@ mod outcome;
 mod place;
 mod progress;
 mod sarif;
+mod run;
 mod show;
 mod status;
 mod sync;
@@ -35,7 +36,8 @@ use exit::{Exit, Failure};
                         4 environment missing, stale or unusable here\n\n\
                         Examples:\n  rootstock lock && rootstock sync     resolve, then build\n  \
                         rootstock lock --check               for CI: has the lock drifted from the manifest?\n  \
-                        rootstock worker emt --unix name     serve forces to an i-PI server"
+                        rootstock worker emt --unix name     serve forces to an i-PI server\n  \
+                        rootstock run emt -- python x.py     run a command in an environment"
 )]
 struct Arguments {
     #[command(flatten)]
@@ -103,6 +105,8 @@ enum Command {
     /// Show the state of every environment and model.
     #[command(visible_alias = "list")]
     Status(status::Arguments),
+    /// Run a command in an environment.
+    Run(run::Arguments),
     /// Serve a model's energies and forces to an i-PI server.
     Worker(Box<worker::Arguments>),
 }
@@ -115,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Lock(lock) => lock::run(&arguments.shared, &lock),
         Command::Sync(sync) => sync::run(&arguments.shared, &sync),
         Command::Status(status) => status::run(&arguments.shared, &status),
+        Command::Run(run) => run::run(&arguments.shared, &run),
         Command::Worker(worker) => worker::run(&arguments.shared, &worker),
     };
     match result {

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::Shared;
 use super::exit::{Exit, Failure, OrExit};
 use crate::files;
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::name::EnvironmentName;
-use crate::store::Root;
+use crate::store::{Catalogue, Root};
 use crate::target::Target;
 
 /// The root of this run: `--root` before `ROOTSTOCK_ROOT` before `--cluster` before the manifest's own.
@@ -29,8 +29,44 @@ pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure
              into the manifest's `[rootstock]`",
         ));
     };
+    at(path, cache)
+}
+
+/// A root and its cache, from the top of the filesystem: workers and commands may run elsewhere.
+fn at(path: &Path, cache: Option<&Path>) -> Result<Root, Failure> {
     let path = files::absolute(path).or_exit(Exit::Usage)?;
-    Ok(Root::at(&path, cache))
+    let cache = cache.map(files::absolute).transpose();
+    Ok(Root::at(&path, cache.or_exit(Exit::Usage)?.as_deref()))
+}
+
+/// Where the environments are. The manifest is asked last, and for nothing else: what is built runs also where
+/// there is no manifest, or one that somebody is editing.
+pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
+    let found = match &shared.root {
+        Some(path) => Some((path.clone(), None)),
+        None if files::exists(&shared.manifest) => {
+            manifest::root(&shared.manifest, Path::new(""), shared.cluster.as_deref())
+                .or_exit(Exit::Usage)?
+                .map(|cluster| (cluster.root, cluster.cache))
+        }
+        None => None,
+    };
+    let Some((path, cache)) = found else {
+        return Err(usage(
+            "nobody says where the environments are",
+            "name the root with `--root DIR`, in ROOTSTOCK_ROOT, or in a `rootstock.toml` here",
+        ));
+    };
+    let root = at(&path, cache.as_deref())?;
+    if cache.is_some() {
+        return Ok(root);
+    }
+    // `sync` has written down where the cache is. A catalogue that cannot be read is told by who needs more of it.
+    let catalogue = Catalogue::read(&root.models()).ok().flatten();
+    Ok(match catalogue.and_then(|catalogue| catalogue.cache) {
+        Some(cache) => Root::at(root.path(), Some(&cache)),
+        None => root,
+    })
 }
 
 fn cluster<'a>(

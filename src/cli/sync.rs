@@ -102,6 +102,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         target: place::target()?,
         environments: &chosen,
         force: arguments.force,
+        cache: root.cache_elsewhere(),
     };
     let mut plan = plan::plan(&lock, &wish, &disk).or_exit(Exit::Failed)?;
     arguments.narrow(&mut plan);

@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, show};
+use super::{Shared, context, place, show};
 use crate::files;
-use crate::manifest;
-use crate::store::Root;
 use crate::worker::ipi::End;
 use crate::worker::step::System;
 use crate::worker::{self, Options, Served, Species, connect, select, species};
@@ -89,11 +87,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// The command line does not say what it should.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 enum Usage {
-    #[error("nobody says where the environments are")]
-    #[diagnostic(help(
-        "name the root with `--root DIR`, in ROOTSTOCK_ROOT, or in a `rootstock.toml` here"
-    ))]
-    Root,
     #[error("nobody says which atoms the server's positions belong to")]
     #[diagnostic(help(
         "give the structure with `--template FILE`, or name the atoms with `--species` and `--pbc`; \
@@ -117,7 +110,7 @@ enum Usage {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let options = options(arguments).or_exit(Exit::Usage)?;
-    let root = root(shared)?;
+    let root = place::built(shared)?;
     let selected = select::select(&root, &arguments.model).map_err(|error| {
         let exit = match error {
             select::Error::Unknown { .. } | select::Error::Custom(_) => Exit::Usage,
@@ -216,21 +209,4 @@ fn socket(name: &Path, prefix: &str) -> PathBuf {
     } else {
         format!("{prefix}{text}").into()
     }
-}
-
-/// Where the environments are. The manifest is asked last, and for nothing else: workers run from what is built, also
-/// where there is no manifest, or one that somebody is editing.
-fn root(shared: &Shared) -> Result<Root, Failure> {
-    let found = match &shared.root {
-        Some(path) => Some((path.clone(), None)),
-        None if files::exists(&shared.manifest) => {
-            manifest::root(&shared.manifest, Path::new(""), shared.cluster.as_deref())
-                .or_exit(Exit::Usage)?
-                .map(|cluster| (cluster.root, cluster.cache))
-        }
-        None => None,
-    };
-    let (path, cache) = found.ok_or(Usage::Root).or_exit(Exit::Usage)?;
-    let path = files::absolute(&path).or_exit(Exit::Usage)?;
-    Ok(Root::at(&path, cache.as_deref()))
 }

@@ -27,6 +27,10 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     ("index-changed", "which index a package comes from"),
     (
+        "keep-changed",
+        "the variables that the environment's workers inherit",
+    ),
+    (
         "lock-edited",
         "the lock's own digests do not hold, or its text was changed by hand",
     ),
@@ -208,6 +212,12 @@ fn compare(
         let text = |variables| serde_json::to_string(variables).ok();
         let (was, now) = (text(&locked.variables), text(&environment.variables));
         found.say("variables-changed", "its variables have changed", was, now);
+    }
+    if environment.keep != locked.keep {
+        let text = |keep| serde_json::to_string(keep).ok();
+        let (was, now) = (text(&locked.keep), text(&environment.keep));
+        let what = "the variables it inherits have changed";
+        found.say("keep-changed", what, was, now);
     }
     for target in &manifest.targets {
         match locked.target(target.name()) {

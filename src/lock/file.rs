@@ -8,6 +8,7 @@
 //! source = "environments/emt.py"
 //! source-sha256 = "…"                       # of the file's bytes
 //! variables = { OMP_NUM_THREADS = "1" }     # if any
+//! keep = ["SLURM_*"]                        # if any
 //! resolver = "uv 0.13.9"
 //! inputs = "…"                              # sha256 of the canonical text of question and resolver
 //! question = { dependency = ["ase==3.29.0"], python = ["3.11"], … }
@@ -44,7 +45,7 @@
 //! edited by hand.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use miette::Diagnostic;
 use pep508_rs::PackageName;
@@ -140,6 +141,8 @@ struct WrittenEnvironment {
     source_sha256: Digest,
     #[serde(default)]
     variables: BTreeMap<String, String>,
+    #[serde(default)]
+    keep: BTreeSet<String>,
     resolver: String,
     inputs: Digest,
     question: BTreeMap<String, Vec<String>>,
@@ -328,6 +331,7 @@ fn environment(
         source,
         source_sha256,
         variables,
+        keep,
         resolver,
         inputs,
         question,
@@ -342,6 +346,7 @@ fn environment(
         name: name.clone(),
         source,
         variables,
+        keep,
         question,
         resolver,
         inputs,
@@ -566,6 +571,7 @@ pub(crate) mod tests {
                 sha256: Digest::of("x"),
             },
             variables: BTreeMap::from([("A".to_owned(), "quote \" and \\".to_owned())]),
+            keep: BTreeSet::from(["SLURM_*".to_owned()]),
             question,
             resolver: "uv 0.13.9".into(),
             inputs: Digest::of(""),
@@ -651,7 +657,8 @@ pub(crate) mod tests {
     fn differs_in_model(edited: &str) -> bool {
         let lock = read("rootstock.lock", edited).unwrap();
         let sample = sample();
-        let variables = lock.environments[0].variables != sample.environments[0].variables;
+        let variables = lock.environments[0].variables != sample.environments[0].variables
+            || lock.environments[0].keep != sample.environments[0].keep;
         let path = lock.environments[0].source.path != sample.environments[0].source.path;
         lock.models != sample.models
             || variables

@@ -2,7 +2,7 @@
 //!
 //! The text of `rootstock.lock` is specified in [`file`]; whether it still answers a manifest is [`drift`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use pep440_rs::Version;
@@ -36,6 +36,8 @@ pub struct LockedEnvironment {
     pub source: LockedSource,
     /// Variables its workers run with, placeholders unexpanded.
     pub variables: BTreeMap<String, String>,
+    /// Variables they inherit beside the usual ones: names, or beginnings of names with a `*` behind them.
+    pub keep: BTreeSet<String>,
     /// What was asked of the resolver, in normal form.
     pub question: Question,
     /// The resolver that answered, with its version: `uv 0.13.9`.

@@ -20,6 +20,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         indexes,
         sdists,
         variables: _,
+        keep: _,
         optional: _,
     } = environment;
     let requirements =

@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "source",
     "python",
     "python-source",
@@ -24,6 +24,7 @@ const KEYS: [&str; 12] = [
     "exclude",
     "sdists",
     "variables",
+    "keep",
     "models",
     "optional",
     "indexes",
@@ -89,6 +90,11 @@ pub(super) fn check(
     let (exclude, sdists) = (names(text, "exclude"), names(text, "sdists"));
     let indexes = routes(text, section, declared);
     let variables = variables(text, section);
+    let keep = section
+        .strings(text, "keep")
+        .iter()
+        .filter_map(|placed| value::kept(text, placed))
+        .collect();
     let optional = section.boolean(text, "optional").unwrap_or(false);
 
     let (source, bytes) = read_source(text, here, name, section)?;
@@ -117,6 +123,7 @@ pub(super) fn check(
         indexes,
         sdists,
         variables,
+        keep,
         optional,
     })
 }

@@ -83,6 +83,8 @@ pub struct Environment {
     pub sdists: BTreeSet<PackageName>,
     /// Variables its workers run with.
     pub variables: BTreeMap<String, String>,
+    /// Variables they inherit beside the usual ones: names, or beginnings of names with a `*` behind them.
+    pub keep: BTreeSet<String>,
     /// Built only when named or with `--all`.
     pub optional: bool,
 }

@@ -155,11 +155,7 @@ pub(super) fn python(text: &mut Text, placed: &Placed<String>) -> Option<Version
 /// A variable of a worker: a name a shell would take, a value whose placeholders are known.
 pub(super) fn variable(text: &mut Text, key: &Placed<String>, value: &Placed<String>) -> bool {
     let mut good = true;
-    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if key.value.is_empty()
-        || !key.value.chars().all(letters)
-        || key.value.starts_with(|c: char| c.is_ascii_digit())
-    {
+    if !is_variable(&key.value) {
         let help = "write letters, digits and `_`, not beginning with a digit: `OMP_NUM_THREADS`"
             .to_owned();
         text.complain(
@@ -189,6 +185,41 @@ pub(super) fn variable(text: &mut Text, key: &Placed<String>, value: &Placed<Str
         good = false;
     }
     good
+}
+
+/// A variable that is inherited, `MY_SITE`, or all that begin alike, `SLURM_*`. What decides which code Python loads is
+/// never inherited: it would be another environment than the one that is locked.
+pub(super) fn kept(text: &mut Text, placed: &Placed<String>) -> Option<String> {
+    let name = &placed.value;
+    let beginning = name.strip_suffix('*').unwrap_or(name);
+    let (message, help) = if !is_variable(beginning) {
+        (
+            format!("`{name}` is not a variable's name"),
+            "write a name, `MY_SITE`, or the beginning of names, `SLURM_*`".to_owned(),
+        )
+    } else if let Some(prefix) = NEVER_KEPT
+        .iter()
+        .find(|prefix| beginning.starts_with(*prefix))
+    {
+        (
+            format!("`{name}` cannot be kept: `{prefix}…` decides which code Python loads"),
+            "if the environment cannot do without it, give it a value of its own in `variables`"
+                .to_owned(),
+        )
+    } else {
+        return Some(name.clone());
+    };
+    text.complain(placed.span.clone(), message, "here", Some(help));
+    None
+}
+
+/// Beginnings of the variables that Python and the dynamic loader read.
+const NEVER_KEPT: [&str; 2] = ["PYTHON", "LD_"];
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn unknown_placeholders(value: &str) -> Vec<&str> {

@@ -14,6 +14,7 @@ pub(crate) fn locked(name: &str, version: &str) -> LockedEnvironment {
             path: format!("environments/{name}.py"),
             sha256: Digest::of(SOURCE),
         },
+        keep: std::collections::BTreeSet::new(),
         variables: BTreeMap::from([("OMP_NUM_THREADS".into(), "1".into())]),
         question: Question::default(),
         resolver: "uv 0.13.9".into(),
@@ -107,6 +108,7 @@ fn planned(installed: Installed, force: bool) -> Action {
         target: "linux-x86_64",
         environments: &[name],
         force,
+        cache: None,
     };
     let plan = plan(&lock, &wish, &disk).unwrap();
     plan.steps[0].action.clone()
@@ -229,6 +231,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
         target: "linux-x86_64",
         environments: &chosen,
         force: false,
+        cache: None,
     };
     let first = plan(&lock, &wish, &Disk::default()).unwrap();
     let names: Vec<&str> = first
@@ -259,6 +262,7 @@ fn a_machine_type_that_is_not_locked_is_refused_with_those_that_are() {
         target: "linux-aarch64",
         environments: &[lock.environments[0].name.clone()],
         force: false,
+        cache: None,
     };
     assert_eq!(
         plan(&lock, &wish, &Disk::default())

@@ -280,6 +280,7 @@ fn refreshed(environment: &Environment, locked: &LockedEnvironment) -> LockedEnv
             sha256: environment.sha256,
         },
         variables: environment.variables.clone(),
+        keep: environment.keep.clone(),
         ..locked.clone()
     };
     seal(&mut refreshed);
@@ -410,6 +411,7 @@ impl Solver<'_> {
                 sha256: environment.sha256,
             },
             variables: environment.variables.clone(),
+            keep: environment.keep.clone(),
             question,
             resolver: self.uv.identity(),
             inputs: Digest::of(""),

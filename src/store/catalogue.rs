@@ -3,8 +3,8 @@
 //! Written by `sync` as a whole, by rename; derived from the lock alone. It names no generation: a worker resolves the
 //! environment's link itself, once.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub const SCHEMA: u32 = 1;
 pub struct Catalogue {
     /// Version of this format.
     pub schema: u32,
+    /// Where the root's cache is, if not in the root: who is told only the root finds it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
     /// Environments by name.
     pub environments: BTreeMap<EnvironmentName, CatalogueEnvironment>,
     /// Models by id.
@@ -31,6 +34,9 @@ pub struct CatalogueEnvironment {
     /// Variables its workers run with; may hold `{root}`, `{cache}`, `{env}` and `{user-cache}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+    /// Variables they inherit beside the usual ones: names, or beginnings of names with a `*` behind them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keep: BTreeSet<String>,
 }
 
 /// What a model id means.

@@ -58,6 +58,11 @@ impl Root {
         &self.cache
     }
 
+    /// The cache, if it is not where a root has it by itself.
+    pub fn cache_elsewhere(&self) -> Option<&Path> {
+        Some(self.cache()).filter(|cache| *cache != self.path.join("cache"))
+    }
+
     /// Says which layout the root has.
     pub fn layout(&self) -> PathBuf {
         self.path.join("layout.json")

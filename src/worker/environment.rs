@@ -1,5 +1,9 @@
-//! The variables a worker's Python runs with. Nothing is inherited that is not listed: modules loaded on a cluster leave
-//! `PYTHONPATH`, `LD_LIBRARY_PATH` and worse behind. Reads no variable itself; what there is comes as an argument.
+//! The variables that a model's Python, and any command in an environment, runs with. Nothing is inherited that is not
+//! listed: modules loaded on a cluster leave `PYTHONPATH`, `LD_LIBRARY_PATH` and worse behind. Reads no variable itself;
+//! what there is comes as an argument.
+//!
+//! In this order, later ones winning: what is inherited ([`KEPT`], and what the manifest's `keep` names), what rootstock
+//! sets ([`ours`]), what the manifest's `variables` say.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,7 +15,8 @@ use crate::store::Root;
 /// Variables as a process has them.
 pub type Variables = BTreeMap<OsString, OsString>;
 
-/// Who the user is, which devices and processors the job was given, and how many threads it may use.
+/// Who the user is, which devices and processors the job was given, and how many threads it may use. Those that name
+/// devices are passed on untouched: only the scheduler knows what it has put into them.
 const KEPT: &[&str] = &[
     "HOME",
     "USER",
@@ -19,6 +24,7 @@ const KEPT: &[&str] = &[
     "LANG",
     "LC_ALL",
     "TZ",
+    "TERM",
     "TMPDIR",
     // Devices, as the scheduler gave them.
     "CUDA_VISIBLE_DEVICES",
@@ -28,9 +34,12 @@ const KEPT: &[&str] = &[
     "HIP_VISIBLE_DEVICES",
     "GPU_DEVICE_ORDINAL",
     "ZE_AFFINITY_MASK",
+    "ZE_FLAT_DEVICE_HIERARCHY",
     "ONEAPI_DEVICE_SELECTOR",
     "CUDA_MPS_PIPE_DIRECTORY",
     "CUDA_MPS_LOG_DIRECTORY",
+    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
+    // The job.
     "SLURM_JOB_ID",
     "SLURM_LOCALID",
     "SLURM_PROCID",
@@ -52,12 +61,24 @@ const KEPT: &[&str] = &[
     "GOMP_CPU_AFFINITY",
 ];
 
-/// Caches of compiled code. They depend on device, driver and user, so they belong to the user, not to the root.
+/// Beginnings of the variables that decide which code Python and the dynamic loader load: they are not kept even if a
+/// wider name of the manifest's, `P*`, covers them.
+const NEVER_KEPT: [&str; 2] = ["PYTHON", "LD_"];
+
+/// Caches of compiled code. They depend on device, driver and user, so they belong to the user, not to the root; several
+/// of these would otherwise follow `XDG_CACHE_HOME` into the root's cache.
 const CACHES: &[(&str, &str)] = &[
     ("TRITON_CACHE_DIR", "triton"),
     ("TORCHINDUCTOR_CACHE_DIR", "torchinductor"),
     ("TORCH_EXTENSIONS_DIR", "torch_extensions"),
+    ("PYTORCH_KERNEL_CACHE_PATH", "torch_kernels"),
     ("CUDA_CACHE_PATH", "cuda"),
+    ("CUPY_CACHE_DIR", "cupy"),
+    ("MIOPEN_USER_DB_PATH", "miopen"),
+    ("MIOPEN_CUSTOM_CACHE_DIR", "miopen"),
+    ("AMD_COMGR_CACHE_DIR", "comgr"),
+    ("SYCL_CACHE_DIR", "sycl"),
+    ("NEO_CACHE_DIR", "neo"),
     ("NUMBA_CACHE_DIR", "numba"),
     ("WARP_CACHE_PATH", "warp"),
     ("CUEQUIVARIANCE_CACHE_DIR", "cuequivariance"),
@@ -65,20 +86,57 @@ const CACHES: &[(&str, &str)] = &[
     ("MPLCONFIGDIR", "matplotlib"),
 ];
 
+/// What is the same for everybody.
+const FIXED: &[(&str, &str)] = &[
+    // The weights are there: `sync` has fetched them, and compute nodes have no network.
+    ("HF_HUB_OFFLINE", "1"),
+    ("HF_HUB_DISABLE_TELEMETRY", "1"),
+    // Devices are numbered as `nvidia-smi` and the scheduler number them.
+    ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+    // For Pythons that are started without `-I -B`: by a command of `rootstock run`, or by a model.
+    ("PYTHONNOUSERSITE", "1"),
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+];
+
 /// All variables of a model's Python, from those that this process has.
 pub fn variables(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
-    let user_cache = user_cache(inherited);
-    let mut variables: Variables = KEPT
+    let mut variables = kept(selected, inherited);
+    variables.extend(ours(root, selected, inherited));
+    variables
+}
+
+/// Those that are passed on.
+fn kept(selected: &Selected, inherited: &Variables) -> Variables {
+    let is_kept = |name: &str| {
+        KEPT.contains(&name)
+            || selected.settings.keep.iter().any(|kept| covers(kept, name))
+                && !NEVER_KEPT.iter().any(|prefix| name.starts_with(prefix))
+    };
+    inherited
         .iter()
-        .filter_map(|name| Some((name.into(), inherited.get(OsStr::new(name))?.clone())))
-        .collect();
+        .filter(|(name, _)| name.to_str().is_some_and(is_kept))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Whether a name of the manifest's `keep` stands for this one.
+fn covers(kept: &str, name: &str) -> bool {
+    match kept.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => kept == name,
+    }
+}
+
+/// Those that rootstock and the manifest set.
+pub fn ours(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
+    let user_cache = user_cache(inherited);
+    let mut variables = Variables::new();
     let mut set = |name: &str, value: OsString| variables.insert(name.into(), value);
     set("PATH", path(selected));
     set("XDG_CACHE_HOME", root.cache().into());
-    // The weights are there: `sync` has fetched them, and compute nodes have no network.
-    set("HF_HUB_OFFLINE", "1".into());
-    // Devices are numbered as `nvidia-smi` and the scheduler number them.
-    set("CUDA_DEVICE_ORDER", "PCI_BUS_ID".into());
+    for (name, value) in FIXED {
+        set(name, value.into());
+    }
     for (name, directory) in CACHES {
         set(name, user_cache.join(directory).into());
     }
@@ -88,7 +146,7 @@ pub fn variables(root: &Root, selected: &Selected, inherited: &Variables) -> Var
         ("{env}", selected.generation.clone()),
         ("{user-cache}", user_cache),
     ];
-    for (name, value) in &selected.variables {
+    for (name, value) in &selected.settings.variables {
         variables.insert(name.into(), expand(value, &places).into());
     }
     variables
@@ -127,6 +185,7 @@ fn expand(value: &str, places: &[(&str, PathBuf)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::CatalogueEnvironment;
 
     fn python_variables(inherited: &[(&str, &str)]) -> Variables {
         let root = Root::at("/root-of-all".as_ref(), None);
@@ -135,13 +194,16 @@ mod tests {
             generation: "/root-of-all/generations/mace/1".into(),
             argument: String::new(),
             setup: serde_json::Map::new(),
-            variables: BTreeMap::from([
-                ("OMP_NUM_THREADS".to_owned(), "1".to_owned()),
-                (
-                    "MODELS".to_owned(),
-                    "{cache}/m:{env}/n:{user-cache}:{root}".to_owned(),
-                ),
-            ]),
+            settings: CatalogueEnvironment {
+                variables: BTreeMap::from([
+                    ("OMP_NUM_THREADS".to_owned(), "1".to_owned()),
+                    (
+                        "MODELS".to_owned(),
+                        "{cache}/m:{env}/n:{user-cache}:{root}".to_owned(),
+                    ),
+                ]),
+                keep: ["MY_SITE", "P*", "SITE_*"].map(str::to_owned).into(),
+            },
         };
         let inherited = inherited
             .iter()
@@ -188,5 +250,42 @@ mod tests {
             seen[OsStr::new("NUMBA_CACHE_DIR")],
             "/scratch/me/rootstock/numba"
         );
+    }
+
+    #[test]
+    fn what_the_manifest_names_is_kept_and_what_decides_the_code_never_is() {
+        let seen = python_variables(&[
+            ("MY_SITE", "1"),
+            ("MY_SITE_TOO", "2"),
+            ("SITE_A", "3"),
+            ("PYTHONPATH", "/evil"),
+            ("PYTHONHOME", "/evil"),
+            ("PMI_RANK", "4"),
+            ("PATH", "/evil"),
+        ]);
+        let get = |name: &str| {
+            seen.get(OsStr::new(name))
+                .map(|value| value.to_str().unwrap())
+        };
+        assert_eq!(get("MY_SITE"), Some("1"));
+        assert_eq!(get("MY_SITE_TOO"), None);
+        assert_eq!(get("SITE_A"), Some("3"));
+        assert_eq!(get("PMI_RANK"), Some("4"));
+        assert_eq!((get("PYTHONPATH"), get("PYTHONHOME")), (None, None));
+        assert!(!get("PATH").unwrap().contains("evil"));
+    }
+
+    #[test]
+    fn a_cache_of_compiled_code_is_never_in_the_root() {
+        let seen = python_variables(&[("HOME", "/home/me")]);
+        for (name, _) in CACHES {
+            assert!(
+                seen[OsStr::new(name)]
+                    .to_str()
+                    .unwrap()
+                    .starts_with("/home/me/.cache/rootstock/"),
+                "{name}"
+            );
+        }
     }
 }

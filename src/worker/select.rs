@@ -4,14 +4,15 @@
 //! A name is a model id, or the name of an environment, which then gets an empty argument. The environment's link is
 //! followed once: a worker runs from the real path, whatever is built or switched while it runs.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::files;
 use crate::name::EnvironmentName;
 use crate::store::interpreter::{self, Base};
 use crate::store::stamp::Found;
-use crate::store::{Catalogue, CatalogueModel, Root, Stamp, catalogue, layout, weights};
+use crate::store::{
+    Catalogue, CatalogueEnvironment, CatalogueModel, Root, Stamp, catalogue, layout, weights,
+};
 use crate::target::Target;
 
 /// A model that can run here.
@@ -25,8 +26,8 @@ pub struct Selected {
     pub argument: String,
     /// Extra keyword arguments of `setup`.
     pub setup: serde_json::Map<String, serde_json::Value>,
-    /// Variables the manifest gives its workers, unexpanded.
-    pub variables: BTreeMap<String, String>,
+    /// What the manifest says of the variables it runs with, unexpanded.
+    pub settings: CatalogueEnvironment,
 }
 
 /// A model cannot run here.
@@ -57,6 +58,15 @@ pub enum Error {
         model: String,
         /// What it could have been.
         known: String,
+    },
+    /// No environment, but a model of one.
+    #[error("`{model}` is a model, and this is about environments")]
+    #[diagnostic(help("it runs in the environment `{environment}`"))]
+    Model {
+        /// As typed.
+        model: String,
+        /// Where it runs.
+        environment: EnvironmentName,
     },
     /// The environment was not built.
     #[error("environment `{environment}` is not built")]
@@ -113,19 +123,47 @@ pub enum Error {
 
 /// Finds a model and makes sure that its environment can run here.
 pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
+    let catalogue = read(root)?;
+    let meaning = find(&catalogue, model)?;
+    let weights: Vec<PathBuf> = meaning
+        .weights
+        .iter()
+        .map(|weight| weights::path(root, weight))
+        .collect();
+    let selected = usable(root, &catalogue, meaning)?;
+    match weights.iter().find(|weight| !files::exists(weight)) {
+        Some(absent) => Err(Error::Weights {
+            model: model.to_owned(),
+            path: absent.clone(),
+        }),
+        None => Ok(selected),
+    }
+}
+
+/// Finds an environment, whatever models it has, and makes sure that it can run here.
+pub fn environment(root: &Root, name: &str) -> Result<Selected, Error> {
+    let catalogue = read(root)?;
+    match itself(&catalogue, name) {
+        Some(meaning) => usable(root, &catalogue, meaning),
+        None => Err(Error::Model {
+            model: name.to_owned(),
+            environment: find(&catalogue, name)?.environment,
+        }),
+    }
+}
+
+fn read(root: &Root) -> Result<Catalogue, Error> {
     layout::check(root)?;
-    let catalogue = Catalogue::read(&root.models())?
-        .ok_or_else(|| Error::Empty(root.path().display().to_string()))?;
-    let CatalogueModel {
-        environment,
-        argument,
-        setup,
-        weights: needed,
-    } = find(&catalogue, model)?;
+    Catalogue::read(&root.models())?.ok_or_else(|| Error::Empty(root.path().display().to_string()))
+}
+
+/// Follows the environment's link, once, and reads what stands there.
+fn usable(root: &Root, catalogue: &Catalogue, meaning: CatalogueModel) -> Result<Selected, Error> {
+    let environment = meaning.environment;
     let missing = || -> Result<Error, Error> {
         Ok(Error::Missing {
             environment: environment.clone(),
-            built: built(root, &catalogue)?,
+            built: built(root, catalogue)?,
         })
     };
     let Some(generation) = root.resolve(&environment)? else {
@@ -142,20 +180,13 @@ pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
         Found::Nothing => return Err(missing()?),
     };
     check(&environment, &stamp)?;
-    let absent = needed
-        .iter()
-        .find(|weight| !files::exists(&weights::path(root, weight)));
-    if let Some(weight) = absent {
-        let (model, path) = (model.to_owned(), weights::path(root, weight));
-        return Err(Error::Weights { model, path });
-    }
-    let variables = catalogue.environments.get(&environment);
+    let settings = catalogue.environments.get(&environment).cloned();
     Ok(Selected {
-        variables: variables.map(|e| e.variables.clone()).unwrap_or_default(),
+        settings: settings.unwrap_or_default(),
         environment,
         generation,
-        argument,
-        setup,
+        argument: meaning.argument,
+        setup: meaning.setup,
     })
 }
 
@@ -165,15 +196,8 @@ fn find(catalogue: &Catalogue, model: &str) -> Result<CatalogueModel, Error> {
     {
         return Ok(found.clone());
     }
-    if let Ok(environment) = model.parse()
-        && catalogue.environments.contains_key(&environment)
-    {
-        return Ok(CatalogueModel {
-            environment,
-            argument: String::new(),
-            setup: serde_json::Map::new(),
-            weights: Vec::new(),
-        });
+    if let Some(meaning) = itself(catalogue, model) {
+        return Ok(meaning);
     }
     if model.ends_with(":custom") {
         return Err(Error::Custom(model.to_owned()));
@@ -182,6 +206,20 @@ fn find(catalogue: &Catalogue, model: &str) -> Result<CatalogueModel, Error> {
         model: model.to_owned(),
         known: known(catalogue),
     })
+}
+
+/// An environment taken for a model: the argument of `setup` is empty.
+fn itself(catalogue: &Catalogue, name: &str) -> Option<CatalogueModel> {
+    let environment = name.parse().ok()?;
+    catalogue
+        .environments
+        .contains_key(&environment)
+        .then(|| CatalogueModel {
+            environment,
+            argument: String::new(),
+            setup: serde_json::Map::new(),
+            weights: Vec::new(),
+        })
 }
 
 fn check(environment: &EnvironmentName, stamp: &Stamp) -> Result<(), Error> {

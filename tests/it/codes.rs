@@ -23,7 +23,7 @@ fn project() -> (Sandbox, Index) {
         "rootstock.toml",
         &format!(
             "{rest}constraints = [\"shared<9\"]\noverrides = [\"second==1.0\"]\nexclude = [\"unwanted\"]\n\
-             indexes = {{ first = \"own\" }}\nsdists = [\"second\"]\nvariables = {{ A = \"1\" }}\nmodels = [\"short\"]\n\n\
+             indexes = {{ first = \"own\" }}\nsdists = [\"second\"]\nvariables = {{ A = \"1\" }}\nkeep = [\"MY_SITE\"]\nmodels = [\"short\"]\n\n\
              [models.long]\nenvironment = \"one\"\nargument = \"a\"\n\
              weights = [{{ url = \"https://example.com/w\", path = \"w\", sha256 = \"{}\" }}]\n\n\
              [indexes.own]\nurl = \"{}\"\n",
@@ -100,6 +100,12 @@ const CASES: &[Case] = &[
     ),
     (
         "rootstock.toml",
+        "\"MY_SITE\"",
+        "\"MY_SITES\"",
+        &["keep-changed rootstock.toml:16"],
+    ),
+    (
+        "rootstock.toml",
         "[\"linux-x86_64\"]",
         "[\"linux-aarch64\"]",
         &[
@@ -117,7 +123,7 @@ const CASES: &[Case] = &[
         "rootstock.toml",
         "argument = \"a\"",
         "argument = \"b\"",
-        &["model-changed rootstock.toml:18"],
+        &["model-changed rootstock.toml:19"],
     ),
     (
         "rootstock.toml",
@@ -129,7 +135,7 @@ const CASES: &[Case] = &[
         "rootstock.toml",
         "example.com/w",
         "example.com/v",
-        &["weights-changed rootstock.toml:21"],
+        &["weights-changed rootstock.toml:22"],
     ),
     (
         "environments/one.py",
@@ -268,8 +274,8 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
         &[
             "environment-added rootstock.toml:7",
             "environment-removed rootstock.toml:1",
-            "model-added rootstock.toml:16",
-            "model-changed rootstock.toml:18",
+            "model-added rootstock.toml:17",
+            "model-changed rootstock.toml:19",
             "model-removed rootstock.toml:1",
         ],
         "another environment",

@@ -13,6 +13,7 @@ mod lock;
 mod models;
 mod faults;
 mod parallel;
+mod run;
 mod status;
 mod sync;
 mod tidy;

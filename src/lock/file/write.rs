@@ -137,6 +137,7 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment) {
         name,
         source,
         variables,
+        keep,
         question,
         resolver,
         inputs,
@@ -159,6 +160,10 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment) {
             .map(|(name, value)| format!("{} = {}", key(name), quoted(value)))
             .collect();
         let _ = writeln!(text, "variables = {{ {} }}", pairs.join(", "));
+    }
+    if !keep.is_empty() {
+        let names: Vec<_> = keep.iter().map(|name| quoted(name)).collect();
+        let _ = writeln!(text, "keep = [{}]", names.join(", "));
     }
     let _ = write!(
         text,
