@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, place, show};
 use crate::files;
+use crate::worker::connect::{self, Address};
 use crate::worker::ipi::End;
 use crate::worker::step::System;
-use crate::worker::{self, Options, Served, Species, connect, select, species};
+use crate::worker::{self, Options, Served, Species, inherited, select, species};
 
 /// Arguments of `rootstock worker`.
 #[derive(Debug, clap::Args)]
@@ -23,9 +24,8 @@ Examples:
 pub(crate) struct Arguments {
     /// A model, or an environment of the root.
     model: String,
-    /// The server's socket: a NAME stands for `/tmp/ipi_NAME`, as in i-PI and ASE; with a `/` it is a path.
-    #[arg(long, value_name = "NAME|PATH")]
-    unix: PathBuf,
+    #[command(flatten)]
+    server: Server,
     /// What is put before NAME; i-PI's `sockets_prefix`.
     #[arg(long, value_name = "PREFIX", default_value = "/tmp/ipi_")]
     unix_prefix: String,
@@ -73,6 +73,19 @@ pub(crate) struct Arguments {
     restarts: u32,
 }
 
+/// Where the server is.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Server {
+    /// The server's socket: a NAME stands for `/tmp/ipi_NAME`, as in i-PI and ASE; with a `/` it is a path.
+    #[arg(long, value_name = "NAME|PATH")]
+    unix: Option<PathBuf>,
+    /// A connected stream socket that this process was started with, by its number: for programs that start their
+    /// worker themselves. It has no name, so nobody else can reach it.
+    #[arg(long, value_name = "N")]
+    fd: Option<u32>,
+}
+
 /// A length of time: a positive number of seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
@@ -109,7 +122,9 @@ enum Usage {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    let options = options(arguments).or_exit(Exit::Usage)?;
+    // First of all: nothing of ours may have been opened in its place.
+    let address = address(arguments)?;
+    let options = options(arguments, address).or_exit(Exit::Usage)?;
     let root = place::built(shared)?;
     let selected = select::select(&root, &arguments.model).map_err(|error| {
         let exit = match error {
@@ -159,7 +174,7 @@ fn goodbye(Served { end, steps }: Served) -> String {
     format!("rootstock: the server {how} after {steps} steps")
 }
 
-fn options(arguments: &Arguments) -> Result<Options, Usage> {
+fn options(arguments: &Arguments, server: Address) -> Result<Options, Usage> {
     let info = [("charge", arguments.charge), ("spin", arguments.spin)];
     let info = info
         .into_iter()
@@ -170,7 +185,7 @@ fn options(arguments: &Arguments) -> Result<Options, Usage> {
         species: species(arguments)?,
         info,
         stress: !arguments.no_stress,
-        socket: socket(&arguments.unix, &arguments.unix_prefix),
+        server,
         connect_timeout: Duration::from_secs(arguments.connect_timeout),
         startup_timeout: Duration::from_secs(arguments.startup_timeout),
         step_timeout: arguments.step_timeout,
@@ -194,12 +209,29 @@ fn species(arguments: &Arguments) -> Result<Species, Usage> {
             numbers,
             pbc: species::parse_pbc(pbc).ok_or_else(|| Usage::Periodicity(pbc.clone()))?,
             info: serde_json::Map::new(),
+            everything: false,
         }));
     }
     if arguments.species_from_server {
         return Ok(Species::Server);
     }
     Err(Usage::Species)
+}
+
+fn address(arguments: &Arguments) -> Result<Address, Failure> {
+    let address = match &arguments.server {
+        Server {
+            fd: Some(number), ..
+        } => Address::Inherited(inherited::take(*number).or_exit(Exit::Usage)?),
+        Server {
+            unix: Some(name), ..
+        } => Address::Unix(socket(name, &arguments.unix_prefix)),
+        Server {
+            unix: None,
+            fd: None,
+        } => unreachable!("clap wants one of them"),
+    };
+    Ok(address)
 }
 
 fn socket(name: &Path, prefix: &str) -> PathBuf {

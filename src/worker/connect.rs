@@ -1,16 +1,38 @@
-//! Reaching the server: it may come later than its workers do, and with i-PI it usually does. Creates no socket file.
+//! Where the server is, and reaching it: it may come later than its workers do, and with i-PI it usually does. Creates
+//! no socket file, and says nothing to the server.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::connection::Connection;
 use super::python::wait_until;
 
 /// How often a server that is not there yet is looked for.
 const AGAIN: Duration = Duration::from_millis(20);
 /// The longest path the system takes for a socket (`sun_path`, less the final NUL).
 const LONGEST_PATH: usize = 107;
+
+/// Where the server is.
+#[derive(Debug)]
+pub enum Address {
+    /// It listens on a socket of this path.
+    Unix(PathBuf),
+    /// It is at the other end of this socket, which is connected.
+    Inherited(OwnedFd),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Unix(path) => path.display().fmt(out),
+            Address::Inherited(_) => out.write_str("whoever started this worker"),
+        }
+    }
+}
 
 /// No server was reached.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -40,29 +62,44 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The socket that we were given.
+    #[error("the socket of `--fd` cannot be used")]
+    Inherited(#[source] io::Error),
     /// There is nobody left to connect for.
     #[error("Python ended while waiting for the server")]
     Abandoned,
 }
 
-/// Makes sure that a path can be that of a socket.
-pub fn check(path: &Path) -> Result<(), Error> {
-    if path.as_os_str().len() > LONGEST_PATH {
-        return Err(Error::TooLong(path.to_owned()));
+/// Makes sure that there can be a server at this address.
+pub(super) fn check(address: &Address) -> Result<(), Error> {
+    match address {
+        Address::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {
+            Err(Error::TooLong(path.clone()))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Connects as soon as the server is there, unless `python` closes its end before.
 pub(super) fn connect(
-    path: &Path,
+    address: &Address,
     timeout: Duration,
     python: &UnixStream,
-) -> Result<UnixStream, Error> {
+) -> Result<Connection, Error> {
+    match address {
+        Address::Inherited(socket) => socket
+            .try_clone()
+            .map(Connection::new)
+            .map_err(Error::Inherited),
+        Address::Unix(path) => retry(path, timeout, python),
+    }
+}
+
+fn retry(path: &Path, timeout: Duration, python: &UnixStream) -> Result<Connection, Error> {
     let deadline = Instant::now() + timeout;
     loop {
         let source = match UnixStream::connect(path) {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => return Ok(Connection::new(connection.into())),
             // Not there yet; or left by a server that has gone, to be replaced by the next one.
             Err(error)
                 if matches!(

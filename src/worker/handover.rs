@@ -8,8 +8,8 @@
 //! | 0                 | cell, vectors as rows: 9             | launcher   |
 //! | 9                 | positions: 3 N                       | launcher   |
 //! | 9 + 3 N           | energy: 1                            | Python     |
-//! | 10 + 3 N          | stress xx, yy, zz, yz, xz, xy: 6     | Python     |
-//! | 16 + 3 N          | forces: 3 N                          | Python     |
+//! | 10 + 3 N          | stress, 3x3 by rows: 9               | Python     |
+//! | 19 + 3 N          | forces: 3 N                          | Python     |
 //!
 //! It grows when N does and never shrinks. Units are ASE's. The launcher copies with one `pwritev` and one `preadv`,
 //! which costs less than the system calls of a wake-up and needs no `unsafe`; Python maps it.
@@ -18,7 +18,7 @@
 //!
 //! | kind | from the launcher                         | from Python                                         |
 //! |------|-------------------------------------------|-----------------------------------------------------|
-//! | 1    | compute the frame of `value` atoms        | it is computed; `value` is 1 if there is a stress   |
+//! | 1    | compute the frame of `value` atoms        | it is computed; `value` is 2 n, and 1 more if there is a stress; n bytes of JSON follow: further results |
 //! | 2    | `value` bytes of JSON follow              | `value` bytes of JSON follow                        |
 //!
 //! The launcher's first JSON is the order (what to load), and carries the shared file's descriptor (`SCM_RIGHTS`, so
@@ -45,7 +45,7 @@ const STEP: i32 = 1;
 const TEXT: i32 = 2;
 const NUMBER: usize = size_of::<f64>();
 /// Energy and stress.
-const HEAD: usize = 7;
+const HEAD: usize = 10;
 /// Longer than any traceback or list of species.
 const LONGEST_TEXT: usize = 256 << 20;
 
@@ -53,8 +53,10 @@ const LONGEST_TEXT: usize = 256 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Computed {
     pub(super) energy: f64,
-    /// xx, yy, zz, yz, xz, xy; `None` if the model gave none.
-    pub(super) stress: Option<[f64; 6]>,
+    /// By rows; `None` if the model gave none.
+    pub(super) stress: Option<[f64; 9]>,
+    /// Further results: the text of a JSON object, or nothing.
+    pub(super) more: Vec<u8>,
 }
 
 /// Why there is no answer.
@@ -149,7 +151,11 @@ impl HandOver {
             return Err(Silence::Late(patience));
         }
         match self.read_word()? {
-            (STEP, stress) => self.read_results(frame, stress == 1, forces),
+            (STEP, value) => {
+                let more = self.read_bytes(value >> 1)?;
+                let computed = self.read_results(frame, value & 1 == 1, forces)?;
+                Ok(Computed { more, ..computed })
+            }
             // Nothing but an exception is told in words here.
             (_, length) => self
                 .read_text(length)
@@ -198,6 +204,7 @@ impl HandOver {
         Ok(Computed {
             energy: head.get(0),
             stress: stress.then(|| std::array::from_fn(|place| head.get(1 + place))),
+            more: Vec::new(),
         })
     }
 
@@ -208,13 +215,18 @@ impl HandOver {
         Ok((i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes(rest)))
     }
 
-    fn read_text<T: DeserializeOwned>(&mut self, length: i32) -> Result<T, Silence> {
+    fn read_bytes(&mut self, length: i32) -> Result<Vec<u8>, Silence> {
         let length = usize::try_from(length)
             .ok()
             .filter(|length| *length <= LONGEST_TEXT)
             .ok_or_else(nonsense)?;
-        let mut text = vec![0; length];
-        self.turn.read_exact(&mut text)?;
+        let mut bytes = vec![0; length];
+        self.turn.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_text<T: DeserializeOwned>(&mut self, length: i32) -> Result<T, Silence> {
+        let text = self.read_bytes(length)?;
         // An exception first: what is expected may have no field that must be there.
         match serde_json::from_slice(&text) {
             Ok(raised) => Err(Silence::Raised(raised)),
@@ -261,7 +273,7 @@ mod tests {
         let mut numbers = Floats::default();
         numbers.resize(9 + 3 * atoms);
         rustix::io::pread(file, numbers.bytes_mut(), 0).unwrap();
-        let results: Floats = [-1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+        let results: Floats = [-1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
             .into_iter()
             .chain(numbers.iter().skip(9).map(|number| number + 1.0))
             .collect();
@@ -296,7 +308,7 @@ mod tests {
                     .stress
                     .unwrap()
                     .iter()
-                    .eq(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+                    .eq(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
             );
             assert!((computed.energy + 1.0).abs() < f64::EPSILON);
         }

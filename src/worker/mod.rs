@@ -20,9 +20,11 @@ use crate::process;
 use crate::store::{Root, inside};
 
 pub mod connect;
+mod connection;
 pub mod environment;
 pub mod floats;
 mod handover;
+pub mod inherited;
 pub mod ipi;
 mod model;
 mod output;
@@ -42,7 +44,7 @@ use step::{Failure, Raised, System};
 const PROGRAM: &str = include_str!("shim.py");
 
 /// What a worker is to do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     /// Passed to `setup`.
     pub device: String,
@@ -52,8 +54,8 @@ pub struct Options {
     pub info: serde_json::Map<String, serde_json::Value>,
     /// Whether to compute stresses.
     pub stress: bool,
-    /// Where the server listens.
-    pub socket: PathBuf,
+    /// Where the server is.
+    pub server: connect::Address,
     /// How long to wait for it.
     pub connect_timeout: Duration,
     /// How long the model may take to load.
@@ -164,7 +166,7 @@ pub fn serve(
     inherited: &Variables,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Served, Error> {
-    connect::check(&options.socket)?;
+    connect::check(&options.server)?;
     let variables = environment::variables(root, selected, inherited);
     let (stop, never_written) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
@@ -213,7 +215,7 @@ fn live(
     let seconds = started.elapsed().as_secs_f64();
     say(&format!(
         "rootstock: model loaded in {seconds:.1} s, connecting to {}",
-        options.socket.display()
+        options.server
     ));
     let end = converse(&mut model, options);
     let steps = model.steps;
@@ -270,7 +272,7 @@ fn load(
 fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error> {
     let life = model.life.as_ref().expect("its model is loaded");
     let connected = connect::connect(
-        &options.socket,
+        &options.server,
         options.connect_timeout,
         life.hand_over.socket(),
     );
@@ -281,7 +283,7 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error>
     let mut session = ipi::Session::new(connection);
     let end = session.serve(model);
     if end.is_err() {
-        python::close_drained(session.into_stream());
+        session.into_stream().close();
     }
     end.map_err(|error| match error {
         ipi::Error::Failed(Failure::Died(cause)) => died(cause),

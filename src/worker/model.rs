@@ -72,6 +72,8 @@ impl ipi::Calculator for Model<'_> {
         self.steps += 1;
         let computed = self.compute(frame, &mut results.forces)?;
         results.energy = computed.energy;
+        results.stress = computed.stress;
+        results.more = computed.more;
         let pbc = self
             .system
             .as_ref()
@@ -168,8 +170,8 @@ impl Model<'_> {
 }
 
 /// The virial is minus stress times volume.
-fn from_stress([xx, yy, zz, yz, xz, xy]: [f64; 6], volume: f64) -> [f64; 9] {
-    [xx, xy, xz, xy, yy, yz, xz, yz, zz].map(|stress| -stress * volume)
+fn from_stress(stress: [f64; 9], volume: f64) -> [f64; 9] {
+    stress.map(|stress| -stress * volume)
 }
 
 /// Without images of the atoms the virial is a sum over them, of position times force.
@@ -209,11 +211,12 @@ mod tests {
 
     #[test]
     fn the_virial_pushes_outward_when_the_stress_is_negative() {
-        let virial = from_stress([-1.0, -2.0, -3.0, -4.0, -5.0, -6.0], 2.0);
+        let stress = [-1.0, -2.0, -3.0, -2.0, -4.0, -5.0, -3.0, -5.0, -6.0];
+        let virial = from_stress(stress, 2.0);
         assert!(
             virial
                 .into_iter()
-                .eq([2.0, 12.0, 10.0, 12.0, 4.0, 8.0, 10.0, 8.0, 6.0])
+                .eq([2.0, 4.0, 6.0, 4.0, 8.0, 10.0, 6.0, 10.0, 12.0])
         );
     }
 

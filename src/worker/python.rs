@@ -1,7 +1,6 @@
 //! The Python process of a worker: started in a group of its own, and gone, with everything it started, when this is
 //! dropped. What is said to it is not known here.
 
-use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, ChildStdout};
@@ -101,7 +100,7 @@ impl Drop for Python {
 }
 
 /// Waits until a socket has something to say or is closed; `false` if it did not by then.
-pub(super) fn wait_until(socket: &UnixStream, deadline: Instant) -> bool {
+pub(super) fn wait_until(socket: impl AsFd, deadline: Instant) -> bool {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec {
@@ -115,18 +114,4 @@ pub(super) fn wait_until(socket: &UnixStream, deadline: Instant) -> bool {
             result => return result.unwrap_or(1) > 0,
         }
     }
-}
-
-/// Closes a connection so that the other side sees an end, not a reset: i-PI stops serving everybody at a reset, and a
-/// socket closed with bytes unread is one. Nothing is kept waiting for longer than [`GRACE`].
-pub(super) fn close_drained(mut connection: UnixStream) {
-    let deadline = Instant::now() + GRACE;
-    let mut bytes = [0; 16 * 1024];
-    let mut drain = || -> io::Result<()> {
-        connection.shutdown(std::net::Shutdown::Write)?;
-        while wait_until(&connection, deadline) && connection.read(&mut bytes)? > 0 {}
-        Ok(())
-    };
-    // Whoever closed the connection before us needs no goodbye.
-    let _ = drain();
 }

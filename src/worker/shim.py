@@ -19,7 +19,9 @@ import traceback
 
 STEP, TEXT = 1, 2
 WORD = struct.Struct("=ii")
-CELL, HEAD = 9, 7  # numbers: the cell before the positions, energy and stress before the forces
+CELL, HEAD = 9, 10  # numbers: the cell before the positions, energy and stress before the forces
+# Further results that are told if they are there; any other is if it is a single number.
+SMALL = ("dipole", "polarization", "dielectric_tensor", "polarizability")
 
 
 class Launcher:
@@ -49,8 +51,8 @@ class Launcher:
         kind, value = WORD.unpack(self.receive(WORD.size))
         return (kind, value) if kind == STEP else (kind, json.loads(self.receive(value).decode()))
 
-    def done(self, stress):
-        self.connection.sendall(WORD.pack(STEP, stress))
+    def done(self, stress, more):
+        self.connection.sendall(WORD.pack(STEP, 2 * len(more) + stress) + more)
 
     def tell(self, message):
         text = json.dumps(message).encode()
@@ -137,7 +139,7 @@ class SharedFile:
         self.cell = numbers[:CELL].reshape(3, 3)
         self.positions = numbers[CELL : CELL + 3 * atoms].reshape(atoms, 3)
         self.energy = results[:1]
-        self.stress = results[1:HEAD]
+        self.stress = results[1:HEAD].reshape(3, 3)
         self.forces = results[HEAD : HEAD + 3 * atoms].reshape(atoms, 3)
 
 
@@ -152,7 +154,7 @@ class Model:
         self.all_changes = list(base.all_changes)
         self.not_implemented = base.PropertyNotImplementedError
         self.calculator = calculator
-        self.has_stress = stress and "stress" in getattr(calculator, "implemented_properties", ())
+        self.may_have_stress = stress and "stress" in getattr(calculator, "implemented_properties", ())
         self.reset = getattr(calculator, "reset", None)
 
     def take(self, system):
@@ -163,6 +165,8 @@ class Model:
         for key, value in system["info"].items():
             is_array = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
             self.atoms.info[key] = self.numpy.array(value) if is_array and value else value
+        self.everything = system.get("everything", False)
+        self.has_stress = self.may_have_stress
         self.fresh = True
 
     def compute(self, shared):
@@ -171,7 +175,10 @@ class Model:
         if self.wants_stress and self.has_stress:
             try:
                 return self.calculate(shared, ["energy", "forces", "stress"], changes)
-            except (self.not_implemented, NotImplementedError):
+            except Exception as error:
+                # Nobody has asked for the stress of an open box: what fails only with it may go without.
+                if self.is_periodic and not isinstance(error, (self.not_implemented, NotImplementedError)):
+                    raise
                 self.has_stress = False
                 changes = self.all_changes
         return self.calculate(shared, ["energy", "forces"], changes)
@@ -182,8 +189,9 @@ class Model:
         atoms.arrays["positions"][...] = shared.positions
         if self.fresh or (atoms.cell.array != shared.cell).any():
             atoms.cell.array[...] = shared.cell
-            # ASE's own servers ask for the stress of these and of no others.
-            self.wants_stress = bool(atoms.cell.rank == 3 and atoms.pbc.any())
+            # ASE's own servers ask for the stress of what is periodic, and of nothing else.
+            self.is_periodic = bool(atoms.pbc.any())
+            self.wants_stress = bool(atoms.cell.rank == 3) and (self.is_periodic or self.everything)
             changes = self.all_changes if self.fresh else ["positions", "cell"]
             self.fresh = False
             return changes
@@ -206,16 +214,35 @@ class Model:
         stress = results.get("stress") if "stress" in properties else None
         if stress is None:
             return False
-        shared.stress[...] = self.voigt(self.numpy.asarray(stress, dtype=self.numpy.float64))
+        shared.stress[...] = self.square(self.numpy.asarray(stress, dtype=self.numpy.float64))
         return True
 
-    def voigt(self, stress):
-        """xx, yy, zz, yz, xz, xy."""
-        if stress.shape == (6,):
-            return stress
+    def square(self, stress):
+        """By rows, from that or from xx, yy, zz, yz, xz, xy."""
         if stress.shape == (3, 3):
-            return stress.flat[[0, 4, 8, 5, 2, 1]]
+            return stress
+        if stress.shape == (6,):
+            return stress[[0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(3, 3)
         raise ValueError("the model's stress has shape %s, not (6,) or (3, 3)" % (stress.shape,))
+
+    def more(self):
+        """Further results that do not grow with the atoms, as the bytes of a JSON object; none where nobody asks."""
+        if not self.everything:
+            return b""
+        found = {}
+        for name, value in self.calculator.results.items():
+            if name in ("energy", "forces", "stress") or not isinstance(name, str):
+                continue
+            if self.numpy.ndim(value) and name not in SMALL:
+                continue
+            try:
+                numbers = self.numpy.asarray(value, dtype=self.numpy.float64)
+            except (TypeError, ValueError):
+                continue  # Not numbers.
+            # JSON knows no other numbers than finite ones.
+            if self.numpy.isfinite(numbers).all():
+                found[name] = numbers.tolist()
+        return json.dumps(found).encode() if found else b""
 
 
 def serve(launcher, model, shared):
@@ -232,6 +259,7 @@ def serve(launcher, model, shared):
                 raise refused
             shared.look(value)
             stress = model.compute(shared)
+            more = model.more()
         except BaseException as error:
             if kind == TEXT:
                 refused = error
@@ -240,7 +268,7 @@ def serve(launcher, model, shared):
             # Whatever state it was left in, the next step begins from the beginning.
             model.fresh = True
         else:
-            launcher.done(stress)
+            launcher.done(stress, more)
 
 
 def main(connection):

@@ -15,6 +15,9 @@ pub struct System {
     /// `Atoms.info`: charge, spin and whatever else a model reads from there.
     #[serde(default)]
     pub info: serde_json::Map<String, serde_json::Value>,
+    /// Whether everything a calculator has is wanted: the stress of a box that is not periodic, and further results.
+    #[serde(default, skip_deserializing)]
+    pub everything: bool,
 }
 
 /// Where the atoms are.
@@ -53,6 +56,10 @@ pub struct Results {
     pub forces: Floats,
     /// Minus the derivative of the energy by strain; `None` if the model has no stress where there should be one.
     pub virial: Option<[f64; 9]>,
+    /// The stress as the model gave it, by rows; `None` if it gave none.
+    pub stress: Option<[f64; 9]>,
+    /// What else the model has computed, as the text of a JSON object; empty if that is nothing.
+    pub more: Vec<u8>,
 }
 
 /// Why there are no results.

@@ -96,6 +96,11 @@ mod json {
     cases!("json_server.py": equal errors info missing_stress);
 }
 
+mod own {
+    use super::run;
+    cases!("own_client.py": equal full_stress_tensor errors refused standard_input);
+}
+
 mod ends {
     use super::run;
     cases!("ends.py":

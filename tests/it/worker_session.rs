@@ -128,6 +128,7 @@ struct Fixed {
     remarks: Vec<String>,
     failure: Option<Failure>,
     stress: bool,
+    more: &'static [u8],
 }
 
 impl Fixed {
@@ -139,6 +140,7 @@ impl Fixed {
             remarks: Vec::new(),
             failure: None,
             stress: true,
+            more: b"",
         }
     }
 }
@@ -170,6 +172,8 @@ impl Calculator for Fixed {
             virial: self.stress.then(|| {
                 [1.0, 4.0, 7.0, 2.0, 5.0, 8.0, 3.0, 6.0, 9.0].map(|number: f64| number * hartree)
             }),
+            stress: self.stress.then_some([0.1; 9]),
+            more: self.more.to_vec(),
         };
         Ok(())
     }
@@ -371,12 +375,19 @@ fn an_unknown_header_is_named() {
 
 #[test]
 fn another_number_of_atoms_is_refused_with_both_numbers() {
-    for sent in [3, -1, i32::MAX] {
+    for (sent, error) in [
+        (
+            3,
+            "the server sent positions of 3 atoms, but this worker's system has 2",
+        ),
+        (-1, "the server announced a number of atoms of -1"),
+        (
+            i32::MAX,
+            "the server announced a number of atoms of 2147483647",
+        ),
+    ] {
         let (end, _) = serve(positions(sent, &[0.0; 9]), &mut Fixed::new(2, Dialect::Ase));
-        assert_eq!(
-            end.unwrap_err().to_string(),
-            format!("the server sent positions of {sent} atoms, but this worker's system has 2")
-        );
+        assert_eq!(end.unwrap_err().to_string(), error);
     }
 }
 
@@ -473,6 +484,191 @@ fn a_missing_stress_is_nan_for_ipi_and_an_error_for_ase_which_cannot_read_it() {
     assert!(output.is_empty());
 }
 
+/// What our own client writes for a step, in one piece.
+fn own_step(atoms: i32, numbers: &[f64]) -> Vec<u8> {
+    [positions(atoms, numbers), message("GETFORCE")].concat()
+}
+
+fn own_species(numbers: &str) -> Vec<u8> {
+    let text =
+        format!(r#"{{"rs": 2, "numbers": {numbers}, "pbc": [true, true, true], "info": {{}}}}"#);
+    init(text.as_bytes())
+}
+
+/// The answers to our own client, apart: numbers and extras.
+fn own_answers(mut output: &[u8]) -> Vec<(Vec<f64>, String)> {
+    let mut answers = Vec::new();
+    let count =
+        |bytes: &[u8]| usize::try_from(i32::from_le_bytes(bytes.try_into().unwrap())).unwrap();
+    while !output.is_empty() {
+        assert_eq!(&output[..12], b"FORCEREADY  ");
+        let end = 24 + 24 * count(&output[20..24]) + 72;
+        let numbers = [&output[12..20], &output[24..end]].concat();
+        let numbers = numbers
+            .chunks(8)
+            .map(|number| f64::from_le_bytes(number.try_into().unwrap()));
+        let extras = &output[end + 4..][..count(&output[end..end + 4])];
+        answers.push((
+            numbers.collect(),
+            String::from_utf8(extras.to_vec()).unwrap(),
+        ));
+        output = &output[end + 4 + extras.len()..];
+    }
+    answers
+}
+
+fn own_calculator() -> Fixed {
+    Fixed {
+        atoms: None,
+        more: br#"{"free_energy": 0.1}"#,
+        ..Fixed::new(0, Dialect::Rootstock)
+    }
+}
+
+#[test]
+fn our_own_client_gets_its_numbers_untouched_and_its_stress_by_rows() {
+    let mut calculator = own_calculator();
+    let steps = [
+        own_species("[29]"),
+        own_step(1, &[0.1, 0.2, 0.3]),
+        own_step(1, &[0.4, 0.5, 0.6]),
+        own_species("[29, 1]"),
+        own_step(2, &[0.7; 6]),
+    ];
+    let (end, output) = serve(steps.concat(), &mut calculator);
+    assert_eq!(end.unwrap(), End::Closed);
+    let frames: Vec<Vec<f64>> = calculator
+        .frames
+        .iter()
+        .map(|frame| frame.positions.iter().collect())
+        .collect();
+    assert_eq!(
+        frames,
+        [vec![0.1, 0.2, 0.3], vec![0.4, 0.5, 0.6], vec![0.7; 6]]
+    );
+    let mut expected = vec![-1.25, 0.5, 1.0, 1.5];
+    expected.extend([0.1; 9]);
+    let answers = own_answers(&output);
+    assert_eq!(answers.len(), 3);
+    assert_eq!(answers[1], (expected, r#"{"free_energy": 0.1}"#.to_owned()));
+    assert_eq!(answers[2].0.len(), 1 + 6 + 9);
+    assert!(calculator.remarks.is_empty());
+}
+
+#[test]
+fn our_own_client_is_told_of_a_missing_stress_by_nan_alone() {
+    let mut calculator = Fixed {
+        stress: false,
+        ..own_calculator()
+    };
+    let (end, output) = serve(
+        [own_species("[29]"), own_step(1, &[0.0; 3])].concat(),
+        &mut calculator,
+    );
+    assert_eq!(end.unwrap(), End::Closed);
+    let (numbers, _) = &own_answers(&output)[0];
+    assert!(numbers[4..].iter().all(|number| number.is_nan()));
+    assert!(numbers[..4].iter().all(|number| number.is_finite()));
+    assert!(calculator.remarks.is_empty());
+}
+
+/// Whatever is wrong with an INIT, or does not fit to it, the step says so and the next one is served.
+#[test]
+fn our_own_client_is_told_what_is_wrong_with_its_init() {
+    for (wrong, kind, error) in [
+        (
+            init(br#"{"rs": 2, "numbers": [29]}"#),
+            "InitError",
+            "missing field `pbc`",
+        ),
+        (
+            init(br#"{"rs": 2, "numbers": [290], "pbc": [true, true, true]}"#),
+            "InitError",
+            "290",
+        ),
+        (
+            init(br#"{"rs": 3, "numbers": [29], "pbc": [true, true, true]}"#),
+            "InitError",
+            "this worker speaks `\"rs\": 2`",
+        ),
+        (
+            own_species("[29, 29]"),
+            "ValueError",
+            "positions of 1 atoms, but this worker's system has 2",
+        ),
+    ] {
+        let mut calculator = own_calculator();
+        let step = own_step(1, &[0.0; 3]);
+        let (end, output) = serve(
+            [&wrong[..], &step, &step, &own_species("[29]"), &step].concat(),
+            &mut calculator,
+        );
+        assert_eq!(end.unwrap(), End::Closed);
+        let answers = own_answers(&output);
+        assert_eq!(answers.len(), 3);
+        for (numbers, extras) in &answers[..2] {
+            assert!(numbers.len() == 13 && numbers.iter().all(|number| number.is_nan()));
+            let extras: serde_json::Value = serde_json::from_str(extras).unwrap();
+            assert_eq!(extras["kind"], kind);
+            assert!(
+                extras["error"].as_str().unwrap().contains(error),
+                "{extras}"
+            );
+        }
+        assert!(answers[2].0.iter().all(|number| number.is_finite()));
+    }
+}
+
+/// Once it is known who speaks, also what is no JSON at all.
+#[test]
+fn our_own_client_may_stumble_in_the_middle_of_a_run() {
+    let step = own_step(1, &[0.0; 3]);
+    let input = [
+        &own_species("[29]")[..],
+        &step,
+        &init(b"{"),
+        &step,
+        &own_species("[29]"),
+        &step,
+    ]
+    .concat();
+    let (end, output) = serve(input, &mut own_calculator());
+    assert_eq!(end.unwrap(), End::Closed);
+    let told: Vec<bool> = own_answers(&output)
+        .iter()
+        .map(|(_, extras)| extras.contains("InitError"))
+        .collect();
+    assert_eq!(told, [false, true, false]);
+}
+
+#[test]
+fn our_own_client_is_told_of_an_exception_and_served_on_and_of_a_death_before_the_end() {
+    let step = own_step(1, &[0.0; 3]);
+    let mut calculator = Fixed {
+        failure: Some(raised()),
+        ..own_calculator()
+    };
+    let (end, output) = serve(
+        [&own_species("[29]")[..], &step, &step].concat(),
+        &mut calculator,
+    );
+    assert_eq!(end.unwrap(), End::Closed);
+    let extras = r#"{"error":"Traceback: boom","kind":"ValueError","retryable":false}"#;
+    assert!(own_answers(&output).iter().all(|answer| answer.1 == extras));
+    let mut calculator = Fixed {
+        failure: Some(Failure::Died("Python died".into())),
+        ..own_calculator()
+    };
+    let (end, output) = serve(
+        [&own_species("[29]")[..], &step, &step].concat(),
+        &mut calculator,
+    );
+    assert!(matches!(end, Err(Error::Failed(Failure::Died(_)))));
+    let extras = r#"{"error":"Python died","kind":"WorkerDied","retryable":false}"#;
+    assert_eq!(own_answers(&output).len(), 1);
+    assert_eq!(own_answers(&output)[0].1, extras);
+}
+
 /// Mostly well-formed messages, in any order, with whatever inside.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let text = prop::collection::vec(any::<u8>(), 0..40);
@@ -482,6 +678,8 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(message("EXIT")),
         2 => Just(init(b"\0")),
         2 => Just(init(br#"{"numbers": [29, 29], "pbc": [true, true, true]}"#)),
+        2 => Just(own_species("[29, 29]")),
+        1 => Just(own_species("[29")),
         1 => text.clone().prop_map(|text| init(&text)),
         4 => prop::array::uniform6(any::<f64>()).prop_map(|numbers| positions(2, &numbers)),
         1 => (any::<i32>(), prop::array::uniform6(any::<f64>())).prop_map(|(count, numbers)| positions(count, &numbers)),

@@ -6,7 +6,18 @@
 //! | none, one NUL                               | ASE's `SocketIOCalculator`                                     |
 //! | `Initializing`                              | CP2K                                                          |
 //! | `{"numbers": […], "pbc": […], "info": {…}}` | rootstock 1.x (the Python package) and clients that follow it |
+//! | the same with `"rs": 2`                     | our own clients                                               |
 //! | anything else: blank, ` key : value , …`    | i-PI                                                          |
+//!
+//! Our own clients (`"rs": 2`) send an INIT before the first step and whenever species, periodicity or info change, and
+//! then POSDATA and GETFORCE in one write; they need no STATUS. Lengths are in ångström and energies in electronvolt, so
+//! that nothing is rounded on the way. In place of the virial stands the stress, 3x3 by rows in eV/Å³ with ASE's sign:
+//! NaN if there is none. Extras are a JSON object: further numbers that the calculator has computed (`free_energy`, a
+//! dipole), or `{"error", "kind", "retryable"}` beside NaN everywhere. The number of atoms may change with an INIT, and
+//! an INIT that is refused, or does not fit the positions, is an error of the step, after which the worker serves on.
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::worker::step::System;
 
@@ -22,6 +33,8 @@ pub enum Dialect {
     Cp2k,
     /// Species as JSON, before every step.
     Json,
+    /// Species as JSON, where they change: our own clients.
+    Rootstock,
 }
 
 /// What an INIT said.
@@ -29,8 +42,14 @@ pub enum Dialect {
 pub enum Init {
     /// The server is of this kind and says nothing about the atoms.
     Stock(Dialect),
-    /// The atoms.
-    System(System),
+    /// The server is of this kind, and these are the atoms.
+    System(Dialect, System),
+}
+
+/// The marker of our own dialect.
+#[derive(Deserialize)]
+struct Marker {
+    rs: Option<Value>,
 }
 
 /// The units of a server. Conversions only cancel if both ends use the same numbers, so each server gets its own.
@@ -48,11 +67,24 @@ pub enum Error {
     /// A JSON text that does not say what it should.
     #[error("the server's INIT is not the JSON object it looks like: {0}")]
     Json(#[from] serde_json::Error),
+    /// A client of ours that does not say what it should.
+    #[error("the client's INIT does not say what it should: {0}")]
+    Rootstock(#[source] serde_json::Error),
+    /// A client of a later rootstock.
+    #[error("the client speaks `\"rs\": {0}`, and this worker speaks `\"rs\": 2`")]
+    Version(Value),
     /// Several structures in one message.
     #[error(
         "the server wants {0} structures evaluated at once (`batch_size`), which is not supported yet"
     )]
     Batch(String),
+}
+
+impl Error {
+    /// Whether only a client of ours can have asked for it.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Error::Rootstock(_) | Error::Version(_))
+    }
 }
 
 impl Dialect {
@@ -72,12 +104,21 @@ impl Dialect {
                 bohr: 0.529_177_210_67,
                 hartree: 27.211_386_245_988,
             },
+            Dialect::Rootstock => Units {
+                bohr: 1.0,
+                hartree: 1.0,
+            },
         }
     }
 
     /// Whether it expects to be asked for an INIT before every step. Stock servers do not; CP2K ends over it.
     pub fn names_species_every_step(self) -> bool {
         self == Dialect::Json
+    }
+
+    /// Whether it names the species, and reads in the extras what went wrong.
+    pub fn is_json(self) -> bool {
+        matches!(self, Dialect::Json | Dialect::Rootstock)
     }
 
     /// Whether it can read numbers that are not finite. ASE's server stops with a bare `AssertionError` at the first.
@@ -89,7 +130,15 @@ impl Dialect {
 /// What an INIT text says.
 pub fn understand(text: &[u8]) -> Result<Init, Error> {
     if text.starts_with(b"{") {
-        return Ok(Init::System(serde_json::from_slice(text)?));
+        return match serde_json::from_slice::<Marker>(text)?.rs {
+            None => Ok(Init::System(Dialect::Json, serde_json::from_slice(text)?)),
+            Some(version) if version == 2 => {
+                let mut system: System = serde_json::from_slice(text).map_err(Error::Rootstock)?;
+                system.everything = true;
+                Ok(Init::System(Dialect::Rootstock, system))
+            }
+            Some(version) => Err(Error::Version(version)),
+        };
     }
     if let Some(size) = batch_size(text).filter(|size| size != "1") {
         return Err(Error::Batch(size));
@@ -130,7 +179,7 @@ mod tests {
     #[test]
     fn species_come_as_json() {
         let text = br#"{"numbers": [29, 8], "pbc": [true, true, false], "info": {"charge": 1}, "more": 0}"#;
-        let Init::System(system) = understand(text).unwrap() else {
+        let Init::System(Dialect::Json, system) = understand(text).unwrap() else {
             panic!("this is JSON")
         };
         assert_eq!(
@@ -144,6 +193,25 @@ mod tests {
                 "{broken}"
             );
         }
+    }
+
+    #[test]
+    fn our_own_clients_are_known_by_their_marker() {
+        let understand = |text: &str| understand(text.as_bytes());
+        let Ok(Init::System(Dialect::Rootstock, system)) =
+            understand(r#"{"rs": 2, "numbers": [1], "pbc": [false, false, false]}"#)
+        else {
+            panic!("this is ours")
+        };
+        assert!(system.everything && system.numbers == [1] && system.info.is_empty());
+        assert!(matches!(
+            understand(r#"{"rs": 2, "numbers": [300]}"#),
+            Err(Error::Rootstock(_))
+        ));
+        assert_eq!(
+            understand(r#"{"rs": 3}"#).unwrap_err().to_string(),
+            r#"the client speaks `"rs": 3`, and this worker speaks `"rs": 2`"#
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! server may ask for the forces in the same write or after another STATUS. An INIT is accepted whenever it comes.
 //!
 //! A failed computation never becomes a number that looks like a result: servers that send JSON get NaN everywhere and
-//! the error in the extras; for the others the session ends, and its caller drains and closes the connection.
+//! the error in the extras; for the others the session ends, and its caller drains and closes the connection. So do
+//! all when the calculator is gone for good, but those that send JSON are told before.
 
 use std::io::{self, Read, Write};
 
@@ -63,7 +64,7 @@ pub enum Error {
         /// As the template has it.
         expected: usize,
         /// As the server has it.
-        sent: i32,
+        sent: usize,
     },
     /// The model has no stress, and the server stops at anything but a number.
     #[error("the model computes no stress, which this server wants for a periodic system")]
@@ -80,9 +81,15 @@ pub struct Session<S> {
     initialised: bool,
     // The text of the last JSON INIT: rootstock 1.x repeats it before every step.
     said: Vec<u8>,
+    // What was wrong with it, if there is somebody to tell.
+    refused: Option<Raised>,
     frame: Frame,
+    // How many atoms the server last sent.
+    sent: usize,
     results: Results,
     answer: Option<Result<(), Raised>>,
+    // What ends the session once the server was told.
+    last: Option<Failure>,
     buffer: Vec<u8>,
     warned: bool,
 }
@@ -95,9 +102,12 @@ impl<S: Read + Write> Session<S> {
             dialect: Dialect::default(),
             initialised: false,
             said: Vec::new(),
+            refused: None,
             frame: Frame::default(),
+            sent: 0,
             results: Results::default(),
             answer: None,
+            last: None,
             buffer: Vec::new(),
             warned: false,
         }
@@ -136,54 +146,91 @@ impl<S: Read + Write> Session<S> {
     fn init(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
         let text = wire::read_init(&mut self.stream)?;
         self.initialised = true;
-        if self.dialect == Dialect::Json && text == self.said {
+        if self.dialect.is_json() && text == self.said {
             return Ok(());
         }
-        match dialect::understand(&text)? {
-            Init::Stock(_) if calculator.atoms().is_none() => return Err(Error::NoSpecies),
-            Init::Stock(dialect) => self.dialect = dialect,
-            Init::System(system) => {
-                self.dialect = Dialect::Json;
+        self.refused = None;
+        match dialect::understand(&text) {
+            Ok(Init::Stock(_)) if calculator.atoms().is_none() => return Err(Error::NoSpecies),
+            Ok(Init::Stock(dialect)) => self.dialect = dialect,
+            Ok(Init::System(dialect, system)) => {
+                self.dialect = dialect;
                 calculator.take(system).map_err(Error::Failed)?;
-                self.said = text;
             }
+            // A client of ours is told when it asks for forces, and may do better afterwards.
+            Err(error) if error.is_ours() || self.dialect == Dialect::Rootstock => {
+                self.dialect = Dialect::Rootstock;
+                self.refused = Some(Raised::new("InitError", error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
         }
+        self.said = text;
         Ok(())
     }
 
     fn positions(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
         let (cell, sent) = wire::read_cell(&mut self.stream)?;
-        let expected = calculator.atoms().ok_or(Error::NoSpecies)?;
+        self.initialised = true;
+        self.sent = wire::atoms(sent)?;
         // Checked before room is made for them: a wrong count would be the size of the next allocation.
-        if usize::try_from(sent) != Ok(expected) {
-            return Err(Error::Atoms { expected, sent });
+        if let Some(raised) = self.unexpected(calculator)? {
+            wire::skip_positions(&mut self.stream, self.sent)?;
+            calculator.remark(&format!("{}, and the server was told so", raised.error));
+            self.answer = Some(Err(raised));
+            return Ok(());
         }
-        self.frame.positions.resize(3 * expected);
+        self.frame.positions.resize(3 * self.sent);
         wire::read_positions(&mut self.stream, &mut self.frame.positions)?;
         let bohr = self.dialect.units().bohr;
         self.frame.cell = cell.map(|length| length * bohr);
         self.frame.positions.scale(bohr);
-        self.initialised = true;
         self.answer = Some(self.compute(calculator)?);
         Ok(())
     }
 
+    /// Why these positions cannot be computed, if the server can be told.
+    fn unexpected(&self, calculator: &impl Calculator) -> Result<Option<Raised>, Error> {
+        if let Some(raised) = &self.refused {
+            return Ok(Some(raised.clone()));
+        }
+        let expected = calculator.atoms().ok_or(Error::NoSpecies)?;
+        if expected == self.sent {
+            return Ok(None);
+        }
+        let error = Error::Atoms {
+            expected,
+            sent: self.sent,
+        };
+        if self.dialect.is_json() {
+            Ok(Some(Raised::new("ValueError", error.to_string())))
+        } else {
+            Err(error)
+        }
+    }
+
     /// Computes the frame; an error that the server can be told is an answer.
     fn compute(&mut self, calculator: &mut impl Calculator) -> Result<Result<(), Raised>, Error> {
-        match calculator.calculate(&self.frame, &mut self.results) {
+        let failure = match calculator.calculate(&self.frame, &mut self.results) {
             Ok(()) => match self.unreadable() {
-                None => Ok(Ok(())),
-                Some(raised) if self.dialect == Dialect::Json => Ok(Err(raised)),
-                Some(raised) => Err(Error::Failed(raised.into())),
+                None => return Ok(Ok(())),
+                Some(raised) => Failure::Raised(raised),
             },
-            Err(Failure::Raised(raised)) if self.dialect == Dialect::Json => {
+            Err(failure) => failure,
+        };
+        match failure {
+            failure if !self.dialect.is_json() => Err(Error::Failed(failure)),
+            Failure::Raised(raised) => {
                 calculator.remark(&format!(
                     "the calculation failed, and the server was told so:\n{}",
                     raised.reason()
                 ));
                 Ok(Err(raised))
             }
-            Err(failure) => Err(Error::Failed(failure)),
+            Failure::Died(cause) => {
+                let raised = Raised::new("WorkerDied", cause.clone());
+                self.last = Some(Failure::Died(cause));
+                Ok(Err(raised))
+            }
         }
     }
 
@@ -218,13 +265,21 @@ impl<S: Read + Write> Session<S> {
         let buffer = std::mem::take(&mut self.buffer);
         let answered = self.write(&buffer);
         self.buffer = buffer;
-        answered
+        match self.last.take() {
+            Some(failure) => Err(Error::Failed(failure)),
+            None => answered,
+        }
     }
 
     fn prepare(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
         let units = self.dialect.units();
-        let virial = match self.results.virial {
-            Some(virial) => virial,
+        let wanted = match self.dialect {
+            // A client that is told that there is no stress has nothing to be warned of.
+            Dialect::Rootstock => Some(self.results.stress.unwrap_or([f64::NAN; 9])),
+            _ => self.results.virial,
+        };
+        let tensor = match wanted {
+            Some(tensor) => tensor,
             None if !self.dialect.reads_nan() => return Err(Error::NoStress),
             None => {
                 if !std::mem::replace(&mut self.warned, true) {
@@ -238,12 +293,15 @@ impl<S: Read + Write> Session<S> {
             &mut self.buffer,
             self.results.energy / units.hartree,
             self.results.forces.iter().map(|force| force * to_force),
-            virial.map(|energy| energy / units.hartree),
-            // Stock servers take no extras for none; the Python rootstock wants at least a byte.
-            if self.dialect == Dialect::Json {
-                b"{}"
-            } else {
-                b""
+            match self.dialect {
+                Dialect::Rootstock => tensor,
+                _ => wire::transposed(tensor.map(|energy| energy / units.hartree)),
+            },
+            match self.dialect {
+                Dialect::Rootstock if !self.results.more.is_empty() => &self.results.more,
+                // The Python rootstock wants at least a byte; stock servers take none for none.
+                dialect if dialect.is_json() => b"{}",
+                _ => b"",
             },
         );
         Ok(())
@@ -253,8 +311,7 @@ impl<S: Read + Write> Session<S> {
     fn prepare_error(&mut self, raised: &Raised) {
         let extras = json!({ "error": raised.reason(), "kind": raised.kind, "retryable": false })
             .to_string();
-        let numbers = self.frame.positions.len();
-        let nothing = std::iter::repeat_n(f64::NAN, numbers);
+        let nothing = std::iter::repeat_n(f64::NAN, 3 * self.sent);
         wire::reply(
             &mut self.buffer,
             f64::NAN,

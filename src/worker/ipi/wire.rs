@@ -26,6 +26,9 @@ use crate::worker::floats::Floats;
 /// The longest text an INIT may carry: the species of about fifty million atoms.
 pub const LONGEST_INIT: usize = 256 << 20;
 
+/// The most atoms of a message: their positions are 2 GB, which is what one system call passes on.
+pub const MOST_ATOMS: usize = 80_000_000;
+
 /// What a server says first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
@@ -149,12 +152,35 @@ pub fn read_cell(stream: &mut impl Read) -> Result<([f64; 9], i32), Error> {
     Ok((transposed(wire), atoms))
 }
 
+/// How many atoms a server means; more than fit into any message of the protocol are none.
+pub fn atoms(sent: i32) -> Result<usize, Error> {
+    usize::try_from(sent)
+        .ok()
+        .filter(|atoms| *atoms <= MOST_ATOMS)
+        .ok_or(Error::Count {
+            what: "a number of atoms",
+            count: sent.into(),
+        })
+}
+
+/// Reads the positions of a POSDATA over, and keeps nothing of them.
+pub fn skip_positions(stream: &mut impl Read, atoms: usize) -> Result<(), Error> {
+    let mut left = 24 * atoms;
+    let mut bytes = [0; 16 * 1024];
+    while left > 0 {
+        let part = left.min(bytes.len());
+        fill(stream, &mut bytes[..part], "a POSDATA message")?;
+        left -= part;
+    }
+    Ok(())
+}
+
 /// The positions of a POSDATA, as many as there is room for.
 pub fn read_positions(stream: &mut impl Read, positions: &mut Floats) -> Result<(), Error> {
     fill(stream, positions.bytes_mut(), "a POSDATA message")
 }
 
-/// Writes a FORCEREADY into a buffer, numbers as they come; virial by rows.
+/// Writes a FORCEREADY into a buffer, numbers as they come.
 pub fn reply(
     buffer: &mut Vec<u8>,
     energy: f64,
@@ -173,7 +199,7 @@ pub fn reply(
     for (bytes, force) in buffer[start..].chunks_exact_mut(8).zip(forces) {
         bytes.copy_from_slice(&force.to_le_bytes());
     }
-    buffer.extend(transposed(virial).into_iter().flat_map(f64::to_le_bytes));
+    buffer.extend(virial.into_iter().flat_map(f64::to_le_bytes));
     buffer.extend_from_slice(&more.to_le_bytes());
     buffer.extend_from_slice(extras);
 }
@@ -190,7 +216,8 @@ fn fill(stream: &mut impl Read, bytes: &mut [u8], message: &'static str) -> Resu
         .map_err(|error| Error::Truncated(message, error))
 }
 
-fn transposed(matrix: [f64; 9]) -> [f64; 9] {
+/// The same matrix, by columns.
+pub fn transposed(matrix: [f64; 9]) -> [f64; 9] {
     std::array::from_fn(|place| matrix[place % 3 * 3 + place / 3])
 }
 
