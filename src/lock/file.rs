@@ -51,6 +51,7 @@ use miette::Diagnostic;
 use pep508_rs::PackageName;
 use serde::Deserialize;
 
+use super::spelling::Spelling;
 use super::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
     LockedWeight, Origin, PythonSource, Question,
@@ -243,9 +244,10 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
         },
     };
     let mut edits = Vec::new();
-    let lock = lock(written, &mut edits);
+    let mut spelling = Spelling::default();
+    let lock = lock(written, &mut spelling, &mut edits);
     if edits.is_empty()
-        && let Some(edit) = first_difference(&text, &self::text(&lock))
+        && let Some(edit) = first_difference(&text, &write::spelled(&lock, &mut spelling))
     {
         edits.push(edit);
     }
@@ -259,16 +261,23 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
     }
 }
 
-fn lock(written: Written, edits: &mut Vec<Edit>) -> Lock {
+fn lock(written: Written, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Lock {
     let Written {
         version: _,
         environment,
         models,
         files,
     } = written;
+    let files = files
+        .into_iter()
+        .map(|(reference, file)| {
+            let package = package(&reference, file, spelling);
+            (reference, package)
+        })
+        .collect();
     let environments = environment
         .into_iter()
-        .map(|environment| self::environment(environment, &files, edits))
+        .map(|environment| self::environment(environment, &files, spelling, edits))
         .collect();
     let models = models
         .into_iter()
@@ -323,7 +332,8 @@ fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -> LockedMod
 
 fn environment(
     written: WrittenEnvironment,
-    files: &BTreeMap<String, WrittenFile>,
+    files: &Files,
+    spelling: &mut Spelling,
     edits: &mut Vec<Edit>,
 ) -> LockedEnvironment {
     let WrittenEnvironment {
@@ -365,7 +375,9 @@ fn environment(
     for written in target {
         let target_name = written.name.clone();
         match self::target(written, files, &mut edited) {
-            Some(target) if Digest::of(environment.answer(&target)) == target.digest => {
+            Some(target)
+                if Digest::of(environment.spelled_answer(&target, spelling)) == target.digest =>
+            {
                 environment.targets.push(target);
             }
             Some(_) => edited(format!(
@@ -379,7 +391,7 @@ fn environment(
 
 fn target(
     written: WrittenTarget,
-    files: &BTreeMap<String, WrittenFile>,
+    files: &Files,
     edited: &mut impl FnMut(String),
 ) -> Option<LockedTarget> {
     let WrittenTarget {
@@ -409,7 +421,11 @@ fn target(
     }
     let mut named = |references: &[String]| -> Vec<LockedPackage> {
         let package = |reference: &String| match files.get(reference) {
-            Some(file) => package(reference, file).map_err(&mut wrong).ok(),
+            Some(Ok(package)) => Some(package.clone()),
+            Some(Err(reason)) => {
+                wrong(reason.clone());
+                None
+            }
             None => {
                 wrong(format!("package `{reference}` has no entry in `[files]`"));
                 None
@@ -445,7 +461,14 @@ fn target(
     }
 }
 
-fn package(reference: &str, file: &WrittenFile) -> Result<LockedPackage, String> {
+/// The entries of `[files]` by reference, or what is wrong with them.
+type Files = BTreeMap<String, Result<LockedPackage, String>>;
+
+fn package(
+    reference: &str,
+    file: WrittenFile,
+    spelling: &mut Spelling,
+) -> Result<LockedPackage, String> {
     let mut words = reference.split(' ');
     let name = words.next().and_then(|name| name.parse().ok());
     let version = words.next().and_then(|version| version.parse().ok());
@@ -466,14 +489,14 @@ fn package(reference: &str, file: &WrittenFile) -> Result<LockedPackage, String>
         sha256,
     } = file;
     let origin = match (index, url, git, commit, path) {
-        (index, None, None, None, None) => Origin::Index(index.clone()),
-        (None, Some(url), None, None, None) => Origin::Url(url.clone()),
+        (index, None, None, None, None) => Origin::Index(index),
+        (None, Some(url), None, None, None) => Origin::Url(url),
         (None, None, Some(url), Some(commit), None) => Origin::Git {
-            url: url.clone(),
-            commit: commit.clone(),
-            subdirectory: subdirectory.clone(),
+            url,
+            commit,
+            subdirectory,
         },
-        (None, None, None, None, Some(path)) => Origin::Path(path.clone()),
+        (None, None, None, None, Some(path)) => Origin::Path(path),
         _ => {
             return Err(format!(
                 "the file of package `{reference}` comes from several places"
@@ -484,11 +507,11 @@ fn package(reference: &str, file: &WrittenFile) -> Result<LockedPackage, String>
         name,
         version,
         origin,
-        file: file.clone(),
-        size: *size,
-        sha256: *sha256,
+        file,
+        size,
+        sha256,
     };
-    if package.reference() == reference {
+    if spelling.of(&package).reference == reference {
         Ok(package)
     } else {
         Err(format!(

@@ -15,8 +15,10 @@ use crate::target::Target;
 pub mod drift;
 pub mod file;
 mod question;
+mod spelling;
 
 pub use question::question;
+use spelling::Spelling;
 
 /// A whole lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,31 +210,9 @@ impl LockedPackage {
         }
     }
 
-    /// Its line in an answer.
-    fn answer(&self, text: &mut String) {
-        let Self {
-            name,
-            version,
-            origin,
-            file,
-            size,
-            sha256,
-        } = self;
-        let index = origin.index().map_or("-", IndexName::as_str);
-        let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
-        let _ = write!(
-            text,
-            "package {name} {version} {index} {file} {size} {sha256}"
-        );
-        if !matches!(origin, Origin::Index(_)) {
-            let _ = write!(text, " {origin}");
-        }
-        text.push('\n');
-    }
-
     /// How an environment refers to it in the lock: name, version and the first digits of the digest.
     pub fn reference(&self) -> String {
-        format!("{} {} {}", self.name, self.version, self.sha256.short(12))
+        Spelling::default().of(self).reference.clone()
     }
 }
 
@@ -297,6 +277,10 @@ impl LockedEnvironment {
     /// The answer for a target as a canonical text: everything that decides a build, one line each. Its digest is the
     /// environment's digest; `status` and a person can read what was hashed.
     pub fn answer(&self, target: &LockedTarget) -> String {
+        self.spelled_answer(target, &mut Spelling::default())
+    }
+
+    fn spelled_answer(&self, target: &LockedTarget, spelling: &mut Spelling) -> String {
         let LockedTarget {
             target: Target {
                 architecture,
@@ -318,12 +302,12 @@ impl LockedEnvironment {
         let _ = writeln!(text, "python {implementation} {version} {soabi} system");
         let _ = writeln!(text, "source {}", self.source.sha256);
         for package in packages {
-            package.answer(&mut text);
+            text.push_str(&spelling.of(package).answer);
         }
         for (name, requirements) in builds {
             let _ = writeln!(text, "build {name}");
             for package in requirements {
-                package.answer(&mut text);
+                text.push_str(&spelling.of(package).answer);
             }
         }
         text

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::super::spelling::Spelling;
 use super::super::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget, LockedWeight,
     Origin, PythonSource,
@@ -12,11 +13,16 @@ const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is 
 
 /// The text of a lock.
 pub fn text(lock: &Lock) -> String {
+    spelled(lock, &mut Spelling::default())
+}
+
+/// The text of a lock whose packages may have been spelled already.
+pub(super) fn spelled(lock: &Lock, spelling: &mut Spelling) -> String {
     // About what a lock of this many lines takes.
     let mut text = String::with_capacity(64 * 1024);
     text.push_str(HEADER);
     for environment in &lock.environments {
-        write_environment(&mut text, environment);
+        write_environment(&mut text, environment, spelling);
     }
     if !lock.models.is_empty() {
         text.push_str("\n[models]\n");
@@ -30,7 +36,7 @@ pub fn text(lock: &Lock) -> String {
         .flat_map(|environment| &environment.targets);
     let files: BTreeMap<String, &LockedPackage> = targets
         .flat_map(LockedTarget::files)
-        .map(|package| (package.reference(), package))
+        .map(|package| (spelling.of(package).reference.clone(), package))
         .collect();
     if !files.is_empty() {
         text.push_str("\n[files]\n");
@@ -132,7 +138,7 @@ fn weight(
     )
 }
 
-fn write_environment(text: &mut String, environment: &LockedEnvironment) {
+fn write_environment(text: &mut String, environment: &LockedEnvironment, spelling: &mut Spelling) {
     let LockedEnvironment {
         name,
         source,
@@ -204,8 +210,9 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment) {
             "python-source = \"system\"\nsoabi = {}\ndigest = \"{digest}\"\n",
             quoted(soabi)
         );
-        let references = |packages: &[LockedPackage]| {
-            let each: Vec<String> = packages.iter().map(LockedPackage::reference).collect();
+        let mut references = |packages: &[LockedPackage]| {
+            let reference = |package| spelling.of(package).reference.clone();
+            let each: Vec<String> = packages.iter().map(reference).collect();
             list(&each)
         };
         let _ = writeln!(text, "packages = {}", references(packages));
