@@ -269,6 +269,66 @@ fn a_lock_that_is_missing_is_drift_and_one_that_is_no_lock_is_unreadable() {
     }
 }
 
+/// What is wrong with a damaged lock, for exit codes that say so; anything else fails the test.
+fn reason(copy: &Copy, damage: &str) -> String {
+    let output = copy.check(&[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        matches!(output.status.code(), Some(2 | 3)),
+        "{damage}: exit {:?}: {said}",
+        output.status.code()
+    );
+    assert!(
+        said.contains("rootstock.lock") && !said.contains("panicked"),
+        "{damage}: {said}"
+    );
+    said
+}
+
+/// 300 places and bytes by a generator with a fixed seed (Knuth's MMIX constants), the same in every run.
+#[test]
+fn no_damage_of_a_single_byte_goes_unseen() {
+    let copy = Copy::new();
+    let whole = fs::read(copy.path("rootstock.lock")).unwrap();
+    let mut state: u64 = 20_261_122;
+    let mut draw = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for _ in 0..300 {
+        let at = draw(whole.len());
+        // Never the byte that stands there.
+        let byte = whole[at] ^ u8::try_from(1 + draw(255)).unwrap();
+        let mut damaged = whole.clone();
+        damaged[at] = byte;
+        fs::write(copy.path("rootstock.lock"), damaged).unwrap();
+        reason(&copy, &format!("byte {at} is {byte:#04x}"));
+    }
+}
+
+#[test]
+fn a_lock_that_was_cut_off_or_merged_badly_is_never_taken_for_whole() {
+    let copy = Copy::new();
+    let whole = fs::read_to_string(copy.path("rootstock.lock")).unwrap();
+    for percent in 0..100 {
+        let end = whole.len() * percent / 100;
+        fs::write(copy.path("rootstock.lock"), &whole[..end]).unwrap();
+        reason(&copy, &format!("cut off after {end} bytes"));
+    }
+    // The markers that git leaves, around an environment's digest.
+    let line = whole.lines().find(|l| l.starts_with("digest = ")).unwrap();
+    let conflict = format!("<<<<<<< HEAD\n{line}\n=======\n{line}\n>>>>>>> other");
+    fs::write(
+        copy.path("rootstock.lock"),
+        whole.replacen(line, &conflict, 1),
+    )
+    .unwrap();
+    let said = reason(&copy, "conflict");
+    assert!(said.contains("<<<<<<< HEAD"), "{said}");
+}
+
 #[test]
 fn a_difference_becomes_an_annotation_where_ci_shows_them() {
     let copy = Copy::new();
