@@ -202,6 +202,50 @@ pub fn discover(
     Ok((digest, size))
 }
 
+/// Reads a short answer whole; one that is longer than this is none.
+pub fn read(client: &Client, url: &str, longest: u64) -> Result<Vec<u8>, Error> {
+    let address = Address::parse(url)?;
+    let mut pauses = client.pauses.iter();
+    loop {
+        let error = match read_once(client, &address, longest) {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        match pauses.next().filter(|_| error.is_transient()) {
+            Some(pause) => std::thread::sleep(*pause),
+            None => return Err(error),
+        }
+    }
+}
+
+fn read_once(client: &Client, address: &Address, longest: u64) -> Result<Vec<u8>, Error> {
+    let mut response = client.get(address, 0)?;
+    let status = response.status().as_u16();
+    if status != 200 {
+        return Err(Error::Status {
+            address: address.shown.clone(),
+            status,
+        });
+    }
+    let mut bytes = Vec::new();
+    let mut body = response.body_mut().as_reader().take(longest + 1);
+    let read = body.read_to_end(&mut bytes);
+    read.map_err(|source| Error::BrokenOff {
+        file: address.file.clone(),
+        host: address.host.clone(),
+        bytes: 0,
+        source: Some(source),
+    })?;
+    match u64::try_from(bytes.len()) {
+        Ok(got) if got > longest => Err(Error::Size {
+            address: address.shown.clone(),
+            expected: longest,
+            got,
+        }),
+        _ => Ok(bytes),
+    }
+}
+
 /// Fetches what is missing of the part, with further tries where that may help.
 fn complete(
     client: &Client,

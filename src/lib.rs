@@ -21,6 +21,7 @@ pub mod files;
 pub mod process;
 pub mod python;
 pub mod fetch;
+pub mod hub;
 
 pub mod manifest;
 pub mod lock;

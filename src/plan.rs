@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::hub;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
 use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Current, Generation, Installed};
@@ -18,6 +19,8 @@ pub struct Plan<'a> {
     pub steps: Vec<Step<'a>>,
     /// Weight files to fetch, each once, in the order of the lock's models.
     pub weights: Vec<WeightStep<'a>>,
+    /// Small files of the cache to write, with what they say: what a revision of the hub means.
+    pub references: BTreeMap<String, String>,
     /// The catalogue to write, if the one on disk differs.
     pub catalogue: Option<Catalogue>,
 }
@@ -121,6 +124,8 @@ pub struct Disk {
     pub environments: BTreeMap<EnvironmentName, Installed>,
     /// What is there of the chosen environments' weight files, by path.
     pub weights: BTreeMap<String, Found>,
+    /// What is there of the files that say what a revision of the hub means.
+    pub references: BTreeMap<String, String>,
     /// The catalogue, if there is one that can be read.
     pub catalogue: Option<Catalogue>,
 }
@@ -165,6 +170,10 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
     Ok(Plan {
         steps,
         weights: weights(lock, wish, disk),
+        references: references_of(lock, wish.environments)
+            .into_iter()
+            .filter(|(path, commit)| disk.references.get(path) != Some(commit))
+            .collect(),
         catalogue: (disk.catalogue.as_ref() != Some(&wanted)).then_some(wanted),
     })
 }
@@ -187,6 +196,48 @@ pub fn weights_of<'a>(
         }
     }
     files
+}
+
+/// What has to stand in a cache for the hub's library to find the weight files of chosen environments by a revision: by
+/// path, the commit.
+///
+/// A library that is asked for no revision looks for `main`. So a repository of which the lock knows only one commit has
+/// that one there; where it knows several, `main` is what the manifest says, or nothing: an error is better than the
+/// wrong model.
+pub fn references_of(lock: &Lock, chosen: &[EnvironmentName]) -> BTreeMap<String, String> {
+    let mut references = BTreeMap::new();
+    let mut commits: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut wanted: Vec<String> = Vec::new();
+    for model in &lock.models {
+        for weight in &model.weights {
+            let (Ok(asked), Some(file)) = (weight.url.parse::<hub::File>(), weight.hub_file())
+            else {
+                continue;
+            };
+            // One that goes elsewhere is not looked for there.
+            if file.snapshot() != weight.path {
+                continue;
+            }
+            let commit = weight.commit.as_deref().unwrap_or_default();
+            if asked.commit().is_none() {
+                references.insert(file.reference(asked.revision()), commit.to_owned());
+            }
+            if chosen.contains(&model.environment) {
+                wanted.push(file.reference(""));
+            }
+            let known = commits.entry(file.reference("main")).or_default();
+            if !known.contains(&commit) {
+                known.push(commit);
+            }
+        }
+    }
+    for (main, commits) in commits {
+        if let [commit] = commits[..] {
+            references.entry(main).or_insert_with(|| commit.to_owned());
+        }
+    }
+    references.retain(|path, _| wanted.iter().any(|below| path.starts_with(below)));
+    references
 }
 
 fn weights<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Vec<WeightStep<'a>> {
@@ -348,7 +399,10 @@ impl Plan<'_> {
     /// Whether the root matches the lock already.
     pub fn is_nothing(&self) -> bool {
         let keeps = |step: &Step| matches!(step.action, Action::Keep { .. });
-        self.catalogue.is_none() && self.weights.is_empty() && self.steps.iter().all(keeps)
+        self.catalogue.is_none()
+            && self.weights.is_empty()
+            && self.references.is_empty()
+            && self.steps.iter().all(keeps)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::uv::{self, Uv};
 pub mod assemble;
 pub mod bytecode;
 pub mod choose;
+mod downloads;
 mod environment;
 mod gather;
 pub mod progress;

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::progress::{Event, Progress};
+use super::downloads::{Downloads, each};
+use super::progress::Progress;
+use crate::digest::Digest;
 use crate::fetch;
-use crate::plan::WeightStep;
+use crate::files::{self, Context as _};
+use crate::hub::{self, Hub};
+use crate::plan::{Plan, WeightStep};
 use crate::store::{Root, weights};
-
-/// How many files are downloaded at once.
-const DOWNLOADS: usize = 4;
 
 /// What fetching weights needs.
 pub struct Means<'a> {
@@ -20,6 +21,8 @@ pub struct Means<'a> {
     pub root: &'a Root,
     /// Proxies and the like.
     pub variables: &'a BTreeMap<OsString, OsString>,
+    /// Where files of the hub are.
+    pub hub: &'a Hub,
     /// Never download.
     pub offline: bool,
     /// Who hears of it.
@@ -34,73 +37,91 @@ pub enum Error {
     Offline,
     /// The download.
     #[error(transparent)]
-    Fetch(#[from] Arc<fetch::Error>),
+    Fetch(Arc<fetch::Error>),
+    /// The hub keeps it from us.
+    #[error(transparent)]
+    Refused(Arc<fetch::Error>),
+    /// A file operation failed.
+    #[error(transparent)]
+    Files(#[from] files::Error),
 }
 
-/// Fetches weight files, a few at a time; the results are in the order of the steps.
-pub fn fetch(steps: &[WeightStep], means: &Means) -> Vec<Result<(), Error>> {
-    if means.offline {
-        return steps.iter().map(|_| Err(Error::Offline)).collect();
+impl Error {
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Error::Offline => Some("run it once without `--offline`"),
+            Error::Fetch(error) => error.advice(),
+            Error::Refused(_) => Some(hub::GATED),
+            Error::Files(error) => error.advice(),
+        }
     }
-    let client = fetch::Client::new(means.variables).map_err(Arc::new);
+}
+
+/// Fetches the weight files of a plan, a few at a time; the results are in the order of its steps. What the hub's
+/// library needs to find them is written afterwards.
+pub fn fetch(plan: &Plan, means: &Means) -> files::Result<Vec<Result<(), Error>>> {
+    let steps = &plan.weights;
     let bytes = steps.iter().filter_map(|step| step.weight.size).sum();
-    means.progress.heard(Event::Downloading {
-        files: steps.len(),
-        bytes,
-    });
-    let (arrived, next) = (AtomicU64::new(0), AtomicU64::new(0));
+    let files = if means.offline { 0 } else { steps.len() };
+    let client = means.hub.client(means.variables);
+    let downloads = Downloads::begin(client, files, bytes, means.progress);
     let results: Mutex<Vec<Option<Result<(), Error>>>> =
         Mutex::new(steps.iter().map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..DOWNLOADS.min(steps.len()) {
-            scope.spawn(|| {
-                loop {
-                    let at =
-                        usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-                    let Some(step) = steps.get(at) else { break };
-                    let result = match &client {
-                        Ok(client) => one(step, client, means, &arrived),
-                        Err(error) => Err(Error::Fetch(Arc::clone(error))),
-                    };
-                    results.lock().expect("nobody panics while holding it")[at] = Some(result);
-                }
-            });
-        }
+    each(steps.iter().enumerate().collect(), |(at, step)| {
+        let result = one(step, &downloads, means);
+        results.lock().expect("nobody panics while holding it")[at] = Some(result);
     });
-    means.progress.heard(Event::DownloadsDone);
+    downloads.finish();
+    for (path, commit) in &plan.references {
+        let path = weights::path(means.root, path);
+        files::create_directories(path.parent().unwrap_or(means.root.cache()))?;
+        files::write_atomically(&path, commit.as_bytes())?;
+    }
     let results = results
         .into_inner()
         .expect("nobody panics while holding it");
-    results
-        .into_iter()
-        .map(|result| result.expect("every step was taken"))
-        .collect()
+    let taken = |result: Option<_>| result.expect("every step was taken");
+    Ok(results.into_iter().map(taken).collect())
 }
 
-fn one(
-    step: &WeightStep,
-    client: &fetch::Client,
-    means: &Means,
-    arrived: &AtomicU64,
-) -> Result<(), Error> {
+fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Error> {
     let weight = step.weight;
-    let before = AtomicU64::new(0);
-    let heard = |there: u64| {
-        // A download that begins anew counts backwards; the sum stays right by wrapping around.
-        let more = there.wrapping_sub(before.swap(there, Ordering::Relaxed));
-        let sum = arrived
-            .fetch_add(more, Ordering::Relaxed)
-            .wrapping_add(more);
-        means.progress.heard(Event::Downloaded(sum));
-    };
-    let to = weights::path(means.root, &weight.path);
-    let fetched = fetch::download(
-        client,
-        &weight.url,
-        &to,
-        &weight.sha256,
-        weight.size,
-        &heard,
-    );
-    fetched.map_err(|error| Error::Fetch(Arc::new(error)))
+    let place = weights::path(means.root, &weight.path);
+    let file = weight.hub_file();
+    // The hub's library finds a file by a link to its contents, which several commits may share.
+    let blob = file
+        .as_ref()
+        .filter(|file| file.snapshot() == weight.path)
+        .map(|file| weights::path(means.root, &file.blob(&weight.sha256)));
+    let to = blob.as_ref().unwrap_or(&place);
+    let there = blob.is_some() && is_whole(to, &weight.sha256)?;
+    if !there {
+        if means.offline {
+            return Err(Error::Offline);
+        }
+        let address = file.as_ref().map(|file| means.hub.address(file));
+        let address = address.as_ref().unwrap_or(&weight.url);
+        let fetched = downloads.fetch(address, to, &weight.sha256, weight.size);
+        fetched.map_err(|error| match *error {
+            fetch::Error::Status {
+                status: 401 | 403, ..
+            } if file.is_some() => Error::Refused(error),
+            _ => Error::Fetch(error),
+        })?;
+    }
+    if let (Some(_), Some(file)) = (blob, file) {
+        files::create_directories(place.parent().unwrap_or(means.root.cache()))?;
+        files::point(&place, &file.link(&weight.sha256))?;
+    }
+    Ok(())
+}
+
+/// Whether these contents are there, every byte of them.
+fn is_whole(path: &Path, sha256: &Digest) -> files::Result<bool> {
+    match files::open(path) {
+        Ok(file) => Ok(Digest::of_reader(file).context("read", path)?.0 == *sha256),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    }
 }

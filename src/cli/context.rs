@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Shared;
+use crate::hub::Hub;
 use crate::uv::{self, Uv};
 
 /// Variables that programs we start may need to find their files, the network and their words; nothing else of our
@@ -68,6 +69,12 @@ const UV_SETTINGS: [&str; 14] = [
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
 ];
+
+/// The hub of this run: `HF_ENDPOINT` names a mirror, `HF_TOKEN` says who we are there.
+pub(crate) fn hub() -> Hub {
+    let text = |name| variable(name).and_then(|value| value.into_string().ok());
+    Hub::new(text("HF_ENDPOINT"), text("HF_TOKEN"))
+}
 
 /// One variable of our environment.
 pub(crate) fn variable(name: &str) -> Option<OsString> {

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, changes, context, findings, show};
-use crate::digest::Digest;
-use crate::fetch;
+use super::{Shared, changes, context, findings, show, weigh};
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
 use crate::lock::{Lock, LockedTarget, drift, file};
@@ -75,7 +73,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let uv = || context::find_uv(shared, &environment);
     let interpreters = || python::on_path(&context::search_path(), &context::kept_environment());
     let heard = |name: &EnvironmentName| show::remark(&format!("resolving {name} …"));
-    let weigh = |weight: &Weight| weigh(weight);
+    let weigh = |weight: &Weight| weigh::weigh(weight, &context::hub());
     let means = Means {
         uv: &uv,
         weigh: &weigh,
@@ -91,21 +89,6 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     }
     report(&path, old.as_ref(), &lock, unchanged, arguments.json);
     Ok(Exit::Ok)
-}
-
-/// Size and digest of a weight file, which is downloaded for that and not kept: `sync` fetches it where it belongs.
-fn weigh(weight: &Weight) -> Result<(Digest, u64), String> {
-    show::remark(&format!("downloading {} to learn its sha256 …", weight.url));
-    let cache = context::user_cache();
-    let work = files::create_directories(&cache)
-        .and_then(|()| files::temporary_directory(&cache, "weights-"));
-    let work = work.map_err(|error| format!("{error}: {}", error.source))?;
-    let told = |error: fetch::Error| match error.advice() {
-        Some(advice) => format!("{error}\n{advice}"),
-        None => error.to_string(),
-    };
-    let client = fetch::Client::new(&context::kept_environment()).map_err(told)?;
-    fetch::discover(&client, &weight.url, &work.path().join("file"), &|_| {}).map_err(told)
 }
 
 /// The manifest of this run, checked.

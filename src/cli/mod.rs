@@ -19,6 +19,7 @@ mod run;
 mod show;
 mod status;
 mod sync;
+mod weigh;
 mod worker;
 
 use exit::{Exit, Failure};

@@ -150,10 +150,7 @@ fn weight_failures(
     let mut failures = Vec::new();
     for (step, result) in plan.weights.iter().zip(fetched) {
         if let Err(error) = result {
-            let help = match error {
-                weights::Error::Offline => None,
-                weights::Error::Fetch(error) => error.advice().map(str::to_owned),
-            };
+            let help = error.advice().map(str::to_owned);
             failures.push((
                 format!(
                     "weights `{}` of {}: {}",

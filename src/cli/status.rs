@@ -61,9 +61,16 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         })
         .collect();
     if arguments.json {
-        print_json(&lines, &manifest, &root, drifted, arguments.sizes)?;
+        print_json(
+            &lines,
+            &manifest,
+            lock.as_ref(),
+            &root,
+            drifted,
+            arguments.sizes,
+        )?;
     } else {
-        print_text(&lines, &manifest, &root, arguments.sizes)?;
+        print_text(&lines, &manifest, lock.as_ref(), &root, arguments.sizes)?;
         if drifted {
             show::remark(
                 "the lock does not answer the manifest: `rootstock lock --check` says in what",
@@ -115,6 +122,7 @@ fn line<'a>(
 fn print_text(
     lines: &[Line],
     manifest: &Manifest,
+    lock: Option<&Lock>,
     root: &Root,
     sizes: bool,
 ) -> Result<(), Failure> {
@@ -138,7 +146,7 @@ fn print_text(
     for model in &manifest.models {
         rows.push([
             model.id.to_string(),
-            state(lines, model, root).0.to_owned(),
+            state(lines, model, lock, root).0.to_owned(),
             model.environment.to_string(),
             model.argument.clone(),
         ]);
@@ -153,7 +161,7 @@ fn print_text(
         }
     }
     for model in &manifest.models {
-        if let (_, Some(reason)) = state(lines, model, root) {
+        if let (_, Some(reason)) = state(lines, model, lock, root) {
             show::line(&format!("{}: {reason}", model.id));
         }
     }
@@ -169,13 +177,14 @@ fn print_text(
 fn print_json(
     lines: &[Line],
     manifest: &Manifest,
+    lock: Option<&Lock>,
     root: &Root,
     drifted: bool,
     sizes: bool,
 ) -> Result<(), Failure> {
     let environments: Vec<Value> = lines.iter().map(|line| line_json(line, root)).collect();
     let models = manifest.models.iter().map(|model| {
-        let (state, reason) = state(lines, model, root);
+        let (state, reason) = state(lines, model, lock, root);
         json!({
             "id": model.id,
             "environment": model.environment,
@@ -221,13 +230,17 @@ fn line_json(line: &Line, root: &Root) -> Value {
 }
 
 /// A model is in the state of its environment, and missing if that is fresh but a weight file is not there.
-fn state(lines: &[Line], model: &Model, root: &Root) -> (&'static str, Option<String>) {
+fn state(
+    lines: &[Line],
+    model: &Model,
+    lock: Option<&Lock>,
+    root: &Root,
+) -> (&'static str, Option<String>) {
     let line = lines.iter().find(|line| *line.name == model.environment);
     let state = line.map_or("missing", |line| line.state);
-    let absent = model
-        .weights
-        .iter()
-        .find(|weight| !files::exists(&weights::path(root, &weight.path)));
+    let locked = lock.and_then(|lock| lock.models.iter().find(|locked| locked.id == model.id));
+    let mut needed = locked.iter().flat_map(|locked| &locked.weights);
+    let absent = needed.find(|weight| !weights::is_there(&weights::path(root, &weight.path)));
     match absent {
         Some(weight) if state == "fresh" => (
             "missing",

@@ -98,6 +98,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     // Only a check reads gigabytes to be sure; a sync looks whether a file is there in its size.
     disk.weights =
         weights::read(&root, paths, arguments.check || arguments.force).or_exit(Exit::Failed)?;
+    let references = plan::references_of(&lock, &chosen);
+    let paths = references.keys().map(String::as_str);
+    disk.references = weights::read_texts(&root, paths).or_exit(Exit::Failed)?;
     let wish = Wish {
         target: place::target()?,
         environments: &chosen,
@@ -112,7 +115,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }
     let outcomes = carry_out(&plan, &root, &manifest, shared, arguments)?;
-    let fetched = fetch_weights(&plan, &root, arguments);
+    let fetched = fetch_weights(&plan, &root, arguments)?;
     let exit = outcome::tell(
         &plan,
         &outcomes,
@@ -136,6 +139,7 @@ impl Arguments {
         }
         if !self.only.contains(&Part::Models) {
             plan.weights.clear();
+            plan.references.clear();
         }
     }
 }
@@ -144,18 +148,19 @@ fn fetch_weights(
     plan: &Plan,
     root: &Root,
     arguments: &Arguments,
-) -> Vec<Result<(), fetching::Error>> {
-    if plan.weights.is_empty() {
-        return Vec::new();
+) -> Result<Vec<Result<(), fetching::Error>>, Failure> {
+    if plan.weights.is_empty() && plan.references.is_empty() {
+        return Ok(Vec::new());
     }
     let (variables, progress) = (context::kept_environment(), progress::watcher());
     let means = fetching::Means {
         root,
         variables: &variables,
+        hub: &context::hub(),
         offline: arguments.offline,
         progress: &*progress,
     };
-    fetching::fetch(&plan.weights, &means)
+    fetching::fetch(plan, &means).or_exit(Exit::Failed)
 }
 
 /// What is on disk, as far as a plan for these environments needs it.
@@ -170,6 +175,7 @@ pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk
     Ok(Disk {
         environments: installed::read(root, environments).or_exit(Exit::Failed)?,
         weights: std::collections::BTreeMap::new(),
+        references: std::collections::BTreeMap::new(),
         catalogue,
     })
 }
@@ -213,6 +219,7 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
             "matches": plan.is_nothing(),
             "environments": steps,
             "weights": plan.weights.iter().map(weight_json).collect::<Vec<_>>(),
+            "references": plan.references,
             "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
             "download": { "files": files, "bytes": size },
         }));
@@ -228,6 +235,9 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
     } in &plan.weights
     {
         show::line(&format!("{}: fetch `{}`: {because}", model.id, weight.path));
+    }
+    for (path, commit) in &plan.references {
+        show::line(&format!("{path}: write, it does not say {commit}"));
     }
     if plan.catalogue.is_some() {
         show::line("models.json: write, it does not say what the lock says");

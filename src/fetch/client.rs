@@ -14,11 +14,19 @@ use super::address::{Address, Scheme};
 use super::{Error, PAUSES};
 
 /// What downloads go through. Cheap to share between threads; keeps connections open between downloads.
-#[derive(Debug)]
 pub struct Client {
     http: Agent,
     https: Agent,
     pub(super) pauses: Vec<Duration>,
+    /// The beginning of addresses that are asked with this token.
+    token: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Proxies have passwords, and a token is nobody's business.
+        out.debug_struct("Client").finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -38,7 +46,18 @@ impl Client {
             http: agent(proxy(["http_proxy", "all_proxy"])?),
             https: agent(proxy(["https_proxy", "all_proxy"])?),
             pauses: PAUSES.to_vec(),
+            token: None,
         })
+    }
+
+    /// The same with a token (RFC 6750) that is sent to addresses of this server, and to no other that it leads to.
+    #[must_use]
+    pub fn with_token(self, server: &str, token: &str) -> Self {
+        let below = format!("{}/", server.trim_end_matches('/'));
+        Self {
+            token: Some((below, token.to_owned())),
+            ..self
+        }
     }
 
     /// Asks for a file from this byte on.
@@ -57,6 +76,10 @@ impl Client {
         if let Some((name, password)) = &address.credentials {
             let encoded = BASE64_STANDARD.encode(format!("{name}:{password}"));
             request = request.header("authorization", format!("Basic {encoded}"));
+        } else if let Some((server, token)) = &self.token
+            && address.request.starts_with(server)
+        {
+            request = request.header("authorization", format!("Bearer {token}"));
         }
         request.call().map_err(|error| Error::Unreachable {
             file: address.file.clone(),
@@ -74,6 +97,8 @@ fn agent(proxy: Option<Proxy>) -> Agent {
         .tls_config(tls)
         .proxy(proxy)
         .http_status_as_error(false)
+        // Who we are is shown to the server that asks for it, not to where it sends us.
+        .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
         .user_agent(concat!("rootstock/", env!("CARGO_PKG_VERSION")))
         .timeout_connect(Some(Duration::from_secs(20)))
         .timeout_recv_response(Some(Duration::from_secs(60)))

@@ -6,6 +6,7 @@ use pep440_rs::VersionSpecifiers;
 use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
 
 use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, Origin, question};
+use crate::hub;
 use crate::manifest::{Environment, Manifest, Weight, python_allows};
 use crate::name::{EnvironmentName, IndexName, ModelId};
 
@@ -506,15 +507,27 @@ fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
 }
 
 fn weights(found: &mut Findings, asked: &[Weight], locked: &[LockedWeight]) {
+    // A file of the hub that has no path goes where its library looks for it, which only the lock knows.
+    let same = |weight: &Weight, there: &LockedWeight| match &weight.path {
+        Some(path) => *path == there.path,
+        None => weight.url == there.url,
+    };
     for weight in asked {
-        let Some(there) = locked.iter().find(|there| there.path == weight.path) else {
-            let message = format!("its weight file `{}` is not in the lock", weight.path);
-            found.say("weights-changed", message, None, Some(weight.path.clone()));
+        let name = weight.path.as_ref().unwrap_or(&weight.url);
+        let Some(there) = locked.iter().find(|there| same(weight, there)) else {
+            let message = format!("its weight file `{name}` is not in the lock");
+            found.say("weights-changed", message, None, Some(name.clone()));
             continue;
         };
         let text = |value: Option<String>| value.unwrap_or_default();
+        let of_the_hub: Option<hub::File> = weight.url.parse().ok();
+        let pinned = of_the_hub.as_ref().and_then(hub::File::commit);
+        let path = weight.path.clone();
+        let path = path.or_else(|| there.hub_file().map(|file| file.snapshot()));
         let pairs = [
             ("url", Some(weight.url.clone()), Some(there.url.clone())),
+            ("commit", pinned.map(str::to_owned), there.commit.clone()),
+            ("path", path, Some(there.path.clone())),
             (
                 "sha256",
                 weight.sha256.map(String::from),
@@ -530,18 +543,22 @@ fn weights(found: &mut Findings, asked: &[Weight], locked: &[LockedWeight]) {
             // What the manifest leaves open, the lock has filled in.
             if now.is_some() && now != was {
                 let message = format!(
-                    "{key} of its weight file `{}` was `{}` and is `{}`",
-                    weight.path,
+                    "{key} of its weight file `{name}` was `{}` and is `{}`",
                     text(was.clone()),
                     text(now.clone())
                 );
                 found.say("weights-changed", message, was, now);
             }
         }
+        let commit = there.commit.as_deref();
+        if of_the_hub.is_some() != commit.is_some_and(hub::is_commit) {
+            let message = format!("its weight file `{name}` is not locked to a commit of the hub");
+            found.say("weights-changed", message, there.commit.clone(), None);
+        }
     }
     for there in locked
         .iter()
-        .filter(|there| !asked.iter().any(|weight| weight.path == there.path))
+        .filter(|there| !asked.iter().any(|weight| same(weight, there)))
     {
         let message = format!(
             "its weight file `{}` is no longer in the manifest",

@@ -30,6 +30,8 @@
 //! emt = { environment = "emt", argument = "" }
 //! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", path = "mace/m", size = 9, sha256 = "…" }], digest = "…" }
 //!
+//! # A file of the hub has its commit: weights = [{ url = "hf://org/name@main/file", commit = "…", path = … }]
+//!
 //! [files]                                   # each file once, by name, version and digest
 //! "ase 3.29.0 7b9dd103f007" = { file = "ase-3.29.0-py3-none-any.whl", size = 3014724, sha256 = "…" }
 //! "a 1.0 0123456789ab" = { index = "torch", file = … }                   # from a declared index
@@ -188,6 +190,7 @@ struct WrittenModel {
 #[serde(deny_unknown_fields)]
 struct WrittenWeight {
     url: String,
+    commit: Option<String>,
     path: String,
     size: Option<u64>,
     sha256: Digest,
@@ -299,11 +302,13 @@ fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -> LockedMod
     } = written;
     let weight = |WrittenWeight {
                       url,
+                      commit,
                       path,
                       size,
                       sha256,
                   }| LockedWeight {
         url,
+        commit,
         path,
         size,
         sha256,
@@ -639,6 +644,7 @@ pub(crate) mod tests {
             setup,
             weights: vec![LockedWeight {
                 url: "https://example.com/x".into(),
+                commit: None,
                 path: "x/y".into(),
                 size: None,
                 sha256: Digest::of("weights"),

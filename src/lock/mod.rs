@@ -9,6 +9,7 @@ use pep440_rs::Version;
 use pep508_rs::PackageName;
 
 use crate::digest::Digest;
+use crate::hub;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
@@ -234,8 +235,10 @@ pub struct LockedModel {
 /// A weight file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedWeight {
-    /// Where it is.
+    /// Where it is, as the manifest says.
     pub url: String,
+    /// Of a file of the hub, the commit that its revision meant.
+    pub commit: Option<String>,
     /// Where it goes below the cache, with `/`.
     pub path: String,
     /// Its size in bytes, where it is known.
@@ -244,19 +247,32 @@ pub struct LockedWeight {
     pub sha256: Digest,
 }
 
+impl LockedWeight {
+    /// The file of the hub at its commit, if it is one.
+    pub fn hub_file(&self) -> Option<hub::File> {
+        let file: hub::File = self.url.parse().ok()?;
+        Some(file.at(self.commit.as_deref()?))
+    }
+}
+
 impl LockedModel {
     /// The digest of its weights: one line each, in order.
     pub fn digest(&self) -> Digest {
         let mut text = String::from("rootstock weights 1\n");
         for LockedWeight {
             url,
+            commit,
             path,
             size,
             sha256,
         } in &self.weights
         {
             let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
-            let _ = writeln!(text, "weight {sha256} {size} {url} {path}");
+            let _ = write!(text, "weight {sha256} {size} {url} {path}");
+            if let Some(commit) = commit {
+                let _ = write!(text, " {commit}");
+            }
+            text.push('\n');
         }
         Digest::of(text)
     }

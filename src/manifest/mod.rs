@@ -107,10 +107,10 @@ pub struct Model {
 /// A weight file as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weight {
-    /// Where it is.
+    /// Where it is: an address, or a file of the hub (`hf://`).
     pub url: String,
-    /// Where it goes below the cache, with `/`.
-    pub path: String,
+    /// Where it goes below the cache, with `/`; a file of the hub goes to where its library looks if `None`.
+    pub path: Option<String>,
     /// Its digest, if the manifest says it.
     pub sha256: Option<Digest>,
     /// Its size in bytes, if the manifest says it.

@@ -7,6 +7,7 @@ use super::check::Environments;
 use super::complaint::{Text, nearest};
 use super::reader::{self, Section};
 use super::{Model, Weight, value};
+use crate::hub;
 use crate::name::{EnvironmentName, ModelId};
 
 /// A model and where it is declared.
@@ -106,14 +107,17 @@ fn setup(text: &mut Text, section: &Section) -> serde_json::Map<String, serde_js
     setup
 }
 
-/// `weights = [{ url = "https://…", path = "mace/…", sha256 = "…", size = 1 }]`.
+/// `weights = [{ url = "https://…", path = "mace/…", sha256 = "…", size = 1 }, { url = "hf://org/name@main/file" }]`.
 fn weights(text: &mut Text, section: &Section) -> Vec<Weight> {
     let mut weights: Vec<Weight> = Vec::new();
     for file in section.table_list(text, "weights", "a weight file") {
         file.check_keys(text, &["url", "path", "sha256", "size"], &[]);
         let (url, path) = (file.string(text, "url"), file.string(text, "path"));
+        let of_the_hub = url
+            .as_ref()
+            .is_some_and(|url| url.value.starts_with(hub::SCHEME));
         for (key, value) in [("url", &url), ("path", &path)] {
-            if value.is_none() && !file.has(key) {
+            if value.is_none() && !file.has(key) && !(key == "path" && of_the_hub) {
                 let help = "write `{ url = \"https://…\", path = \"mace/medium.model\" }`: where it is, and where it \
                             goes below the cache";
                 text.complain(
@@ -129,11 +133,12 @@ fn weights(text: &mut Text, section: &Section) -> Vec<Weight> {
         let size = file.count(text, "size");
         let url = url.filter(|url| value::weight_url(text, url));
         let path = path.filter(|path| check_path(text, path));
-        if let (Some(url), Some(path), None | Some(Some(_))) = (url, path, sha256) {
+        let has_place = path.is_some() || (of_the_hub && !file.has("path"));
+        if let (Some(url), true, None | Some(Some(_))) = (url, has_place, sha256) {
             let sha256 = sha256.flatten();
             weights.push(Weight {
                 url: url.value,
-                path: path.value,
+                path: path.map(|path| path.value),
                 sha256,
                 size,
             });

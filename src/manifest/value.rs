@@ -9,6 +9,7 @@ use pep508_rs::{PackageName, Pep508Error, Requirement, VersionOrUrl};
 use super::complaint::Text;
 use super::reader::{LATER, Placed};
 use crate::digest::Digest;
+use crate::hub;
 use crate::name;
 
 /// Placeholders that variables may use.
@@ -265,6 +266,15 @@ pub(super) fn index_url(text: &mut Text, placed: &Placed<String>) -> bool {
 
 /// The address of a weight file.
 pub(super) fn weight_url(text: &mut Text, placed: &Placed<String>) -> bool {
+    if placed.value.starts_with(hub::SCHEME) {
+        let wrong = placed.value.parse::<hub::File>().err();
+        if let Some(reason) = &wrong {
+            let help = "write `hf://organisation/name@revision/file`: the revision is a commit, a tag or a branch".to_owned();
+            let message = format!("`{}` is not a file of the Hugging Face Hub", placed.value);
+            text.complain(placed.span.clone(), message, reason.to_string(), Some(help));
+        }
+        return wrong.is_none();
+    }
     let known = ["https://", "http://", "file://"]
         .iter()
         .any(|scheme| placed.value.starts_with(scheme));

@@ -102,6 +102,7 @@ fn planned(installed: Installed, force: bool) -> Action {
     let disk = Disk {
         environments: BTreeMap::from([(name.clone(), installed)]),
         weights: BTreeMap::new(),
+        references: BTreeMap::new(),
         catalogue: None,
     };
     let wish = Wish {

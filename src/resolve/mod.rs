@@ -11,6 +11,7 @@ use pep508_rs::PackageName;
 use rayon::prelude::*;
 
 use crate::digest::Digest;
+use crate::hub;
 use crate::lock::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
     LockedWeight, PythonSource, Question, question,
@@ -54,8 +55,19 @@ impl Upgrade {
     }
 }
 
-/// Downloads a weight file and tells its digest and size, or what went wrong.
-pub type Weigh = dyn Fn(&Weight) -> Result<(Digest, u64), String> + Sync;
+/// What was found out about a weight file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weighed {
+    /// The commit, of a file of the hub.
+    pub commit: Option<String>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+/// Finds out about a weight file what the manifest does not say, or tells why not.
+pub type Weigh = dyn Fn(&Weight) -> Result<Weighed, String> + Sync;
 
 /// What a resolution needs beside the manifest.
 pub struct Means<'a> {
@@ -63,7 +75,7 @@ pub struct Means<'a> {
     pub uv: &'a (dyn Fn() -> Result<Uv, crate::uv::Error> + Sync),
     /// The interpreters of this machine; asked for only when there is something to solve.
     pub interpreters: &'a (dyn Fn() -> Vec<Interpreter> + Sync),
-    /// Size and digest of a weight file of which the manifest says no digest; downloads it.
+    /// Asked for a weight file of which the manifest does not say the digest, or not the commit; may download it.
     pub weigh: &'a Weigh,
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
@@ -138,7 +150,8 @@ pub enum Failure {
     /// A weight file that cannot be had.
     #[error("the weights of model `{model}` cannot be locked: {reason}")]
     #[diagnostic(help(
-        "write its `sha256` into the manifest, and it need not be downloaded to be locked"
+        "write its `sha256` (and the commit, if it is a file of the hub) into the manifest, and it need not be reached to be \
+         locked"
     ))]
     Weights {
         /// The model.
@@ -354,30 +367,48 @@ fn weight(asked: &Weight, locked: &[LockedWeight], means: &Means) -> Result<Lock
             && sha256.is_none_or(|s| s == there.sha256)
             && size.is_none_or(|s| Some(s) == there.size)
     };
-    if let Some(there) = locked.iter().find(known) {
-        return Ok(LockedWeight {
-            path: path.clone(),
-            ..there.clone()
-        });
-    }
-    let (sha256, size) = match sha256 {
-        Some(sha256) => (*sha256, *size),
-        None => {
-            let (sha256, found) = (means.weigh)(asked)?;
-            if size.is_some_and(|size| size != found) {
-                return Err(format!(
-                    "`{url}` has {found} bytes, not {} as the manifest says",
-                    size.unwrap_or_default()
-                ));
-            }
-            (sha256, Some(found))
+    let of_the_hub: Option<hub::File> = url.parse().ok();
+    let pinned = of_the_hub.as_ref().and_then(hub::File::commit);
+    let found = if let Some(there) = locked.iter().find(known) {
+        Weighed {
+            commit: there.commit.clone(),
+            size: there.size,
+            sha256: there.sha256,
+        }
+    } else {
+        match sha256 {
+            Some(sha256) if of_the_hub.is_some() == pinned.is_some() => Weighed {
+                commit: pinned.map(str::to_owned),
+                size: *size,
+                sha256: *sha256,
+            },
+            _ => (means.weigh)(asked)?,
         }
     };
+    if let (Some(size), Some(found)) = (size, found.size)
+        && *size != found
+    {
+        return Err(format!(
+            "`{url}` has {found} bytes, not {size} as the manifest says"
+        ));
+    }
+    if let Some(sha256) = sha256.filter(|sha256| *sha256 != found.sha256) {
+        return Err(format!(
+            "`{url}` has the sha256 {}, not {sha256} as the manifest says",
+            found.sha256
+        ));
+    }
+    let file = of_the_hub.zip(found.commit.as_deref());
+    let snapshot = file.map(|(file, commit)| file.at(commit).snapshot());
     Ok(LockedWeight {
         url: url.clone(),
-        path: path.clone(),
-        size,
-        sha256,
+        path: path
+            .clone()
+            .or(snapshot)
+            .ok_or_else(|| format!("`{url}` has no path below the cache"))?,
+        commit: found.commit,
+        size: found.size,
+        sha256: found.sha256,
     })
 }
 

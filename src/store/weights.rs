@@ -44,6 +44,25 @@ pub fn read<'p>(
     Ok(found)
 }
 
+/// Whether a weight file is there; a link that leads nowhere is not.
+pub fn is_there(path: &Path) -> bool {
+    files::size(path).is_ok()
+}
+
+/// What these small files of the cache say, by their paths below it; those that are missing are left out.
+pub fn read_texts<'p>(
+    root: &Root,
+    paths: impl Iterator<Item = &'p str>,
+) -> files::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for below in paths {
+        if let Some(text) = files::read_text_if_present(&path(root, below))? {
+            found.insert(below.to_owned(), text);
+        }
+    }
+    Ok(found)
+}
+
 fn digest(path: &Path) -> files::Result<Digest> {
     use files::Context as _;
     Ok(Digest::of_reader(files::open(path)?)

@@ -131,7 +131,7 @@ pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
         .map(|weight| weights::path(root, weight))
         .collect();
     let selected = usable(root, &catalogue, meaning)?;
-    match weights.iter().find(|weight| !files::exists(weight)) {
+    match weights.iter().find(|weight| !weights::is_there(weight)) {
         Some(absent) => Err(Error::Weights {
             model: model.to_owned(),
             path: absent.clone(),

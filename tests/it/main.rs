@@ -9,6 +9,7 @@ mod codes;
 mod crash;
 mod drift;
 mod errors;
+mod hub;
 mod lock;
 mod models;
 mod faults;

@@ -13,8 +13,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("process", &[]),
     ("python", &["digest", "files", "process"]),
     ("fetch", &["digest", "files"]),
-    ("manifest", &["name", "digest", "files", "target"]),
-    ("lock", &["name", "digest", "target", "manifest"]),
+    ("hub", &["digest", "fetch"]),
+    ("manifest", &["name", "digest", "files", "hub", "target"]),
+    ("lock", &["name", "digest", "hub", "target", "manifest"]),
     (
         "uv",
         &[
@@ -24,16 +25,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "resolve",
         &[
-            "name", "digest", "lock", "manifest", "python", "target", "uv",
+            "name", "digest", "hub", "lock", "manifest", "python", "target", "uv",
         ],
     ),
     ("store", &["name", "digest", "files", "python"]),
-    ("plan", &["name", "digest", "lock", "python", "store"]),
+    (
+        "plan",
+        &["name", "digest", "hub", "lock", "python", "store"],
+    ),
     (
         "build",
         &[
-            "name", "digest", "files", "fetch", "lock", "plan", "process", "python", "store",
-            "target", "uv",
+            "name", "digest", "files", "fetch", "hub", "lock", "plan", "process", "python",
+            "store", "target", "uv",
         ],
     ),
     (
@@ -43,8 +47,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "name", "digest", "files", "fetch", "lock", "manifest", "plan", "process", "python",
-            "resolve", "store", "target", "uv", "build", "worker",
+            "name", "digest", "files", "fetch", "hub", "lock", "manifest", "plan", "process",
+            "python", "resolve", "store", "target", "uv", "build", "worker",
         ],
     ),
 ];

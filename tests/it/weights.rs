@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::sandbox::remote::Remote;
 use crate::sandbox::{Said, Sandbox};
 
 /// A sandbox with one model whose weights are the file `remote/weights.bin`.
@@ -180,4 +181,76 @@ fn a_worker_does_not_start_without_its_weights() {
         "{}",
         said.stderr
     );
+}
+
+/// A project of two models with a weight file each, on a server that obeys the test; locked.
+fn served() -> (Sandbox, Remote) {
+    let (sandbox, remote) = (Sandbox::single(), Remote::start());
+    let manifest = sandbox.read("rootstock.toml");
+    let model = |name: &str| {
+        remote.add(
+            &format!("/{name}.bin"),
+            format!("numbers of {name}").as_bytes(),
+        );
+        let url = remote.url();
+        format!(
+            "\n[models.{name}]\nenvironment = \"one\"\nweights = [{{ url = \"{url}/{name}.bin\", path = \"{name}\" }}]\n"
+        )
+    };
+    let models = [model("a"), model("b")].concat();
+    sandbox.write("rootstock.toml", &format!("{manifest}{models}"));
+    sandbox.lock();
+    remote.asked();
+    (sandbox, remote)
+}
+
+#[test]
+fn a_download_that_breaks_off_goes_on_where_it_stopped() {
+    let (sandbox, remote) = served();
+    remote.cut("/a.bin", 8);
+    sandbox.sync(&["--only", "models"]);
+    assert_eq!(sandbox.read("root/cache/a"), "numbers of a");
+    let mut asked = remote.asked();
+    asked.sort();
+    assert_eq!(asked, ["/a.bin", "/a.bin range=bytes=8-", "/b.bin"]);
+    assert_eq!(sandbox.names("root/cache"), ["a", "b"]);
+}
+
+#[test]
+fn a_slow_download_holds_up_no_other() {
+    let (sandbox, remote) = served();
+    remote.hold("/a.bin");
+    let mut sync = sandbox
+        .command(&["sync", "--only", "models"])
+        .spawn()
+        .unwrap();
+    // Both were asked for while none of the first had come.
+    remote.wait_for("/a.bin");
+    remote.wait_for("/b.bin");
+    assert!(!sandbox.path("root/cache/a").exists());
+    remote.release();
+    assert!(sync.wait().unwrap().success());
+    assert_eq!(sandbox.read("root/cache/a"), "numbers of a");
+}
+
+#[test]
+fn changed_contents_cost_only_their_own_model() {
+    let (sandbox, remote) = served();
+    // As long as the locked file, so that only the digest can tell.
+    remote.add("/a.bin", b"numbers of x");
+    let said = sandbox.run(&["sync"]);
+    said.expect(1);
+    assert!(said.stderr.contains("weights `a` of a:"), "{}", said.stderr);
+    assert!(!said.stderr.contains("weights `b`"), "{}", said.stderr);
+    assert!(
+        said.stdout.contains("fetched 1 weight file"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(sandbox.names("root/cache"), ["b"]);
+    sandbox.run(&["lock"]).expect(0);
+    sandbox.run(&["sync"]).expect(1);
+    sandbox.run(&["lock", "--upgrade-env=one"]).expect(0);
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.read("root/cache/a"), "numbers of x");
 }

@@ -2,19 +2,14 @@
 //! caller's business.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 
 use super::{Error, Failure, Need, Sources};
-use crate::build::progress::Event;
+use crate::build::downloads::{Downloads, each};
 use crate::digest::Digest;
 use crate::fetch;
 use crate::lock::{LockedPackage, LockedTarget};
 use crate::uv::Uv;
-
-/// How many files are downloaded at once: enough that one slow answer does not hold up the rest, few enough that an
-/// index does not mind.
-const DOWNLOADS: usize = 6;
 
 /// Downloads the locked files of these needs; each is handed to `arrived` on the pool as soon as it is here.
 pub(super) fn download(
@@ -41,76 +36,43 @@ pub(super) fn download(
     let (files, bytes) = known.fold((0, 0), |(n, bytes), (need, _)| {
         (n + 1, bytes + need.package.size.unwrap_or(0))
     });
-    if files > 0 {
-        sources.progress.heard(Event::Downloading { files, bytes });
-    }
-    let line = Line {
-        client: fetch::Client::new(sources.variables).map_err(Arc::new),
-        arrived: AtomicU64::new(0),
-        sources,
-    };
-    let next = Mutex::new(queue.into_iter());
+    let client = fetch::Client::new(sources.variables);
+    let downloads = Downloads::begin(client, files, bytes, sources.progress);
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|threads| {
-        for _ in 0..DOWNLOADS.min(needs.len()) {
-            let sender = sender.clone();
-            let (next, line) = (&next, &line);
-            threads.spawn(move || {
-                loop {
-                    let item = next.lock().expect("nobody panics while holding it").next();
-                    let Some((need, address)) = item else { break };
-                    let result = address.and_then(|address| line.fetch(need, &address));
-                    // Nobody hangs up before all is said.
-                    let _ = sender.send((need, result));
-                }
-            });
-        }
-        drop(sender);
+        threads.spawn(|| {
+            let fetched = |(need, address): (_, Result<String, Failure>)| {
+                let result = address.and_then(|address| fetch(need, &address, &downloads, sources));
+                // Nobody hangs up before all is said.
+                let _ = sender.send((need, result));
+            };
+            each(queue, fetched);
+            drop(sender);
+        });
         pool.in_place_scope(|scope| {
             for (need, result) in receiver {
                 scope.spawn(move |_| arrived(need, result));
             }
         });
     });
-    if files > 0 {
-        sources.progress.heard(Event::DownloadsDone);
-    }
+    downloads.finish();
 }
 
-/// What the threads that download share.
-struct Line<'a> {
-    client: Result<fetch::Client, Arc<fetch::Error>>,
-    arrived: AtomicU64,
-    sources: &'a Sources<'a>,
-}
-
-impl Line<'_> {
-    fn fetch(&self, need: &Need, address: &str) -> Result<(), Failure> {
-        let package = need.package;
-        let failed = |source| {
-            Arc::new(Error::Download {
-                file: package.file.clone(),
-                source,
-            })
-        };
-        let client = self
-            .client
-            .as_ref()
-            .map_err(|error| failed(Arc::clone(error)))?;
-        let to = need.archive(self.sources.root);
-        let before = AtomicU64::new(0);
-        let heard = |there: u64| {
-            // A download that begins anew counts backwards; the sum of all stays right by wrapping around.
-            let more = there.wrapping_sub(before.swap(there, Ordering::Relaxed));
-            let sum = self
-                .arrived
-                .fetch_add(more, Ordering::Relaxed)
-                .wrapping_add(more);
-            self.sources.progress.heard(Event::Downloaded(sum));
-        };
-        fetch::download(client, address, &to, &package.sha256, package.size, &heard)
-            .map_err(|error| failed(Arc::new(error)))
-    }
+fn fetch(
+    need: &Need,
+    address: &str,
+    downloads: &Downloads,
+    sources: &Sources,
+) -> Result<(), Failure> {
+    let package = need.package;
+    let to = need.archive(sources.root);
+    let fetched = downloads.fetch(address, &to, &package.sha256, package.size);
+    fetched.map_err(|source| {
+        Arc::new(Error::Download {
+            file: package.file.clone(),
+            source,
+        })
+    })
 }
 
 /// Where each file can be downloaded, or why not. uv is asked once for each target and version of Python.

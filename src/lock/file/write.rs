@@ -125,14 +125,18 @@ fn write_model(text: &mut String, model: &LockedModel) {
 fn weight(
     LockedWeight {
         url,
+        commit,
         path,
         size,
         sha256,
     }: &LockedWeight,
 ) -> String {
+    let commit = commit.as_ref().map_or_else(String::new, |commit| {
+        format!("commit = {}, ", quoted(commit))
+    });
     let size = size.map_or_else(String::new, |size| format!("size = {size}, "));
     format!(
-        "{{ url = {}, path = {}, {size}sha256 = \"{sha256}\" }}",
+        "{{ url = {}, {commit}path = {}, {size}sha256 = \"{sha256}\" }}",
         quoted(url),
         quoted(path)
     )

@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 pub(crate) mod index;
+pub(crate) mod remote;
 pub(crate) mod trace;
 pub(crate) mod wheel;
 

@@ -1,0 +1,87 @@
+//! A few downloads at once, told as one: the threads, and the sum of bytes that have arrived. What is downloaded and
+//! what becomes of it is the caller's business.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::progress::{Event, Progress};
+use crate::digest::Digest;
+use crate::fetch::{self, Client};
+
+/// How many files are downloaded at once: enough that one slow answer does not hold up the rest, few enough that a
+/// server does not mind.
+const AT_ONCE: usize = 6;
+
+/// Downloads that share a client and are told to one watcher.
+pub(super) struct Downloads<'a> {
+    client: Result<Client, Arc<fetch::Error>>,
+    arrived: AtomicU64,
+    files: usize,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Downloads<'a> {
+    /// So many files of so many bytes are about to be downloaded.
+    pub(super) fn begin(
+        client: Result<Client, fetch::Error>,
+        files: usize,
+        bytes: u64,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        if files > 0 {
+            progress.heard(Event::Downloading { files, bytes });
+        }
+        Self {
+            client: client.map_err(Arc::new),
+            arrived: AtomicU64::new(0),
+            files,
+            progress,
+        }
+    }
+
+    /// Downloads one file, see [`fetch::download`].
+    pub(super) fn fetch(
+        &self,
+        url: &str,
+        to: &Path,
+        sha256: &Digest,
+        size: Option<u64>,
+    ) -> Result<(), Arc<fetch::Error>> {
+        let client = self.client.as_ref().map_err(Arc::clone)?;
+        let before = AtomicU64::new(0);
+        let heard = |there: u64| {
+            // A download that begins anew counts backwards; the sum of all stays right by wrapping around.
+            let more = there.wrapping_sub(before.swap(there, Ordering::Relaxed));
+            let sum = self
+                .arrived
+                .fetch_add(more, Ordering::Relaxed)
+                .wrapping_add(more);
+            self.progress.heard(Event::Downloaded(sum));
+        };
+        fetch::download(client, url, to, sha256, size, &heard).map_err(Arc::new)
+    }
+    /// All of them are here, or failed.
+    pub(super) fn finish(self) {
+        if self.files > 0 {
+            self.progress.heard(Event::DownloadsDone);
+        }
+    }
+}
+
+/// Does this with each item, in their order, a few at a time.
+pub(super) fn each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
+    let threads = AT_ONCE.min(items.len());
+    let next = Mutex::new(items.into_iter());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let item = next.lock().expect("nobody panics while holding it").next();
+                    let Some(item) = item else { break };
+                    work(item);
+                }
+            });
+        }
+    });
+}

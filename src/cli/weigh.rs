@@ -1,0 +1,63 @@
+//! What `lock` finds out about a weight file: from the hub, or by downloading it.
+
+use super::{context, show};
+use crate::digest::Digest;
+use crate::fetch::{self, Client};
+use crate::files;
+use crate::hub::{self, Hub};
+use crate::manifest::Weight;
+use crate::resolve::Weighed;
+
+/// Commit, size and digest of a weight file; the reason, with what to do, if they cannot be had.
+pub(super) fn weigh(weight: &Weight, hub: &Hub) -> Result<Weighed, String> {
+    let client = hub
+        .client(&context::kept_environment())
+        .map_err(|e| told(&e))?;
+    let Ok(file) = weight.url.parse::<hub::File>() else {
+        let (sha256, size) = learn(&client, &weight.url, &weight.url)?;
+        return Ok(Weighed {
+            commit: None,
+            size: Some(size),
+            sha256,
+        });
+    };
+    let known = hub.look_up(&client, &file).map_err(|error| match error {
+        hub::Error::Fetch(error) => told(&error),
+        error => with_advice(&error.to_string(), error.advice()),
+    })?;
+    // Of small files the hub does not know the sha256; the manifest may.
+    let (sha256, size) = match known.sha256.or(weight.sha256) {
+        Some(sha256) => (sha256, known.size),
+        None => {
+            let address = hub.address(&file.at(&known.commit));
+            let (sha256, size) = learn(&client, &address, &weight.url)?;
+            (sha256, Some(size))
+        }
+    };
+    Ok(Weighed {
+        commit: Some(known.commit),
+        size,
+        sha256,
+    })
+}
+
+/// Downloads a file to learn its digest and size; it is not kept: `sync` fetches it where it belongs.
+fn learn(client: &Client, address: &str, name: &str) -> Result<(Digest, u64), String> {
+    show::remark(&format!("downloading {name} to learn its sha256 …"));
+    let cache = context::user_cache();
+    let work = files::create_directories(&cache)
+        .and_then(|()| files::temporary_directory(&cache, "weights-"));
+    let work = work.map_err(|error| format!("{error}: {}", error.source))?;
+    fetch::discover(client, address, &work.path().join("file"), &|_| {}).map_err(|e| told(&e))
+}
+
+fn told(error: &fetch::Error) -> String {
+    with_advice(&error.to_string(), error.advice())
+}
+
+fn with_advice(message: &str, advice: Option<&str>) -> String {
+    match advice {
+        Some(advice) => format!("{message}\n{advice}"),
+        None => message.to_owned(),
+    }
+}
