@@ -15,6 +15,12 @@ pub(crate) enum Exit {
     Drift = 3,
     /// An environment is missing, stale or unusable on this machine.
     Environment = 4,
+    /// Told to end, in order, by a signal; as shells say it, 128 and its number.
+    HungUp = 129,
+    /// By Ctrl-C.
+    Interrupted = 130,
+    /// By a scheduler or a person.
+    Terminated = 143,
     /// The command of `rootstock run` is there and cannot be executed, as a shell would say it.
     CommandNotExecutable = 126,
     /// It is not there.

@@ -8,6 +8,7 @@ use super::{Shared, context, place, show};
 use crate::files;
 use crate::worker::connect::{self, Address};
 use crate::worker::ipi::End;
+use crate::worker::signals::Told;
 use crate::worker::step::System;
 use crate::worker::{self, Options, Served, Species, inherited, select, species};
 
@@ -80,10 +81,25 @@ struct Server {
     /// The server's socket: a NAME stands for `/tmp/ipi_NAME`, as in i-PI and ASE; with a `/` it is a path.
     #[arg(long, value_name = "NAME|PATH")]
     unix: Option<PathBuf>,
+    /// The server's TCP port, as in i-PI's `inet` mode. i-PI has no authentication: only for networks that are trusted.
+    #[arg(long, value_name = "HOST:PORT", value_parser = tcp)]
+    tcp: Option<String>,
     /// A connected stream socket that this process was started with, by its number: for programs that start their
     /// worker themselves. It has no name, so nobody else can reach it.
     #[arg(long, value_name = "N")]
     fd: Option<u32>,
+}
+
+/// A host and a port: `node7:31415`, `[::1]:31415`.
+fn tcp(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port))
+            if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("not a HOST:PORT".to_owned()),
+    }
 }
 
 /// A length of time: a positive number of seconds.
@@ -157,6 +173,9 @@ fn failure(error: worker::Error) -> Failure {
     }
     let exit = match error {
         worker::Error::Connect(connect::Error::TooLong(_)) => Exit::Usage,
+        worker::Error::Told(Told::HangUp) => Exit::HungUp,
+        worker::Error::Told(Told::Interrupt) => Exit::Interrupted,
+        worker::Error::Told(Told::Terminate) => Exit::Terminated,
         _ => Exit::Failed,
     };
     Failure {
@@ -227,9 +246,9 @@ fn address(arguments: &Arguments) -> Result<Address, Failure> {
             unix: Some(name), ..
         } => Address::Unix(socket(name, &arguments.unix_prefix)),
         Server {
-            unix: None,
-            fd: None,
-        } => unreachable!("clap wants one of them"),
+            tcp: Some(address), ..
+        } => Address::Tcp(address.clone()),
+        Server { .. } => unreachable!("clap wants one of them"),
     };
     Ok(address)
 }

@@ -3,16 +3,22 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
+
 use super::connection::Connection;
-use super::python::wait_until;
+use super::signals::Signals;
+use super::wait::{Wake, wait};
 
 /// How often a server that is not there yet is looked for.
 const AGAIN: Duration = Duration::from_millis(20);
+/// How long one try may take: until then an order to end is not heard.
+const LONGEST_TRY: Duration = Duration::from_secs(2);
 /// The longest path the system takes for a socket (`sun_path`, less the final NUL).
 const LONGEST_PATH: usize = 107;
 
@@ -21,6 +27,8 @@ const LONGEST_PATH: usize = 107;
 pub enum Address {
     /// It listens on a socket of this path.
     Unix(PathBuf),
+    /// It listens on a TCP port: `HOST:PORT`.
+    Tcp(String),
     /// It is at the other end of this socket, which is connected.
     Inherited(OwnedFd),
 }
@@ -29,6 +37,7 @@ impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Unix(path) => path.display().fmt(out),
+            Address::Tcp(address) => out.write_str(address),
             Address::Inherited(_) => out.write_str("whoever started this worker"),
         }
     }
@@ -38,37 +47,41 @@ impl fmt::Display for Address {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// Nobody listens.
-    #[error("no server listens on `{}` (waited {seconds} s)", path.display())]
-    #[diagnostic(help(
-        "start the server, or wait longer with `--connect-timeout`; the name must be that of i-PI's <address> or ASE's \
-         `unixsocket`, which live in /tmp/ipi_NAME (`--unix-prefix` where i-PI has another prefix)"
-    ))]
+    #[error("no server listens on `{address}` (waited {seconds} s)")]
+    #[diagnostic(help("start the server, or wait longer with `--connect-timeout`; {advice}"))]
     Nobody {
         /// Where.
-        path: PathBuf,
+        address: String,
         /// For how long.
         seconds: u64,
+        /// What may be wrong with the address.
+        advice: &'static str,
         /// What the system said last.
         source: io::Error,
     },
     /// The path does not fit into the system's structure.
     #[error("`{}` is too long for a socket: {} bytes, {LONGEST_PATH} at most", .0.display(), .0.as_os_str().len())]
     TooLong(PathBuf),
-    /// Not allowed, or no socket.
-    #[error("cannot connect to `{}`", path.display())]
+    /// Not allowed, no socket, no such host.
+    #[error("cannot connect to `{address}`")]
     Refused {
         /// Where.
-        path: PathBuf,
+        address: String,
         /// What the system said.
         source: io::Error,
     },
-    /// The socket that we were given.
-    #[error("the socket of `--fd` cannot be used")]
-    Inherited(#[source] io::Error),
     /// There is nobody left to connect for.
     #[error("Python ended while waiting for the server")]
     Abandoned,
+    /// We were told to end.
+    #[error("told to end while waiting for the server")]
+    Told,
 }
+
+const UNIX_ADVICE: &str = "the name must be that of i-PI's <address> or ASE's `unixsocket`, which live in /tmp/ipi_NAME \
+    (`--unix-prefix` where i-PI has another prefix)";
+const TCP_ADVICE: &str =
+    "host and port must be those of i-PI's <address> and <port>, or of ASE's `port`";
 
 /// Makes sure that there can be a server at this address.
 pub(super) fn check(address: &Address) -> Result<(), Error> {
@@ -81,37 +94,21 @@ pub(super) fn check(address: &Address) -> Result<(), Error> {
 }
 
 /// Connects as soon as the server is there, unless `python` closes its end before.
-pub(super) fn connect(
+pub(super) fn connect<'a>(
     address: &Address,
     timeout: Duration,
     python: &UnixStream,
-) -> Result<Connection, Error> {
-    match address {
-        Address::Inherited(socket) => socket
-            .try_clone()
-            .map(Connection::new)
-            .map_err(Error::Inherited),
-        Address::Unix(path) => retry(path, timeout, python),
-    }
-}
-
-fn retry(path: &Path, timeout: Duration, python: &UnixStream) -> Result<Connection, Error> {
+    signals: &'a Signals,
+) -> Result<Connection<'a>, Error> {
     let deadline = Instant::now() + timeout;
     loop {
-        let source = match UnixStream::connect(path) {
-            Ok(connection) => return Ok(Connection::new(connection.into())),
-            // Not there yet; or left by a server that has gone, to be replaced by the next one.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::ConnectionRefused
-                ) =>
-            {
-                error
-            }
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let source = match attempt(address, patience.clamp(AGAIN, LONGEST_TRY)) {
+            Ok(socket) => return Ok(Connection::new(socket, signals)),
+            Err(error) if may_come(&error) => error,
             Err(source) => {
                 return Err(Error::Refused {
-                    path: path.to_owned(),
+                    address: address.to_string(),
                     source,
                 });
             }
@@ -119,13 +116,49 @@ fn retry(path: &Path, timeout: Duration, python: &UnixStream) -> Result<Connecti
         let now = Instant::now();
         if now >= deadline {
             return Err(Error::Nobody {
-                path: path.to_owned(),
+                address: address.to_string(),
                 seconds: timeout.as_secs(),
+                advice: match address {
+                    Address::Tcp(_) => TCP_ADVICE,
+                    _ => UNIX_ADVICE,
+                },
                 source,
             });
         }
-        if wait_until(python, deadline.min(now + AGAIN)) {
-            return Err(Error::Abandoned);
+        match wait(
+            python,
+            PollFlags::IN,
+            Some(deadline.min(now + AGAIN)),
+            Some(signals),
+        ) {
+            Wake::Ready => return Err(Error::Abandoned),
+            Wake::Told => return Err(Error::Told),
+            Wake::Late => {}
+        }
+    }
+}
+
+/// Whether somebody may listen later: not there yet, or left by a server that has gone, to be replaced by the next one.
+fn may_come(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::TimedOut
+    )
+}
+
+fn attempt(address: &Address, patience: Duration) -> io::Result<OwnedFd> {
+    match address {
+        Address::Unix(path) => Ok(UnixStream::connect(path)?.into()),
+        Address::Inherited(socket) => socket.try_clone(),
+        Address::Tcp(address) => {
+            let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the host has no address");
+            for address in address.to_socket_addrs()? {
+                match TcpStream::connect_timeout(&address, patience) {
+                    Ok(stream) => return Ok(stream.into()),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
         }
     }
 }

@@ -32,14 +32,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::python::wait_until;
+use super::floats::Floats;
+use super::signals::Signals;
 use super::step::{Frame, Raised};
-use crate::worker::floats::Floats;
+use super::wait::{Wake, wait};
 
 const STEP: i32 = 1;
 const TEXT: i32 = 2;
@@ -68,6 +70,8 @@ pub(super) enum Silence {
     Gone(io::Error),
     /// Python has not answered in time.
     Late(Duration),
+    /// We were told to end.
+    Told,
 }
 
 impl From<io::Error> for Silence {
@@ -142,13 +146,15 @@ impl HandOver {
         frame: &Frame,
         forces: &mut Floats,
         patience: Option<Duration>,
+        signals: &Signals,
     ) -> Result<Computed, Silence> {
         self.write_frame(frame)?;
         self.turn.write_all(&word(STEP, frame.atoms())?)?;
-        if let Some(patience) = patience
-            && !wait_until(&self.turn, Instant::now() + patience)
-        {
-            return Err(Silence::Late(patience));
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        match wait(&self.turn, PollFlags::IN, deadline, Some(signals)) {
+            Wake::Ready => {}
+            Wake::Late => return Err(Silence::Late(patience.unwrap_or_default())),
+            Wake::Told => return Err(Silence::Told),
         }
         match self.read_word()? {
             (STEP, value) => {
@@ -287,6 +293,7 @@ mod tests {
         let (mut ours, theirs) = HandOver::new().unwrap();
         let theirs = UnixStream::from(theirs);
         let file = ours.file.try_clone().unwrap();
+        let signals = Signals::listen().unwrap();
         for atoms in [1, 5, 2] {
             let frame = Frame {
                 cell: [1.0; 9],
@@ -296,7 +303,7 @@ mod tests {
             let computed = std::thread::scope(|scope| {
                 let other = theirs.try_clone().unwrap();
                 scope.spawn(|| answer(other, &file));
-                ours.step(&frame, &mut forces, None).unwrap()
+                ours.step(&frame, &mut forces, None, &signals).unwrap()
             });
             assert!(
                 forces
@@ -319,7 +326,12 @@ mod tests {
         let (mut ours, theirs) = HandOver::new().unwrap();
         drop(theirs);
         let silence = ours
-            .step(&Frame::default(), &mut Floats::default(), None)
+            .step(
+                &Frame::default(),
+                &mut Floats::default(),
+                None,
+                &Signals::listen().unwrap(),
+            )
             .unwrap_err();
         assert!(matches!(silence, Silence::Gone(_)));
     }

@@ -13,6 +13,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::Serialize;
 
@@ -30,16 +31,21 @@ mod model;
 mod output;
 mod python;
 pub mod select;
+pub mod signals;
 pub mod species;
 pub mod step;
+mod wait;
 
+use connect::Address;
 use environment::Variables;
 use handover::{HandOver, Silence};
 use model::{Life, Model, Ready};
 use output::Tail;
 use python::Python;
 use select::Selected;
+use signals::{Signals, Told};
 use step::{Failure, Raised, System};
+use wait::{Wake, wait};
 
 const PROGRAM: &str = include_str!("shim.py");
 
@@ -124,6 +130,10 @@ pub enum Error {
         /// What it printed last.
         output: String,
     },
+    /// Somebody wants it to end.
+    #[error("ended by {0}")]
+    #[diagnostic(help("the server was told nothing more, and its connection was closed in order"))]
+    Told(Told),
     /// The conversation failed.
     #[error(transparent)]
     #[diagnostic(help("{}", advice(.0)))]
@@ -167,6 +177,12 @@ pub fn serve(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Served, Error> {
     connect::check(&options.server)?;
+    if let Address::Tcp(address) = &options.server {
+        say(&format!(
+            "rootstock: warning: i-PI has no authentication and no encryption: whoever answers on {address} is believed"
+        ));
+    }
+    let signals = Signals::listen().map_err(Error::System)?;
     let variables = environment::variables(root, selected, inherited);
     let (stop, never_written) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
@@ -178,13 +194,17 @@ pub fn serve(
             let (python, stdout, stderr) =
                 Python::start(selected, &variables, stdin, PROGRAM.len())?;
             scope.spawn(move || output::drain(stdout, stderr, stop, tail, say));
-            load(hand_over, python, selected, options)
+            load(hand_over, python, selected, options, &signals)
         };
-        let served = live(&begin, options, say);
+        let served = live(&begin, options, &signals, say);
         // Python is gone by now; what it has printed is read to the end before anything is told about it.
         drop(never_written);
         served
     });
+    // Whatever went wrong because we were told to end, that is why.
+    if let (Some(told), true) = (signals.told(), served.is_err()) {
+        return Err(Error::Told(told));
+    }
     served.map_err(|error| match error {
         Error::Died { cause, .. } => Error::Died {
             cause,
@@ -198,6 +218,7 @@ pub fn serve(
 fn live(
     begin: &dyn Fn() -> Result<Life, Error>,
     options: &Options,
+    signals: &Signals,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Served, Error> {
     let started = Instant::now();
@@ -211,6 +232,7 @@ fn live(
         stress: options.stress,
         steps: 0,
         say,
+        signals,
     };
     let seconds = started.elapsed().as_secs_f64();
     say(&format!(
@@ -219,7 +241,9 @@ fn live(
     ));
     let end = converse(&mut model, options);
     let steps = model.steps;
-    if let Some(life) = model.life {
+    if let Some(life) = model.life
+        && !signals.is_told()
+    {
         life.python.end(life.hand_over.socket());
     }
     Ok(Served { end: end?, steps })
@@ -231,6 +255,7 @@ fn load(
     python: Python,
     selected: &Selected,
     options: &Options,
+    signals: &Signals,
 ) -> Result<Life, Error> {
     let order = Order {
         launcher: std::process::id(),
@@ -251,8 +276,16 @@ fn load(
     };
     // A Python that is gone before it has read its order is found out when it is asked for its answer.
     let _ = hand_over.begin(PROGRAM, &order);
-    if !python::wait_until(hand_over.socket(), Instant::now() + options.startup_timeout) {
-        return Err(Error::Startup(options.startup_timeout.as_secs()));
+    let deadline = Instant::now() + options.startup_timeout;
+    match wait(
+        hand_over.socket(),
+        PollFlags::IN,
+        Some(deadline),
+        Some(signals),
+    ) {
+        Wake::Ready => {}
+        Wake::Late => return Err(Error::Startup(options.startup_timeout.as_secs())),
+        Wake::Told => return Err(connect::Error::Told.into()),
     }
     match hand_over.ready::<Ready>() {
         Ok(Ready { system }) => Ok(Life {
@@ -264,7 +297,7 @@ fn load(
             environment: selected.environment.to_string(),
             raised,
         }),
-        Err(Silence::Gone(_) | Silence::Late(_)) => Err(died(python.cause())),
+        Err(Silence::Gone(_) | Silence::Late(_) | Silence::Told) => Err(died(python.cause())),
     }
 }
 
@@ -275,6 +308,7 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error>
         &options.server,
         options.connect_timeout,
         life.hand_over.socket(),
+        model.signals,
     );
     let connection = match connected {
         Err(connect::Error::Abandoned) => return Err(died(life.python.cause())),

@@ -8,6 +8,7 @@ use super::floats::Floats;
 use super::handover::{Computed, HandOver, Silence};
 use super::ipi::{self, Calculator as _};
 use super::python::Python;
+use super::signals::Signals;
 use super::step::{Failure, Frame, Raised, Results, System};
 
 /// Atoms closer than this, in ångström, are a mistake in units or order.
@@ -40,6 +41,7 @@ pub(super) struct Model<'a> {
     /// How many frames were computed.
     pub(super) steps: u64,
     pub(super) say: &'a (dyn Fn(&str) + Sync),
+    pub(super) signals: &'a Signals,
 }
 
 /// What Python says once its model is loaded.
@@ -138,13 +140,17 @@ impl Model<'_> {
             .life
             .as_mut()
             .expect("a Python that could not be started again ended the run");
-        match life.hand_over.step(frame, forces, self.patience) {
+        match life
+            .hand_over
+            .step(frame, forces, self.patience, self.signals)
+        {
             Ok(computed) => Ok(Ok(computed)),
             Err(Silence::Raised(raised)) => Err(raised.into()),
             Err(Silence::Gone(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
                 Err(Raised::new("TooLarge", error.to_string()).into())
             }
             Err(Silence::Gone(_)) => Ok(Err(life.python.cause())),
+            Err(Silence::Told) => Err(Failure::Died("the worker was told to end".to_owned())),
             Err(Silence::Late(patience)) => Ok(Err(format!(
                 "Python has not answered for {} s",
                 patience.as_secs_f64()

@@ -1,16 +1,16 @@
 //! The Python process of a worker: started in a group of its own, and gone, with everything it started, when this is
 //! dropped. What is said to it is not known here.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, ChildStdout};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::environment::Variables;
 use super::select::Selected;
+use super::wait::wait_until;
 use crate::process::{self, Command, Exit};
 use crate::store::inside;
 
@@ -96,22 +96,5 @@ impl Drop for Python {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
-    }
-}
-
-/// Waits until a socket has something to say or is closed; `false` if it did not by then.
-pub(super) fn wait_until(socket: impl AsFd, deadline: Instant) -> bool {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        let mut wait = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
-        match poll(&mut wait, Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => {}
-            // Whatever is wrong with the socket, reading from it will tell.
-            result => return result.unwrap_or(1) > 0,
-        }
     }
 }

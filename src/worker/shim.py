@@ -272,6 +272,8 @@ def serve(launcher, model, shared):
 
 
 def main(connection):
+    # The launcher hears these on its own descriptor; programs that libraries start want to hear them as ever.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
     launcher = keep_streams_apart(connection)
     order, descriptor = launcher.receive_order()
     die_with(order["launcher"])

@@ -88,7 +88,9 @@ mod ase {
 
 mod ipi {
     use super::run;
-    cases!("ipi_runs.py": fused unfused missing_stress another_worker_takes_over);
+    cases!("ipi_runs.py": fused unfused missing_stress another_worker_takes_over
+        another_worker_takes_over_from_one_that_was_told_to_end
+        another_worker_takes_over_over_tcp);
 }
 
 mod json {
@@ -99,6 +101,19 @@ mod json {
 mod own {
     use super::run;
     cases!("own_client.py": equal full_stress_tensor errors refused standard_input);
+}
+
+mod tcp {
+    use super::run;
+    cases!("tcp.py": ase nobody_listens);
+}
+
+mod told {
+    use super::run;
+    cases!("told.py":
+        while_loading while_connecting while_idle while_computing
+        while_the_server_speaks while_the_server_does_not_listen ignored
+    );
 }
 
 mod ends {

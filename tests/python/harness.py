@@ -8,9 +8,11 @@ import atexit
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +29,21 @@ def name():
     return "rs-%d-%d" % (os.getpid(), next(COUNTER))
 
 
+def free_port():
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Worker:
     """A worker process; its standard error is collected in a file, so that it can never block."""
 
-    def __init__(self, model, socket, *arguments, template=None):
-        self.log = open(SCRATCH / (socket.replace("/", "_") + ".log"), "w+")
-        command = [ROOTSTOCK, "worker", model, "--root", ROOT, "--unix", socket, *map(str, arguments)]
+    def __init__(self, model, server, *arguments, template=None, option="--unix"):
+        self.log = open(SCRATCH / (name() + ".log"), "w+")
+        command = [ROOTSTOCK, "worker", model, "--root", ROOT, option, server, *map(str, arguments)]
         if template is not None:
-            path = SCRATCH / (socket.replace("/", "_") + ".extxyz")
+            path = SCRATCH / (name() + ".extxyz")
             template.write(path)
             command += ["--template", str(path)]
         self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
@@ -44,6 +53,15 @@ class Worker:
         code = self.process.wait(timeout=120)
         self.log.seek(0)
         return code, self.log.read()
+
+    def await_saying(self, words):
+        """Waits until it has said this."""
+        for _ in range(6000):
+            with open(self.log.name) as log:
+                if words in log.read():
+                    return
+            time.sleep(0.01)
+        raise AssertionError("it never said %r" % words)
 
     def succeeds(self):
         code, said = self.wait()

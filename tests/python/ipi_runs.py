@@ -19,10 +19,11 @@ VELOCITIES = "<trajectory stride='1000' filename='vel' format='xyz'> velocities{
 class Ipi:
     """A run of i-PI with the example's input, in a directory of its own."""
 
-    def __init__(self, settings="", steps=100):
+    def __init__(self, settings="", steps=100, port=None):
         self.directory = harness.SCRATCH / harness.name()
         self.directory.mkdir()
         self.prefix = str(self.directory) + "/"
+        self.port = port
         text = (EXAMPLE / "input.xml").read_text()
         for old, new in [
             ("</address>", "</address>" + settings),
@@ -33,6 +34,9 @@ class Ipi:
         ]:
             assert old in text, old
             text = text.replace(old, new)
+        if port is not None:
+            text = text.replace("mode='unix'", "mode='inet'").replace("rootstock-example", "127.0.0.1")
+            text = text.replace("</address>", "</address><port>%d</port>" % port)
         (self.directory / "input.xml").write_text(text)
         (self.directory / "init.xyz").write_text((EXAMPLE / "init.xyz").read_text())
         self.log = open(self.directory / "log", "w+")
@@ -40,8 +44,11 @@ class Ipi:
         command = [sys.executable, program, "-S", self.prefix, "input.xml"]
         self.process = subprocess.Popen(command, cwd=self.directory, stdout=self.log, stderr=self.log)
 
-    def worker(self, model):
-        arguments = ("--unix-prefix", self.prefix, "--template", EXAMPLE / "init.xyz")
+    def worker(self, model, *arguments):
+        if self.port is not None:
+            arguments += ("--template", EXAMPLE / "init.xyz")
+            return harness.Worker(model, "127.0.0.1:%d" % self.port, *arguments, option="--tcp")
+        arguments += ("--unix-prefix", self.prefix, "--template", EXAMPLE / "init.xyz")
         return harness.Worker(model, "rootstock-example", *arguments)
 
     def rows(self):
@@ -98,6 +105,25 @@ def another_worker_takes_over():
     worker = run.worker("odd-zero")
     assert len(run.rows()) == 11
     worker.succeeds()
+
+
+def takes_over_from_one_that_was_told_to_end(run):
+    """i-PI waits for an answer while its worker is told to end; it hears an end, no reset, and asks the next worker."""
+    worker = run.worker("odd-mortal-hangs")
+    worker.await_saying("hanging")
+    worker.process.terminate()
+    worker.fails(143, "ended by SIGTERM")
+    worker = run.worker("odd-zero")
+    assert len(run.rows()) == 11
+    worker.succeeds()
+
+
+def another_worker_takes_over_from_one_that_was_told_to_end():
+    takes_over_from_one_that_was_told_to_end(Ipi(steps=10))
+
+
+def another_worker_takes_over_over_tcp():
+    takes_over_from_one_that_was_told_to_end(Ipi(steps=10, port=harness.free_port()))
 
 
 for case in sys.argv[3:]:

@@ -11,6 +11,7 @@ import time
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 
 
 class Odd(Calculator):
@@ -99,12 +100,56 @@ class Mortal(EMT):
         if self.way == "exits":
             os._exit(3)
         if self.way == "hangs":
+            print("hanging")
             while True:
                 signal.pause()
         os.kill(os.getpid(), {"killed": signal.SIGKILL, "crashes": signal.SIGSEGV}[self.way])
 
 
+class Batched(EMT):
+    """EMT that computes several structures at once, and says how many; with the calculator's own method or without."""
+
+    def calculate_batch(self, structures, properties):
+        print("a batch of %d" % len(structures))
+        results = []
+        for atoms in structures:
+            self.calculate(atoms, properties, all_changes)
+            results.append(dict(self.results))
+        return results
+
+
+class Short(EMT):
+    """EMT whose batches lack a structure."""
+
+    def calculate_batch(self, structures, properties):
+        return []
+
+
+def setup_batch(calculator):
+    if not isinstance(calculator, Single):
+        return None
+
+    def calculate(structures, properties):
+        print("setup_batch: %d" % len(structures))
+        results = []
+        for atoms in structures:
+            calculator.calculate(atoms, properties, all_changes)
+            results.append(calculator.results)
+        return results
+
+    return calculate
+
+
 def setup(model, device):
+    if model == "batched":
+        return Batched()
+    if model == "short":
+        return Short()
+    if model == "pairs":
+        return LennardJones(sigma=2.3, epsilon=0.4, rc=6.0)
+    if model == "sleeps":
+        print("going to sleep")
+        time.sleep(1000)
     if model.startswith("mortal-"):
         return Mortal(model.split("-")[1])
     if model == "fails":
