@@ -30,6 +30,12 @@ pub(crate) struct Arguments {
     /// What is put before NAME; i-PI's `sockets_prefix`.
     #[arg(long, value_name = "PREFIX", default_value = "/tmp/ipi_")]
     unix_prefix: String,
+    /// Weights of your own, for a MODEL that is `ENVIRONMENT:custom`.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// More keyword arguments of `setup()`, as a JSON object; they go before those of the manifest.
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    setup: Option<Object>,
     /// The device that `setup()` is given.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -102,6 +108,13 @@ fn tcp(text: &str) -> Result<String, String> {
     }
 }
 
+/// A JSON object.
+type Object = serde_json::Map<String, serde_json::Value>;
+
+fn object(text: &str) -> Result<Object, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}
+
 /// A length of time: a positive number of seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
@@ -142,9 +155,16 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let address = address(arguments)?;
     let options = options(arguments, address).or_exit(Exit::Usage)?;
     let root = place::built(shared)?;
-    let selected = select::select(&root, &arguments.model).map_err(|error| {
+    let selected = match &arguments.weights {
+        None => select::select(&root, &arguments.model),
+        Some(weights) => select::custom(&root, &arguments.model, weights),
+    };
+    let mut selected = selected.map_err(|error| {
         let exit = match error {
-            select::Error::Unknown { .. } | select::Error::Custom(_) => Exit::Usage,
+            select::Error::Unknown { .. }
+            | select::Error::NoWeights(_)
+            | select::Error::NotCustom(_)
+            | select::Error::NoFile(_) => Exit::Usage,
             _ => Exit::Environment,
         };
         Failure {
@@ -152,6 +172,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             exit,
         }
     })?;
+    selected
+        .setup
+        .extend(arguments.setup.clone().unwrap_or_default());
     match worker::serve(
         &root,
         &selected,

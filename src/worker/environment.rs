@@ -194,6 +194,7 @@ mod tests {
             generation: "/root-of-all/generations/mace/1".into(),
             argument: String::new(),
             setup: serde_json::Map::new(),
+            weights: None,
             settings: CatalogueEnvironment {
                 variables: BTreeMap::from([
                     ("OMP_NUM_THREADS".to_owned(), "1".to_owned()),

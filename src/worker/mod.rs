@@ -160,6 +160,7 @@ struct Order<'a> {
     source: PathBuf,
     argument: &'a str,
     setup: &'a serde_json::Map<String, serde_json::Value>,
+    weights: Option<&'a PathBuf>,
     device: &'a str,
     template: Option<&'a PathBuf>,
     system: Option<&'a System>,
@@ -262,6 +263,7 @@ fn load(
         source: selected.generation.join(inside::SOURCE),
         argument: &selected.argument,
         setup: &selected.setup,
+        weights: selected.weights.as_ref(),
         device: &options.device,
         template: match &options.species {
             Species::Template(path) => Some(path),

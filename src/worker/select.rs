@@ -1,10 +1,11 @@
 //! What a model's name means in a root, and whether it can run here. Reads what `sync` left and nothing else; builds
 //! nothing.
 //!
-//! A name is a model id, or the name of an environment, which then gets an empty argument. The environment's link is
-//! followed once: a worker runs from the real path, whatever is built or switched while it runs.
+//! A name is a model id; or the name of an environment, which then gets an empty argument; or `ENVIRONMENT:custom`, which
+//! gets weights of the user's own. The environment's link is followed once: a worker runs from the real path, whatever is
+//! built or switched while it runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::files;
 use crate::name::EnvironmentName;
@@ -14,6 +15,9 @@ use crate::store::{
     Catalogue, CatalogueEnvironment, CatalogueModel, Root, Stamp, catalogue, layout, weights,
 };
 use crate::target::Target;
+
+/// What follows the name of an environment, for weights of the user's own.
+const CUSTOM: &str = ":custom";
 
 /// A model that can run here.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Selected {
     pub argument: String,
     /// Extra keyword arguments of `setup`.
     pub setup: serde_json::Map<String, serde_json::Value>,
+    /// Weights of the user's own, for `setup_from_path` in place of `setup`.
+    pub weights: Option<PathBuf>,
     /// What the manifest says of the variables it runs with, unexpanded.
     pub settings: CatalogueEnvironment,
 }
@@ -47,9 +53,17 @@ pub enum Error {
     #[error("nothing is built in the root `{0}`")]
     #[diagnostic(help("run `rootstock sync` there, or name another root with `--root`"))]
     Empty(String),
-    /// A weights file given by the user.
-    #[error("models with weights of your own (`{0}`) are not supported yet")]
-    Custom(String),
+    /// Nobody says which weights.
+    #[error("`{0}` has no weights but yours")]
+    #[diagnostic(help("name their file with `--weights FILE`"))]
+    NoWeights(String),
+    /// Weights for a model that has its own.
+    #[error("`{0}` has its own weights and takes no others")]
+    #[diagnostic(help("a model with weights of your own is called `ENVIRONMENT:custom`"))]
+    NotCustom(String),
+    /// The user's weights are not there.
+    #[error("there is no weights file `{}`", .0.display())]
+    NoFile(PathBuf),
     /// No model and no environment.
     #[error("the root knows no model `{model}`")]
     #[diagnostic(help("{known}"))]
@@ -140,6 +154,25 @@ pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
     }
 }
 
+/// Finds the environment of `ENVIRONMENT:custom`, which will load this file.
+pub fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Error> {
+    let name = model
+        .strip_suffix(CUSTOM)
+        .ok_or_else(|| Error::NotCustom(model.to_owned()))?;
+    let catalogue = read(root)?;
+    let meaning = itself(&catalogue, name).ok_or_else(|| Error::Unknown {
+        model: model.to_owned(),
+        known: known(&catalogue),
+    })?;
+    if !files::exists(weights) {
+        return Err(Error::NoFile(weights.to_owned()));
+    }
+    Ok(Selected {
+        weights: Some(files::absolute(weights)?),
+        ..usable(root, &catalogue, meaning)?
+    })
+}
+
 /// Finds an environment, whatever models it has, and makes sure that it can run here.
 pub fn environment(root: &Root, name: &str) -> Result<Selected, Error> {
     let catalogue = read(root)?;
@@ -187,6 +220,7 @@ fn usable(root: &Root, catalogue: &Catalogue, meaning: CatalogueModel) -> Result
         generation,
         argument: meaning.argument,
         setup: meaning.setup,
+        weights: None,
     })
 }
 
@@ -199,8 +233,8 @@ fn find(catalogue: &Catalogue, model: &str) -> Result<CatalogueModel, Error> {
     if let Some(meaning) = itself(catalogue, model) {
         return Ok(meaning);
     }
-    if model.ends_with(":custom") {
-        return Err(Error::Custom(model.to_owned()));
+    if model.ends_with(CUSTOM) {
+        return Err(Error::NoWeights(model.to_owned()));
     }
     Err(Error::Unknown {
         model: model.to_owned(),

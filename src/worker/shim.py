@@ -108,12 +108,16 @@ def read_template(path):
 
 
 def load_calculator(order):
-    """Calls `setup()` of the environment's source."""
+    """Calls `setup()` of the environment's source, or `setup_from_path()`."""
     where = importlib.util.spec_from_file_location("env_source", order["source"])
     source = importlib.util.module_from_spec(where)
     sys.modules["env_source"] = source
     where.loader.exec_module(source)
-    return source.setup(order["argument"], order["device"], **order["setup"])
+    if order["weights"] is None:
+        return source.setup(order["argument"], order["device"], **order["setup"])
+    if not hasattr(source, "setup_from_path"):
+        raise NotImplementedError("the environment has no `setup_from_path(path, device)`, which loads weights of your own")
+    return source.setup_from_path(order["weights"], order["device"], **order["setup"])
 
 
 class SharedFile:
