@@ -14,6 +14,7 @@ mod lock;
 mod models;
 mod faults;
 mod parallel;
+mod python_client;
 mod run;
 mod status;
 mod sync;

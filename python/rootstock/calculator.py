@@ -1,0 +1,309 @@
+"""The calculator: ASE's interface to a worker. Decides when something has to be computed, and by which worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import (
+    CalculationFailed,
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
+
+from . import wire
+from .frame import Frame
+from .order import Order
+from .worker import RootstockError, Worker, WorkerDiedError
+
+_VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+
+
+class ModelError(RootstockError, CalculationFailed):
+    """The model raised an exception, or computed what is no result. Its worker is as good as before.
+
+    Attributes:
+        kind: The name of the exception's class in the worker.
+        traceback: The worker's traceback, as text.
+    """
+
+    def __init__(self, kind: str, traceback: str) -> None:
+        self.kind, self.traceback = kind, traceback
+        super().__init__(f"{kind} in the worker:\n\n{traceback.rstrip()}")
+
+
+class RootstockCalculator(Calculator):
+    """Energies, forces and stress of a model that runs in its own environment, in a process of its own.
+
+    The worker is started by the first calculation, and ended by :meth:`close`, by the end of a `with` block, or with the
+    calculator. Numbers are those of the same calculator in this process, to the last bit.
+
+        with RootstockCalculator("mace-mp-0-small", root="/shared/rootstock", device="cuda") as calculator:
+            atoms.calc = calculator
+            atoms.get_potential_energy()
+
+    Results:
+        energy: float, in eV.
+        free_energy: float, in eV; the energy where the model tells no other.
+        forces: shape (atoms, 3), in eV/Å.
+        stress: shape (6,), xx, yy, zz, yz, xz, xy in eV/Å³, positive under tension; absent, as ASE has it, where there is no
+            volume or the model has no stress.
+
+    Species, periodicity, cell, number of atoms and `atoms.info` may change from one calculation to the next; a change of
+    `atoms.info` means a new calculation. Of `info`, what JSON can say is forwarded: text, numbers, truth values, and lists,
+    dictionaries and NumPy arrays of them.
+
+    A worker outlives its Python, and starts it again (`restarts`). If the worker itself is killed, a new one is started and
+    the same frame computed again, once. Otherwise its death is an error, and the next calculation starts a new one.
+
+    One calculator may be used by several threads, one at a time; several calculators work side by side. A forked child starts
+    a worker of its own. A calculator cannot be pickled.
+
+    Args:
+        model: A model of the root, or one of its environments; `ENVIRONMENT:custom` with `weights`.
+        root: Where the environments are. If neither this nor `cluster` is given: `ROOTSTOCK_ROOT`, or what `manifest` says.
+            May be one that the Python rootstock 1.x has built.
+        cluster: Use root and cache of this cluster of the manifest.
+        manifest: The `rootstock.toml` that names the clusters; the one in the working directory if not given.
+        device: What the environment's `setup()` is told: `cpu`, `cuda`, `cuda:1`.
+        setup_kwargs: More arguments of `setup()`. Must be JSON.
+        weights: A file with weights of your own, with `ENVIRONMENT:custom`.
+        startup_timeout: Seconds that the model may take to load.
+        step_timeout: Seconds that a calculation may take, before Python counts as hanging and is started again; None for ever.
+        restarts: How often a worker starts its Python again before it gives up.
+        timeout: `startup_timeout` and `step_timeout` at once, as in rootstock 1.x.
+        checkpoint: The model, as in rootstock 1.x.
+        program: The `rootstock` to run; the one that came with this package if not given.
+
+    Raises:
+        TypeError: Arguments that contradict each other.
+        FileNotFoundError: There is no such weights file.
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        cluster: str | None = None,
+        manifest: str | os.PathLike[str] | None = None,
+        device: str = "cpu",
+        setup_kwargs: Mapping[str, Any] | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        startup_timeout: float = 600.0,
+        step_timeout: float | None = None,
+        restarts: int = 10,
+        timeout: float | None = None,
+        checkpoint: str | None = None,
+        program: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if (model is None) == (checkpoint is None):
+            raise TypeError("name one model, as `model` or `checkpoint`")
+        if root is not None and cluster is not None:
+            raise TypeError("`root` and `cluster` both say where the environments are: give one of them")
+        if timeout is not None:
+            startup_timeout = step_timeout = timeout
+        self.model = str(model or checkpoint)
+        if (weights is not None) != self.model.endswith(":custom"):
+            raise TypeError("weights of your own need a model `ENVIRONMENT:custom` and `weights`, both or neither")
+        if weights is not None:
+            weights = os.path.abspath(weights)
+            if not os.path.isfile(weights):
+                raise FileNotFoundError(f"there is no weights file `{weights}`")
+        setup = dict(setup_kwargs or {})
+        try:
+            json.dumps(setup)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`setup_kwargs` must be JSON: {error}") from None
+        if reserved := {"model", "checkpoint", "device"} & setup.keys():
+            raise TypeError(f"`setup_kwargs` cannot hold {sorted(reserved)}: they have arguments of their own")
+        super().__init__()  # type: ignore[no-untyped-call]
+        # ASE binds this method to its object, which would then, and with it a worker, wait for the garbage collector.
+        vars(self).pop("get_spin_polarized", None)
+        self.parameters.update(model=self.model, device=device)
+        self.parameters.update({key: value for key, value in [("setup_kwargs", setup), ("weights", weights)] if value})
+        self._order = Order(
+            model=self.model,
+            root=os.path.abspath(root) if root is not None else None,
+            cluster=cluster,
+            manifest=None if manifest is None else os.path.abspath(manifest),
+            device=device,
+            setup=setup,
+            weights=weights,
+            startup_timeout=startup_timeout,
+            step_timeout=step_timeout,
+            restarts=restarts,
+            program=None if program is None else os.fspath(program),
+        )
+        self._worker: Worker | None = None
+        self._last_will: weakref.finalize[Any, Any] | None = None
+        self._frame: Frame | None = None
+        self._computed = False
+        self._lock = threading.RLock()
+        _calculators.add(self)
+
+    # What ASE asks.
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """One result for these atoms, computed if it is not known.
+
+        Raises:
+            PropertyNotImplementedError: The model, or this system, has no such property.
+            ModelError: The model raised an exception.
+            WorkerDiedError: The worker ended.
+        """
+        with self._lock:
+            if not self._computed or (atoms is not None and self.check_state(atoms)):
+                if name not in self.implemented_properties:
+                    raise PropertyNotImplementedError(f"{name} property not implemented")
+                if not allow_calculation:
+                    return None
+                self.calculate(atoms)
+            if name not in self.results:
+                raise PropertyNotImplementedError(f"there is no {name} for this system in the model {self.model}")
+            result = self.results[name]
+            return result.copy() if isinstance(result, np.ndarray) else result
+
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """What differs, in any bit, from the atoms that were computed last, in ASE's words, and `info`."""
+        return list(all_changes) if self._frame is None else self._frame.changes(atoms)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy", "forces", "stress"),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Compute these atoms. Everything the model has is computed at once, whatever `properties` asks for.
+
+        Raises:
+            ModelError: The model raised an exception.
+            WorkerDiedError: The worker ended.
+            RootstockError: The worker could not be started.
+        """
+        with self._lock:
+            self.results, self._computed = {}, False
+            frame = self._take(atoms)
+            answer = self._compute(frame)
+            if "error" in answer.more:
+                if answer.more.get("kind") == "WorkerDied":
+                    raise self._lost()
+                raise ModelError(str(answer.more.get("kind", "Exception")), str(answer.more["error"]))
+            self.results = {"energy": answer.energy, "free_energy": answer.energy, "forces": answer.forces}
+            stress = self._stress(frame, answer)
+            if stress is not None:
+                self.results["stress"] = stress
+            for name, value in answer.more.items():
+                self.results[name] = np.array(value) if isinstance(value, list) else value
+            self._computed = True
+
+    def reset(self) -> None:
+        """Forget the last results; the worker stays."""
+        with self._lock:
+            super().reset()  # type: ignore[no-untyped-call]
+            self._frame, self._computed = None, False
+
+    # The worker's life.
+
+    def close(self) -> None:
+        """End the worker, if there is one. The next calculation starts another."""
+        with self._lock:
+            if self._worker is not None:
+                self._leave().close()
+
+    def __enter__(self) -> RootstockCalculator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a RootstockCalculator owns a worker process and cannot be pickled or copied: "
+            "make one from the same arguments where it is needed"
+        )
+
+    def _take(self, atoms: Atoms | None) -> Frame:
+        """Make these the atoms that `check_state` compares with."""
+        if atoms is not None:
+            if self._frame is not None and not set(self._frame.changes(atoms)) - {"positions", "cell"}:
+                self._frame.move(atoms)
+            else:
+                self._frame = Frame(atoms)
+                self.atoms = self._frame.atoms
+        if self._frame is None:
+            raise RootstockError("there are no atoms to compute")
+        return self._frame
+
+    def _compute(self, frame: Frame) -> wire.Answer:
+        """Have a frame computed; by a second worker, if the first was killed."""
+        for last in (False, True):
+            if self._worker is None:
+                self._worker = self._order.start()
+                # It ends with its calculator, or with the interpreter.
+                self._last_will = weakref.finalize(self, self._worker.close)
+            using = self._worker
+            try:
+                text = frame.text(using.connection.dialect)
+                return using.connection.step(text, frame.cell, frame.positions)
+            except OSError as error:
+                death = self._lost()
+                if last or not death.killed:
+                    raise death from error
+            except BaseException as error:
+                # Interrupted, or lost: what it says next would be taken for the answer to another question.
+                self._leave()
+                using.kill()
+                if isinstance(error, wire.Garbled):
+                    raise RootstockError(f"the worker of {self.model} does not answer as a worker: {error}") from error
+                raise
+        raise AssertionError("the second try ends one way or the other")
+
+    def _stress(self, frame: Frame, answer: wire.Answer) -> wire.Array | None:
+        tensor = answer.tensor
+        assert self._worker is not None
+        if self._worker.connection.dialect is wire.FROZEN:
+            # It says zero where it has none, and it has none where there is no volume.
+            if frame.atoms.cell.rank < 3 or not frame.atoms.pbc.any():
+                return None
+            tensor = tensor / -frame.atoms.cell.volume
+        return None if np.isnan(tensor).all() else tensor[_VOIGT]
+
+    def _leave(self) -> Worker:
+        """Part with the worker; the next calculation starts another."""
+        assert self._worker is not None and self._last_will is not None
+        left, self._worker = self._worker, None
+        self._last_will.detach()
+        return left
+
+    def _lost(self) -> WorkerDiedError:
+        return self._leave().died()
+
+    def _forked(self) -> None:
+        # Another thread may have held it.
+        self._lock = threading.RLock()
+        if self._worker is not None:
+            self._leave().forget()
+
+
+_calculators: weakref.WeakSet[RootstockCalculator] = weakref.WeakSet()
+
+
+def _forget_workers() -> None:
+    for calculator in list(_calculators):
+        calculator._forked()
+
+
+os.register_at_fork(after_in_child=_forget_workers)

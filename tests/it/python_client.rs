@@ -1,0 +1,104 @@
+//! The Python package, tested by its own tests (`python/tests`) with the program of this build. Says nothing about the
+//! wheel that carries both.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::worker::{ROOTSTOCK, here, root, told};
+
+/// What the environment of `tests/project` has, because results are compared to the last bit.
+const PACKAGES: &[&str] = &["ase==3.29.0", "numpy==2.4.6", "pytest==9.2.0"];
+
+/// A Python that has them; made once, and moved into place whole.
+fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let name = format!("python-client-{}", PACKAGES.join("-"));
+        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let python = made.join("bin/python");
+        let complete = made.join("complete");
+        if !complete.exists() {
+            run(Command::new("python3.11")
+                .args(["-m", "venv", "--clear"])
+                .arg(&made));
+            run(Command::new(&python)
+                .args(["-m", "pip", "install", "--quiet"])
+                .args(PACKAGES));
+            std::fs::write(complete, "").unwrap();
+        }
+        python
+    })
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", told(&output));
+}
+
+/// Runs one file of tests.
+fn pytest(file: &str) {
+    run(Command::new(python())
+        .args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", file])
+        .current_dir(here())
+        .env("PYTHONPATH", "python")
+        .env("ROOTSTOCK_PROGRAM", ROOTSTOCK)
+        .env("ROOTSTOCK_ROOT", root()));
+}
+
+#[test]
+fn a_calculator_has_the_numbers_of_one_in_process() {
+    pytest("python/tests/test_calculator.py");
+}
+
+#[test]
+fn a_calculators_worker_lives_no_longer_than_it_should() {
+    pytest("python/tests/test_life.py");
+}
+
+#[test]
+fn rootstock_1_x_and_we_drive_each_others_workers() {
+    pytest("python/tests/test_frozen.py");
+}
+
+/// The worker's side of weights and arguments, as a person at a shell sees it.
+#[test]
+fn weights_of_ones_own_need_a_model_that_takes_them() {
+    let weights = |model: &str, more: &[&str]| {
+        let output = Command::new(ROOTSTOCK)
+            .args(["worker", model, "--unix", "nobody", "--species", "Cu"])
+            .args(["--pbc", "TTT", "--root"])
+            .arg(root())
+            .args(more)
+            .output()
+            .unwrap();
+        (output.status.code(), told(&output))
+    };
+    for (model, more, expected) in [
+        (
+            "odd:custom",
+            &[][..],
+            "`odd:custom` has no weights but yours",
+        ),
+        (
+            "odd-emt",
+            &["--weights", "Cargo.toml"],
+            "`odd-emt` has its own weights and takes no others",
+        ),
+        (
+            "odd:custom",
+            &["--weights", "nowhere.pt"],
+            "there is no weights file `nowhere.pt`",
+        ),
+        (
+            "even:custom",
+            &["--weights", "Cargo.toml"],
+            "the root knows no model `even:custom`",
+        ),
+        ("odd-emt", &["--setup", "[1]"], "not a JSON object"),
+    ] {
+        let (code, told) = weights(model, more);
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
+}
