@@ -13,12 +13,14 @@ use crate::files;
 
 mod address;
 mod client;
+mod mirror;
 mod part;
 
 #[cfg(test)]
 mod tests;
 
 pub use client::Client;
+pub use mirror::{Mirror, file_address};
 
 use address::{Address, Scheme};
 use part::Part;
@@ -125,6 +127,15 @@ impl Error {
                  file; if the publisher replaced it, `rootstock lock --upgrade` decides anew",
             ),
             Error::Files(error) => error.advice(),
+        }
+    }
+
+    /// Whether there is no such file: not that it could not be reached.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Error::Status { status, .. } => matches!(status, 404 | 410),
+            Error::Files(error) => error.is_missing(),
+            _ => false,
         }
     }
 

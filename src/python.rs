@@ -52,7 +52,7 @@ pub enum Error {
     },
 }
 
-// `-I -S`: neither the user's site-packages nor a `.pth` file may change the answer. A virtual environment's
+// `-B`: whoever asks leaves nothing behind. `-I -S`: neither the user's site-packages nor a `.pth` file may change the answer. A virtual environment's
 // interpreter leads to its base, so that no environment depends on another one.
 const QUESTION: &str = r#"
 import json, os, sys, sysconfig
@@ -78,7 +78,7 @@ impl Interpreter {
     /// Asks the program at `path` who it is, with only these variables set.
     pub fn ask(path: &Path, environment: &BTreeMap<OsString, OsString>) -> Result<Self, Error> {
         let output = Command::new(path)
-            .arguments(["-I", "-S", "-c", QUESTION])
+            .arguments(["-I", "-S", "-B", "-c", QUESTION])
             .variables(environment)
             .run()?;
         let not_python = |reason: String| Error::NotPython {

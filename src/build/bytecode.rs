@@ -31,12 +31,12 @@ pub enum Error {
     #[error(transparent)]
     Process(#[from] process::Error),
     /// The interpreter gave up.
-    #[error("`{}` {exit} while it compiled `{}`:\n{said}", python.display(), wheel.display())]
+    #[error("`{}` {exit} while it compiled `{}`:\n{said}", python.display(), sources.display())]
     Compiler {
         /// The interpreter.
         python: std::path::PathBuf,
-        /// The shelved wheel.
-        wheel: std::path::PathBuf,
+        /// The directory with the modules.
+        sources: std::path::PathBuf,
         /// How it ended.
         exit: process::Exit,
         /// The end of what it said.
@@ -80,10 +80,13 @@ pub fn compile(
         .filter(|file| file.place == Place::SitePackages && is_module(&file.path))
         .map(|file| file.path.as_str())
         .collect();
-    let skipped = modules
-        .par_chunks(GROUP)
-        .map(|group| compile_group(wheel, group, interpreter, variables, &staging))
-        .collect::<Result<String, _>>()?;
+    let (major, minor) = interpreter.series();
+    let skipped = Modules {
+        sources: &wheel.place(Place::SitePackages),
+        targets: &staging.place(Place::SitePackages),
+        name: &format!("lib/python{major}.{minor}/site-packages/"),
+    }
+    .compile(&modules, interpreter, variables)?;
     files::write(&staging.path().join("skipped.txt"), skipped.as_bytes())?;
     let files = collect(wheel, &staging)?;
     Ok(staging.publish(files)?)
@@ -95,25 +98,44 @@ fn is_module(path: &str) -> bool {
         .is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
 }
 
+/// Modules in a directory, and where their bytecode goes.
+pub(super) struct Modules<'a> {
+    pub(super) sources: &'a Path,
+    /// Each file goes where Python looks for it beside its source, were that here.
+    pub(super) targets: &'a Path,
+    /// What stands for `sources`, with a `/` at its end, in the names that bytecode carries.
+    pub(super) name: &'a str,
+}
+
+impl Modules<'_> {
+    /// Compiles the modules at these paths and returns a line for each of those left out.
+    pub(super) fn compile(
+        &self,
+        paths: &[&str],
+        interpreter: &Interpreter,
+        variables: &BTreeMap<OsString, OsString>,
+    ) -> Result<String, Error> {
+        paths
+            .par_chunks(GROUP)
+            .map(|group| compile_group(self, group, interpreter, variables))
+            .collect()
+    }
+}
+
 /// Compiles these files in one process and returns the lines of those left out.
 fn compile_group(
-    wheel: &Shelved,
+    modules: &Modules,
     group: &[&str],
     interpreter: &Interpreter,
     variables: &BTreeMap<OsString, OsString>,
-    staging: &Staging,
 ) -> Result<String, Error> {
-    let (major, minor) = interpreter.series();
     let plain = |(name, _): &(&OsString, _)| !name.to_string_lossy().starts_with("PYTHON");
     let variables = variables.iter().filter(plain);
     let output = Command::new(&interpreter.executable)
         // Not `-I`: it would also ignore the hash seed.
         .arguments(["-S", "-s", "-B", "-c", SCRIPT])
-        .arguments([
-            wheel.place(Place::SitePackages),
-            staging.place(Place::SitePackages),
-        ])
-        .arguments([format!("lib/python{major}.{minor}/site-packages/")])
+        .arguments([modules.sources, modules.targets])
+        .argument(modules.name)
         .variables(variables)
         .variable("PYTHONHASHSEED", "0")
         .variable("PYTHONUTF8", "1")
@@ -123,7 +145,7 @@ fn compile_group(
     if !output.exit.success() {
         return Err(Error::Compiler {
             python: interpreter.executable.clone(),
-            wheel: wheel.directory.clone(),
+            sources: modules.sources.to_owned(),
             exit: output.exit,
             said: process::tail(&output.stderr, 8),
         });

@@ -5,34 +5,67 @@ use std::str::FromStr;
 
 use crate::lock::LockedTarget;
 use crate::python::Interpreter;
-use crate::target::Glibc;
+use crate::target::{Glibc, Target};
 
-/// No interpreter of this machine is what the lock asks for.
+/// Nothing that the lock asks for runs on this machine.
 #[derive(Debug, Clone, thiserror::Error, miette::Diagnostic)]
-#[error("no {wanted} is on PATH; {found}")]
-#[diagnostic(help(
-    "put its directory first on PATH (`module load …` on a cluster), then run the command again"
-))]
-pub struct NoInterpreter {
-    /// What the lock asks for.
-    pub wanted: String,
-    /// What there is, and what is wrong with each.
-    pub found: String,
+pub enum Error {
+    /// No interpreter of this machine is what the lock asks for.
+    #[error("no {wanted} is on PATH; {found}")]
+    #[diagnostic(help(
+        "put its directory first on PATH (`module load …` on a cluster), then run the command again; or let rootstock \
+         fetch one: write `python-source = \"managed\"` into the manifest and run `rootstock lock`"
+    ))]
+    NoInterpreter {
+        /// What the lock asks for.
+        wanted: String,
+        /// What there is, and what is wrong with each.
+        found: String,
+    },
+    /// The C library of this machine is older than the lock allows.
+    #[error("the lock is for {target} or newer, and this machine {glibc}")]
+    #[diagnostic(help(
+        "run it on a newer machine, or lock for older ones too: write `glibc = \"2.17\"`, or whatever the oldest of \
+         them has, under `[targets.{}]` and run `rootstock lock`", target.name()
+    ))]
+    OldGlibc {
+        /// What the lock is for.
+        target: Target,
+        /// What this machine does: `runs on glibc 2.17`.
+        glibc: String,
+    },
 }
 
 /// The first interpreter that is what the lock asks for.
 pub fn choose<'a>(
     target: &LockedTarget,
     found: &'a [Interpreter],
-) -> Result<&'a Interpreter, NoInterpreter> {
-    let fitting = found.iter().find(|i| misfit(target, i).is_none());
-    fitting.ok_or_else(|| NoInterpreter {
+) -> Result<&'a Interpreter, Error> {
+    if let Some(fitting) = found.iter().find(|i| misfit(target, i).is_none()) {
+        return Ok(fitting);
+    }
+    // Another interpreter would not help where the right one only finds the machine too old.
+    if let Some(right) = found.iter().find(|i| other(target, i).is_none()) {
+        check_glibc(target, right)?;
+    }
+    Err(Error::NoInterpreter {
         wanted: format!(
             "{} {} for {}",
             target.python.implementation, target.python.version, target.target
         ),
         found: list(target, found),
     })
+}
+
+/// Whether the C library that this interpreter runs on is as new as the lock asks for.
+pub fn check_glibc(target: &LockedTarget, interpreter: &Interpreter) -> Result<(), Error> {
+    match old_glibc(target, interpreter) {
+        None => Ok(()),
+        Some(glibc) => Err(Error::OldGlibc {
+            target: target.target,
+            glibc,
+        }),
+    }
 }
 
 fn list(target: &LockedTarget, found: &[Interpreter]) -> String {
@@ -48,6 +81,11 @@ fn list(target: &LockedTarget, found: &[Interpreter]) -> String {
 
 /// What keeps an interpreter from being the one of the lock.
 fn misfit(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
+    other(target, interpreter).or_else(|| old_glibc(target, interpreter))
+}
+
+/// In what an interpreter is another one than that of the lock.
+fn other(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
     let python = &target.python;
     let identity = &interpreter.identity;
     if identity.implementation != python.implementation {
@@ -59,9 +97,11 @@ fn misfit(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
     if identity.platform != target.target.name() {
         return Some(format!("is for {}", identity.platform));
     }
-    if identity.soabi != python.soabi {
-        return Some(format!("has the ABI {}", identity.soabi));
-    }
+    (identity.soabi != python.soabi).then(|| format!("has the ABI {}", identity.soabi))
+}
+
+/// What glibc an interpreter runs on, if that is too old for the target.
+fn old_glibc(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
     let glibc = interpreter.glibc.as_deref().unwrap_or_default();
     let new_enough = Glibc::from_str(glibc).is_ok_and(|glibc| glibc >= target.target.glibc);
     (!new_enough).then(|| match glibc {
@@ -137,8 +177,6 @@ mod tests {
             interpreter("3.11.3", |i| {
                 i.identity.soabi = "cpython-311d-x86_64-linux-gnu".into();
             }),
-            interpreter("3.11.4", |i| i.glibc = Some("2.17".into())),
-            interpreter("3.11.5", |i| i.glibc = None),
         ];
         let error = choose(&target("3.11"), &found).unwrap_err();
         assert_eq!(
@@ -147,11 +185,30 @@ mod tests {
              cpython 3.1.1 (linux-x86_64) at /usr/bin/python3.1.1: is 3.1.1\n  \
              pypy 3.11.1 (linux-x86_64) at /usr/bin/python3.11.1: is pypy\n  \
              cpython 3.11.2 (linux-aarch64) at /usr/bin/python3.11.2: is for linux-aarch64\n  \
-             cpython 3.11.3 (linux-x86_64) at /usr/bin/python3.11.3: has the ABI cpython-311d-x86_64-linux-gnu\n  \
-             cpython 3.11.4 (linux-x86_64) at /usr/bin/python3.11.4: runs on glibc 2.17\n  \
-             cpython 3.11.5 (linux-x86_64) at /usr/bin/python3.11.5: does not run on glibc"
+             cpython 3.11.3 (linux-x86_64) at /usr/bin/python3.11.3: has the ABI cpython-311d-x86_64-linux-gnu"
         );
-        let nothing = choose(&target("3.11"), &[]).unwrap_err();
-        assert_eq!(nothing.found, "no Python at all was found");
+        let nothing = choose(&target("3.11"), &[]).unwrap_err().to_string();
+        assert!(
+            nothing.ends_with("; no Python at all was found"),
+            "{nothing}"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_is_too_old_is_said_to_be() {
+        let said = |glibc: Option<&str>| {
+            let found = [interpreter("3.11.4", |i| {
+                i.glibc = glibc.map(str::to_owned);
+            })];
+            choose(&target("3.11"), &found).unwrap_err().to_string()
+        };
+        assert_eq!(
+            said(Some("2.17")),
+            "the lock is for linux-x86_64 (glibc 2.28) or newer, and this machine runs on glibc 2.17"
+        );
+        assert_eq!(
+            said(None),
+            "the lock is for linux-x86_64 (glibc 2.28) or newer, and this machine does not run on glibc"
+        );
     }
 }

@@ -9,7 +9,7 @@ use crate::lock::{LockedEnvironment, LockedTarget};
 use crate::python::Interpreter;
 use crate::store::installed::{self, Generation};
 use crate::store::interpreter::{self, Part};
-use crate::store::{Root, Stamp, generation_id, stamp};
+use crate::store::{Root, Stamp, generation_id, managed, stamp};
 
 use super::assemble::{self, Recipe};
 use super::publish::{self, New, Published, Staging, Verdict};
@@ -126,6 +126,12 @@ impl Job<'_> {
         })
     }
 
+    /// The id of its interpreter below `pythons`.
+    fn managed(&self) -> Option<String> {
+        let archive = self.target.python.archive()?;
+        Some(managed::id(&archive.sha256))
+    }
+
     fn stamp(
         &self,
         rootstock: &Version,
@@ -140,6 +146,7 @@ impl Job<'_> {
             id: self.id(),
             target: self.target.target.name().to_owned(),
             python: self.interpreter.clone(),
+            managed: self.managed(),
             interpreter,
             tree: Digest::of(assembled.tree.text()),
             packages: self.target.packages.len() as u64,

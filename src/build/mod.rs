@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use semver::Version;
 
 use crate::digest::Digest;
+use crate::fetch::Mirror;
 use crate::files::{self, link};
-use crate::lock::LockedEnvironment;
+use crate::lock::{LockedEnvironment, LockedTarget};
 use crate::name::EnvironmentName;
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::python::{self, Interpreter};
@@ -29,8 +30,10 @@ mod environment;
 mod gather;
 pub mod progress;
 pub mod publish;
+pub mod pythons;
 pub mod sdist;
 pub mod shelf;
+mod trash;
 pub mod weights;
 pub mod wheel;
 
@@ -49,6 +52,8 @@ pub struct Means<'a> {
     pub source: &'a (dyn Fn(&LockedEnvironment) -> files::Result<Vec<u8>> + Sync),
     /// Where to look for interpreters.
     pub path: &'a OsStr,
+    /// Where archives with managed interpreters are mirrored, if their own addresses cannot be used.
+    pub mirror: Option<&'a Mirror>,
     /// The environment of the programs that are started.
     pub variables: &'a BTreeMap<OsString, OsString>,
     /// Finds uv; asked only if something must be downloaded or built.
@@ -92,9 +97,12 @@ pub enum Done {
 /// Why an environment was not built. It leads where it led before.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No interpreter fits.
+    /// No interpreter fits, or the machine is too old for one.
     #[error(transparent)]
-    Interpreter(#[from] choose::NoInterpreter),
+    Interpreter(#[from] choose::Error),
+    /// Its managed interpreter cannot be had.
+    #[error(transparent)]
+    Python(Arc<pythons::Error>),
     /// Some of its packages could not be prepared.
     #[error("{} of its packages could not be prepared", .0.len())]
     Packages(Vec<PackageFailure>),
@@ -127,17 +135,27 @@ pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> 
     if !plan.is_nothing() {
         layout::create(means.root)?;
     }
-    let interpreters = interpreters(plan, means);
+    // Where nothing is built, no thread is started.
+    let builds = |step: &Step| matches!(step.action, Action::Build { .. });
+    let pool = plan.steps.iter().any(builds).then(|| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(means.jobs)
+            .build()
+            .expect("threads can be started")
+    });
+    let interpreters = match &pool {
+        Some(pool) => interpreters(plan, means, pool),
+        None => Interpreters::default(),
+    };
     let begun: Vec<Result<Begun, Error>> = plan
         .steps
         .iter()
         .map(|step| begin(step, &interpreters, means))
         .collect();
     let jobs: Vec<&Job> = begun.iter().filter_map(Begun::job).collect();
-    let built = if jobs.is_empty() {
-        Vec::new()
-    } else {
-        build(&jobs, means)?
+    let built = match &pool {
+        Some(pool) if !jobs.is_empty() => build(&jobs, means, pool)?,
+        _ => Vec::new(),
     };
     if let Some(catalogue) = &plan.catalogue {
         files::write_atomically(&means.root.models(), catalogue.text().as_bytes())?;
@@ -172,20 +190,57 @@ impl<'a> Begun<'a> {
     }
 }
 
-/// The interpreters of this machine, if any are needed: each of them is started once to say who it is.
-fn interpreters(plan: &Plan, means: &Means) -> Vec<Interpreter> {
-    let builds = |step: &Step| matches!(step.action, Action::Build { .. });
-    if plan.steps.iter().any(builds) {
-        python::on_path(means.path, means.variables)
-    } else {
-        Vec::new()
+/// What there is to build on.
+#[derive(Default)]
+struct Interpreters {
+    /// Those of this machine.
+    system: Vec<Interpreter>,
+    /// Those of the lock.
+    managed: pythons::Provided,
+}
+
+/// The interpreters that are needed: each of them is started to say who it is.
+fn interpreters(plan: &Plan, means: &Means, pool: &rayon::ThreadPool) -> Interpreters {
+    let builds = |step: &&Step| matches!(step.action, Action::Build { .. });
+    let targets = plan.steps.iter().filter(builds).map(|step| step.target);
+    let mut system = targets.clone().filter(|t| t.python.archive().is_none());
+    let sources = pythons::Sources {
+        root: means.root,
+        mirror: means.mirror,
+        variables: means.variables,
+        offline: means.offline,
+        progress: means.progress,
+    };
+    Interpreters {
+        system: if system.next().is_some() {
+            python::on_path(means.path, means.variables)
+        } else {
+            Vec::new()
+        },
+        managed: pythons::provide(targets, &sources, pool),
+    }
+}
+
+impl Interpreters {
+    /// The one to build this target on.
+    fn choose(&self, target: &LockedTarget) -> Result<&Interpreter, Error> {
+        let Some(archive) = target.python.archive() else {
+            return Ok(choose::choose(target, &self.system)?);
+        };
+        match &self.managed[&archive.sha256] {
+            Ok(interpreter) => {
+                choose::check_glibc(target, interpreter)?;
+                Ok(interpreter)
+            }
+            Err(error) => Err(Error::Python(Arc::clone(error))),
+        }
     }
 }
 
 /// Keeps and flips at once; of a build, decides what is to be built.
 fn begin<'a>(
     step: &Step<'a>,
-    interpreters: &'a [Interpreter],
+    interpreters: &'a Interpreters,
     means: &Means,
 ) -> Result<Begun<'a>, Error> {
     let environment = step.environment;
@@ -204,7 +259,7 @@ fn begin<'a>(
     let job = Job {
         environment,
         target: step.target,
-        interpreter: choose::choose(step.target, interpreters)?,
+        interpreter: interpreters.choose(step.target)?,
         source,
         force: *because == Reason::Forced,
     };
@@ -215,11 +270,11 @@ fn begin<'a>(
 }
 
 /// Builds environments together: what they share is prepared once.
-fn build(jobs: &[&Job], means: &Means) -> Result<Vec<Result<Built, Error>>, RootError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(means.jobs)
-        .build();
-    let pool = pool.expect("threads can be started");
+fn build(
+    jobs: &[&Job],
+    means: &Means,
+    pool: &rayon::ThreadPool,
+) -> Result<Vec<Result<Built, Error>>, RootError> {
     // What killed runs have left only takes space. Where it cannot be removed, or another process is doing just that,
     // nothing is lost by leaving it.
     let _ = shelf::sweep(means.root);
@@ -235,7 +290,7 @@ fn build(jobs: &[&Job], means: &Means) -> Result<Vec<Result<Built, Error>>, Root
         offline: means.offline,
         progress: means.progress,
     };
-    let gathered = gather::gather(&needs(jobs), &sources, &pool);
+    let gathered = gather::gather(&needs(jobs), &sources, pool);
     Ok(pool.install(|| {
         let each = jobs.par_iter().with_max_len(1);
         each.map(|job| build_one(job, &gathered, means, method))
@@ -309,13 +364,17 @@ fn needs<'a>(jobs: &[&Job<'a>]) -> Vec<Need<'a>> {
 /// How many files a plan would download, and how many bytes they have as far as the lock says.
 pub fn to_download(plan: &Plan, root: &Root) -> (usize, u64) {
     let builds = |step: &&Step| matches!(step.action, Action::Build { .. });
-    let missing: BTreeMap<&Digest, u64> = plan
-        .steps
-        .iter()
-        .filter(builds)
-        .flat_map(|step| &step.target.packages)
+    let targets = plan.steps.iter().filter(builds).map(|step| step.target);
+    let archives = targets
+        .clone()
+        .filter_map(|target| target.python.archive())
+        .filter(|archive| pythons::is_missing(root, archive))
+        .map(|archive| (&archive.sha256, 0));
+    let missing: BTreeMap<&Digest, u64> = targets
+        .flat_map(|target| &target.packages)
         .filter(|package| gather::is_missing(root, package))
         .map(|package| (&package.sha256, package.size.unwrap_or(0)))
+        .chain(archives)
         .collect();
     (missing.len(), missing.values().sum())
 }

@@ -20,6 +20,7 @@ use crate::store::interpreter::Base;
 use crate::store::{Root, Stamp, Tree, inside, link_to, tree};
 
 use super::assemble::write_read_only;
+use super::trash::discard;
 
 const STAGING: &str = ".staging-";
 
@@ -121,7 +122,10 @@ impl Staging {
                     write_stamp_again(&to, stamp)?;
                     return Ok(Published::Theirs);
                 }
-                Verdict::Useless => discard(&self.root, &self.environment, &stamp.id)?,
+                Verdict::Useless => {
+                    let label = format!("{}-{}", self.environment, stamp.id);
+                    discard(&self.root, &to, &label)?;
+                }
             }
         }
         Err(Error::Contended { path: to })
@@ -130,15 +134,21 @@ impl Staging {
     /// The stamp goes in last: a directory without one was interrupted.
     fn seal(&self, stamp: &Stamp) -> files::Result<()> {
         write_read_only(&self.path.join(inside::STAMP), stamp.text().as_bytes())?;
-        let mut entries = files::walk(&self.path)?;
-        entries.retain(|entry| entry.kind == Kind::Directory);
-        entries
-            .par_iter()
-            .try_for_each(|entry| files::set_mode(&self.path.join(&entry.path), 0o555))?;
-        files::set_mode(&self.path, 0o555)?;
-        // Otherwise a power cut could leave the name without the bytes.
-        files::flush_filesystem(&self.path)
+        close(&self.path)
     }
+}
+
+/// Makes the directories of a finished tree read-only and flushes all of it to disk. Uses the rayon pool it is called
+/// in.
+pub(super) fn close(path: &Path) -> files::Result<()> {
+    let mut entries = files::walk(path)?;
+    entries.retain(|entry| entry.kind == Kind::Directory);
+    entries
+        .par_iter()
+        .try_for_each(|entry| files::set_mode(&path.join(&entry.path), 0o555))?;
+    files::set_mode(path, 0o555)?;
+    // Otherwise a power cut could leave the name without the bytes.
+    files::flush_filesystem(path)
 }
 
 impl Drop for Staging {
@@ -220,23 +230,6 @@ pub(super) fn write_stamp_again(generation: &Path, stamp: &Stamp) -> files::Resu
     let written = files::write_atomically(&generation.join(inside::STAMP), stamp.text().as_bytes());
     files::set_mode(generation, 0o555)?;
     written
-}
-
-/// Moves a generation out of the way. Whoever still runs from it keeps its open files; `gc` empties the trash.
-fn discard(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<()> {
-    let from = root.generation(environment, id);
-    files::create_directories(&root.trash())?;
-    // The parent is another one, and a directory's entry for its parent can only be changed by who may write in it.
-    let moved = files::set_mode(&from, 0o755).and_then(|()| {
-        let prefix = format!("{environment}-{id}-");
-        let to = files::temporary_directory(&root.trash(), &prefix)?.keep();
-        files::rename(&from, &to)
-    });
-    match moved {
-        // Someone else took it away.
-        Err(error) if error.is_missing() => Ok(()),
-        other => other,
-    }
 }
 
 /// Points the environment to a generation: readers see the old or the new one.

@@ -135,7 +135,7 @@ fn facts(pairs: impl IntoIterator<Item = (String, String)>) -> Facts {
 }
 
 fn python(target: Option<&LockedTarget>) -> Facts {
-    facts(target.map(|target| (String::new(), target.python.version.to_string())))
+    facts(target.map(|target| (String::new(), target.python.label())))
 }
 
 fn packages(target: Option<&LockedTarget>) -> BTreeMap<String, &LockedPackage> {

@@ -52,8 +52,8 @@ pub(crate) fn uv_environment() -> BTreeMap<OsString, OsString> {
     kept_environment().into_iter().chain(settings).collect()
 }
 
-/// Settings of uv that say where the default index is and how to get there.
-const UV_SETTINGS: [&str; 14] = [
+/// Settings of uv that say where the default index is and how to get there, and which managed interpreters exist.
+const UV_SETTINGS: [&str; 15] = [
     "UV_DEFAULT_INDEX",
     "UV_INDEX_URL",
     "UV_KEYRING_PROVIDER",
@@ -65,6 +65,7 @@ const UV_SETTINGS: [&str; 14] = [
     "UV_CONCURRENT_DOWNLOADS",
     "UV_CACHE_DIR",
     "UV_OFFLINE",
+    "UV_PYTHON_DOWNLOADS_JSON_URL",
     "NETRC",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, changes, context, findings, show, weigh};
+use super::{Shared, changes, context, findings, pythons, show, weigh};
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
 use crate::lock::{Lock, LockedTarget, drift, file};
@@ -74,9 +74,12 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let interpreters = || python::on_path(&context::search_path(), &context::kept_environment());
     let heard = |name: &EnvironmentName| show::remark(&format!("resolving {name} …"));
     let weigh = |weight: &Weight| weigh::weigh(weight, &context::hub());
+    let mirror = pythons::mirror(&manifest);
+    let digest = |url: &str| pythons::digest(url, mirror.as_ref());
     let means = Means {
         uv: &uv,
         weigh: &weigh,
+        digest: &digest,
         interpreters: &interpreters,
         heard: &heard,
     };

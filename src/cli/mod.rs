@@ -14,6 +14,7 @@ mod lock;
 mod outcome;
 mod place;
 mod progress;
+mod pythons;
 mod sarif;
 mod run;
 mod show;

@@ -177,6 +177,7 @@ fn causes_of(error: &Error) -> Vec<(String, Option<String>)> {
             .map(|failure| (chain(&**failure), failure.advice()))
             .collect(),
         Error::Interpreter(error) => vec![(chain(error), help(error))],
+        Error::Python(error) => vec![(chain(&**error), error.advice())],
         Error::Environment(error) => vec![(chain(error), help(error))],
         Error::Files(error) => vec![(chain(error), help(error))],
         Error::SourceChanged(_) => {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
-use super::{Shared, context, findings, lock, outcome, place, progress, show};
+use super::{Shared, context, findings, lock, outcome, place, progress, pythons, show};
 use crate::build::{self, Means, weights as fetching};
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
@@ -193,12 +193,14 @@ fn carry_out(
         NonZeroUsize::get,
     );
     let version = env!("CARGO_PKG_VERSION").parse();
+    let mirror = pythons::mirror(manifest);
     let means = Means {
         root,
         source: &|environment: &LockedEnvironment| {
             place::source(&manifest.path, &environment.source.path)
         },
         path: &context::search_path(),
+        mirror: mirror.as_ref(),
         variables: &context::kept_environment(),
         uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
         offline: arguments.offline,

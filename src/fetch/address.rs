@@ -1,5 +1,6 @@
 //! The address of a file, taken apart so that its credentials can be used and never shown.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::Error;
@@ -95,7 +96,7 @@ fn shown(url: &str) -> String {
 }
 
 /// The text with its percent escapes (RFC 3986) replaced; `None` if that is not UTF-8.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -112,6 +113,19 @@ fn decode(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+/// The text as part of a path of an address: everything escaped but what has no meaning there.
+pub(super) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 fn hexadecimal(digit: u8) -> Option<u8> {

@@ -7,7 +7,7 @@ use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
 
 use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, Origin, question};
 use crate::hub;
-use crate::manifest::{Environment, Manifest, Weight, python_allows};
+use crate::manifest::{self, Environment, Manifest, Weight, python_allows};
 use crate::name::{EnvironmentName, IndexName, ModelId};
 
 /// Every code, with what it says. A code that is given out keeps its meaning for ever.
@@ -338,7 +338,18 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
     let asked = environment
         .python
         .as_ref()
-        .is_none_or(|asked| asked == python);
+        .is_none_or(|asked| locked.python.answers(asked));
+    let managed = environment.python_source == manifest::PythonSource::Managed;
+    if managed != locked.python.archive().is_some() {
+        let wanted = environment.python_source.as_str();
+        let message = format!("is not locked for a {wanted} interpreter on {place}");
+        found.say(
+            "version-violates-manifest",
+            message,
+            None,
+            Some(wanted.to_owned()),
+        );
+    }
     let allowed = environment
         .requires_python
         .as_ref()

@@ -18,9 +18,10 @@
 //! glibc = "2.28"                            # the oldest C library it runs on
 //! implementation = "cpython"
 //! python = "3.11"                           # as exact as the manifest asks
-//! python-source = "system"
+//! python-source = "system"                  # or "managed": then `python` is exact, and `archive` names it
 //! soabi = "cpython-311-x86_64-linux-gnu"
 //! digest = "…"                              # sha256 of the canonical text of the answer
+//! archive = "cpython 3.11.18 0d8e2a6f3c1b"   # of a managed interpreter: a key of [pythons]
 //! packages = ["ase 3.29.0 7b9dd103f007"]    # name, version, first 12 digits of the sha256: a key of [files]
 //!
 //! [environment.target.build]                # for each source distribution, what building it takes
@@ -31,6 +32,9 @@
 //! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", path = "mace/m", size = 9, sha256 = "…" }], digest = "…" }
 //!
 //! # A file of the hub has its commit: weights = [{ url = "hf://org/name@main/file", commit = "…", path = … }]
+//!
+//! [pythons]                                 # each archive with a managed interpreter once
+//! "cpython 3.11.18 0d8e2a6f3c1b" = { build = "20261110", url = "…", sha256 = "…" }
 //!
 //! [files]                                   # each file once, by name, version and digest
 //! "ase 3.29.0 7b9dd103f007" = { file = "ase-3.29.0-py3-none-any.whl", size = 3014724, sha256 = "…" }
@@ -55,8 +59,8 @@ use serde::Deserialize;
 
 use super::spelling::Spelling;
 use super::{
-    Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
-    LockedWeight, Origin, PythonSource, Question,
+    Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource,
+    LockedTarget, LockedWeight, Origin, PythonSource, Question,
 };
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
@@ -133,6 +137,8 @@ struct Written {
     #[serde(default)]
     models: BTreeMap<ModelId, WrittenModel>,
     #[serde(default)]
+    pythons: BTreeMap<String, WrittenArchive>,
+    #[serde(default)]
     files: BTreeMap<String, WrittenFile>,
 }
 
@@ -162,6 +168,7 @@ struct WrittenTarget {
     python: pep440_rs::Version,
     python_source: WrittenSource,
     soabi: String,
+    archive: Option<String>,
     digest: Digest,
     packages: Vec<String>,
     #[serde(default)]
@@ -172,6 +179,21 @@ struct WrittenTarget {
 #[serde(rename_all = "kebab-case")]
 enum WrittenSource {
     System,
+    Managed,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenArchive {
+    build: Option<String>,
+    url: String,
+    sha256: Digest,
+}
+
+/// What targets refer to.
+struct Sections {
+    pythons: BTreeMap<String, WrittenArchive>,
+    files: Files,
 }
 
 #[derive(Deserialize)]
@@ -269,6 +291,7 @@ fn lock(written: Written, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Loc
         version: _,
         environment,
         models,
+        pythons,
         files,
     } = written;
     let files = files
@@ -278,9 +301,10 @@ fn lock(written: Written, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Loc
             (reference, package)
         })
         .collect();
+    let sections = Sections { pythons, files };
     let environments = environment
         .into_iter()
-        .map(|environment| self::environment(environment, &files, spelling, edits))
+        .map(|environment| self::environment(environment, &sections, spelling, edits))
         .collect();
     let models = models
         .into_iter()
@@ -337,7 +361,7 @@ fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -> LockedMod
 
 fn environment(
     written: WrittenEnvironment,
-    files: &Files,
+    sections: &Sections,
     spelling: &mut Spelling,
     edits: &mut Vec<Edit>,
 ) -> LockedEnvironment {
@@ -379,7 +403,7 @@ fn environment(
     }
     for written in target {
         let target_name = written.name.clone();
-        match self::target(written, files, &mut edited) {
+        match self::target(written, sections, &mut edited) {
             Some(target)
                 if Digest::of(environment.spelled_answer(&target, spelling)) == target.digest =>
             {
@@ -396,7 +420,7 @@ fn environment(
 
 fn target(
     written: WrittenTarget,
-    files: &Files,
+    sections: &Sections,
     edited: &mut impl FnMut(String),
 ) -> Option<LockedTarget> {
     let WrittenTarget {
@@ -406,6 +430,7 @@ fn target(
         python,
         python_source,
         soabi,
+        archive,
         digest,
         packages,
         build,
@@ -425,7 +450,7 @@ fn target(
         wrong(format!("`{name}` with glibc `{glibc}` is not a target"));
     }
     let mut named = |references: &[String]| -> Vec<LockedPackage> {
-        let package = |reference: &String| match files.get(reference) {
+        let package = |reference: &String| match sections.files.get(reference) {
             Some(Ok(package)) => Some(package.clone()),
             Some(Err(reason)) => {
                 wrong(reason.clone());
@@ -443,13 +468,25 @@ fn target(
         .into_iter()
         .map(|(name, references)| (name, named(&references)))
         .collect();
-    let WrittenSource::System = python_source;
-    let python = LockedPython {
+    let mut python = LockedPython {
         implementation,
         version: python,
         source: PythonSource::System,
         soabi,
     };
+    match (python_source, archive) {
+        (WrittenSource::System, None) => {}
+        (WrittenSource::System, Some(_)) => {
+            wrong(format!("the system's interpreter of {name} has an archive"));
+        }
+        (WrittenSource::Managed, reference) => {
+            let reference = reference.unwrap_or_default();
+            match self::archive(&reference, &python, sections) {
+                Ok(archive) => python.source = PythonSource::Managed(archive),
+                Err(what) => wrong(what),
+            }
+        }
+    }
     if python.version.release().len() < 2 {
         wrong(format!("`{}` is not a Python series", python.version));
     }
@@ -468,6 +505,30 @@ fn target(
 
 /// The entries of `[files]` by reference, or what is wrong with them.
 type Files = BTreeMap<String, Result<LockedPackage, String>>;
+
+fn archive(
+    reference: &str,
+    python: &LockedPython,
+    sections: &Sections,
+) -> Result<LockedArchive, String> {
+    let Some(WrittenArchive { build, url, sha256 }) = sections.pythons.get(reference) else {
+        return Err(format!(
+            "interpreter `{reference}` has no entry in `[pythons]`"
+        ));
+    };
+    let archive = LockedArchive {
+        build: build.clone(),
+        url: url.clone(),
+        sha256: *sha256,
+    };
+    if python.reference(&archive) == reference {
+        Ok(archive)
+    } else {
+        Err(format!(
+            "the archive of interpreter `{reference}` has another version or digest"
+        ))
+    }
+}
 
 fn package(
     reference: &str,
@@ -538,7 +599,7 @@ fn first_difference(found: &str, expected: &str) -> Option<Edit> {
             .and_then(|rest| rest.strip_suffix('"'));
         if let Some(name) = name.filter(|_| opened) {
             environment = name.parse().ok();
-        } else if line == "[models]" || line == "[files]" {
+        } else if ["[models]", "[pythons]", "[files]"].contains(&line) {
             environment = None;
         }
         opened = line == "[[environment]]";
@@ -631,7 +692,12 @@ pub(crate) mod tests {
             }],
         };
         environment.inputs = Digest::of(environment.asked());
-        environment.targets[0].digest = Digest::of(environment.answer(&environment.targets[0]));
+        let managed = managed(&environment.targets[0]);
+        environment.targets.insert(0, managed);
+        for at in 0..environment.targets.len() {
+            let digest = Digest::of(environment.answer(&environment.targets[at]));
+            environment.targets[at].digest = digest;
+        }
         let setup =
             serde_json::json!({ "dtype": "float32", "n": 1, "t": { "a.b": 2 }, "x": [1.5, true] });
         let serde_json::Value::Object(setup) = setup else {
@@ -653,6 +719,24 @@ pub(crate) mod tests {
         Lock {
             environments: vec![environment],
             models: vec![model],
+        }
+    }
+
+    /// The same for another machine, on a managed interpreter.
+    fn managed(system: &LockedTarget) -> LockedTarget {
+        let archive = LockedArchive {
+            build: Some("20261110".into()),
+            url: "https://example.com/20261110/python.tar.gz".into(),
+            sha256: Digest::of("archive"),
+        };
+        LockedTarget {
+            target: Target::named("linux-aarch64").unwrap(),
+            python: LockedPython {
+                version: "3.11.18".parse().unwrap(),
+                source: PythonSource::Managed(archive),
+                ..system.python.clone()
+            },
+            ..system.clone()
         }
     }
 

@@ -95,10 +95,24 @@ impl LockedTarget {
 }
 
 /// Where an interpreter comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PythonSource {
     /// One that is installed on the machine.
     System,
+    /// This archive.
+    Managed(LockedArchive),
+}
+
+/// An archive with an interpreter, as the project python-build-standalone publishes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedArchive {
+    /// The day it was built, where its name says it: the same version of Python is built again and again, with other
+    /// libraries in it.
+    pub build: Option<String>,
+    /// Where its publisher has it; a mirror has it elsewhere.
+    pub url: String,
+    /// Its digest.
+    pub sha256: Digest,
 }
 
 /// The interpreter an answer is for.
@@ -106,7 +120,8 @@ pub enum PythonSource {
 pub struct LockedPython {
     /// `cpython`.
     pub implementation: String,
-    /// The version to the granularity the manifest asks for: `3.11` or `3.11.7`.
+    /// Of a system's interpreter, the version to the granularity the manifest asks for (`3.11` or `3.11.7`); of a
+    /// managed one, the exact version.
     pub version: Version,
     /// Where it comes from.
     pub source: PythonSource,
@@ -119,6 +134,41 @@ impl LockedPython {
     pub fn series(&self) -> (u64, u64) {
         let release = self.version.release();
         (release[0], release.get(1).copied().unwrap_or(0))
+    }
+
+    /// Whether this is a version that was asked for: a managed 3.11.7 answers `3.11`, a system's does not, because
+    /// every 3.11 would.
+    pub fn answers(&self, asked: &Version) -> bool {
+        match self.source {
+            PythonSource::System => self.version == *asked,
+            PythonSource::Managed(_) => self.version.release().starts_with(asked.release()),
+        }
+    }
+
+    /// The archive of a managed one.
+    pub fn archive(&self) -> Option<&LockedArchive> {
+        match &self.source {
+            PythonSource::System => None,
+            PythonSource::Managed(archive) => Some(archive),
+        }
+    }
+
+    /// For people: `3.11`, or version and build of a managed one, `3.11.18+20261110`.
+    pub fn label(&self) -> String {
+        match self.archive().and_then(|archive| archive.build.as_ref()) {
+            Some(build) => format!("{}+{build}", self.version),
+            None => self.version.to_string(),
+        }
+    }
+
+    /// How a target refers to its archive in the lock: implementation, version and the first digits of the digest.
+    pub fn reference(&self, archive: &LockedArchive) -> String {
+        format!(
+            "{} {} {}",
+            self.implementation,
+            self.version,
+            archive.sha256.short(12)
+        )
     }
 }
 
@@ -310,12 +360,19 @@ impl LockedEnvironment {
         let LockedPython {
             implementation,
             version,
-            source: PythonSource::System,
+            source,
             soabi,
         } = python;
         let mut text = String::from("rootstock answer 1\n");
         let _ = writeln!(text, "target linux-{} glibc {glibc}", architecture.as_str());
-        let _ = writeln!(text, "python {implementation} {version} {soabi} system");
+        let _ = write!(text, "python {implementation} {version} {soabi} ");
+        let _ = match source {
+            PythonSource::System => writeln!(text, "system"),
+            PythonSource::Managed(LockedArchive { build, url, sha256 }) => {
+                let build = build.as_deref().unwrap_or("-");
+                writeln!(text, "managed {build} {url} {sha256}")
+            }
+        };
         let _ = writeln!(text, "source {}", self.source.sha256);
         for package in packages {
             text.push_str(&spelling.of(package).answer);

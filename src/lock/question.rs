@@ -12,6 +12,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         source: _,
         sha256: _,
         python,
+        python_source,
         requires_python,
         dependencies,
         constraints,
@@ -48,7 +49,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         ),
         ("override", requirements(overrides)),
         ("python", python.iter().map(ToString::to_string).collect()),
-        ("python-source", vec!["system".to_owned()]),
+        ("python-source", vec![python_source.as_str().to_owned()]),
         (
             "requires-python",
             if specifiers.is_empty() {

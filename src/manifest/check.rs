@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::complaint::{Complaint, Complaints, Text, nearest};
 use super::reader::{Placed, Section};
-use super::{Cluster, Environment, Manifest, environment, model, value};
+use super::{Cluster, Environment, Manifest, PythonSource, environment, model, value};
 use crate::name::{ClusterName, IndexName};
 use crate::target::{self, Glibc, Target};
 
@@ -51,7 +51,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         &mut text,
         &Surroundings {
             here,
-            managed: general.managed,
+            python_source: general.python_source,
             indexes: &indexes,
         },
         &top,
@@ -70,6 +70,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         root: general.root,
         targets: general.targets,
         exclude_newer: general.exclude_newer,
+        python_mirror: general.python_mirror,
         clusters,
         indexes,
         environments: environments
@@ -147,8 +148,10 @@ struct General {
     root: Option<PathBuf>,
     targets: Vec<Target>,
     exclude_newer: Option<String>,
-    /// Whether environments that say nothing would get a managed interpreter.
-    managed: bool,
+    /// Where the interpreters of environments that say nothing come from.
+    python_source: PythonSource,
+    /// Where archives with managed interpreters are mirrored.
+    python_mirror: Option<String>,
 }
 
 fn general(text: &mut Text, here: &Path, top: &Section) -> General {
@@ -157,7 +160,8 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
         root: None,
         targets: Vec::new(),
         exclude_newer: None,
-        managed: true,
+        python_source: PythonSource::Managed,
+        python_mirror: None,
     };
     if let Some(section) = top.table(text, "rootstock", "`[rootstock]`") {
         section.check_keys(
@@ -168,6 +172,7 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
                 "targets",
                 "exclude-newer",
                 "python-source",
+                "python-mirror",
             ],
             &[],
         );
@@ -181,8 +186,11 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
             .string(text, "exclude-newer")
             .and_then(|m| value::moment(text, &m));
         if let Some(source) = section.string(text, "python-source") {
-            general.managed = is_managed(text, &source);
+            general.python_source = python_source(text, &source);
         }
+        general.python_mirror = section
+            .string(text, "python-mirror")
+            .map(|mirror| absolute_mirror(here, &mirror.value));
         for name in section.strings(text, "targets") {
             general.targets.extend(target(text, &name));
         }
@@ -200,11 +208,20 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
     general
 }
 
+/// A directory is meant from the manifest on.
+fn absolute_mirror(here: &Path, mirror: &str) -> String {
+    if mirror.contains("://") {
+        mirror.to_owned()
+    } else {
+        here.join(mirror).display().to_string()
+    }
+}
+
 /// `managed` or `system`; anything else is complained about.
-pub(super) fn is_managed(text: &mut Text, source: &Placed<String>) -> bool {
+pub(super) fn python_source(text: &mut Text, source: &Placed<String>) -> PythonSource {
     match source.value.as_str() {
-        "managed" => true,
-        "system" => false,
+        "managed" => PythonSource::Managed,
+        "system" => PythonSource::System,
         other => {
             let help = nearest(other, ["managed", "system"])
                 .map_or("write `system`".into(), |near| {
@@ -216,7 +233,7 @@ pub(super) fn is_managed(text: &mut Text, source: &Placed<String>) -> bool {
                 "`managed` or `system`",
                 Some(help),
             );
-            false
+            PythonSource::System
         }
     }
 }
@@ -341,8 +358,8 @@ pub(super) type Environments = Vec<(Placed<String>, Option<Environment>)>;
 pub(super) struct Surroundings<'a> {
     /// The manifest's directory.
     pub(super) here: &'a Path,
-    /// Whether an environment that says nothing would get a managed interpreter.
-    pub(super) managed: bool,
+    /// Where the interpreter of an environment that says nothing comes from.
+    pub(super) python_source: PythonSource,
     /// The declared indexes.
     pub(super) indexes: &'a BTreeMap<IndexName, String>,
 }

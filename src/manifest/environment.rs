@@ -8,7 +8,7 @@ use pep508_rs::PackageName;
 use toml::de::DeTable;
 
 use super::complaint::{Complaint, Text, nearest};
-use super::reader::{LATER, Placed, Section};
+use super::reader::{Placed, Section};
 use super::{Environment, check, python_allows, script, value};
 use crate::digest::Digest;
 use crate::files;
@@ -46,30 +46,14 @@ pub(super) fn check(
     section.check_keys(text, &KEYS, &[]);
     let check::Surroundings {
         here,
-        managed,
+        python_source,
         indexes: declared,
     } = *surroundings;
     let valid_name = value::name(text, name);
-    let managed = match section.string(text, "python-source") {
-        Some(source) => check::is_managed(text, &source),
-        None => managed,
+    let python_source = match section.string(text, "python-source") {
+        Some(source) => check::python_source(text, &source),
+        None => python_source,
     };
-    if managed {
-        let span = if section.has("python-source") {
-            section.key_span("python-source")
-        } else {
-            name.span.clone()
-        };
-        text.complain(
-            span,
-            format!(
-                "`{}` would get a managed interpreter, which is {LATER}",
-                name.value
-            ),
-            "needs an interpreter",
-            Some("write `python-source = \"system\"` here or under `[rootstock]`".into()),
-        );
-    }
     let python = section
         .string(text, "python")
         .and_then(|p| value::python(text, &p));
@@ -115,6 +99,7 @@ pub(super) fn check(
         source,
         sha256: Digest::of(&bytes),
         python,
+        python_source,
         requires_python: metadata.requires_python,
         dependencies,
         constraints,

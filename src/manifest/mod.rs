@@ -39,6 +39,8 @@ pub struct Manifest {
     pub exclude_newer: Option<String>,
     /// Roots of clusters.
     pub clusters: BTreeMap<ClusterName, Cluster>,
+    /// Where archives with managed interpreters are mirrored: an address or a directory.
+    pub python_mirror: Option<String>,
     /// Addresses of the indexes that packages can be routed to.
     pub indexes: BTreeMap<IndexName, String>,
     /// Environments, sorted by name.
@@ -56,6 +58,25 @@ pub struct Cluster {
     pub cache: Option<PathBuf>,
 }
 
+/// Where an interpreter comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PythonSource {
+    /// Rootstock fetches it: the same bytes everywhere.
+    Managed,
+    /// It is one of the machine's own.
+    System,
+}
+
+impl PythonSource {
+    /// The word for it in manifest and lock.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PythonSource::Managed => "managed",
+            PythonSource::System => "system",
+        }
+    }
+}
+
 /// An environment as asked for.
 #[derive(Debug, Clone)]
 pub struct Environment {
@@ -67,6 +88,8 @@ pub struct Environment {
     pub sha256: Digest,
     /// The Python version asked for: `3.11` or `3.11.7`.
     pub python: Option<Version>,
+    /// Where its interpreter comes from.
+    pub python_source: PythonSource,
     /// The Python versions the source says it runs on.
     pub requires_python: Option<VersionSpecifiers>,
     /// The dependencies of source and manifest together.

@@ -73,6 +73,7 @@ fn complete(environment: &LockedEnvironment) -> Complete {
             id: "id".into(),
             target: target.target.name().into(),
             python: interpreter(),
+            managed: None,
             interpreter: Vec::new(),
             tree: Digest::of(""),
             packages: 0,

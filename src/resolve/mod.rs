@@ -4,6 +4,7 @@
 //! written here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock};
 
 use miette::Diagnostic;
 use pep440_rs::Version;
@@ -14,7 +15,7 @@ use crate::digest::Digest;
 use crate::hub;
 use crate::lock::{
     Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
-    LockedWeight, PythonSource, Question, question,
+    LockedWeight, Question, question,
 };
 use crate::manifest::{Environment, Manifest, Model, Weight, normal_form, python_allows};
 use crate::name::{EnvironmentName, ModelId};
@@ -23,6 +24,10 @@ use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
 
 mod choose;
+mod pythons;
+
+pub use pythons::Digester;
+use pythons::Pythons;
 
 /// What to move on from the versions of the old lock, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +82,8 @@ pub struct Means<'a> {
     pub interpreters: &'a (dyn Fn() -> Vec<Interpreter> + Sync),
     /// Asked for a weight file of which the manifest does not say the digest, or not the commit; may download it.
     pub weigh: &'a Weigh,
+    /// The digest of an archive with a managed interpreter; asked for only when one has to be chosen.
+    pub digest: &'a Digester<'a>,
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
 }
@@ -129,6 +136,39 @@ pub enum Failure {
         wanted: String,
         /// What there is.
         found: String,
+    },
+    /// No managed interpreter is of the version asked for.
+    #[error(
+        "there is no managed CPython {wanted} for {target}, which environment `{environment}` asks for; {has}"
+    )]
+    #[diagnostic(help(
+        "ask for one of these (`python = \"3.11\"`), or use the machine's own with `python-source = \"system\"`"
+    ))]
+    NoBuild {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What it asks for.
+        wanted: String,
+        /// For which machine.
+        target: Target,
+        /// What there is.
+        has: String,
+    },
+    /// The digest of an archive with a managed interpreter cannot be had.
+    #[error(
+        "the interpreter of environment `{environment}` cannot be locked: nobody says the sha256 of `{url}`\n{reason}"
+    )]
+    #[diagnostic(help(
+        "a site without access names a mirror of such archives in `python-mirror` or ROOTSTOCK_PYTHON_MIRROR, or uses \
+         the machine's own interpreter with `python-source = \"system\"`"
+    ))]
+    Archive {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The archive.
+        url: String,
+        /// What went wrong.
+        reason: String,
     },
     /// Packages of which no file may be installed.
     #[error(
@@ -207,26 +247,36 @@ pub fn resolve(
             && locked
                 .targets
                 .iter()
-                .all(|there| python_fits(environment, &there.python.version));
+                .all(|there| python_fits(environment, &there.python));
         (answers && !moves(upgrade, locked)).then_some(locked)
     };
     let something_to_solve = manifest
         .environments
         .iter()
         .any(|environment| kept(environment).is_none());
-    let solver = if something_to_solve {
+    let tools = if something_to_solve {
         let uv = (means.uv)()?.with_indexes(&manifest.indexes);
         let interpreters = (means.interpreters)();
-        Some(Solver {
-            manifest,
-            upgrade,
-            uv,
-            interpreters,
-            heard: means.heard,
-        })
+        Some((uv, interpreters))
     } else {
         None
     };
+    let solver = tools.as_ref().map(|(uv, interpreters)| Solver {
+        manifest,
+        upgrade,
+        uv,
+        interpreters,
+        pythons: Pythons {
+            targets: &manifest.targets,
+            upgrade,
+            uv,
+            interpreters,
+            digest: means.digest,
+            builds: OnceLock::new(),
+            digests: Mutex::default(),
+        },
+        heard: means.heard,
+    });
     let solve = |environment: &Environment| match (kept(environment), &solver) {
         (Some(locked), _) => Ok(refreshed(environment, locked)),
         (None, Some(solver)) => solver.environment(
@@ -274,15 +324,15 @@ fn moves(upgrade: &Upgrade, locked: &LockedEnvironment) -> bool {
     }
 }
 
-fn python_fits(environment: &Environment, version: &Version) -> bool {
+fn python_fits(environment: &Environment, python: &LockedPython) -> bool {
     environment
         .python
         .as_ref()
-        .is_none_or(|asked| asked == version)
+        .is_none_or(|asked| python.answers(asked))
         && environment
             .requires_python
             .as_ref()
-            .is_none_or(|specifiers| python_allows(specifiers, version))
+            .is_none_or(|specifiers| python_allows(specifiers, &python.version))
 }
 
 /// The same packages with today's source and variables: those are not asked of the resolver.
@@ -415,8 +465,9 @@ fn weight(asked: &Weight, locked: &[LockedWeight], means: &Means) -> Result<Lock
 struct Solver<'a> {
     manifest: &'a Manifest,
     upgrade: &'a Upgrade,
-    uv: Uv,
-    interpreters: Vec<Interpreter>,
+    uv: &'a Uv,
+    interpreters: &'a [Interpreter],
+    pythons: Pythons<'a>,
     heard: &'a (dyn Fn(&EnvironmentName) + Sync),
 }
 
@@ -427,13 +478,14 @@ impl Solver<'_> {
         old: Option<&LockedEnvironment>,
     ) -> Result<LockedEnvironment, Failure> {
         (self.heard)(&environment.name);
-        let python = self.python(environment, old)?;
+        let pythons = self.pythons.of(environment, old)?;
         let question = question(self.manifest, environment);
         let targets = self
             .manifest
             .targets
             .iter()
-            .map(|target| self.target(environment, &question, old, target, &python))
+            .zip(pythons)
+            .map(|(target, python)| self.target(environment, &question, old, target, python))
             .collect::<Result<Vec<_>, _>>()?;
         let mut locked = LockedEnvironment {
             name: environment.name.clone(),
@@ -452,49 +504,15 @@ impl Solver<'_> {
         Ok(locked)
     }
 
-    /// The version asked for; else the one already locked, if it still fits; else the newest on this machine that fits.
-    fn python(
-        &self,
-        environment: &Environment,
-        old: Option<&LockedEnvironment>,
-    ) -> Result<Version, Failure> {
-        if let Some(version) = &environment.python {
-            return Ok(version.clone());
-        }
-        let locked = old
-            .and_then(|old| old.targets.first())
-            .map(|there| &there.python.version);
-        if let Some(version) = locked.filter(|version| python_fits(environment, version)) {
-            return Ok(version.clone());
-        }
-        let series = self.interpreters.iter().map(|interpreter| {
-            let (major, minor) = interpreter.series();
-            Version::new([major, minor])
-        });
-        series
-            .filter(|version| python_fits(environment, version))
-            .max()
-            .ok_or_else(|| {
-                let wanted = environment
-                    .requires_python
-                    .as_ref()
-                    .map_or_else(String::new, ToString::to_string);
-                Failure::NoPython {
-                    environment: environment.name.clone(),
-                    wanted,
-                    found: listed(&self.interpreters),
-                }
-            })
-    }
-
     fn target(
         &self,
         environment: &Environment,
         question: &Question,
         old: Option<&LockedEnvironment>,
         target: &Target,
-        python: &Version,
+        locked: LockedPython,
     ) -> Result<LockedTarget, Failure> {
+        let python = &locked.version;
         let interpreter = self.interpreter(python);
         let mut ask = Compile {
             requirements: question.values("dependency").to_vec(),
@@ -542,32 +560,26 @@ impl Solver<'_> {
             ask.routes.extend(more);
         };
         let chosen = choose::packages(environment, target, python, packages)?;
-        let series = (python.release()[0], python.release()[1]);
         Ok(LockedTarget {
             target: *target,
-            python: LockedPython {
-                implementation: "cpython".into(),
-                version: python.clone(),
-                source: PythonSource::System,
-                soabi: target.cpython_soabi(series),
-            },
+            python: locked,
             packages: chosen,
             builds: BTreeMap::new(),
             digest: Digest::of(""),
         })
     }
 
-    /// An interpreter of the same version if there is one: it builds metadata of source distributions.
+    /// An interpreter of the same version, or series, if there is one: it builds metadata of source distributions.
     fn interpreter(&self, python: &Version) -> Option<&Interpreter> {
         let release = python.release();
-        let same = |interpreter: &&Interpreter| {
-            interpreter
-                .version()
-                .is_some_and(|v| v.release().starts_with(release))
+        let same = |parts: usize| {
+            self.interpreters.iter().find(move |interpreter| {
+                let version = interpreter.version();
+                version.is_some_and(|v| v.release().starts_with(&release[..parts]))
+            })
         };
-        self.interpreters
-            .iter()
-            .find(same)
+        same(release.len())
+            .or_else(|| same(2))
             .or_else(|| self.interpreters.first())
     }
 

@@ -6,6 +6,7 @@
 //! ├── models.json                       what each model id means here (see `catalogue`)
 //! ├── envs/<env> -> ../generations/<env>/<id>
 //! ├── generations/<env>/<id>/           immutable, read-only after publish
+//! ├── pythons/<id>/                     managed interpreters (see `managed`), read-only
 //! ├── store/                            wheels and bytecode by content, shared by all environments
 //! ├── cache/                            XDG_CACHE_HOME of workers
 //! └── trash/
@@ -21,6 +22,7 @@ pub mod catalogue;
 pub mod installed;
 pub mod interpreter;
 pub mod layout;
+pub mod managed;
 pub mod stamp;
 pub mod tree;
 
@@ -86,6 +88,11 @@ impl Root {
     /// One generation of an environment.
     pub fn generation(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
         self.generations(environment).join(id)
+    }
+
+    /// Managed interpreters.
+    pub fn pythons(&self) -> PathBuf {
+        self.path.join("pythons")
     }
 
     /// What was replaced and may still be in use; emptied by `gc`.

@@ -16,9 +16,11 @@ use crate::process::{self, Command};
 mod compile;
 mod provide;
 mod pylock;
+mod pythons;
 
 pub use compile::{Compile, Route, Unresolved};
 pub use pylock::{File, Package};
+pub use pythons::{Build, Builds, Error as PythonsError};
 
 /// The versions whose command line and output this program knows. A minor version of uv may break both.
 pub const SUPPORTED: &str = ">=0.13, <0.14";

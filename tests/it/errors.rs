@@ -171,7 +171,7 @@ Error:
 
 #[test]
 fn what_has_no_effect_yet_is_refused() {
-    let manifest = "[rootstock]\npython-source = \"managed\"\n\n[indexes.torch]\nurl = \"https://example.com\"\n\n\
+    let manifest = "[rootstock]\n\n[indexes.torch]\nurl = \"https://example.com\"\n\n\
                     [environments.emt]\nsource = \"emt.py\"\nindexes = { torch = \"torch\" }\n\n\
                     [models.m]\nenvironment = \"emt\"\nweights = []\n\n[clusters.c]\nroot = \"/c\"\naccess = \"world\"\n";
     let output = rootstock(
@@ -186,7 +186,7 @@ fn what_has_no_effect_yet_is_refused() {
         .filter(|line| line.contains("not supported yet"))
         .map(str::trim)
         .collect();
-    assert_eq!(refused.len(), 2, "{refused:#?}");
+    assert_eq!(refused.len(), 1, "{refused:#?}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod models;
 mod faults;
 mod parallel;
 mod python_client;
+mod pythons;
 mod run;
 mod status;
 mod sync;

@@ -1,14 +1,13 @@
 //! Nothing damaged is linked: what lies on the shelf is read through before it is used. How it came there is not known
 //! here.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 
 use super::Error;
 use crate::build::shelf::{self, Shelved};
+use crate::build::trash::discard;
 use crate::digest::Digest;
-use crate::files::{self, Context, maker};
+use crate::files::{self, Context};
 use crate::store::Root;
 
 /// What was found on the shelf, if every byte of it is as it was when it was put there. Environments share these
@@ -22,11 +21,12 @@ pub(super) fn checked(
         Ok(Some(shelved)) if is_intact(&shelved)? => Ok(Some(shelved)),
         Ok(None) => Ok(None),
         Ok(Some(Shelved { directory, .. })) => {
-            discard(root, &directory)?;
+            discard(root, &directory, "shelf")?;
             Ok(None)
         }
         Err(shelf::Error::Damaged { path, .. }) => {
-            discard(root, path.parent().expect("a list lies in a directory"))?;
+            let directory = path.parent().expect("a list lies in a directory");
+            discard(root, directory, "shelf")?;
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -49,20 +49,5 @@ fn is_intact(shelved: &Shelved) -> files::Result<bool> {
         None => Ok(true),
         Some(Ok(())) => Ok(false),
         Some(Err(error)) => Err(error),
-    }
-}
-
-/// Moves a damaged directory of the shelf out of the way.
-fn discard(root: &Root, directory: &Path) -> files::Result<()> {
-    files::create_directories(&root.trash())?;
-    let moved = files::set_mode(directory, 0o755).and_then(|()| {
-        let prefix = format!("shelf-{}-", maker::this_process());
-        let to = files::temporary_directory(&root.trash(), &prefix)?.keep();
-        files::rename(directory, &to)
-    });
-    match moved {
-        // Someone else took it away.
-        Err(error) if error.is_missing() => Ok(()),
-        other => other,
     }
 }

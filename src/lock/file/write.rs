@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::super::spelling::Spelling;
 use super::super::{
-    Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget, LockedWeight,
-    Origin, PythonSource,
+    Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget,
+    LockedWeight, Origin, PythonSource,
 };
 
 const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is found by `rootstock lock --check`.\nversion = 1\n";
@@ -34,6 +34,27 @@ pub(super) fn spelled(lock: &Lock, spelling: &mut Spelling) -> String {
         .environments
         .iter()
         .flat_map(|environment| &environment.targets);
+    let archives: BTreeMap<String, &LockedArchive> = targets
+        .clone()
+        .filter_map(|LockedTarget { python, .. }| {
+            let archive = python.archive()?;
+            Some((python.reference(archive), archive))
+        })
+        .collect();
+    if !archives.is_empty() {
+        text.push_str("\n[pythons]\n");
+    }
+    for (reference, LockedArchive { build, url, sha256 }) in archives {
+        let build = build
+            .as_deref()
+            .map_or_else(String::new, |build| format!("build = {}, ", quoted(build)));
+        let _ = writeln!(
+            text,
+            "{} = {{ {build}url = {}, sha256 = \"{sha256}\" }}",
+            quoted(&reference),
+            quoted(url)
+        );
+    }
     let files: BTreeMap<String, &LockedPackage> = targets
         .flat_map(LockedTarget::files)
         .map(|package| (spelling.of(package).reference.clone(), package))
@@ -195,7 +216,7 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment, spellin
         let LockedPython {
             implementation,
             version,
-            source: PythonSource::System,
+            source,
             soabi,
         } = python;
         let _ = write!(
@@ -209,9 +230,16 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment, spellin
             "implementation = {}\npython = \"{version}\"\n",
             quoted(implementation)
         );
+        let (source, archive) = match source {
+            PythonSource::System => ("system", String::new()),
+            PythonSource::Managed(archive) => (
+                "managed",
+                format!("archive = {}\n", quoted(&python.reference(archive))),
+            ),
+        };
         let _ = write!(
             text,
-            "python-source = \"system\"\nsoabi = {}\ndigest = \"{digest}\"\n",
+            "python-source = \"{source}\"\nsoabi = {}\n{archive}digest = \"{digest}\"\n",
             quoted(soabi)
         );
         let mut references = |packages: &[LockedPackage]| {

@@ -28,11 +28,13 @@ struct Shelves {
 struct State {
     /// By package name, the files with their bytes and metadata.
     packages: BTreeMap<String, Vec<(String, Vec<u8>, String)>>,
+    /// Other things to fetch, by path.
+    others: BTreeMap<String, Vec<u8>>,
     /// What is sent instead of a file.
     replaced: HashMap<String, Vec<u8>>,
     /// Files that are asked for and not sent.
     held: Vec<String>,
-    /// Every wheel that was asked for, in order.
+    /// Every wheel, and every other thing, that was asked for, in order.
     asked: Vec<String>,
     stopped: bool,
 }
@@ -77,6 +79,13 @@ impl Index {
         files.push((wheel.file_name(), wheel.bytes(), wheel.metadata()));
     }
 
+    /// Has these bytes at a path of its own, and tells the address.
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) -> String {
+        let mut state = self.shelves.state.lock().unwrap();
+        state.others.insert(path.into(), bytes.into());
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
     /// Sends these bytes instead of a file from now on.
     pub(crate) fn replace(&self, file: &str, bytes: &[u8]) {
         let mut state = self.shelves.state.lock().unwrap();
@@ -106,7 +115,7 @@ impl Index {
         drop(self.shelves.changed.wait_while(state, asked).unwrap());
     }
 
-    /// Every wheel that was asked for so far, sorted.
+    /// Every wheel, and every other thing, that was asked for so far, sorted.
     pub(crate) fn asked(&self) -> Vec<String> {
         let mut asked = self.shelves.state.lock().unwrap().asked.clone();
         asked.sort();
@@ -172,7 +181,12 @@ fn answer(path: &str, shelves: &Shelves, port: u16) -> (&'static str, &'static s
         return ("200 OK", JSON, page.to_string().into_bytes());
     }
     let Some(file) = path.strip_prefix("/files/") else {
-        return NOT_FOUND;
+        let path = path.trim_start_matches('/');
+        state.asked.push(path.to_owned());
+        let found = state.others.get(path).cloned();
+        return found.map_or(NOT_FOUND, |bytes| {
+            ("200 OK", "application/octet-stream", bytes)
+        });
     };
     let find = |state: &State, name: &str| {
         let files = state.packages.values().flatten();

@@ -10,11 +10,13 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 pub(crate) mod index;
+pub(crate) mod interpreter;
 pub(crate) mod remote;
 pub(crate) mod trace;
 pub(crate) mod wheel;
 
 pub(crate) use index::Index;
+pub(crate) use interpreter::Interpreters;
 pub(crate) use wheel::Wheel;
 
 /// A temporary project.
@@ -124,6 +126,12 @@ impl Sandbox {
             .current_dir(self.directory.path())
             .env_remove("ROOTSTOCK_ROOT")
             .env_remove("UV_INDEX_URL")
+            .env_remove("ROOTSTOCK_PYTHON_MIRROR")
+            // Read only where an interpreter has to be chosen.
+            .env(
+                "UV_PYTHON_DOWNLOADS_JSON_URL",
+                self.path("interpreters.json"),
+            )
             .env("PATH", self.path("bin"))
             .env("UV_DEFAULT_INDEX", self.index.url())
             // Ports are given again, and uv remembers what an index said.
@@ -203,7 +211,7 @@ impl Said {
 }
 
 /// The Python 3.11 of this machine.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let output = Command::new("python3.11")
         .args([
             "-I",

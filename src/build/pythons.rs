@@ -1,0 +1,362 @@
+//! Managed interpreters: what the lock names is in the root, whole, and says what the lock says; or it is fetched,
+//! unpacked and compiled. Once for all environments that stand on it.
+//!
+//! ```text
+//! archive ──▶ {root}/store/archives ──verified──▶ staging ──asked who it is──▶ {root}/pythons/<id>
+//! ```
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::assemble::write_read_only;
+use super::bytecode::{self, Modules};
+use super::progress::{Event, Progress};
+use super::publish::close;
+use super::trash::discard;
+use super::wheel::seal;
+use crate::digest::Digest;
+use crate::fetch::{self, Mirror};
+use crate::files::{self, Context, Kind, maker};
+use crate::lock::{LockedArchive, LockedPython, LockedTarget};
+use crate::python::{self, Interpreter};
+use crate::store::managed::{self, SCHEMA, Stamp, State};
+use crate::store::tree::{Item, Tree};
+use crate::store::{Root, inside};
+
+mod unpack;
+
+pub use unpack::Error as UnpackError;
+
+const STAGING: &str = ".staging-";
+
+/// Where interpreters come from and where they go.
+pub(super) struct Sources<'a> {
+    pub(super) root: &'a Root,
+    pub(super) mirror: Option<&'a Mirror>,
+    pub(super) variables: &'a BTreeMap<OsString, OsString>,
+    pub(super) offline: bool,
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// A managed interpreter cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It would have to be downloaded.
+    #[error(
+        "the interpreter {0} is neither in the root nor in its store, and `--offline` forbids to download it"
+    )]
+    Offline(String),
+    /// It cannot be downloaded.
+    #[error("the interpreter {name} cannot be downloaded")]
+    Download {
+        /// Version and build.
+        name: String,
+        /// Why.
+        source: fetch::Error,
+    },
+    /// Its archive cannot be unpacked.
+    #[error("the archive of the interpreter {name} cannot be unpacked")]
+    Unpack {
+        /// Version and build.
+        name: String,
+        /// Why.
+        source: UnpackError,
+    },
+    /// It does not run here.
+    #[error("the interpreter {name} does not run on this machine")]
+    Python {
+        /// Version and build.
+        name: String,
+        /// Why.
+        source: python::Error,
+    },
+    /// It is another one than its archive's name says.
+    #[error("the archive of the interpreter {name} holds {found}")]
+    Other {
+        /// Version and build.
+        name: String,
+        /// What it says of itself.
+        found: String,
+    },
+    /// Its standard library cannot be compiled.
+    #[error(transparent)]
+    Bytecode(#[from] bytecode::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+}
+
+impl Error {
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Error::Offline(_) => Some(
+                "run it once without `--offline`, or name a bundle that has it with `--bundle DIR`"
+                    .to_owned(),
+            ),
+            Error::Download { source, .. } => {
+                let first = source.advice().unwrap_or_default();
+                Some(format!(
+                    "{first}{}a site without access names a mirror of such archives in `python-mirror` or \
+                     ROOTSTOCK_PYTHON_MIRROR, or uses the machine's own interpreter with `python-source = \"system\"`",
+                    if first.is_empty() { "" } else { "; " }
+                ))
+            }
+            Error::Unpack { source, .. } => match source {
+                UnpackError::Files(error) => error.advice().map(str::to_owned),
+                _ => None,
+            },
+            Error::Python { .. } => Some(
+                "use the machine's own interpreter: `python-source = \"system\"` in the manifest"
+                    .to_owned(),
+            ),
+            Error::Other { .. } => None,
+            Error::Bytecode(error) => error.advice(),
+            Error::Files(error) => error.advice().map(str::to_owned),
+        }
+    }
+}
+
+/// What became of each interpreter, by the digest of its archive.
+pub(super) type Provided = BTreeMap<Digest, Result<Interpreter, Arc<Error>>>;
+
+/// Provides the managed interpreters of these targets, one after another, on this pool.
+pub(super) fn provide<'a>(
+    targets: impl Iterator<Item = &'a LockedTarget>,
+    sources: &Sources,
+    pool: &rayon::ThreadPool,
+) -> Provided {
+    let mut provided = Provided::new();
+    for LockedTarget { python, .. } in targets {
+        if let Some(archive) = python.archive() {
+            provided.entry(archive.sha256).or_insert_with(|| {
+                let wanted = Wanted { python, archive };
+                pool.install(|| wanted.provide(sources)).map_err(Arc::new)
+            });
+        }
+    }
+    provided
+}
+
+/// Whether the interpreter of this archive would have to be downloaded, as far as looking tells.
+pub(super) fn is_missing(root: &Root, archive: &LockedArchive) -> bool {
+    !files::exists(&managed::directory(root, &archive.sha256))
+        && !files::exists(&stored(root, archive))
+}
+
+/// Where an archive lies until it is unpacked.
+fn stored(root: &Root, archive: &LockedArchive) -> PathBuf {
+    let name = archive.sha256.to_string();
+    root.store().join("archives").join(name)
+}
+
+/// An interpreter as it is locked.
+struct Wanted<'a> {
+    python: &'a LockedPython,
+    archive: &'a LockedArchive,
+}
+
+impl Wanted<'_> {
+    /// Version and build, for people.
+    fn name(&self) -> String {
+        self.python.label()
+    }
+
+    fn provide(&self, sources: &Sources) -> Result<Interpreter, Error> {
+        let root = sources.root;
+        let home = managed::directory(root, &self.archive.sha256);
+        // Every byte is read: what is built now stands on it for years.
+        match managed::state(&home, &self.archive.sha256)? {
+            State::Whole => {}
+            State::Missing if !files::exists(&home) => self.make(&home, sources)?,
+            _ => {
+                discard(root, &home, "python")?;
+                self.make(&home, sources)?;
+            }
+        }
+        self.ask(&home, sources)
+    }
+
+    /// The interpreter in this directory. It must be what the lock says.
+    fn ask(&self, home: &Path, sources: &Sources) -> Result<Interpreter, Error> {
+        let executable = managed::executable(home, self.python.series());
+        let interpreter =
+            Interpreter::ask(&executable, sources.variables).map_err(|source| Error::Python {
+                name: self.name(),
+                source,
+            })?;
+        let identity = &interpreter.identity;
+        let same = identity.implementation == self.python.implementation
+            && interpreter.version().as_ref() == Some(&self.python.version)
+            && identity.soabi == self.python.soabi;
+        if same {
+            Ok(interpreter)
+        } else {
+            Err(Error::Other {
+                name: self.name(),
+                found: format!(
+                    "{} {} with the ABI {}",
+                    identity.implementation, identity.version, identity.soabi
+                ),
+            })
+        }
+    }
+
+    fn make(&self, home: &Path, sources: &Sources) -> Result<(), Error> {
+        let root = sources.root;
+        // What killed runs have left only takes space.
+        let _ = sweep(root);
+        let archive = self.fetch(sources)?;
+        files::create_directories(&root.pythons())?;
+        let prefix = format!("{STAGING}{}-", maker::this_process());
+        let staging = Staging(files::temporary_directory(&root.pythons(), &prefix)?.keep());
+        files::set_mode(&staging.0, 0o755)?;
+        unpack::unpack(&archive, &staging.0).map_err(|source| Error::Unpack {
+            name: self.name(),
+            source,
+        })?;
+        let interpreter = self.ask(&staging.0, sources)?;
+        compile(&staging.0, &interpreter, sources)?;
+        write_lists(&staging.0, &self.archive.sha256)?;
+        close(&staging.0)?;
+        match files::rename(&staging.0, home) {
+            Ok(()) => files::flush_directory(&root.pythons())?,
+            // Somebody else was faster with the same.
+            Err(error) if error.is_occupied() => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(files::remove_if_present(&archive)?)
+    }
+
+    /// The archive, in the store.
+    fn fetch(&self, sources: &Sources) -> Result<PathBuf, Error> {
+        let Sources { mirror, .. } = *sources;
+        let LockedArchive { url, sha256, .. } = self.archive;
+        let to = stored(sources.root, self.archive);
+        if files::exists(&to) {
+            let (found, _) = Digest::of_reader(files::open(&to)?).context("read", &to)?;
+            if found == *sha256 {
+                return Ok(to);
+            }
+            files::remove_if_present(&to)?;
+        }
+        if sources.offline {
+            return Err(Error::Offline(self.name()));
+        }
+        let address = mirror.map_or_else(|| url.clone(), |mirror| mirror.address(url));
+        let (files, bytes) = (1, 0);
+        sources.progress.heard(Event::Downloading { files, bytes });
+        let heard = |there| sources.progress.heard(Event::Downloaded(there));
+        let fetched = fetch::Client::new(sources.variables)
+            .and_then(|client| fetch::download(&client, &address, &to, sha256, None, &heard));
+        sources.progress.heard(Event::DownloadsDone);
+        fetched.map_err(|source| Error::Download {
+            name: self.name(),
+            source,
+        })?;
+        Ok(to)
+    }
+}
+
+/// An interpreter that nobody can see yet; removed when dropped.
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Where it was published its old name is gone; what cannot be removed is swept another time.
+        let _ = files::remove_tree(&self.0);
+    }
+}
+
+/// Compiles the standard library: the tree is read-only, so Python could not keep what it compiles, and every start of
+/// a worker would do it again. The tests of the library and what is installed beside it are not compiled.
+fn compile(home: &Path, interpreter: &Interpreter, sources: &Sources) -> Result<(), Error> {
+    let (major, minor) = interpreter.series();
+    let name = format!("lib/python{major}.{minor}/");
+    let library = home.join(&name);
+    let modules: Vec<String> = files::walk(&library)?
+        .into_iter()
+        .filter(|entry| entry.kind == Kind::File)
+        .map(|entry| entry.path.to_string_lossy().into_owned())
+        .filter(|path| Path::new(path).extension().is_some_and(|e| e == "py"))
+        .filter(|path| {
+            !["site-packages/", "test/"]
+                .iter()
+                .any(|no| path.starts_with(no))
+        })
+        .collect();
+    let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
+    // Beside the library first: what one process compiles must not be what another one is just started with, because
+    // the bytes depend on that.
+    let compiled = home.join(".bytecode");
+    files::create_directory(&compiled)?;
+    // What does not compile is not compiled when it is imported either: Python says why, then.
+    Modules {
+        sources: &library,
+        targets: &compiled,
+        name: &name,
+    }
+    .compile(&modules, interpreter, sources.variables)?;
+    for entry in files::walk(&compiled)? {
+        let to = library.join(&entry.path);
+        match entry.kind {
+            Kind::Directory => files::create_directories(&to)?,
+            _ => files::rename(&compiled.join(&entry.path), &to)?,
+        }
+    }
+    Ok(files::remove_tree(&compiled)?)
+}
+
+/// Writes the list of all files and, last, the stamp.
+fn write_lists(home: &Path, archive: &Digest) -> files::Result<()> {
+    let mut entries = files::walk(home)?;
+    entries.retain(|entry| entry.kind != Kind::Directory);
+    let items: Vec<(String, Item, u64)> = entries
+        .par_iter()
+        .map(|entry| {
+            let path = home.join(&entry.path);
+            let (item, size) = match files::link_target(&path) {
+                Ok(Some(target)) => (Item::Link(target.to_string_lossy().into_owned()), 0),
+                _ => {
+                    let file = files::open(&path)?;
+                    let (sha256, size) = Digest::of_reader(&file).context("read", &path)?;
+                    let executable = entry.mode & 0o111 != 0;
+                    seal(&file, &path, executable)?;
+                    (Item::File { sha256, executable }, size)
+                }
+            };
+            Ok((entry.path.to_string_lossy().into_owned(), item, size))
+        })
+        .collect::<files::Result<_>>()?;
+    let bytes = items.iter().map(|(_, _, size)| size).sum();
+    let tree = Tree(
+        items
+            .into_iter()
+            .map(|(path, item, _)| (path, item))
+            .collect(),
+    );
+    let text = tree.text();
+    write_read_only(&home.join(inside::TREE), text.as_bytes())?;
+    let stamp = Stamp {
+        schema: SCHEMA,
+        archive: *archive,
+        tree: Digest::of(&text),
+        files: tree.0.len() as u64,
+        bytes,
+    };
+    write_read_only(&home.join(inside::STAMP), stamp.text().as_bytes())
+}
+
+/// Removes what builders that are certainly gone have left.
+fn sweep(root: &Root) -> files::Result<()> {
+    for name in files::names(&root.pythons())? {
+        if name.strip_prefix(STAGING).is_some_and(maker::is_gone) {
+            files::remove_tree(&root.pythons().join(name))?;
+        }
+    }
+    Ok(())
+}

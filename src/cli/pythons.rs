@@ -1,0 +1,73 @@
+//! The sha256 of an archive with a managed interpreter, before it is locked: as its publisher says, else learnt by a
+//! download; and where such archives are mirrored.
+
+use std::path::Path;
+
+use super::{context, show};
+use crate::digest::Digest;
+use crate::fetch::{self, Client, Mirror};
+use crate::files;
+use crate::manifest::Manifest;
+
+/// The mirror of this run: `ROOTSTOCK_PYTHON_MIRROR` before the manifest's `python-mirror`.
+pub(super) fn mirror(manifest: &Manifest) -> Option<Mirror> {
+    let variable = context::variable("ROOTSTOCK_PYTHON_MIRROR");
+    let given = variable.map(|value| value.to_string_lossy().into_owned());
+    let text = given.or_else(|| manifest.python_mirror.clone())?;
+    // A directory in a variable is meant from here on, as in a shell.
+    if text.contains("://") {
+        return Some(Mirror::new(&text));
+    }
+    let path = files::absolute(Path::new(&text)).unwrap_or_else(|_| text.into());
+    Some(Mirror::Directory(path))
+}
+
+/// The digest of the archive at this address, or at the mirror's.
+pub(super) fn digest(url: &str, mirror: Option<&Mirror>) -> Result<Digest, String> {
+    let address = mirror.map_or_else(|| url.to_owned(), |mirror| mirror.address(url));
+    let cache = context::user_cache();
+    let work = files::create_directories(&cache)
+        .and_then(|()| files::temporary_directory(&cache, "python-"))
+        .map_err(|error| format!("{error}: {}", error.source))?;
+    let client = Client::new(&context::kept_environment()).map_err(|error| told(&error))?;
+    let (beside, file) = address.rsplit_once('/').unwrap_or_default();
+    let sums = work.path().join("SHA256SUMS");
+    match fetch::discover(&client, &format!("{beside}/SHA256SUMS"), &sums, &|_| {}) {
+        Ok(_) => {
+            let text = files::read_text(&sums).map_err(|error| error.to_string())?;
+            if let Some(digest) = listed(&text, &file.replace("%2B", "+")) {
+                return Ok(digest);
+            }
+        }
+        Err(error) if error.is_absent() => {}
+        Err(error) => return Err(told(&error)),
+    }
+    show::remark(&format!("downloading {address} to learn its sha256 …"));
+    let archive = work.path().join("archive");
+    let found =
+        fetch::discover(&client, &address, &archive, &|_| {}).map_err(|error| told(&error))?;
+    Ok(found.0)
+}
+
+/// The digest beside a file's name, in the form of `sha256sum`.
+fn listed(sums: &str, file: &str) -> Option<Digest> {
+    sums.lines().find_map(|line| {
+        let (digest, name) = line.split_once(char::is_whitespace)?;
+        let name = name.trim_start().trim_start_matches('*');
+        (name == file).then(|| digest.parse().ok())?
+    })
+}
+
+fn told(error: &fetch::Error) -> String {
+    let advice = error.advice();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    match advice {
+        Some(advice) => format!("{text}\n{advice}"),
+        None => text,
+    }
+}

@@ -1,0 +1,107 @@
+//! A managed interpreter below `{root}/pythons`: where it is, and whether it is as it was unpacked. Fetches nothing.
+//!
+//! ```text
+//! {root}/pythons/<id>/           read-only, shared by all environments
+//! ├── bin/python3.11  lib/python3.11/…  as in the archive, with bytecode of the standard library
+//! ├── rootstock-tree.txt         sha256, mode and path of every file (see `tree`)
+//! └── rootstock-stamp.json       written last: the archive's sha256, the digest of the tree
+//! ```
+//!
+//! Nothing in it names the machine or the root. The id is the digest of the archive's sha256 and of what is made of it.
+//! Generations say in their stamps (`managed`) which id they stand on.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::files;
+
+use super::tree::{self, Difference, Tree};
+use super::{Root, inside};
+
+/// Counts up when this program would make other files of the same archive.
+const FORMAT: u32 = 1;
+
+/// What an unpacked interpreter is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Version of this format.
+    pub schema: u32,
+    /// Digest of the archive.
+    pub archive: Digest,
+    /// Digest of the tree file.
+    pub tree: Digest,
+    /// How many files it has.
+    pub files: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// The schema this version writes and reads.
+pub const SCHEMA: u32 = 1;
+
+/// The id of the interpreter in the archive of this digest.
+pub fn id(archive: &Digest) -> String {
+    Digest::of(format!("rootstock python {FORMAT}\n{archive}\n")).short(32)
+}
+
+/// Where the interpreter of this archive is, or will be.
+pub fn directory(root: &Root, archive: &Digest) -> PathBuf {
+    root.pythons().join(id(archive))
+}
+
+/// Its executable.
+pub fn executable(home: &Path, series: (u64, u64)) -> PathBuf {
+    home.join(format!("bin/python{}.{}", series.0, series.1))
+}
+
+impl Stamp {
+    /// The stamp in this directory; `None` if there is none that can be read, so that nobody finished it.
+    pub fn read(home: &Path) -> files::Result<Option<Self>> {
+        let text = files::read_text_if_present(&home.join(inside::STAMP))?;
+        let stamp = text.and_then(|text| serde_json::from_str::<Self>(&text).ok());
+        Ok(stamp.filter(|stamp| stamp.schema == SCHEMA))
+    }
+
+    /// The stamp as it is written.
+    pub fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a stamp has only plain fields");
+        text.push('\n');
+        text
+    }
+}
+
+/// How an interpreter stands to what was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// There is none, or nobody finished it.
+    Missing,
+    /// Every byte is as it was.
+    Whole,
+    /// Its own list of files is not the one it was finished with.
+    Unknown,
+    /// These files are not as they were.
+    Damaged(Vec<Difference>),
+}
+
+/// Reads every file of an interpreter. Uses the rayon pool it is called in.
+pub fn state(home: &Path, archive: &Digest) -> files::Result<State> {
+    let Some(stamp) = Stamp::read(home)? else {
+        return Ok(State::Missing);
+    };
+    let text = files::read_text_if_present(&home.join(inside::TREE))?.unwrap_or_default();
+    if stamp.archive != *archive || Digest::of(&text) != stamp.tree {
+        return Ok(State::Unknown);
+    }
+    let Ok(tree) = Tree::parse(&text) else {
+        return Ok(State::Unknown);
+    };
+    // Nothing in it stands for a machine: the placeholders of generations have no meaning here.
+    let differences = tree::differences(home, &tree, Path::new(""), "")?;
+    Ok(if differences.is_empty() {
+        State::Whole
+    } else {
+        State::Damaged(differences)
+    })
+}

@@ -1,0 +1,370 @@
+//! Managed interpreters: locked to one archive, fetched once, the same at every root, noticed when they are damaged.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::sandbox::{Interpreters, Sandbox, Wheel, traces};
+
+/// Two environments with one package each, not locked yet.
+fn project() -> Sandbox {
+    let sandbox = Sandbox::new(&[("one", &["first"]), ("two", &["second"])]);
+    for name in ["first", "second"] {
+        sandbox.index.add(&Wheel::simple(name, "1.0"));
+    }
+    sandbox
+}
+
+/// The one interpreter of a root.
+fn home(sandbox: &Sandbox, root: &str) -> PathBuf {
+    let pythons = format!("{root}/pythons");
+    let names = sandbox.names(&pythons);
+    assert_eq!(names.len(), 1, "{names:?}");
+    sandbox.path(&pythons).join(&names[0])
+}
+
+/// How often archives were asked for.
+fn downloads(sandbox: &Sandbox) -> usize {
+    let asked = sandbox.index.asked();
+    asked
+        .iter()
+        .filter(|path| path.ends_with(".tar.gz"))
+        .count()
+}
+
+fn replace(path: &Path, bytes: &[u8]) {
+    fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o555)).unwrap();
+}
+
+#[test]
+fn environments_share_one_interpreter_that_is_fetched_once() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    let version = Interpreters::version();
+    assert_eq!(lock.matches("build = \"20200101\", url = ").count(), 1);
+    assert_eq!(lock.matches(&format!("python = \"{version}\"")).count(), 2);
+    sandbox.run(&["lock", "--check"]).expect(0);
+    let before = downloads(&sandbox);
+
+    let said = sandbox.sync(&[]);
+    assert!(said.stdout.contains("built one, two"), "{}", said.stdout);
+    assert_eq!(downloads(&sandbox) - before, 1);
+    assert!(sandbox.names("root/store/archives").is_empty());
+    let home = home(&sandbox, "root");
+    for environment in ["one", "two"] {
+        let python = sandbox.generation("root", environment).join("bin/python");
+        let series: Vec<&str> = version.split('.').take(2).collect();
+        let executable = home.join(format!("bin/python{}", series.join(".")));
+        assert_eq!(
+            fs::read_link(python).unwrap(),
+            executable.canonicalize().unwrap()
+        );
+        let id = home.file_name().unwrap().to_str().unwrap();
+        assert_eq!(sandbox.stamp("root", environment, "managed"), id);
+    }
+    let code =
+        "import sys, json, first; print(sys.version.split()[0], json.__cached__, json.__file__)";
+    let said = sandbox.python("one", code);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(words[0], version);
+    // The standard library is that of the interpreter, and compiled: nobody can write there.
+    for path in &words[1..] {
+        let path = Path::new(path).canonicalize().unwrap();
+        assert!(path.starts_with(home.canonicalize().unwrap()), "{path:?}");
+    }
+    for (path, .., mode) in traces(&home) {
+        let link = fs::symlink_metadata(&path).unwrap().is_symlink();
+        assert!(link || mode & 0o222 == 0, "{} {mode:o}", path.display());
+    }
+
+    let before = traces(&sandbox.path("root"));
+    assert!(sandbox.sync(&[]).stdout.starts_with("up to date"));
+    assert_eq!(traces(&sandbox.path("root")), before);
+}
+
+#[test]
+fn a_locked_interpreter_stays_until_it_is_upgraded() {
+    let sandbox = project();
+    let mut interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    let before = sandbox.read("rootstock.lock");
+    let version = Interpreters::version();
+    let newer = [Interpreters::bytes(), b"newer"].concat();
+    interpreters.publish(version, "20210101", &newer);
+    interpreters.publish("3.11.99", "20210101", b"not looked at");
+    sandbox.lock();
+    assert_eq!(sandbox.read("rootstock.lock"), before);
+    // Neither does another dependency, nor another package that moves on.
+    sandbox.write_source("one", &["first", "second"], "");
+    sandbox.run(&["lock", "--upgrade=second"]).expect(0);
+    assert!(sandbox.read("rootstock.lock").contains("20200101"));
+    let said = sandbox.run(&["lock", "--upgrade"]);
+    said.expect(0);
+    let moved = format!("one python {version}+20200101 3.11.99+20210101");
+    let lines: Vec<String> = said
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert!(lines.contains(&moved), "{lines:#?}");
+    // What the manifest pins exactly moves to a newer build of that version only.
+    let exact = sandbox
+        .read("rootstock.toml")
+        .replace("\"3.11\"", &format!("\"{version}\""));
+    sandbox.write("rootstock.toml", &exact);
+    sandbox.run(&["lock", "--check"]).expect(3);
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert!(lock.contains(&format!("python = \"{version}\"")), "{lock}");
+    assert!(
+        lock.contains("20210101") && !lock.contains("3.11.99"),
+        "{lock}"
+    );
+}
+
+#[test]
+fn id_and_trees_are_the_same_at_every_root() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    sandbox.sync(&["one"]);
+    sandbox.sync(&["one", "--root", "another place"]);
+    for field in ["id", "tree", "managed"] {
+        let [here, there] = ["root", "another place"].map(|root| sandbox.stamp(root, "one", field));
+        assert_eq!(here, there, "{field}");
+    }
+    let trees = ["root", "another place"].map(|root| {
+        let home = home(&sandbox, root);
+        fs::read_to_string(home.join("rootstock-tree.txt")).unwrap()
+    });
+    assert!(trees[0] == trees[1] && trees[0].contains("__pycache__/os.cpython-3"));
+}
+
+#[test]
+fn the_publishers_list_of_digests_spares_a_download() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    let file = Interpreters::file(Interpreters::version(), "20200101");
+    let digest = rootstock::digest::Digest::of(Interpreters::bytes());
+    let sums = format!("{}  other.tar.gz\n{digest}  {file}\n", "0".repeat(64));
+    sandbox
+        .index
+        .put("pythons/20200101/SHA256SUMS", sums.as_bytes());
+    sandbox.lock();
+    assert_eq!(downloads(&sandbox), 0);
+    assert!(sandbox.read("rootstock.lock").contains(&digest.to_string()));
+    // A list that is wrong is found out when the archive comes.
+    let wrong = format!("{}  {file}\n", "1".repeat(64));
+    sandbox
+        .index
+        .put("pythons/20200101/SHA256SUMS", wrong.as_bytes());
+    sandbox.run(&["lock", "--upgrade"]).expect(0);
+    let said = sandbox.run(&["sync", "one"]);
+    said.expect(1);
+    assert!(
+        said.stderr.contains(&format!(
+            "the interpreter {}+20200101 cannot be downloaded",
+            Interpreters::version()
+        )),
+        "{}",
+        said.stderr
+    );
+    assert!(sandbox.names("root/pythons").is_empty());
+    assert!(sandbox.names("root/envs").is_empty());
+}
+
+#[test]
+fn a_mirror_needs_no_new_lock() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    // The publisher cannot be reached any more: its port is closed.
+    let list = sandbox.read("interpreters.json");
+    let unreachable = |text: &str| {
+        let at = text.find("http://127.0.0.1:").unwrap();
+        let port = text[at + 17..].split('/').next().unwrap().to_owned();
+        text.replace(&format!("127.0.0.1:{port}/pythons"), "127.0.0.1:9/pythons")
+    };
+    sandbox.write("interpreters.json", &unreachable(&list));
+    sandbox.run(&["lock", "--upgrade"]).expect(1);
+    assert_eq!(sandbox.read("rootstock.lock"), lock);
+
+    let file = Interpreters::file(Interpreters::version(), "20200101");
+    fs::create_dir_all(sandbox.path("mirror/20200101")).unwrap();
+    fs::write(
+        sandbox.path("mirror/20200101").join(&file),
+        Interpreters::bytes(),
+    )
+    .unwrap();
+    let manifest = sandbox.read("rootstock.toml");
+    let mirrored = manifest.replace("[rootstock]\n", "[rootstock]\npython-mirror = \"mirror\"\n");
+    sandbox.write("rootstock.toml", &mirrored);
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.run(&["lock", "--upgrade"]).expect(0);
+    assert!(
+        sandbox
+            .read("rootstock.lock")
+            .contains("127.0.0.1:9/pythons/20200101/")
+    );
+    sandbox.sync(&["one"]);
+
+    // The variable is stronger than the manifest; a directory may hold all archives in one place.
+    fs::rename(
+        sandbox.path("mirror/20200101").join(&file),
+        sandbox.path(&file),
+    )
+    .unwrap();
+    let mut command = sandbox.command(&["sync", "one", "--root", "other"]);
+    let said = command
+        .env("ROOTSTOCK_PYTHON_MIRROR", ".")
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+    let said = sandbox.run(&["sync", "one", "--root", "third"]);
+    said.expect(1);
+    assert!(said.stderr.contains("cannot open"), "{}", said.stderr);
+}
+
+#[test]
+fn a_damaged_interpreter_is_seen_and_made_anew() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    sandbox.sync(&["one"]);
+    let id = sandbox.stamp("root", "one", "id");
+    let home = home(&sandbox, "root");
+    let series = fs::read_link(home.join("bin/python3")).unwrap();
+    let program = home.join("bin").join(series);
+    let bytes = fs::read(&program).unwrap();
+    replace(&program, b"#!/bin/sh\nexit 0\n");
+    let said = sandbox.run(&["sync", "--check", "one"]);
+    said.expect(3);
+    assert!(
+        said.stdout.contains("its Python has changed"),
+        "{}",
+        said.stdout
+    );
+    sandbox.sync(&["one"]);
+    assert_eq!(fs::read(&program).unwrap(), bytes);
+    assert_eq!(sandbox.stamp("root", "one", "id"), id);
+    sandbox.run(&["sync", "--check", "one"]).expect(0);
+
+    // A file that a quick look does not see is seen before anything new is built on it.
+    let module = fs::canonicalize(
+        sandbox
+            .python("one", "import this as m; print(m.__file__)")
+            .lines()
+            .last()
+            .unwrap(),
+    );
+    let module = module.unwrap();
+    let text = fs::read(&module).unwrap();
+    replace(&module, b"print('evil')\n");
+    sandbox.sync(&["two"]);
+    assert_eq!(fs::read(&module).unwrap(), text);
+
+    fs::rename(&home, sandbox.path("gone")).unwrap();
+    let said = sandbox.run(&["sync", "--check", "one"]);
+    said.expect(3);
+    assert!(
+        said.stdout.contains("its Python is gone"),
+        "{}",
+        said.stdout
+    );
+    sandbox.sync(&["one"]);
+    sandbox.run(&["sync", "--check", "one"]).expect(0);
+}
+
+#[test]
+fn what_does_not_exist_is_refused_with_what_does() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    let manifest = sandbox.read("rootstock.toml");
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("\"3.11\"", "\"3.11.77\""),
+    );
+    let said = sandbox.run(&["lock"]);
+    said.expect(1);
+    let version = Interpreters::version();
+    for part in [
+        "there is no managed CPython 3.11.77 for linux-",
+        &format!("there are {version}"),
+        "python-source = \"system\"",
+    ] {
+        let plain = said
+            .stderr
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(" │ ", " ");
+        assert!(plain.contains(part), "{part}: {}", said.stderr);
+    }
+    for other in ["pypy3.11", "3.13t"] {
+        sandbox.write(
+            "rootstock.toml",
+            &manifest.replace("\"3.11\"", &format!("\"{other}\"")),
+        );
+        let said = sandbox.run(&["lock"]);
+        said.expect(2);
+        assert!(
+            said.stderr.contains("exact version of CPython"),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn an_archive_that_holds_something_else_is_refused() {
+    let sandbox = project();
+    let mut interpreters = Interpreters::new(&sandbox);
+    interpreters.publish("3.11.98", "20210101", Interpreters::bytes());
+    interpreters.publish("3.11.99", "20210101", b"<html>sign in</html>");
+    sandbox.lock();
+    let said = sandbox.run(&["sync", "one"]);
+    said.expect(1);
+    assert!(
+        said.stderr.contains("cannot be unpacked"),
+        "{}",
+        said.stderr
+    );
+    let manifest = sandbox.read("rootstock.toml");
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("\"3.11\"", "\"3.11.98\""),
+    );
+    sandbox.lock();
+    let said = sandbox.run(&["sync", "one"]);
+    said.expect(1);
+    let holds = format!("holds cpython {}", Interpreters::version());
+    assert!(said.stderr.contains(&holds), "{}", said.stderr);
+    assert!(sandbox.names("root/pythons").is_empty());
+}
+
+#[test]
+fn offline_names_the_interpreter_that_is_missing() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    let said = sandbox.run(&["sync", "--offline", "one"]);
+    said.expect(1);
+    let name = format!(
+        "the interpreter {}+20200101 is neither",
+        Interpreters::version()
+    );
+    assert!(said.stderr.contains(&name), "{}", said.stderr);
+    let said = sandbox.run(&["sync", "--dry-run", "one"]);
+    said.expect(0);
+    assert!(
+        said.stdout.contains("to download: 2 files"),
+        "{}",
+        said.stdout
+    );
+}
