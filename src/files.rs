@@ -8,9 +8,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+pub mod abilities;
 pub mod link;
 pub mod maker;
 pub mod shared;
+pub mod space;
 pub mod walk;
 
 pub use shared::SharedFile;

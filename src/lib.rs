@@ -30,6 +30,7 @@ pub mod resolve;
 pub mod store;
 pub mod plan;
 pub mod build;
+pub mod doctor;
 pub mod worker;
 
 pub mod cli;

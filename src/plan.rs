@@ -10,7 +10,7 @@ use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
 use crate::store::weights::Found;
-use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, catalogue};
+use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight, catalogue};
 
 /// What has to be done to make a root match a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -382,7 +382,11 @@ fn catalogue_of(lock: &Lock, cache: Option<&Path>) -> Catalogue {
             weights: model
                 .weights
                 .iter()
-                .map(|weight| weight.path.clone())
+                .map(|weight| CatalogueWeight {
+                    path: weight.path.clone(),
+                    size: weight.size,
+                    sha256: weight.sha256,
+                })
                 .collect(),
         };
         (model.id.clone(), meaning)

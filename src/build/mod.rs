@@ -31,6 +31,7 @@ mod gather;
 pub mod progress;
 pub mod publish;
 pub mod pythons;
+pub mod repair;
 pub mod sdist;
 pub mod shelf;
 mod trash;
@@ -261,7 +262,7 @@ fn begin<'a>(
         target: step.target,
         interpreter: interpreters.choose(step.target)?,
         source,
-        force: *because == Reason::Forced,
+        force: matches!(because, Reason::Forced | Reason::Broken(_)),
     };
     Ok(match job.adopt(means.root)? {
         Some(built) => Begun::Done(Done::Built(built)),

@@ -215,13 +215,19 @@ pub(super) fn standing(there: &Complete, python: &Interpreter, source: Digest) -
 }
 
 pub(super) fn is_intact(path: &Path, stamp: &Stamp) -> files::Result<bool> {
-    let Ok(tree) = Tree::parse(&files::read_text(&path.join(inside::TREE))?) else {
+    let text = files::read(&path.join(inside::TREE))?;
+    let Ok(tree) = Tree::parse(&String::from_utf8_lossy(&text)) else {
         return Ok(false);
     };
     let python = &stamp.python;
-    let differences = tree::differences(path, &tree, &python.executable, &python.identity.version)?;
-    let digest = Digest::of(tree.text());
-    Ok(digest == stamp.tree && differences.is_empty())
+    let differences = tree::differences(
+        path,
+        &tree,
+        &python.executable,
+        &python.identity.version,
+        &|_| {},
+    )?;
+    Ok(Digest::of(text) == stamp.tree && differences.is_empty())
 }
 
 /// Replaces the stamp of a finished generation, whose other files stay as they are.

@@ -170,7 +170,7 @@ impl Wanted<'_> {
         let root = sources.root;
         let home = managed::directory(root, &self.archive.sha256);
         // Every byte is read: what is built now stands on it for years.
-        match managed::state(&home, &self.archive.sha256)? {
+        match managed::state(&home, &self.archive.sha256, &|_| {})? {
             State::Whole => {}
             State::Missing if !files::exists(&home) => self.make(&home, sources)?,
             _ => {

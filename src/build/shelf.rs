@@ -26,6 +26,10 @@ use crate::files::maker;
 use crate::python;
 use crate::store::Root;
 
+mod check;
+
+pub use check::{Damage, damaged, is_intact};
+
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
 const WHEELS: &str = "wheels-1";

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod changes;
 mod context;
+mod doctor;
 mod exit;
 mod findings;
 mod lock;
@@ -107,6 +108,8 @@ enum Command {
     /// Show the state of every environment and model.
     #[command(visible_alias = "list")]
     Status(status::Arguments),
+    /// Examine a root: what is wrong, where, and what mends it.
+    Doctor(doctor::Arguments),
     /// Run a command in an environment.
     Run(run::Arguments),
     /// Serve a model's energies and forces to an i-PI server.
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Lock(lock) => lock::run(&arguments.shared, &lock),
         Command::Sync(sync) => sync::run(&arguments.shared, &sync),
         Command::Status(status) => status::run(&arguments.shared, &status),
+        Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
         Command::Run(run) => run::run(&arguments.shared, &run),
         Command::Worker(worker) => worker::run(&arguments.shared, &worker),
     };

@@ -132,3 +132,25 @@ fn finish(bar: Option<ProgressBar>) {
         bar.finish_and_clear();
     }
 }
+
+/// How far a deep examination is: on a terminal the bytes read so far, elsewhere nothing.
+pub(super) struct Reading(ProgressBar);
+
+impl Reading {
+    /// Hidden unless standard error is a terminal.
+    pub(super) fn new() -> Self {
+        let style = ProgressStyle::with_template("reading {decimal_bytes} {decimal_bytes_per_sec}")
+            .expect("the template is one");
+        Self(ProgressBar::new_spinner().with_style(style))
+    }
+
+    /// So many bytes were read in all.
+    pub(super) fn heard(&self, bytes: u64) {
+        self.0.set_position(bytes);
+    }
+
+    /// Nothing more will be read.
+    pub(super) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

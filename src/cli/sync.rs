@@ -21,6 +21,7 @@ use crate::store::{Catalogue, Root, catalogue, installed, layout, weights};
     after_help = "Examples:\n  rootstock sync               build what is not optional and not built yet\n  \
                         rootstock sync mace          this environment or model, optional or not\n  \
                         rootstock sync --dry-run     what would be done, and why\n  \
+                        rootstock sync --repair      read everything, mend what is damaged\n  \
                         rootstock sync --check       exit 3 if the root does not match the lock"
 )]
 #[expect(
@@ -43,6 +44,9 @@ pub(crate) struct Arguments {
     /// Build anew; what is there is replaced only if a file of it has changed.
     #[arg(long)]
     force: bool,
+    /// Read every byte of environments, store and weights first, and mend exactly what is not as it should be.
+    #[arg(long, conflicts_with_all = ["check", "dry_run", "force", "offline"])]
+    repair: bool,
     /// How many threads unpack, check and link; the number of processors if not given.
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -92,15 +96,20 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             return Ok(Exit::Drift);
         }
     };
+    if arguments.repair {
+        build::repair::clear(&root).or_exit(Exit::Failed)?;
+    }
     let mut disk = disk(&root, &chosen)?;
     let files = plan::weights_of(&lock, &chosen);
     let paths = files.iter().map(|(_, weight)| weight.path.as_str());
     // Only a check reads gigabytes to be sure; a sync looks whether a file is there in its size.
-    disk.weights =
-        weights::read(&root, paths, arguments.check || arguments.force).or_exit(Exit::Failed)?;
+    disk.weights = weights::read(&root, paths, arguments.reads_weights()).or_exit(Exit::Failed)?;
     let references = plan::references_of(&lock, &chosen);
     let paths = references.keys().map(String::as_str);
     disk.references = weights::read_texts(&root, paths).or_exit(Exit::Failed)?;
+    if arguments.repair {
+        build::repair::mark(&root, &mut disk.environments).or_exit(Exit::Failed)?;
+    }
     let wish = Wish {
         target: place::target()?,
         environments: &chosen,
@@ -128,6 +137,11 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 }
 
 impl Arguments {
+    /// Whether to read gigabytes of weights to be sure of them.
+    fn reads_weights(&self) -> bool {
+        self.check || self.force || self.repair
+    }
+
     /// Leaves in a plan what was asked for with `--only`.
     fn narrow(&self, plan: &mut Plan) {
         if self.only.is_empty() {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::files;
 use crate::name::{EnvironmentName, ModelId};
 
@@ -51,7 +52,19 @@ pub struct CatalogueModel {
     pub setup: serde_json::Map<String, serde_json::Value>,
     /// Files of the cache it needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub weights: Vec<String>,
+    pub weights: Vec<CatalogueWeight>,
+}
+
+/// A file of the cache, as the lock has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogueWeight {
+    /// Where it lies below the cache, with `/`.
+    pub path: String,
+    /// Its size in bytes, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Its digest.
+    pub sha256: Digest,
 }
 
 /// The catalogue of a root could not be read.

@@ -85,8 +85,8 @@ pub enum State {
     Damaged(Vec<Difference>),
 }
 
-/// Reads every file of an interpreter. Uses the rayon pool it is called in.
-pub fn state(home: &Path, archive: &Digest) -> files::Result<State> {
+/// Reads every file of an interpreter; `read` hears of each, in bytes. Uses the rayon pool it is called in.
+pub fn state(home: &Path, archive: &Digest, read: &(dyn Fn(u64) + Sync)) -> files::Result<State> {
     let Some(stamp) = Stamp::read(home)? else {
         return Ok(State::Missing);
     };
@@ -98,7 +98,7 @@ pub fn state(home: &Path, archive: &Digest) -> files::Result<State> {
         return Ok(State::Unknown);
     };
     // Nothing in it stands for a machine: the placeholders of generations have no meaning here.
-    let differences = tree::differences(home, &tree, Path::new(""), "")?;
+    let differences = tree::differences(home, &tree, Path::new(""), "", read)?;
     Ok(if differences.is_empty() {
         State::Whole
     } else {

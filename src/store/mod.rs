@@ -29,7 +29,7 @@ pub mod tree;
 pub use crate::files::maker;
 pub mod weights;
 
-pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel};
+pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight};
 pub use installed::Installed;
 pub use stamp::Stamp;
 pub use tree::Tree;

@@ -1,7 +1,8 @@
 //! The last file written into a generation. A directory without a valid stamp does not exist.
 //!
-//! `rootstock-stamp.json` is a JSON object with the fields of [`Stamp`]; `schema` is 1. A stamp that cannot be read
-//! is a miss, never a crash; one of a newer schema is foreign.
+//! `rootstock-stamp.json` is a JSON object with the fields of [`Stamp`] and, last, `seal`: the sha256 of the others as
+//! they are written. `schema` is 1. A stamp that cannot be read, or was changed, is a miss, never a crash; one of a newer
+//! schema is foreign.
 
 use std::path::Path;
 
@@ -51,6 +52,14 @@ pub struct Stamp {
     pub bytes: u64,
 }
 
+/// A stamp as it is written.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    #[serde(flatten)]
+    stamp: Stamp,
+    seal: Digest,
+}
+
 /// What stands where a stamp should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -78,14 +87,25 @@ impl Stamp {
         };
         Ok(match serde_json::from_slice::<Schema>(&bytes) {
             Ok(Schema { schema }) if schema > SCHEMA => Found::Newer(schema),
-            _ => serde_json::from_slice(&bytes)
-                .map_or(Found::Nothing, |stamp| Found::Stamp(Box::new(stamp))),
+            _ => match serde_json::from_slice::<Sealed>(&bytes) {
+                Ok(Sealed { stamp, seal }) if seal == stamp.seal() => Found::Stamp(Box::new(stamp)),
+                _ => Found::Nothing,
+            },
         })
+    }
+
+    fn seal(&self) -> Digest {
+        Digest::of(serde_json::to_vec(self).expect("a stamp has only plain fields"))
     }
 
     /// The stamp as it is written.
     pub fn text(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("a stamp has only plain fields");
+        let sealed = Sealed {
+            stamp: self.clone(),
+            seal: self.seal(),
+        };
+        let mut text =
+            serde_json::to_string_pretty(&sealed).expect("a stamp has only plain fields");
         text.push('\n');
         text
     }

@@ -175,25 +175,32 @@ pub enum What {
     Mode,
 }
 
-impl std::fmt::Display for Difference {
+impl std::fmt::Display for What {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = match self.what {
+        out.write_str(match self {
             What::Missing => "is missing",
             What::Extra => "does not belong there",
             What::Content => "has changed",
             What::Mode => "has another mode",
-        };
-        write!(out, "`{}` {what}", self.path)
+        })
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "`{}` {}", self.path, self.what)
     }
 }
 
 /// Everything in a generation that is not as its tree says, sorted by path: every file is read. Uses the rayon pool
-/// it is called in. `executable` and `version` are those of the interpreter in the stamp.
+/// it is called in. `executable` and `version` are those of the interpreter in the stamp; `read` hears of each file that
+/// was read, in bytes.
 pub fn differences(
     generation: &Path,
     tree: &Tree,
     executable: &Path,
     version: &str,
+    read: &(dyn Fn(u64) + Sync),
 ) -> files::Result<Vec<Difference>> {
     let found: BTreeMap<String, files::Entry> = files::walk(generation)?
         .into_iter()
@@ -208,6 +215,7 @@ pub fn differences(
     let machine = Machine {
         executable,
         version,
+        read,
     };
     let mut differences: Vec<Difference> = tree
         .0
@@ -233,6 +241,7 @@ pub fn differences(
 struct Machine<'a> {
     executable: &'a Path,
     version: &'a str,
+    read: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Machine<'_> {
@@ -271,6 +280,7 @@ impl Machine<'_> {
         if path == inside::CONFIGURATION {
             let as_written = configuration(self.executable, self.version);
             let bytes = files::read(here)?;
+            (self.read)(bytes.len() as u64);
             // Anything but what we wrote for this interpreter is digested as it stands, and differs.
             return Ok(if bytes == as_written.as_bytes() {
                 Digest::of(normal_configuration(self.version))
@@ -278,7 +288,8 @@ impl Machine<'_> {
                 Digest::of(bytes)
             });
         }
-        let (sha256, _) = Digest::of_reader(files::open(here)?).context("read", here)?;
+        let (sha256, bytes) = Digest::of_reader(files::open(here)?).context("read", here)?;
+        (self.read)(bytes);
         Ok(sha256)
     }
 }
@@ -328,7 +339,7 @@ mod tests {
 
     fn check(generation: &Path) -> Vec<String> {
         let python = Path::new("/usr/bin/python3.11");
-        differences(generation, &sample(), python, "3.11.7")
+        differences(generation, &sample(), python, "3.11.7", &|_| {})
             .unwrap()
             .iter()
             .map(ToString::to_string)

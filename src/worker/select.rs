@@ -142,7 +142,7 @@ pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
     let weights: Vec<PathBuf> = meaning
         .weights
         .iter()
-        .map(|weight| weights::path(root, weight))
+        .map(|weight| weights::path(root, &weight.path))
         .collect();
     let selected = usable(root, &catalogue, meaning)?;
     match weights.iter().find(|weight| !weights::is_there(weight)) {

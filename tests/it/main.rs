@@ -6,6 +6,7 @@ mod worker_session;
 
 mod ci;
 mod codes;
+mod doctor;
 mod crash;
 mod drift;
 mod errors;

@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store", "target", "uv",
         ],
     ),
+    ("doctor", &["name", "digest", "files", "store", "build"]),
     (
         "worker",
         &["name", "files", "process", "python", "store", "target"],
@@ -48,7 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "name", "digest", "files", "fetch", "hub", "lock", "manifest", "plan", "process",
-            "python", "resolve", "store", "target", "uv", "build", "worker",
+            "python", "resolve", "store", "target", "uv", "build", "doctor", "worker",
         ],
     ),
 ];

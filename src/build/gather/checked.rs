@@ -1,13 +1,9 @@
 //! Nothing damaged is linked: what lies on the shelf is read through before it is used. How it came there is not known
 //! here.
 
-use rayon::prelude::*;
-
 use super::Error;
 use crate::build::shelf::{self, Shelved};
 use crate::build::trash::discard;
-use crate::digest::Digest;
-use crate::files::{self, Context};
 use crate::store::Root;
 
 /// What was found on the shelf, if every byte of it is as it was when it was put there. Environments share these
@@ -18,7 +14,7 @@ pub(super) fn checked(
     found: Result<Option<Shelved>, shelf::Error>,
 ) -> Result<Option<Shelved>, Error> {
     match found {
-        Ok(Some(shelved)) if is_intact(&shelved)? => Ok(Some(shelved)),
+        Ok(Some(shelved)) if shelf::is_intact(&shelved)? => Ok(Some(shelved)),
         Ok(None) => Ok(None),
         Ok(Some(Shelved { directory, .. })) => {
             discard(root, &directory, "shelf")?;
@@ -30,24 +26,5 @@ pub(super) fn checked(
             Ok(None)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-fn is_intact(shelved: &Shelved) -> files::Result<bool> {
-    let wrong = shelved.files.par_iter().find_map_any(|file| {
-        let path = shelved.source(file);
-        let digest =
-            files::open(&path).and_then(|open| Digest::of_reader(open).context("read", &path));
-        match digest {
-            Ok((sha256, _)) if sha256 == file.sha256 => None,
-            Ok(_) => Some(Ok(())),
-            Err(error) if error.is_missing() => Some(Ok(())),
-            Err(error) => Some(Err(error)),
-        }
-    });
-    match wrong {
-        None => Ok(true),
-        Some(Ok(())) => Ok(false),
-        Some(Err(error)) => Err(error),
     }
 }

@@ -1,0 +1,93 @@
+//! Reading the shelf to the end: what on it is not as it was when it was put there.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{BYTECODE, Error, STAGING, Shelved, WHEELS, find};
+use crate::digest::Digest;
+use crate::files::{self, Context};
+use crate::store::Root;
+
+/// Something on the shelf that was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The wheel's or the bytecode's directory: what has to be made anew.
+    pub directory: PathBuf,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub message: &'static str,
+}
+
+/// Everything on the shelf that was changed, by path. `read` hears of each file that was read, in bytes. Uses the rayon
+/// pool it is called in.
+pub fn damaged(root: &Root, read: &(dyn Fn(u64) + Sync)) -> files::Result<Vec<Damage>> {
+    let mut directories = Vec::new();
+    for shelf in [WHEELS, BYTECODE] {
+        let shelf = root.store().join(shelf);
+        let names = files::names(&shelf)?.into_iter();
+        let whole = names.filter(|name| !name.starts_with(STAGING));
+        directories.extend(whole.map(|name| shelf.join(name)));
+    }
+    let found: Vec<Vec<Damage>> = directories
+        .par_iter()
+        .map(|directory| in_directory(directory, read))
+        .collect::<files::Result<_>>()?;
+    let mut found: Vec<Damage> = found.into_iter().flatten().collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn in_directory(directory: &Path, read: &(dyn Fn(u64) + Sync)) -> files::Result<Vec<Damage>> {
+    let damage = |path: PathBuf, message| Damage {
+        directory: directory.to_owned(),
+        path,
+        message,
+    };
+    let shelved = match find(directory) {
+        Ok(Some(shelved)) => shelved,
+        Ok(None) => return Ok(vec![damage(directory.join("files.txt"), "is missing")]),
+        Err(Error::Damaged { path, .. }) => return Ok(vec![damage(path, "cannot be read")]),
+        Err(Error::Files(error)) => return Err(error),
+    };
+    let wrong: Vec<Option<Damage>> = shelved
+        .files
+        .par_iter()
+        .map(|file| {
+            let path = shelved.source(file);
+            let digest =
+                files::open(&path).and_then(|open| Digest::of_reader(open).context("read", &path));
+            match digest {
+                Ok((sha256, bytes)) => {
+                    read(bytes);
+                    Ok((sha256 != file.sha256)
+                        .then(|| damage(path, "is not as `files.txt` lists it")))
+                }
+                Err(error) if error.is_missing() => Ok(Some(damage(path, "is missing"))),
+                Err(error) => Err(error),
+            }
+        })
+        .collect::<files::Result<_>>()?;
+    Ok(wrong.into_iter().flatten().collect())
+}
+
+/// Whether every byte of what is shelved is as it was. Stops at the first that is not.
+pub fn is_intact(shelved: &Shelved) -> files::Result<bool> {
+    let wrong = shelved.files.par_iter().find_map_any(|file| {
+        let path = shelved.source(file);
+        let digest =
+            files::open(&path).and_then(|open| Digest::of_reader(open).context("read", &path));
+        match digest {
+            Ok((sha256, _)) if sha256 == file.sha256 => None,
+            Ok(_) => Some(Ok(())),
+            Err(error) if error.is_missing() => Some(Ok(())),
+            Err(error) => Some(Err(error)),
+        }
+    });
+    match wrong {
+        None => Ok(true),
+        Some(Ok(())) => Ok(false),
+        Some(Err(error)) => Err(error),
+    }
+}

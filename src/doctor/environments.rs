@@ -1,0 +1,214 @@
+//! Links, generations, stamps, trees and interpreters of a root. What they are made of is known to `store`.
+
+use std::path::Path;
+
+use crate::digest::Digest;
+use crate::files::{self, maker};
+use crate::name::EnvironmentName;
+use crate::store::installed::{self, Complete, Current, Generation};
+use crate::store::interpreter::Base;
+use crate::store::tree::{self, What};
+use crate::store::{Root, Tree, inside};
+
+use super::{Finding, Reading};
+
+/// Examines every environment of a root; every file of every generation if it is to be read.
+pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let names = names(root)?;
+    for (name, there) in installed::read(root, &names)? {
+        if let Some(finding) = link(root, &name, &there.current, there.current()) {
+            findings.push(finding);
+        }
+        let fix = format!("rootstock sync --repair {name}");
+        for (id, generation) in &there.generations {
+            let path = root.generation(&name, id);
+            match generation {
+                Generation::Incomplete => findings.push(Finding {
+                    code: "stamp-unreadable",
+                    path: path.join(inside::STAMP),
+                    message: "there is no stamp that can be read: the generation was not finished, or was changed".into(),
+                    fix: fix.clone(),
+                }),
+                Generation::Newer(schema) => findings.push(Finding {
+                    code: "stamp-newer",
+                    path: path.join(inside::STAMP),
+                    message: format!("a newer rootstock wrote it (schema {schema})"),
+                    fix: "use that rootstock or a newer one".into(),
+                }),
+                Generation::Complete(complete) => {
+                    findings.extend(generation_findings(&path, complete, &fix, deep)?);
+                }
+            }
+        }
+        findings.extend(leftovers(root, &name)?);
+    }
+    Ok(findings)
+}
+
+/// Every environment that has a link or generations.
+fn names(root: &Root) -> files::Result<Vec<EnvironmentName>> {
+    let linked = files::names(&root.path().join("envs"))?;
+    let built = files::names(&root.path().join("generations"))?;
+    let mut names: Vec<EnvironmentName> = linked
+        .iter()
+        .chain(&built)
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn link(
+    root: &Root,
+    name: &EnvironmentName,
+    current: &Current,
+    there: Option<&Generation>,
+) -> Option<Finding> {
+    let (code, message) = match (current, there) {
+        (Current::Nothing, _) => (
+            "link-missing",
+            "no link leads to a generation of this environment".into(),
+        ),
+        (Current::Elsewhere(path), _) => (
+            "link-elsewhere",
+            format!(
+                "it leads to `{}`, which is no generation of this environment",
+                path.display()
+            ),
+        ),
+        (Current::Generation(id), None) => (
+            "link-broken",
+            format!("it leads to the generation {id}, which is not there"),
+        ),
+        (Current::Generation(_), Some(_)) => return None,
+    };
+    Some(Finding {
+        code,
+        path: root.current(name),
+        message,
+        fix: format!("rootstock sync {name}"),
+    })
+}
+
+fn generation_findings(
+    path: &Path,
+    complete: &Complete,
+    fix: &str,
+    deep: Option<&Reading>,
+) -> files::Result<Vec<Finding>> {
+    let Complete {
+        stamp,
+        base,
+        damage,
+        source: _,
+    } = complete;
+    let finding = |code, path: std::path::PathBuf, message: String| Finding {
+        code,
+        path,
+        message,
+        fix: fix.to_owned(),
+    };
+    let mut findings = Vec::new();
+    if let Some(damage) = damage {
+        findings.push(finding(
+            "generation-damaged",
+            path.to_owned(),
+            damage.clone(),
+        ));
+    }
+    match base {
+        Base::Same => {}
+        Base::Changed(python) => findings.push(finding(
+            "interpreter-changed",
+            python.clone(),
+            format!(
+                "`{}` was built on another file of this name",
+                path.display()
+            ),
+        )),
+        Base::Missing(python) => findings.push(finding(
+            "interpreter-missing",
+            python.clone(),
+            format!("`{}` was built on it", path.display()),
+        )),
+    }
+    let list = path.join(inside::TREE);
+    if !files::exists(&list) {
+        // Told as damage.
+        return Ok(findings);
+    }
+    let text = files::read(&list)?;
+    if Digest::of(&text) != stamp.tree {
+        findings.push(finding(
+            "tree-changed",
+            list.clone(),
+            format!(
+                "its digest is not that of the stamp ({})",
+                stamp.tree.short(12)
+            ),
+        ));
+    }
+    let tree = match Tree::parse(&String::from_utf8_lossy(&text)) {
+        Ok(tree) => tree,
+        Err(invalid) => {
+            findings.push(finding("tree-changed", list, invalid.to_string()));
+            return Ok(findings);
+        }
+    };
+    let python = &stamp.python;
+    let differences = match deep {
+        Some(reading) => tree::differences(
+            path,
+            &tree,
+            &python.executable,
+            &python.identity.version,
+            &|bytes| reading.read(bytes),
+        )?,
+        None => source_difference(complete, &tree),
+    };
+    for tree::Difference { path: below, what } in differences {
+        let code = match what {
+            What::Missing => "file-missing",
+            What::Extra => "file-extra",
+            What::Content => "file-changed",
+            What::Mode => "file-mode",
+        };
+        findings.push(finding(code, path.join(&below), what.to_string()));
+    }
+    Ok(findings)
+}
+
+/// The source is read in any case, and is what people are most tempted to edit in place.
+fn source_difference(complete: &Complete, tree: &Tree) -> Vec<tree::Difference> {
+    let listed = match tree.0.get(inside::SOURCE) {
+        Some(tree::Item::File { sha256, .. }) => Some(*sha256),
+        _ => None,
+    };
+    let what = match complete.source {
+        None => What::Missing,
+        found if found == listed => return Vec::new(),
+        _ => What::Content,
+    };
+    vec![tree::Difference {
+        path: inside::SOURCE.to_owned(),
+        what,
+    }]
+}
+
+/// What builders that are certainly gone have left.
+fn leftovers(root: &Root, name: &EnvironmentName) -> files::Result<Vec<Finding>> {
+    let directory = root.generations(name);
+    let left = files::names(&directory)?
+        .into_iter()
+        .filter(|entry| entry.strip_prefix(".staging-").is_some_and(maker::is_gone));
+    Ok(left
+        .map(|entry| Finding {
+            code: "staging-left",
+            path: directory.join(entry),
+            message: "a build that was killed has left it".into(),
+            fix: format!("the next build of {name} removes it"),
+        })
+        .collect())
+}

@@ -1,0 +1,136 @@
+//! What the filesystem of a root is, how much room it has, and what it can do: tried, not guessed from its name.
+
+use std::path::PathBuf;
+
+use crate::files::{self, link, space};
+use crate::store::Root;
+
+use super::Finding;
+
+/// The filesystem of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Its kind and its room.
+    pub space: space::Space,
+    /// What was tried in it; nothing where we may not write.
+    pub abilities: Option<Vec<Ability>>,
+}
+
+/// Something a filesystem can or cannot do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ability {
+    /// What, in a word that never changes.
+    pub name: &'static str,
+    /// Whether it can.
+    pub works: bool,
+    /// What follows from it.
+    pub meaning: &'static str,
+    /// Whether rootstock cannot do without it.
+    pub needed: bool,
+}
+
+/// Tries what rootstock relies on, in a directory of its own that is removed again.
+pub(super) fn probe(root: &Root) -> files::Result<Filesystem> {
+    let space = space::of(root.path())?;
+    let Ok(directory) = files::temporary_directory(root.path(), ".doctor-") else {
+        return Ok(Filesystem {
+            space,
+            abilities: None,
+        });
+    };
+    let tried = files::abilities::try_in(directory.path());
+    let method = link::probe(directory.path(), directory.path()).ok();
+    let ability = |name, works, meaning, needed| Ability {
+        name,
+        works,
+        meaning,
+        needed,
+    };
+    let abilities = vec![
+        ability(
+            "rename-directory",
+            tried.rename_refused_when_occupied,
+            "a generation is published whole, by the first who built it",
+            true,
+        ),
+        ability(
+            "flip-link",
+            tried.link_replaced_by_rename,
+            "readers see the old or the new generation, nothing between",
+            true,
+        ),
+        ability(
+            "reflink",
+            method == Some(link::Method::Reflink),
+            "environments share the store's blocks",
+            false,
+        ),
+        ability(
+            "hard-link",
+            tried.hard_link,
+            "environments share the store's files",
+            false,
+        ),
+        ability(
+            "exclusive-lock",
+            tried.lock_excludes,
+            "other programs' locks exclude each other here; rootstock uses none",
+            false,
+        ),
+    ];
+    Ok(Filesystem {
+        space,
+        abilities: Some(abilities),
+    })
+}
+
+impl Filesystem {
+    /// What is wrong with it.
+    pub(super) fn findings(&self, root: &Root) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut find = |code, message: String, fix: &str| {
+            findings.push(Finding {
+                code,
+                path: PathBuf::from(root.path()),
+                message,
+                fix: fix.to_owned(),
+            });
+        };
+        for ability in self.abilities.iter().flatten() {
+            if ability.needed && !ability.works {
+                let message = format!(
+                    "this filesystem does not do what a root needs ({}): {}",
+                    ability.name, ability.meaning
+                );
+                find(
+                    "filesystem-unfit",
+                    message,
+                    "put the root on another filesystem (`--root DIR`)",
+                );
+            }
+        }
+        let space::Space {
+            bytes_free,
+            inodes_free,
+            inodes,
+            ..
+        } = self.space;
+        // A torch environment takes 6 GB and 30 000 files.
+        if bytes_free < 1_000_000_000 {
+            find(
+                "space-low",
+                format!("{} MB are left on its filesystem", bytes_free / 1_000_000),
+                "free some space",
+            );
+        }
+        // Filesystems without a table of inodes say that they have none at all.
+        if inodes > 0 && inodes_free < 50_000 {
+            find(
+                "inodes-low",
+                format!("room for {inodes_free} files is left on its filesystem"),
+                "remove files, or ask for a larger quota of files",
+            );
+        }
+        findings
+    }
+}

@@ -1,0 +1,105 @@
+//! Examining a root: what is wrong in it, where, and what mends it. Changes nothing, decides nothing, and needs neither
+//! manifest nor lock: a root must be able to answer for itself.
+//!
+//! A quick examination reads a few small files of each generation. A deep one reads every byte: of every generation,
+//! of the store and of the weights.
+
+use std::path::PathBuf;
+
+use crate::files;
+use crate::store::{Root, layout};
+
+mod environments;
+mod filesystem;
+mod pythons;
+mod shelf;
+mod weights;
+
+pub use filesystem::{Ability, Filesystem};
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of thing it is, in a word that never changes; scripts may rely on it.
+    pub code: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub message: String,
+    /// What mends it.
+    pub fix: String,
+}
+
+/// What an examination found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    /// What the root's filesystem is and can do.
+    pub filesystem: Filesystem,
+    /// How many files were read to the end, and how many bytes they have.
+    pub read: (u64, u64),
+    /// Everything that is wrong, by path.
+    pub findings: Vec<Finding>,
+}
+
+/// The root cannot be examined at all.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// There is nothing.
+    #[error("there is no root at `{}`", .0.display())]
+    #[diagnostic(help(
+        "name another one with `--root DIR`, or build this one with `rootstock sync`"
+    ))]
+    Nothing(PathBuf),
+    /// Its layout.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Layout(#[from] layout::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Files(#[from] files::Error),
+}
+
+/// Hears how far a deep examination is: bytes read so far.
+pub type Watch<'a> = &'a (dyn Fn(u64) + Sync);
+
+/// Examines a root. Uses the rayon pool it is called in.
+pub fn examine(root: &Root, deep: bool, watch: Watch) -> Result<Examination, Error> {
+    if !layout::check(root)? {
+        return Err(Error::Nothing(root.path().to_owned()));
+    }
+    let filesystem = filesystem::probe(root)?;
+    let mut findings = filesystem.findings(root);
+    let reading = Reading {
+        bytes: 0.into(),
+        files: 0.into(),
+        watch,
+    };
+    findings.extend(environments::examine(root, deep.then_some(&reading))?);
+    if deep {
+        findings.extend(shelf::examine(root, &reading)?);
+        findings.extend(pythons::examine(root, &reading)?);
+    }
+    findings.extend(weights::examine(root, deep.then_some(&reading))?);
+    findings.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
+    Ok(Examination {
+        filesystem,
+        read: (reading.files.into_inner(), reading.bytes.into_inner()),
+        findings,
+    })
+}
+
+/// Counts what is read.
+struct Reading<'a> {
+    files: std::sync::atomic::AtomicU64,
+    bytes: std::sync::atomic::AtomicU64,
+    watch: Watch<'a>,
+}
+
+impl Reading<'_> {
+    fn read(&self, bytes: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.files.fetch_add(1, Relaxed);
+        (self.watch)(self.bytes.fetch_add(bytes, Relaxed) + bytes);
+    }
+}

@@ -1,0 +1,44 @@
+//! The managed interpreters of a root, read to the end.
+
+use crate::files;
+use crate::store::managed::{self, Stamp, State};
+use crate::store::{Root, inside};
+
+use super::{Finding, Reading};
+
+/// Examines every byte of every managed interpreter.
+pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let names = files::names(&root.pythons())?;
+    for name in names.iter().filter(|name| !name.starts_with('.')) {
+        let home = root.pythons().join(name);
+        let mut find = |path, message: String| {
+            findings.push(Finding {
+                code: "python-damaged",
+                path,
+                message,
+                fix: "rootstock sync --repair".into(),
+            });
+        };
+        let Some(stamp) = Stamp::read(&home)? else {
+            find(
+                home.join(inside::STAMP),
+                "there is no stamp that can be read".into(),
+            );
+            continue;
+        };
+        match managed::state(&home, &stamp.archive, &|bytes| reading.read(bytes))? {
+            State::Whole => {}
+            State::Missing | State::Unknown => find(
+                home.join(inside::TREE),
+                "it is not the list that was written with the stamp".into(),
+            ),
+            State::Damaged(differences) => {
+                for difference in differences {
+                    find(home.join(&difference.path), difference.what.to_string());
+                }
+            }
+        }
+    }
+    Ok(findings)
+}

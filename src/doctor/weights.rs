@@ -1,0 +1,76 @@
+//! The weights that the models of a root need, as its catalogue has them.
+
+use rayon::prelude::*;
+
+use crate::digest::Digest;
+use crate::files::{self, Context};
+use crate::store::{Catalogue, CatalogueWeight, Root, catalogue, weights};
+
+use super::{Finding, Reading};
+
+/// Examines every weight file; its bytes, if they are to be read.
+pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<Finding>> {
+    let broken = |message: String| {
+        vec![Finding {
+            code: "catalogue-broken",
+            path: root.models(),
+            message,
+            fix: "rootstock sync".into(),
+        }]
+    };
+    let catalogue = match Catalogue::read(&root.models()) {
+        Ok(Some(catalogue)) => catalogue,
+        Ok(None) => return Ok(broken("it is missing: no worker finds its model".into())),
+        Err(catalogue::Error::Files(error)) => return Err(error),
+        Err(error) => return Ok(broken(error.to_string())),
+    };
+    let needed: Vec<_> = catalogue
+        .models
+        .iter()
+        .flat_map(|(id, model)| model.weights.iter().map(move |weight| (id, weight)))
+        .collect();
+    let found: Vec<Option<Finding>> = needed
+        .par_iter()
+        .map(|(model, weight)| {
+            let path = weights::path(root, &weight.path);
+            let Some((code, message)) = wrong(&path, weight, deep)? else {
+                return Ok(None);
+            };
+            Ok(Some(Finding {
+                code,
+                path,
+                message: format!("model {model}: {message}"),
+                fix: "rootstock sync --repair".into(),
+            }))
+        })
+        .collect::<files::Result<_>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn wrong(
+    path: &std::path::Path,
+    weight: &CatalogueWeight,
+    deep: Option<&Reading>,
+) -> files::Result<Option<(&'static str, String)>> {
+    let size = match files::size(path) {
+        Ok(size) => size,
+        Err(error) if error.is_missing() => {
+            return Ok(Some(("weight-missing", "its weights are not there".into())));
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(locked) = weight.size.filter(|locked| *locked != size) {
+        let message = format!("its weights have {size} bytes, not {locked}");
+        return Ok(Some(("weight-changed", message)));
+    }
+    let Some(reading) = deep else {
+        return Ok(None);
+    };
+    let (sha256, bytes) = Digest::of_reader(files::open(path)?).context("read", path)?;
+    reading.read(bytes);
+    let message = format!(
+        "its weights have the sha256 {sha256}, not {}",
+        weight.sha256
+    );
+    Ok((sha256 != weight.sha256).then_some(("weight-changed", message)))
+}

@@ -1,0 +1,226 @@
+//! `rootstock doctor` finds whatever was changed in a root and names it; `rootstock sync --repair` mends it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::sandbox::Sandbox;
+
+/// A synced sandbox: environment `one` with package `single`, and a model with a weight file.
+fn synced() -> Sandbox {
+    let sandbox = Sandbox::single();
+    sandbox.write("remote/weights.bin", "numbers");
+    let url = format!("file://{}", sandbox.path("remote/weights.bin").display());
+    let manifest = sandbox.read("rootstock.toml");
+    let model = format!(
+        "{manifest}\n[models.potential]\nenvironment = \"one\"\nargument = \"p\"\n\
+         weights = [{{ url = \"{url}\", path = \"potentials/p.bin\"}}]\n"
+    );
+    sandbox.write("rootstock.toml", &model);
+    sandbox.lock();
+    sandbox.sync(&[]);
+    sandbox
+}
+
+/// The findings of an examination, as `code path`, the path below the root.
+fn findings(sandbox: &Sandbox, arguments: &[&str]) -> Vec<String> {
+    let said = sandbox.run(&[&["doctor", "--json"], arguments].concat());
+    let answer = said.json();
+    let found: Vec<String> = answer["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| {
+            let path = Path::new(finding["path"].as_str().unwrap());
+            let root = sandbox.path("root").canonicalize().unwrap();
+            let path = path.strip_prefix(&root).unwrap_or(path);
+            assert!(!finding["fix"].as_str().unwrap().is_empty());
+            format!("{} {}", finding["code"].as_str().unwrap(), path.display())
+        })
+        .collect();
+    assert_eq!(said.code, Some(i32::from(!found.is_empty())), "{said:?}");
+    found
+}
+
+/// Changes one byte of a file, whatever its mode, without giving it another inode.
+fn tamper(path: &Path) {
+    let mode = fs::metadata(path).unwrap().permissions().mode();
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The first file below a directory whose path ends so.
+fn file(directory: &Path, end: &str) -> PathBuf {
+    let mut pending = vec![directory.to_owned()];
+    while let Some(here) = pending.pop() {
+        for entry in fs::read_dir(here).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                pending.push(entry.path());
+            } else if entry.path().to_str().unwrap().ends_with(end) {
+                return entry.path();
+            }
+        }
+    }
+    panic!("no {end} below {}", directory.display())
+}
+
+#[test]
+fn one_changed_byte_anywhere_is_found_and_mended() {
+    let sandbox = synced();
+    assert_eq!(findings(&sandbox, &["--deep"]), [""; 0]);
+    let generation = sandbox.generation("root", "one");
+    let store = sandbox.path("root/store");
+    for (path, codes) in [
+        (
+            file(&generation, "single/__init__.py"),
+            &["file-changed", "store-damaged"][..],
+        ),
+        (
+            file(&generation, ".pyc"),
+            &["file-changed", "store-damaged"],
+        ),
+        (
+            generation.join("bin/single"),
+            &["file-changed", "store-damaged"],
+        ),
+        (generation.join("env_source.py"), &["file-changed"]),
+        (generation.join("pyvenv.cfg"), &["file-changed"]),
+        (generation.join("rootstock-tree.txt"), &["tree-changed"]),
+        (
+            generation.join("rootstock-stamp.json"),
+            &["stamp-unreadable"],
+        ),
+        (file(&store, "files.txt"), &["store-damaged"]),
+        (
+            sandbox.path("root/cache/potentials/p.bin"),
+            &["weight-changed"],
+        ),
+    ] {
+        tamper(&path);
+        let found = findings(&sandbox, &["--deep"]);
+        for code in codes {
+            // Where the store and the environment share a file by copying, only one of the two has changed.
+            let expected = *code != "store-damaged" || shares(&store, &path);
+            assert_eq!(
+                found.iter().any(|finding| finding.starts_with(code)),
+                expected,
+                "{}: {found:?}",
+                path.display()
+            );
+        }
+        // A changed list and a changed file look the same: the file is named.
+        let named = match path.file_name().unwrap().to_str().unwrap() {
+            "files.txt" => path.parent().unwrap(),
+            _ => &path,
+        };
+        let below = named.strip_prefix(sandbox.path("root")).unwrap();
+        assert!(
+            found.iter().any(|f| f.contains(below.to_str().unwrap())),
+            "{}: {found:?}",
+            path.display()
+        );
+        sandbox.sync(&["--repair"]);
+        assert_eq!(
+            findings(&sandbox, &["--deep"]),
+            [""; 0],
+            "{}",
+            path.display()
+        );
+    }
+    assert_eq!(
+        sandbox.python("one", "import single; print(single.VERSION)"),
+        "1.0\n"
+    );
+}
+
+/// Whether a file is the store's own, or has a second name there.
+fn shares(store: &Path, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.starts_with(store) || fs::metadata(path).unwrap().nlink() > 1
+}
+
+#[test]
+fn what_is_missing_or_does_not_belong_is_found_and_mended() {
+    let sandbox = synced();
+    let generation = sandbox.generation("root", "one");
+    let packages = generation.join("lib/python3.11/site-packages");
+    for directory in [&packages, &packages.join("single")] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::write(packages.join("extra.pth"), "import os\n").unwrap();
+    fs::remove_file(packages.join("single/__init__.py")).unwrap();
+    fs::remove_file(sandbox.path("root/cache/potentials/p.bin")).unwrap();
+    let found = findings(&sandbox, &["--deep"]);
+    let place = "lib/python3.11/site-packages";
+    let generation = generation
+        .strip_prefix(sandbox.path("root").canonicalize().unwrap())
+        .unwrap()
+        .display()
+        .to_string();
+    assert_eq!(
+        found,
+        [
+            "weight-missing cache/potentials/p.bin".to_owned(),
+            format!("file-extra {generation}/{place}/extra.pth"),
+            format!("file-missing {generation}/{place}/single/__init__.py"),
+        ]
+    );
+    sandbox.sync(&["--repair"]);
+    assert_eq!(findings(&sandbox, &["--deep"]), [""; 0]);
+}
+
+/// A quick examination reads no packages, but what people edit by hand it does see.
+#[test]
+fn a_quick_look_sees_links_sources_interpreters_and_weights() {
+    let sandbox = synced();
+    tamper(&sandbox.generation("root", "one").join("env_source.py"));
+    fs::remove_file(sandbox.path("root/cache/potentials/p.bin")).unwrap();
+    fs::remove_file(sandbox.path("root/models.json")).unwrap();
+    let found = findings(&sandbox, &[]);
+    let codes: Vec<_> = found.iter().map(|f| f.split(' ').next().unwrap()).collect();
+    assert_eq!(codes, ["file-changed", "catalogue-broken"]);
+
+    fs::remove_file(sandbox.path("root/envs/one")).unwrap();
+    std::os::unix::fs::symlink("../generations/one/none", sandbox.path("root/envs/one")).unwrap();
+    let found = findings(&sandbox, &[]);
+    assert!(
+        found.contains(&"link-broken envs/one".to_owned()),
+        "{found:?}"
+    );
+    sandbox.sync(&["--repair"]);
+    assert_eq!(findings(&sandbox, &[]), [""; 0]);
+}
+
+#[test]
+fn a_root_answers_for_itself_without_manifest_and_nothing_is_left_in_it() {
+    let sandbox = synced();
+    fs::remove_file(sandbox.path("rootstock.toml")).unwrap();
+    let root = sandbox.path("root");
+    let said = sandbox.run(&["--root", root.to_str().unwrap(), "doctor"]);
+    said.expect(0);
+    assert!(
+        said.stdout.contains("rename-directory  yes"),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        said.stdout.ends_with("nothing is wrong\n"),
+        "{}",
+        said.stdout
+    );
+    let left = sandbox.names("root");
+    assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
+
+    let nowhere = sandbox.run(&["--root", "nowhere", "doctor"]);
+    nowhere.expect(2);
+    assert!(
+        nowhere.stderr.contains("there is no root at"),
+        "{}",
+        nowhere.stderr
+    );
+}
