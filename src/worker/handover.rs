@@ -41,7 +41,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::floats::Floats;
 use super::signals::Signals;
 use super::step::{Frame, Raised};
-use super::wait::{Wake, wait};
+use super::wait::{Wake, wait, wait_until};
 
 const STEP: i32 = 1;
 const TEXT: i32 = 2;
@@ -167,6 +167,11 @@ impl HandOver {
                 .read_text(length)
                 .and_then(|IgnoredAny| Err(nonsense())),
         }
+    }
+
+    /// Whether the other end is gone. Asked between two steps, when Python has nothing to say.
+    pub(super) fn is_closed(&self) -> bool {
+        wait_until(&self.turn, Instant::now())
     }
 
     /// The socket, to be waited on.

@@ -98,21 +98,17 @@ impl ipi::Calculator for Model<'_> {
 impl Model<'_> {
     /// Has a frame computed; by a new Python if the one we have dies of it, and by no third one.
     fn compute(&mut self, frame: &Frame, forces: &mut Floats) -> Result<Computed, Failure> {
+        let life = self.life.as_ref().expect(ALIVE);
+        if life.hand_over.is_closed() {
+            // It ended between two steps, which is not this one's fault.
+            let cause = life.python.cause();
+            self.restart(cause)?;
+        }
         let first = match self.attempt(frame, forces)? {
             Ok(computed) => return Ok(computed),
             Err(cause) => cause,
         };
-        if self.restarts == 0 {
-            return Err(Failure::Died(first));
-        }
-        self.restarts -= 1;
-        self.remark(&format!(
-            "{first}; starting it again ({} restarts left)",
-            self.restarts
-        ));
-        self.restart().map_err(|error| {
-            Failure::Died(format!("{first}, and could not be started again: {error}"))
-        })?;
+        self.restart(first.clone())?;
         match self.attempt(frame, forces)? {
             Ok(computed) => {
                 self.remark(&format!(
@@ -136,10 +132,7 @@ impl Model<'_> {
         frame: &Frame,
         forces: &mut Floats,
     ) -> Result<Result<Computed, String>, Failure> {
-        let life = self
-            .life
-            .as_mut()
-            .expect("a Python that could not be started again ended the run");
+        let life = self.life.as_mut().expect(ALIVE);
         match life
             .hand_over
             .step(frame, forces, self.patience, self.signals)
@@ -158,22 +151,45 @@ impl Model<'_> {
         }
     }
 
-    /// The old Python is gone, with all it held on a device, before the new one loads the model.
-    fn restart(&mut self) -> Result<(), super::Error> {
-        drop(self.life.take());
-        let mut life = (self.begin)()?;
+    /// Starts a new Python in place of the one that ended for this cause. The old one is gone, with all it held on a
+    /// device, before the new one loads the model; one that dies while it loads has a successor, too.
+    fn restart(&mut self, mut cause: String) -> Result<(), Failure> {
+        let mut life = loop {
+            if self.restarts == 0 {
+                return Err(Failure::Died(cause));
+            }
+            self.restarts -= 1;
+            self.remark(&format!(
+                "{cause}; starting it again ({} restarts left)",
+                self.restarts
+            ));
+            drop(self.life.take());
+            match (self.begin)() {
+                Ok(life) => break life,
+                Err(super::Error::Died { cause: again, .. }) => {
+                    cause = format!("{again} while it loaded the model");
+                }
+                Err(error) => {
+                    let why = format!("{cause}, and could not be started again: {error}");
+                    return Err(Failure::Died(why));
+                }
+            }
+        };
         if let Some(system) = self
             .system
             .as_ref()
             .filter(|system| life.system.as_ref() != Some(system))
         {
-            // Found out by the step that follows, as above.
+            // A Python that is gone again is found out by the step that follows.
             let _ = life.hand_over.tell(system);
         }
         self.life = Some(life);
         Ok(())
     }
 }
+
+/// Why there always is a Python when a step begins.
+const ALIVE: &str = "a Python that could not be started again ended the run";
 
 /// The virial is minus stress times volume.
 fn from_stress(stress: [f64; 9], volume: f64) -> [f64; 9] {

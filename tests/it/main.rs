@@ -18,6 +18,7 @@ mod parallel;
 mod python_client;
 mod pythons;
 mod run;
+mod soak;
 mod status;
 mod sync;
 mod tidy;

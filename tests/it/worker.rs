@@ -40,7 +40,7 @@ pub(crate) fn told(output: &Output) -> String {
 }
 
 /// Runs a script of `tests/python` with the environment's own Python.
-fn run(script: &str, cases: &[&str]) {
+pub(crate) fn run(script: &str, cases: &[&str]) {
     let output = Command::new(root().join("envs/odd/bin/python"))
         .arg("-B")
         .arg(here().join("tests/python").join(script))

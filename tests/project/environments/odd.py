@@ -4,9 +4,13 @@
 # ///
 """Calculators for the tests of workers: EMT, one that costs nothing, and many that go wrong in their own way."""
 
+import json
 import os
+import random
 import signal
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -152,7 +156,61 @@ def setup_batch(calculator):
     return calculate
 
 
+WAYS = {
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "crashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "exits": lambda: os._exit(3),
+    "hangs": lambda: time.sleep(1000),
+}
+
+
+class Soaked(EMT):
+    """EMT whose numbers depend on the frame alone, and which dies as the files in the directory ODD_SOAK say: `plan.json`
+    has the calls that end it, by their number in the whole run, and the moment and the way; `calls` has a byte for each
+    call so far, whichever process made it.
+    """
+
+    def __init__(self, directory):
+        super().__init__()
+        self.place = Path(directory)
+        self.plan = json.loads((self.place / "plan.json").read_text())
+        loading = self.place / "dies-while-loading"
+        if loading.exists():
+            loading.unlink()
+            WAYS["killed"]()
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        with open(self.place / "calls", "ab") as calls:
+            calls.write(b".")
+            call = calls.tell()
+        moment, way = self.plan.get(str(call), ("never", "killed"))
+        die = WAYS[way]
+        if moment == "before":
+            die()
+        if moment == "before, and while loading":
+            (self.place / "dies-while-loading").touch()
+            die()
+        super().calculate(atoms, properties, all_changes)
+        if moment == "between its results":
+            self.results["forces"] = Fatal(die)
+        if moment == "some time later":
+            # While its results are taken, while nobody asks anything, or in the next call.
+            threading.Timer(random.Random(call).uniform(0, 0.005), die).start()
+
+
+class Fatal:
+    """An array that nobody survives looking at."""
+
+    def __init__(self, die):
+        self.die = die
+
+    def __array__(self, dtype=None, copy=None):
+        self.die()
+
+
 def setup(model, device, energy=0.0):
+    if model == "soaked":
+        return Soaked(os.environ["ODD_SOAK"])
     if model == "batched":
         return Batched()
     if model == "short":
