@@ -169,13 +169,23 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
     let wanted = catalogue_of(lock, wish.cache);
     Ok(Plan {
         steps,
-        weights: weights(lock, wish, disk),
-        references: references_of(lock, wish.environments)
-            .into_iter()
-            .filter(|(path, commit)| disk.references.get(path) != Some(commit))
-            .collect(),
         catalogue: (disk.catalogue.as_ref() != Some(&wanted)).then_some(wanted),
+        ..cache(lock, wish.environments, disk)
     })
+}
+
+/// What has to be fetched into a cache alone, for models of these environments.
+pub fn cache<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Plan<'a> {
+    let missing = |(path, commit): &(String, String)| disk.references.get(path) != Some(commit);
+    Plan {
+        steps: Vec::new(),
+        weights: weights(lock, chosen, disk),
+        references: references_of(lock, chosen)
+            .into_iter()
+            .filter(missing)
+            .collect(),
+        catalogue: None,
+    }
 }
 
 /// The weight files of the models of chosen environments, each once.
@@ -240,7 +250,7 @@ pub fn references_of(lock: &Lock, chosen: &[EnvironmentName]) -> BTreeMap<String
     references
 }
 
-fn weights<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Vec<WeightStep<'a>> {
+fn weights<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Vec<WeightStep<'a>> {
     let because = |weight: &LockedWeight| match disk.weights.get(&weight.path) {
         None => Some(WeightReason::Missing),
         Some(Found { size, sha256 }) => {
@@ -249,7 +259,7 @@ fn weights<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Vec<WeightStep<'a>> 
             (!same).then_some(WeightReason::Changed)
         }
     };
-    let files = weights_of(lock, wish.environments).into_iter();
+    let files = weights_of(lock, chosen).into_iter();
     files
         .filter_map(|(model, weight)| {
             Some(WeightStep {

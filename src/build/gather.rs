@@ -21,13 +21,14 @@ use crate::files;
 use crate::lock::{Distribution, LockedPackage, LockedTarget};
 use crate::python::Interpreter;
 use crate::store::Root;
+use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
 
 use super::progress::{Event, Progress};
 use super::shelf::{self, Shelved};
 use super::{bytecode, sdist, wheel};
 use checked::checked;
-use download::download;
+pub(super) use download::download;
 
 mod checked;
 mod download;
@@ -61,6 +62,8 @@ pub(super) struct Sources<'a> {
     pub(super) uv: &'a (dyn Fn() -> Result<Uv, uv::Error> + Sync),
     pub(super) variables: &'a BTreeMap<OsString, OsString>,
     pub(super) offline: bool,
+    /// Where files are taken from instead of being downloaded, if they are there.
+    pub(super) bundle: Option<&'a Bundle>,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -71,8 +74,17 @@ pub type Failure = Arc<Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It would have to be downloaded.
-    #[error("`{0}` is not in the root's store, and `--offline` forbids to download it")]
-    Offline(String),
+    #[error("{} neither in the root's store nor in a bundle, and `--offline` forbids to download: {}",
+        match .0.len() { 1 => "a file is".to_owned(), n => format!("{n} files are") }, .0.join(", "))]
+    Offline(Vec<String>),
+    /// The bundle has something else.
+    #[error("the bundle's copy of `{file}` cannot be used")]
+    Bundle {
+        /// The file.
+        file: String,
+        /// Why.
+        source: Arc<fetch::Error>,
+    },
     /// uv cannot be had.
     #[error(transparent)]
     Uv(#[from] uv::Error),
@@ -111,7 +123,14 @@ impl Error {
     /// What a person can do about it.
     pub fn advice(&self) -> Option<String> {
         match self {
-            Error::Offline(_) => Some("run it once without `--offline`".to_owned()),
+            Error::Offline(_) => Some(
+                "run it once without `--offline`, or name a bundle that has them with `--bundle DIR`"
+                    .to_owned(),
+            ),
+            Error::Bundle { .. } => Some(
+                "`rootstock bundle` on a machine with access puts right what is wrong in it, and only that"
+                    .to_owned(),
+            ),
             Error::Addresses(_) => Some(
                 "the package index must be reachable: check network and proxy (`HTTPS_PROXY`), and the index settings \
                  of uv (`UV_DEFAULT_INDEX`)"
@@ -192,9 +211,7 @@ pub(super) fn key(package: &LockedPackage, interpreter: &Interpreter) -> Key {
 }
 
 fn archive(root: &Root, package: &LockedPackage) -> PathBuf {
-    root.store()
-        .join("archives")
-        .join(package.sha256.to_string())
+    root.archive(&package.sha256)
 }
 
 /// Whether this package would have to be downloaded, as far as looking tells: what was built from a source distribution

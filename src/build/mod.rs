@@ -19,10 +19,12 @@ use crate::lock::{LockedEnvironment, LockedTarget};
 use crate::name::EnvironmentName;
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::python::{self, Interpreter};
+use crate::store::bundle::Bundle;
 use crate::store::{Root, layout};
 use crate::uv::{self, Uv};
 
 pub mod assemble;
+pub mod bundle;
 pub mod bytecode;
 pub mod choose;
 mod downloads;
@@ -61,12 +63,40 @@ pub struct Means<'a> {
     pub uv: &'a (dyn Fn() -> Result<Uv, uv::Error> + Sync),
     /// Never download.
     pub offline: bool,
+    /// Where files are taken from instead of being downloaded, if they are there.
+    pub bundle: Option<&'a Bundle>,
     /// How many threads unpack, check and link.
     pub jobs: usize,
     /// This program's version, for stamps.
     pub rootstock: &'a Version,
     /// Who hears of it.
     pub progress: &'a dyn Progress,
+}
+
+impl<'a> Means<'a> {
+    /// What gathering packages needs of it.
+    fn packages(&self) -> Sources<'a> {
+        Sources {
+            root: self.root,
+            uv: self.uv,
+            variables: self.variables,
+            offline: self.offline,
+            bundle: self.bundle,
+            progress: self.progress,
+        }
+    }
+
+    /// What providing interpreters needs of it.
+    fn pythons(&self) -> pythons::Sources<'a> {
+        pythons::Sources {
+            root: self.root,
+            mirror: self.mirror,
+            variables: self.variables,
+            offline: self.offline,
+            bundle: self.bundle,
+            progress: self.progress,
+        }
+    }
 }
 
 /// How one environment ended.
@@ -205,20 +235,13 @@ fn interpreters(plan: &Plan, means: &Means, pool: &rayon::ThreadPool) -> Interpr
     let builds = |step: &&Step| matches!(step.action, Action::Build { .. });
     let targets = plan.steps.iter().filter(builds).map(|step| step.target);
     let mut system = targets.clone().filter(|t| t.python.archive().is_none());
-    let sources = pythons::Sources {
-        root: means.root,
-        mirror: means.mirror,
-        variables: means.variables,
-        offline: means.offline,
-        progress: means.progress,
-    };
     Interpreters {
         system: if system.next().is_some() {
             python::on_path(means.path, means.variables)
         } else {
             Vec::new()
         },
-        managed: pythons::provide(targets, &sources, pool),
+        managed: pythons::provide(targets, &means.pythons(), pool),
     }
 }
 
@@ -284,14 +307,7 @@ fn build(
     }
     let (store, generations) = (means.root.store(), means.root.path().join("generations"));
     let method = link::probe(&store, &generations)?;
-    let sources = Sources {
-        root: means.root,
-        uv: means.uv,
-        variables: means.variables,
-        offline: means.offline,
-        progress: means.progress,
-    };
-    let gathered = gather::gather(&needs(jobs), &sources, pool);
+    let gathered = gather::gather(&needs(jobs), &means.packages(), pool);
     Ok(pool.install(|| {
         let each = jobs.par_iter().with_max_len(1);
         each.map(|job| build_one(job, &gathered, means, method))

@@ -23,6 +23,7 @@ use crate::fetch::{self, Mirror};
 use crate::files::{self, Context, Kind, maker};
 use crate::lock::{LockedArchive, LockedPython, LockedTarget};
 use crate::python::{self, Interpreter};
+use crate::store::bundle::Bundle;
 use crate::store::managed::{self, SCHEMA, Stamp, State};
 use crate::store::tree::{Item, Tree};
 use crate::store::{Root, inside};
@@ -39,6 +40,8 @@ pub(super) struct Sources<'a> {
     pub(super) mirror: Option<&'a Mirror>,
     pub(super) variables: &'a BTreeMap<OsString, OsString>,
     pub(super) offline: bool,
+    /// Where archives are taken from instead of being downloaded, if they are there.
+    pub(super) bundle: Option<&'a Bundle>,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -47,7 +50,7 @@ pub(super) struct Sources<'a> {
 pub enum Error {
     /// It would have to be downloaded.
     #[error(
-        "the interpreter {0} is neither in the root nor in its store, and `--offline` forbids to download it"
+        "the interpreter {0} is neither in the root nor in a bundle, and `--offline` forbids to download it"
     )]
     Offline(String),
     /// It cannot be downloaded.
@@ -142,6 +145,14 @@ pub(super) fn provide<'a>(
     provided
 }
 
+/// Fetches the archive of an interpreter and leaves it at that.
+pub(super) fn fetch(python: &LockedPython, sources: &Sources) -> Result<(), Error> {
+    if let Some(archive) = python.archive() {
+        Wanted { python, archive }.fetch(sources)?;
+    }
+    Ok(())
+}
+
 /// Whether the interpreter of this archive would have to be downloaded, as far as looking tells.
 pub(super) fn is_missing(root: &Root, archive: &LockedArchive) -> bool {
     !files::exists(&managed::directory(root, &archive.sha256))
@@ -150,8 +161,7 @@ pub(super) fn is_missing(root: &Root, archive: &LockedArchive) -> bool {
 
 /// Where an archive lies until it is unpacked.
 fn stored(root: &Root, archive: &LockedArchive) -> PathBuf {
-    let name = archive.sha256.to_string();
-    root.store().join("archives").join(name)
+    root.archive(&archive.sha256)
 }
 
 /// An interpreter as it is locked.
@@ -244,10 +254,11 @@ impl Wanted<'_> {
             }
             files::remove_if_present(&to)?;
         }
-        if sources.offline {
-            return Err(Error::Offline(self.name()));
-        }
-        let address = mirror.map_or_else(|| url.clone(), |mirror| mirror.address(url));
+        let address = match sources.bundle.and_then(|bundle| bundle.archive(sha256)) {
+            Some(path) => fetch::file_address(&path),
+            None if sources.offline => return Err(Error::Offline(self.name())),
+            None => mirror.map_or_else(|| url.clone(), |mirror| mirror.address(url)),
+        };
         let (files, bytes) = (1, 0);
         sources.progress.heard(Event::Downloading { files, bytes });
         let heard = |there| sources.progress.heard(Event::Downloaded(there));

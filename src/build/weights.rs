@@ -13,6 +13,7 @@ use crate::fetch;
 use crate::files::{self, Context as _};
 use crate::hub::{self, Hub};
 use crate::plan::{Plan, WeightStep};
+use crate::store::bundle::Bundle;
 use crate::store::{Root, weights};
 
 /// What fetching weights needs.
@@ -25,6 +26,8 @@ pub struct Means<'a> {
     pub hub: &'a Hub,
     /// Never download.
     pub offline: bool,
+    /// Where files are taken from instead of being downloaded, if they are there.
+    pub bundle: Option<&'a Bundle>,
     /// Who hears of it.
     pub progress: &'a dyn Progress,
 }
@@ -33,7 +36,7 @@ pub struct Means<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It was forbidden.
-    #[error("it is not in the cache, and `--offline` forbids to download it")]
+    #[error("it is neither in the cache nor in a bundle, and `--offline` forbids to download it")]
     Offline,
     /// The download.
     #[error(transparent)]
@@ -50,7 +53,9 @@ impl Error {
     /// What a person can do about it.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
-            Error::Offline => Some("run it once without `--offline`"),
+            Error::Offline => Some(
+                "run it once without `--offline`, or name a bundle that has it with `--bundle DIR`",
+            ),
             Error::Fetch(error) => error.advice(),
             Error::Refused(_) => Some(hub::GATED),
             Error::Files(error) => error.advice(),
@@ -97,12 +102,14 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
     let to = blob.as_ref().unwrap_or(&place);
     let there = blob.is_some() && is_whole(to, &weight.sha256)?;
     if !there {
-        if means.offline {
-            return Err(Error::Offline);
-        }
-        let address = file.as_ref().map(|file| means.hub.address(file));
-        let address = address.as_ref().unwrap_or(&weight.url);
-        let fetched = downloads.fetch(address, to, &weight.sha256, weight.size);
+        let bundled = means.bundle.and_then(|bundle| bundle.weight(&weight.path));
+        let address = match (bundled, &file) {
+            (Some(path), _) => fetch::file_address(&path),
+            (None, _) if means.offline => return Err(Error::Offline),
+            (None, Some(file)) => means.hub.address(file),
+            (None, None) => weight.url.clone(),
+        };
+        let fetched = downloads.fetch(&address, to, &weight.sha256, weight.size);
         fetched.map_err(|error| match *error {
             fetch::Error::Status {
                 status: 401 | 403, ..

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bundle;
 mod changes;
 mod context;
 mod doctor;
@@ -105,6 +106,8 @@ enum Command {
     /// Make the root match the lock: build what is missing, switch what has changed.
     #[command(visible_alias = "build")]
     Sync(sync::Arguments),
+    /// Gather everything that a sync downloads in one directory, for machines without a network.
+    Bundle(bundle::Arguments),
     /// Show the state of every environment and model.
     #[command(visible_alias = "list")]
     Status(status::Arguments),
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
     show::set_up(arguments.shared.color);
     let result: Result<Exit, Failure> = match arguments.command {
         Command::Lock(lock) => lock::run(&arguments.shared, &lock),
+        Command::Bundle(bundle) => bundle::run(&arguments.shared, &bundle),
         Command::Sync(sync) => sync::run(&arguments.shared, &sync),
         Command::Status(status) => status::run(&arguments.shared, &status),
         Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),

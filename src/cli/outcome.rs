@@ -143,7 +143,7 @@ fn failures(outcomes: &[Outcome]) -> Vec<(String, Option<String>)> {
 }
 
 /// Every weight file that could not be fetched, with its model.
-fn weight_failures(
+pub(super) fn weight_failures(
     plan: &Plan,
     fetched: &[Result<(), weights::Error>],
 ) -> Vec<(String, Option<String>)> {
@@ -192,7 +192,7 @@ fn help(error: &dyn Diagnostic) -> Option<String> {
 }
 
 /// An error with all its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -1,6 +1,7 @@
 //! `rootstock sync`: make the root match the lock, or say in what it does not.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -9,10 +10,12 @@ use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
 use super::{Shared, context, findings, lock, outcome, place, progress, pythons, show};
 use crate::build::{self, Means, weights as fetching};
+use crate::files;
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
 use crate::plan::{self, Action, Disk, Plan, Step, WeightStep, Wish};
+use crate::store::bundle::Bundle;
 use crate::store::{Catalogue, Root, catalogue, installed, layout, weights};
 
 /// Arguments of `rootstock sync`.
@@ -22,7 +25,9 @@ use crate::store::{Catalogue, Root, catalogue, installed, layout, weights};
                         rootstock sync mace          this environment or model, optional or not\n  \
                         rootstock sync --dry-run     what would be done, and why\n  \
                         rootstock sync --repair      read everything, mend what is damaged\n  \
-                        rootstock sync --check       exit 3 if the root does not match the lock"
+                        rootstock sync --check       exit 3 if the root does not match the lock\n\n  \
+                        where there is no network, from a directory that `rootstock bundle -o DIR` has made:\n  \
+                        rootstock --manifest DIR/rootstock.toml --root ROOT sync --offline --bundle DIR"
 )]
 #[expect(
     clippy::struct_excessive_bools,
@@ -50,9 +55,12 @@ pub(crate) struct Arguments {
     /// How many threads unpack, check and link; the number of processors if not given.
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Download nothing: use what is in the root's store.
+    /// Download nothing: use what is in the root's store, and in the bundle if one is named.
     #[arg(long)]
     offline: bool,
+    /// Take from this bundle what it has instead of downloading it.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
     /// Do only these parts of the work.
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<Part>,
@@ -123,8 +131,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }
-    let outcomes = carry_out(&plan, &root, &manifest, shared, arguments)?;
-    let fetched = fetch_weights(&plan, &root, arguments)?;
+    let bundle = arguments.bundle.as_deref().map(open_bundle).transpose()?;
+    let outcomes = carry_out(&plan, &root, &manifest, shared, arguments, bundle.as_ref())?;
+    let fetched = fetch_weights(&plan, &root, arguments, bundle.as_ref())?;
     let exit = outcome::tell(
         &plan,
         &outcomes,
@@ -162,6 +171,7 @@ fn fetch_weights(
     plan: &Plan,
     root: &Root,
     arguments: &Arguments,
+    bundle: Option<&Bundle>,
 ) -> Result<Vec<Result<(), fetching::Error>>, Failure> {
     if plan.weights.is_empty() && plan.references.is_empty() {
         return Ok(Vec::new());
@@ -172,9 +182,17 @@ fn fetch_weights(
         variables: &variables,
         hub: &context::hub(),
         offline: arguments.offline,
+        bundle,
         progress: &*progress,
     };
     fetching::fetch(plan, &means).or_exit(Exit::Failed)
+}
+
+/// The bundle that was named.
+fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
+    // An address of a file has no directory to start from.
+    let path = files::absolute(path).or_exit(Exit::Usage)?;
+    Bundle::open(&path).or_exit(Exit::Usage)
 }
 
 /// What is on disk, as far as a plan for these environments needs it.
@@ -200,6 +218,7 @@ fn carry_out(
     manifest: &Manifest,
     shared: &Shared,
     arguments: &Arguments,
+    bundle: Option<&Bundle>,
 ) -> Result<Vec<build::Outcome>, Failure> {
     let environment = context::uv_environment();
     let jobs = arguments.jobs.map_or_else(
@@ -218,6 +237,7 @@ fn carry_out(
         variables: &context::kept_environment(),
         uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
         offline: arguments.offline,
+        bundle,
         jobs,
         rootstock: &version.expect("our own version is one"),
         progress: &*progress::watcher(),

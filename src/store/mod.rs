@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::name::EnvironmentName;
 
+pub mod bundle;
 pub mod catalogue;
 pub mod installed;
 pub mod interpreter;
@@ -103,6 +104,11 @@ impl Root {
     /// What is shared between environments.
     pub fn store(&self) -> PathBuf {
         self.path.join("store")
+    }
+
+    /// Where the locked file of this digest lies from its download until it is unpacked.
+    pub fn archive(&self, sha256: &Digest) -> PathBuf {
+        self.store().join("archives").join(sha256.to_string())
     }
 
     /// The real path of an environment's current generation, its link resolved once; `None` if there is none.

@@ -4,6 +4,7 @@ mod sandbox;
 mod worker;
 mod worker_session;
 
+mod bundle;
 mod ci;
 mod codes;
 mod doctor;

@@ -12,7 +12,7 @@ use crate::lock::{LockedPackage, LockedTarget};
 use crate::uv::Uv;
 
 /// Downloads the locked files of these needs; each is handed to `arrived` on the pool as soon as it is here.
-pub(super) fn download(
+pub(in crate::build) fn download(
     needs: &[&Need],
     sources: &Sources,
     pool: &rayon::ThreadPool,
@@ -66,6 +66,15 @@ fn fetch(
 ) -> Result<(), Failure> {
     let package = need.package;
     let to = need.archive(sources.root);
+    if bundled(need, sources).is_some() {
+        let taken = downloads.fetch(address, &to, &package.sha256, package.size);
+        return taken.map_err(|source| {
+            Arc::new(Error::Bundle {
+                file: package.file.clone(),
+                source,
+            })
+        });
+    }
     let fetched = downloads.fetch(address, &to, &package.sha256, package.size);
     fetched.map_err(|source| {
         Arc::new(Error::Download {
@@ -75,27 +84,43 @@ fn fetch(
     })
 }
 
+/// Where the bundle has the file, if there is a bundle and it has it.
+fn bundled(need: &Need, sources: &Sources) -> Option<String> {
+    let path = sources.bundle?.archive(&need.package.sha256)?;
+    Some(fetch::file_address(&path))
+}
+
 /// Where each file can be downloaded, or why not. uv is asked once for each target and version of Python.
 fn addresses(needs: &[&Need], sources: &Sources) -> HashMap<Digest, Result<String, Failure>> {
-    if needs.is_empty() {
-        return HashMap::new();
+    let mut addresses = HashMap::new();
+    let mut missing = Vec::new();
+    for need in needs {
+        match bundled(need, sources) {
+            Some(address) => {
+                addresses.insert(need.package.sha256, Ok(address));
+            }
+            None => missing.push(*need),
+        }
+    }
+    let all = |why: Error| {
+        let why = Arc::new(why);
+        let each = missing.iter();
+        each.map(|need| (need.package.sha256, Err(Arc::clone(&why))))
+            .collect::<HashMap<_, _>>()
+    };
+    if missing.is_empty() {
+        return addresses;
     }
     if sources.offline {
-        let forbidden = |need: &&Need| {
-            let error = Error::Offline(need.package.file.clone());
-            (need.package.sha256, Err(Arc::new(error)))
-        };
-        return needs.iter().map(forbidden).collect();
+        let names = missing.iter().map(|need| need.package.file.clone());
+        addresses.extend(all(Error::Offline(names.collect())));
+        return addresses;
     }
     match (sources.uv)() {
-        Err(error) => {
-            let failure = Arc::new(Error::Uv(error));
-            let each = needs.iter();
-            each.map(|need| (need.package.sha256, Err(Arc::clone(&failure))))
-                .collect()
-        }
-        Ok(uv) => ask(needs, &uv),
+        Err(error) => addresses.extend(all(Error::Uv(error))),
+        Ok(uv) => addresses.extend(ask(&missing, &uv)),
     }
+    addresses
 }
 
 fn ask(needs: &[&Need], uv: &Uv) -> HashMap<Digest, Result<String, Failure>> {

@@ -1,0 +1,289 @@
+//! `rootstock bundle`: everything that a sync downloads, in one directory. Builds nothing.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::exit::{Exit, Failure, OrExit};
+use super::progress::bytes;
+use super::{Shared, context, findings, lock, outcome, place, progress, pythons, show};
+use crate::build::{self, Means, weights as fetching};
+use crate::digest::Digest;
+use crate::files::{self, Context};
+use crate::lock::{Lock, LockedEnvironment, LockedTarget};
+use crate::manifest::Manifest;
+use crate::name::EnvironmentName;
+use crate::plan::{self, Disk};
+use crate::store::bundle::{self, Entry, Index};
+use crate::store::{Root, weights};
+
+/// Arguments of `rootstock bundle`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The directory holds files of packages, managed interpreters, weights, the manifest, the lock and the\n\
+                  environments' sources; `rootstock-bundle.json` lists them. A run that broke off is continued by the same\n\
+                  command, and what is damaged is fetched again. What an earlier run put there and this one does not name\n\
+                  is removed.\n\n\
+                  Examples:\n  rootstock bundle -o carry                         what is not optional, for this machine type\n  \
+                  rootstock bundle -o carry --target linux-aarch64  for another one\n  \
+                  rootstock --manifest carry/rootstock.toml --root ROOT sync --offline --bundle carry\n                                                    \
+                  and there, without a network"
+)]
+pub(crate) struct Arguments {
+    /// Environments or models; without any, all environments that are not optional.
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    names: Vec<String>,
+    /// All environments, the optional ones too.
+    #[arg(long)]
+    all: bool,
+    /// The directory; made if it is not there.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// A machine type of the lock; this machine's if not given. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    target: Vec<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    let manifest = lock::manifest(shared)?;
+    let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
+    let path = lock::lock_path(&manifest.path);
+    let lock = match lock::current(&manifest, &path)? {
+        Ok(lock) => lock,
+        Err(findings) => {
+            findings::Report {
+                findings: &findings,
+                lock: &path,
+                manifest: &manifest,
+            }
+            .explain();
+            return Ok(Exit::Drift);
+        }
+    };
+    let targets = targets(arguments, &lock, &chosen)?;
+    let output = files::absolute(&arguments.output).or_exit(Exit::Usage)?;
+    let root = bundle::place(&output);
+    let known = begin(&output).or_exit(Exit::Failed)?;
+    let (mut entries, mut errors) = fill(&targets, &root, &manifest, shared)?;
+    let (weights, failed) = fill_weights(&lock, &chosen, &root)?;
+    entries.extend(weights);
+    errors.extend(failed);
+    if !errors.is_empty() {
+        for (text, help) in errors {
+            let report = match help {
+                Some(help) => miette::miette!(help = help, "{text}"),
+                None => miette::miette!("{text}"),
+            };
+            let exit = Exit::Failed;
+            show::failure(&Failure { report, exit });
+        }
+        return Ok(Exit::Failed);
+    }
+    carry(&manifest, &path, &output).or_exit(Exit::Failed)?;
+    let index = Index {
+        schema: bundle::SCHEMA,
+        targets: names_of(&targets),
+        environments: chosen,
+        files: entries,
+    };
+    if known {
+        prune(&root, &index).or_exit(Exit::Failed)?;
+    }
+    let text = index.text();
+    files::write_atomically(&output.join(bundle::INDEX), text.as_bytes()).or_exit(Exit::Failed)?;
+    tell(&output, &index, arguments.json);
+    Ok(Exit::Ok)
+}
+
+/// The answers of the chosen environments for the machine types that were named.
+fn targets<'a>(
+    arguments: &Arguments,
+    lock: &'a Lock,
+    chosen: &[EnvironmentName],
+) -> Result<Vec<&'a LockedTarget>, Failure> {
+    let names = if arguments.target.is_empty() {
+        vec![place::target()?.to_owned()]
+    } else {
+        arguments.target.clone()
+    };
+    let mut targets = Vec::new();
+    for name in &names {
+        let environments = lock.environments.iter();
+        for environment in environments.filter(|e| chosen.contains(&e.name)) {
+            targets.push(plan::target(environment, name).or_exit(Exit::Usage)?);
+        }
+    }
+    Ok(targets)
+}
+
+fn names_of(targets: &[&LockedTarget]) -> Vec<String> {
+    let mut names: Vec<String> = targets
+        .iter()
+        .map(|target| target.target.name().to_owned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Makes the directory. The index goes first: while it is missing, nobody takes the directory for a bundle. Whether
+/// there was one is the answer: only then what lies there is ours.
+fn begin(output: &Path) -> files::Result<bool> {
+    files::create_directories(output)?;
+    let index = output.join(bundle::INDEX);
+    let known = files::exists(&index);
+    files::remove_if_present(&index)?;
+    Ok(known)
+}
+
+type Failures = Vec<(String, Option<String>)>;
+
+fn fill(
+    targets: &[&LockedTarget],
+    root: &Root,
+    manifest: &Manifest,
+    shared: &Shared,
+) -> Result<(Vec<Entry>, Failures), Failure> {
+    let environment = context::uv_environment();
+    let mirror = pythons::mirror(manifest);
+    let version = env!("CARGO_PKG_VERSION").parse();
+    let means = Means {
+        root,
+        source: &|environment: &LockedEnvironment| {
+            place::source(&manifest.path, &environment.source.path)
+        },
+        path: &context::search_path(),
+        mirror: mirror.as_ref(),
+        variables: &context::kept_environment(),
+        uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
+        offline: false,
+        bundle: None,
+        jobs: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        rootstock: &version.expect("our own version is one"),
+        progress: &*progress::watcher(),
+    };
+    let (entries, errors) =
+        build::bundle::fill(targets.iter().copied(), &means).or_exit(Exit::Failed)?;
+    let mut failures: Failures = errors
+        .iter()
+        .map(|error| (outcome::chain(error), error.advice()))
+        .collect();
+    // What kept us from several files is told once.
+    failures.sort();
+    failures.dedup();
+    Ok((entries, failures))
+}
+
+fn fill_weights(
+    lock: &Lock,
+    chosen: &[EnvironmentName],
+    root: &Root,
+) -> Result<(Vec<Entry>, Failures), Failure> {
+    let wanted = plan::weights_of(lock, chosen);
+    let paths = wanted.iter().map(|(_, weight)| weight.path.as_str());
+    let references = plan::references_of(lock, chosen);
+    let disk = Disk {
+        weights: weights::read(root, paths, true).or_exit(Exit::Failed)?,
+        references: weights::read_texts(root, references.keys().map(String::as_str))
+            .or_exit(Exit::Failed)?,
+        environments: BTreeMap::new(),
+        catalogue: None,
+    };
+    let plan = plan::cache(lock, chosen, &disk);
+    let (variables, watcher) = (context::kept_environment(), progress::watcher());
+    let means = fetching::Means {
+        root,
+        variables: &variables,
+        hub: &context::hub(),
+        offline: false,
+        bundle: None,
+        progress: &*watcher,
+    };
+    let fetched = fetching::fetch(&plan, &means).or_exit(Exit::Failed)?;
+    let failures = outcome::weight_failures(&plan, &fetched);
+    let mut entries = Vec::new();
+    if failures.is_empty() {
+        for (model, weight) in wanted {
+            entries.push(entry(
+                root,
+                &weight.path,
+                &format!("weights of {}", model.id),
+            )?);
+        }
+        for path in references.keys() {
+            entries.push(entry(root, path, "reference")?);
+        }
+    }
+    Ok((entries, failures))
+}
+
+fn entry(root: &Root, below: &str, name: &str) -> Result<Entry, Failure> {
+    let path = weights::path(root, below);
+    let found = files::open(&path)
+        .and_then(|file| Digest::of_reader(file).context("read", &path))
+        .or_exit(Exit::Failed)?;
+    Ok(Entry {
+        path: format!("cache/{below}"),
+        name: name.to_owned(),
+        size: found.1,
+        sha256: found.0,
+    })
+}
+
+/// Copies what says what is wanted: manifest, lock and sources, as they lie to one another.
+fn carry(manifest: &Manifest, lock: &Path, output: &Path) -> files::Result<()> {
+    let here = manifest.path.parent().unwrap_or(Path::new(""));
+    let names = [&*manifest.path, lock].map(|path| path.file_name().unwrap_or_default().into());
+    let sources = manifest
+        .environments
+        .iter()
+        .map(|e| PathBuf::from(&e.source));
+    for name in names.into_iter().chain(sources) {
+        let bytes = files::read(&here.join(&name))?;
+        let to = output.join(&name);
+        files::create_directories(to.parent().unwrap_or(output))?;
+        files::write_atomically(&to, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Removes the files of packages that an earlier run put there and this one does not name.
+fn prune(root: &Root, index: &Index) -> files::Result<()> {
+    let archives = root.store().join("archives");
+    for name in files::names(&archives)? {
+        let wanted = index
+            .files
+            .iter()
+            .any(|entry| entry.sha256.to_string() == name);
+        if !wanted {
+            files::remove_if_present(&archives.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn tell(output: &Path, index: &Index, as_json: bool) {
+    let size: u64 = index.files.iter().map(|entry| entry.size).sum();
+    if as_json {
+        show::json(&json!({
+            "bundle": output,
+            "targets": index.targets,
+            "environments": index.environments,
+            "files": index.files,
+            "bytes": size,
+        }));
+        return;
+    }
+    show::line(&format!(
+        "`{}`: {} files, {}, for {}",
+        output.display(),
+        index.files.len(),
+        bytes(size),
+        index.targets.join(", ")
+    ));
+}

@@ -1,0 +1,255 @@
+//! `rootstock bundle`: one directory with everything that a sync takes, and a sync from it without a network.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::sandbox::{Interpreters, Said, Sandbox};
+
+/// Two environments that share a package, one of them with a model and its weights; locked.
+fn project() -> Sandbox {
+    let sandbox = Sandbox::shared();
+    sandbox.write("remote/weights.bin", "numbers");
+    let url = format!("file://{}", sandbox.path("remote/weights.bin").display());
+    let manifest = sandbox.read("rootstock.toml");
+    let model = format!(
+        "{manifest}\n[models.potential]\nenvironment = \"one\"\nargument = \"p\"\n\
+         weights = [{{ url = \"{url}\", path = \"potentials/p.bin\"}}]\n"
+    );
+    sandbox.write("rootstock.toml", &model);
+    sandbox.lock();
+    sandbox
+}
+
+fn index(sandbox: &Sandbox) -> Value {
+    serde_json::from_str(&sandbox.read("carried/rootstock-bundle.json")).unwrap()
+}
+
+/// The files of an index, by name.
+fn listed(sandbox: &Sandbox) -> Vec<String> {
+    let index = index(sandbox);
+    let files = index["files"].as_array().unwrap().iter();
+    let mut names: Vec<String> = files
+        .map(|file| file["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A sync where nothing answers: neither the index nor a proxy, and no uv is to be had.
+fn cut_off(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = sandbox.command(arguments);
+    for (name, value) in [
+        ("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple/"),
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+        ("ROOTSTOCK_UV", "/nowhere/uv"),
+    ] {
+        command.env(name, value);
+    }
+    command
+}
+
+/// The archive of a package in a bundle.
+fn archive(sandbox: &Sandbox, name: &str) -> std::path::PathBuf {
+    let index = index(sandbox);
+    let mut files = index["files"].as_array().unwrap().iter();
+    let file = files.find(|file| file["name"] == name).unwrap();
+    sandbox.path("carried").join(file["path"].as_str().unwrap())
+}
+
+fn damage(path: &std::path::Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    bytes[0] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_sync_from_a_bundle_needs_no_network_and_builds_the_same() {
+    let sandbox = project();
+    let _interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    let interpreter = format!("cpython {}+20200101", Interpreters::version());
+    assert_eq!(
+        listed(&sandbox),
+        [
+            &interpreter,
+            "first-1.0-py3-none-any.whl",
+            "second-1.0-py3-none-any.whl",
+            "shared-1.0-py3-none-any.whl",
+            "weights of potential"
+        ]
+    );
+    // It is carried away, and all there was before is gone.
+    let names = ["one", "two"];
+    sandbox.sync(&["--root", "here"]);
+    let expected = names.map(|name| ["id", "tree"].map(|field| sandbox.stamp("here", name, field)));
+    fs::rename(sandbox.path("carried"), sandbox.path("brought")).unwrap();
+    for name in ["rootstock.toml", "rootstock.lock", "remote/weights.bin"] {
+        fs::remove_file(sandbox.path(name)).unwrap();
+    }
+    let arguments = [
+        "--manifest",
+        "brought/rootstock.toml",
+        "--root",
+        "there",
+        "sync",
+        "--offline",
+        "--bundle",
+        "brought",
+    ];
+    let said = Said::from(cut_off(&sandbox, &arguments).output().unwrap());
+    said.expect(0);
+    let built = names.map(|name| ["id", "tree"].map(|field| sandbox.stamp("there", name, field)));
+    assert_eq!(built, expected);
+    assert_eq!(sandbox.read("there/cache/potentials/p.bin"), "numbers");
+    // Where the kernel lets us have a network of our own, with nothing in it: the same again, truly cut off.
+    let alone = Command::new("unshare").args(["-rn", "true"]).output();
+    if alone.is_ok_and(|output| output.status.success()) {
+        let mut command = Command::new("unshare");
+        command.args(["-rn", env!("CARGO_BIN_EXE_rootstock")]);
+        command.args(arguments.map(|word| if word == "there" { "alone" } else { word }));
+        sandbox.set_up(&mut command);
+        let path = format!("{}:/usr/bin:/bin", sandbox.path("bin").display());
+        Said::from(command.env("PATH", path).output().unwrap()).expect(0);
+        let built =
+            names.map(|name| ["id", "tree"].map(|field| sandbox.stamp("alone", name, field)));
+        assert_eq!(built, expected);
+    }
+}
+
+#[test]
+fn offline_lists_all_that_is_missing_in_one_breath() {
+    let sandbox = project();
+    let said = sandbox.run(&["sync", "--offline"]);
+    said.expect(1);
+    let plain = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = plain.replace(" │ ", " ");
+    for part in [
+        "3 files are neither in the root's store nor in a bundle, and `--offline` forbids to download:",
+        "first-1.0-py3-none-any.whl",
+        "second-1.0-py3-none-any.whl",
+        "weights `potentials/p.bin` of potential: it is neither in the cache nor in a bundle",
+        "--bundle DIR",
+    ] {
+        assert!(plain.contains(part), "{part}: {}", said.stderr);
+    }
+    assert_eq!(plain.matches("3 files are").count(), 1, "{}", said.stderr);
+    // What an earlier sync has left in the store needs no network.
+    sandbox.sync(&[]);
+    fs::remove_dir_all(sandbox.path("root/envs")).unwrap();
+    let said = Said::from(
+        cut_off(&sandbox, &["sync", "--offline", "--force"])
+            .output()
+            .unwrap(),
+    );
+    said.expect(0);
+}
+
+#[test]
+fn a_damaged_bundle_is_refused_by_name_and_put_right() {
+    let sandbox = project();
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    let first = archive(&sandbox, "first-1.0-py3-none-any.whl");
+    damage(&first);
+    damage(&sandbox.path("carried/cache/potentials/p.bin"));
+    let arguments = ["sync", "--offline", "--bundle", "carried"];
+    let said = Said::from(cut_off(&sandbox, &arguments).output().unwrap());
+    said.expect(1);
+    let plain = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "one failed: the bundle's copy of `first-1.0-py3-none-any.whl` cannot be used",
+        "weights `potentials/p.bin` of potential",
+        "has the sha256",
+    ] {
+        assert!(plain.contains(part), "{part}: {}", said.stderr);
+    }
+    assert_eq!(sandbox.names("root/envs"), ["two"]);
+    let before = sandbox.index.asked();
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    let mut after = sandbox.index.asked();
+    after.retain(|file| file == "first-1.0-py3-none-any.whl" || !before.contains(file));
+    assert_eq!(sandbox.index.asked().len(), before.len() + 1);
+    assert_eq!(after.len(), 2, "{after:?}");
+    let said = Said::from(cut_off(&sandbox, &arguments).output().unwrap());
+    said.expect(0);
+}
+
+#[test]
+fn a_bundle_that_was_not_finished_is_none() {
+    let sandbox = project();
+    sandbox
+        .index
+        .replace("second-1.0-py3-none-any.whl", b"something else");
+    let said = sandbox.run(&["bundle", "-o", "carried"]);
+    said.expect(1);
+    assert!(
+        said.stderr
+            .contains("`second-1.0-py3-none-any.whl` cannot be downloaded"),
+        "{}",
+        said.stderr
+    );
+    let said = sandbox.run(&["sync", "--bundle", "carried"]);
+    said.expect(2);
+    assert!(said.stderr.contains("is not a bundle"), "{}", said.stderr);
+    sandbox.index.restore("second-1.0-py3-none-any.whl");
+    let before = sandbox.index.asked().len();
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    assert_eq!(
+        sandbox.index.asked().len(),
+        before + 1,
+        "only what was missing"
+    );
+    // What a later bundle does not name is removed, and nothing else.
+    sandbox.write("carried/README", "mine");
+    sandbox.run(&["bundle", "-o", "carried", "two"]).expect(0);
+    assert_eq!(sandbox.names("carried/store/archives").len(), 2);
+    assert_eq!(sandbox.read("carried/README"), "mine");
+    let newer = sandbox
+        .read("carried/rootstock-bundle.json")
+        .replace("\"schema\": 1", "\"schema\": 9");
+    sandbox.write("carried/rootstock-bundle.json", &newer);
+    let said = sandbox.run(&["sync", "--bundle", "carried"]);
+    said.expect(2);
+    assert!(said.stderr.contains("newer rootstock"), "{}", said.stderr);
+}
+
+#[test]
+fn a_bundle_is_for_the_machine_that_is_named() {
+    let sandbox = project();
+    let manifest = sandbox.read("rootstock.toml").replace(
+        "[rootstock]\n",
+        "[rootstock]\ntargets = [\"linux-x86_64\", \"linux-aarch64\"]\n",
+    );
+    sandbox.write("rootstock.toml", &manifest);
+    sandbox.run(&["bundle", "-o", "carried"]).expect(3);
+    assert!(sandbox.names("carried").is_empty());
+    sandbox.lock();
+    let said = sandbox.run(&[
+        "bundle",
+        "-o",
+        "carried",
+        "--target",
+        "linux-aarch64",
+        "--target",
+        "linux-x86_64",
+        "--json",
+    ]);
+    said.expect(0);
+    assert_eq!(
+        index(&sandbox)["targets"],
+        serde_json::json!(["linux-aarch64", "linux-x86_64"])
+    );
+    assert_eq!(said.json()["files"], index(&sandbox)["files"]);
+    let said = sandbox.run(&["bundle", "-o", "other", "--target", "linux-riscv64"]);
+    said.expect(2);
+    assert!(
+        said.stderr.contains("`linux-aarch64`, `linux-x86_64`"),
+        "{}",
+        said.stderr
+    );
+}
