@@ -2,12 +2,15 @@
 
     python benchmarks/lock_check.py ROOTSTOCK UV [RUNS]
 
-Every lock is up to date. Two questions are asked: one environment (environments/chgnet.py, about 70 packages) against one
-uv project, and this repository's whole manifest against the uv projects it takes, one for each environment, because the
-requirements of mace and sevennet contradict each other. The two tools run in turn, A B A B …; medians, and the median of
-the pairwise ratios. The time of starting a process that does nothing is shown beside them.
+Every lock is up to date. Three questions are asked: one environment (environments/chgnet.py, about 70 packages) against one
+uv project; this repository's whole manifest against the uv projects it takes, one for each environment, because the
+requirements of mace and sevennet contradict each other; and twenty environments (tests/differential) against ONE uv project
+that holds the same twenty as dependency groups which it declares to conflict. The two tools run in turn, A B A B …; medians,
+and the median of the pairwise ratios. The time of starting a process that does nothing is shown beside them. Locking the
+twenty needs the package index and takes some minutes.
 """
 
+import json
 import pathlib
 import re
 import shutil
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 ONE = """
@@ -51,6 +55,31 @@ def uv_project(uv, parent, source):
     return project
 
 
+def twenty(rootstock, uv, parent):
+    """The twenty environments of the differential test: our manifest, and uv's one project; both locked."""
+    ours, theirs = parent / "twenty", parent / "twenty-uv"
+    ours.mkdir()
+    theirs.mkdir()
+    source = REPOSITORY / "tests/differential"
+    for name in ("rootstock.toml", "environment.py"):
+        shutil.copy(source / name, ours)
+    manifest = tomllib.loads((source / "rootstock.toml").read_text())
+    text = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.10,<3.13"\n\n[dependency-groups]\n'
+    for name, environment in manifest["environments"].items():
+        major, minor = environment["python"].split(".")
+        marker = f"python_full_version >= '{major}.{minor}' and python_full_version < '{major}.{int(minor) + 1}'"
+        asked = [f"{requirement} ; {marker}" for requirement in ["ase", *environment["dependencies"]]]
+        text += f"{name} = {json.dumps(asked)}\n"
+    groups = ", ".join(f'{{ group = "{name}" }}' for name in manifest["environments"])
+    cutoff = manifest["rootstock"]["exclude-newer"]
+    text += f'\n[tool.uv]\nexclude-newer = "{cutoff}"\nconflicts = [[{groups}]]\n'
+    text += "environments = [\"sys_platform == 'linux' and platform_machine == 'x86_64'\"]\n"
+    (theirs / "pyproject.toml").write_text(text)
+    run([rootstock, "lock"], ours)
+    run([uv, "lock"], theirs)
+    return ours, theirs
+
+
 def compare(title, ours, theirs, runs):
     pairs = [(timed(ours), timed(theirs)) for _ in range(runs + 1)][1:]
     mine, other = (statistics.median(column) * 1000 for column in zip(*pairs))
@@ -76,6 +105,8 @@ def main():
         compare("one environment", [(check, one)], [(check_uv, projects["chgnet"])], runs)
         all_of_uv = [(check_uv, project) for project in projects.values()]
         compare(f"this manifest, {len(projects)} environments", [(check, REPOSITORY)], all_of_uv, runs)
+        ours, theirs = twenty(rootstock, uv, directory)
+        compare("twenty environments, one uv project", [(check, ours)], [(check_uv, theirs)], runs)
         compare("starting: --version", [([rootstock, "--version"], one)], [([uv, "--version"], one)], runs)
 
 
