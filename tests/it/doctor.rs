@@ -224,3 +224,78 @@ fn a_root_answers_for_itself_without_manifest_and_nothing_is_left_in_it() {
         nowhere.stderr
     );
 }
+
+/// Six changes after which the Python rootstock 1.6.4 finds nothing to do; here each is found by the command that
+/// people run for it.
+#[test]
+fn six_changes_that_others_do_not_see() {
+    let drift = |sandbox: &Sandbox, arguments: &[&str], words: &[&str]| {
+        let said = sandbox.run(arguments);
+        said.expect(3);
+        let told = format!("{}{}", said.stdout, said.stderr);
+        for word in words {
+            assert!(told.contains(word), "{arguments:?}: {told}");
+        }
+    };
+    // 1. The environment's source in the repository is edited.
+    let sandbox = synced();
+    sandbox.write_source("one", &["single"], "# edited\n");
+    drift(
+        &sandbox,
+        &["lock", "--check"],
+        &["one.py", "source-changed"],
+    );
+
+    // 2. The lock is edited.
+    let sandbox = synced();
+    let lock = sandbox.read("rootstock.lock");
+    sandbox.write(
+        "rootstock.lock",
+        &lock.replacen("single 1.0", "single 1.1", 1),
+    );
+    drift(&sandbox, &["lock", "--check"], &["one", "lock-edited"]);
+
+    // 3. The lock is another one than the root was built from.
+    let sandbox = synced();
+    sandbox.write_source("one", &["single"], "# edited\n");
+    sandbox.lock();
+    drift(
+        &sandbox,
+        &["sync", "--check"],
+        &["one: build: the lock has changed"],
+    );
+
+    // 4. A file in site-packages is changed.
+    let sandbox = synced();
+    let module = file(&sandbox.generation("root", "one"), "single/__init__.py");
+    tamper(&module);
+    let said = sandbox.run(&["doctor", "--deep"]);
+    said.expect(1);
+    let line = format!("{}: has changed [file-changed]", module.display());
+    assert!(said.stdout.contains(&line), "{}", said.stdout);
+
+    // 5. The source in the built environment is changed: what workers load.
+    let sandbox = synced();
+    tamper(&sandbox.generation("root", "one").join("env_source.py"));
+    drift(
+        &sandbox,
+        &["sync", "--check"],
+        &["one: build: `env_source.py` has changed"],
+    );
+
+    // 6. A weight file is changed, or deleted.
+    let sandbox = synced();
+    let weights = sandbox.path("root/cache/potentials/p.bin");
+    tamper(&weights);
+    drift(
+        &sandbox,
+        &["sync", "--check"],
+        &["potentials/p.bin", "it is not the locked file"],
+    );
+    fs::remove_file(weights).unwrap();
+    drift(
+        &sandbox,
+        &["sync", "--check"],
+        &["potentials/p.bin", "it is not there"],
+    );
+}
