@@ -71,6 +71,11 @@ fn lammps_runs_on_a_worker() {
     pytest("python/tests/test_lammps.py");
 }
 
+#[test]
+fn the_example_with_a_calculator_conserves_energy() {
+    pytest("python/tests/test_examples.py");
+}
+
 /// The worker's side of weights and arguments, as a person at a shell sees it.
 #[test]
 fn weights_of_ones_own_need_a_model_that_takes_them() {
