@@ -16,8 +16,8 @@ use crate::store::{Installed, Root, weights};
 /// Arguments of `rootstock status`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "States: fresh, stale (the lock has moved on), missing, incomplete, foreign (built for another \
-                        machine type or by a newer rootstock), broken, unlocked (not in the lock)"
+    after_help = "States: fresh, stale (the lock has moved on), missing, incomplete, foreign (locked or built for \
+                        another machine type, or built by a newer rootstock), broken, unlocked (not in the lock)"
 )]
 pub(crate) struct Arguments {
     /// Say how large things are; this reads every directory of the root's store.
@@ -99,10 +99,10 @@ fn line<'a>(
     target: &str,
 ) -> Line<'a> {
     let locked = lock.and_then(|lock| lock.environment(name));
-    let answer = locked.and_then(|locked| Some((locked, locked.target(target)?)));
-    let (state, reason) = match answer {
+    let (state, reason) = match locked.map(|locked| (locked, plan::target(locked, target))) {
         None => ("unlocked", None),
-        Some((environment, target)) => match plan::reason(environment, target, installed) {
+        Some((_, Err(none))) => ("foreign", Some(none.to_string())),
+        Some((environment, Ok(target))) => match plan::reason(environment, target, installed) {
             None => ("fresh", None),
             Some(reason) => (reason.state(), Some(reason.to_string())),
         },

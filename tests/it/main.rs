@@ -22,6 +22,7 @@ mod run;
 mod soak;
 mod status;
 mod sync;
+mod targets;
 mod tidy;
 mod upgrade;
 mod weights;
