@@ -18,7 +18,7 @@ pub mod walk;
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;
-pub use walk::{Entry, Kind, disk_use, walk};
+pub use walk::{Entry, Kind, disk_use, walk, walk_some};
 
 /// Something could not be done with a file.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,7 @@ pub mod process;
 pub mod python;
 pub mod fetch;
 pub mod hub;
+pub mod project;
 
 pub mod manifest;
 pub mod lock;

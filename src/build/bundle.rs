@@ -53,6 +53,8 @@ impl<'a> Wanted<'a> {
             for package in target.files() {
                 needs.entry(package.sha256).or_insert_with(|| Need {
                     package,
+                    // Nothing is built for a bundle.
+                    requirements: &[],
                     target,
                     interpreters: Vec::new(),
                 });

@@ -5,7 +5,7 @@ use semver::Version;
 
 use crate::digest::Digest;
 use crate::files::{self, link};
-use crate::lock::{LockedEnvironment, LockedTarget};
+use crate::lock::{LockedEnvironment, LockedPackage, LockedTarget};
 use crate::python::Interpreter;
 use crate::store::installed::{self, Generation};
 use crate::store::interpreter::{self, Part};
@@ -56,7 +56,7 @@ pub struct Built {
     pub new: bool,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     /// The name its generation will have: the same lock on the same interpreter has the same everywhere.
     pub(super) fn id(&self) -> String {
         let answer = self.target.digest;
@@ -64,6 +64,14 @@ impl Job<'_> {
         generation_id(&Digest::of(format!(
             "rootstock generation {FORMAT}\n{answer}\n{interpreter}\n"
         )))
+    }
+
+    /// What building a package of it takes; nothing for wheels.
+    pub(super) fn requirements(&self, package: &LockedPackage) -> &'a [LockedPackage] {
+        self.target
+            .builds
+            .get(&package.name)
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The generation that would be built, if it is there already and can be used; the environment then leads to it.

@@ -7,9 +7,12 @@
 //!             ▼
 //!           uv: addresses (asked once) ──▶ download, a few at a time ──▶ shelve ──▶ compile ──▶ ready
 //! ```
+//!
+//! Wheels come first: those of the environments, and those that building the source distributions takes which were not
+//! built here before. Then these are fetched and built.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -19,11 +22,13 @@ use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
 use crate::lock::{Distribution, LockedPackage, LockedTarget};
+use crate::project::git;
 use crate::python::Interpreter;
 use crate::store::Root;
 use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
 
+use super::assemble::Part;
 use super::progress::{Event, Progress};
 use super::shelf::{self, Shelved};
 use super::{bytecode, sdist, wheel};
@@ -37,11 +42,13 @@ mod download;
 #[derive(Debug, Clone)]
 pub(super) struct Need<'a> {
     pub(super) package: &'a LockedPackage,
+    /// If it is built: what that takes.
+    pub(super) requirements: &'a [LockedPackage],
     pub(super) target: &'a LockedTarget,
     pub(super) interpreters: Vec<&'a Interpreter>,
 }
 
-/// What packages are looked up by: the file's digest, and the interpreter it was prepared for.
+/// What packages are looked up by: the digest of the file, or of all that a build takes, and the interpreter.
 pub(super) type Key = (Digest, Digest);
 
 /// A package that is ready to be linked.
@@ -64,6 +71,10 @@ pub(super) struct Sources<'a> {
     pub(super) offline: bool,
     /// Where files are taken from instead of being downloaded, if they are there.
     pub(super) bundle: Option<&'a Bundle>,
+    /// The manifest's directory, where locked paths start.
+    pub(super) here: &'a Path,
+    /// The search path for programs.
+    pub(super) path: &'a OsStr,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -101,6 +112,27 @@ pub enum Error {
         file: String,
         /// Why.
         source: Arc<fetch::Error>,
+    },
+    /// What builds it could not be prepared.
+    #[error("`{file}` cannot be built without `{requirement}`: {why}")]
+    Requirement {
+        /// The source distribution.
+        file: String,
+        /// What building it takes.
+        requirement: String,
+        /// Why that is not there.
+        why: Failure,
+    },
+    /// The repository cannot be had.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// What is beside the manifest, or in the repository, is not what was locked.
+    #[error("`{file}` is locked from {origin}, which has other files now")]
+    Changed {
+        /// The file.
+        file: String,
+        /// Where it comes from.
+        origin: String,
     },
     /// It cannot be unpacked.
     #[error(transparent)]
@@ -141,6 +173,13 @@ impl Error {
                  chooses files that are there"
                     .to_owned(),
             ),
+            Error::Requirement { why, .. } => why.advice(),
+            Error::Git(_) => Some(
+                "the repository must be reachable from here; credentials are git's business: set up its helper or an \
+                 ssh key"
+                    .to_owned(),
+            ),
+            Error::Changed { .. } => Some("run `rootstock lock`".to_owned()),
             Error::Uv(error) => miette::Diagnostic::help(error).map(|help| help.to_string()),
             Error::Download { source, .. } => source.advice().map(str::to_owned),
             Error::Wheel(error) => error.advice(),
@@ -157,7 +196,52 @@ pub(super) type Gathered = HashMap<Key, Result<Arc<Ready>, Failure>>;
 
 /// Makes every need ready, on this pool.
 pub(super) fn gather(needs: &[Need], sources: &Sources, pool: &rayon::ThreadPool) -> Gathered {
-    sources.progress.heard(Event::Preparing(needs.len()));
+    let (wheels, builds): (Vec<Need>, Vec<Need>) = needs
+        .iter()
+        .cloned()
+        .partition(|need| need.package.distribution() == Distribution::Wheel);
+    let unbuilt: Vec<&Need> = builds
+        .iter()
+        .filter(|need| !need.is_built(sources.root))
+        .collect();
+    let wheels = with_requirements(wheels, &unbuilt);
+    sources
+        .progress
+        .heard(Event::Preparing(wheels.len() + builds.len()));
+    let gathered = round(&wheels, Gathered::new(), sources, pool);
+    let gathered = round(&builds, gathered, sources, pool);
+    sources.progress.heard(Event::PreparationsDone);
+    gathered
+}
+
+/// These needs, and those of what builds source distributions.
+fn with_requirements<'a>(wheels: Vec<Need<'a>>, unbuilt: &[&Need<'a>]) -> Vec<Need<'a>> {
+    let mut all: BTreeMap<Digest, Need> = BTreeMap::new();
+    let required = unbuilt.iter().flat_map(|need| {
+        need.requirements.iter().map(|package| Need {
+            package,
+            requirements: &[],
+            target: need.target,
+            interpreters: need.interpreters.clone(),
+        })
+    });
+    for need in wheels.into_iter().chain(required) {
+        match all.get_mut(&need.package.sha256) {
+            None => {
+                all.insert(need.package.sha256, need);
+            }
+            Some(known) => {
+                for interpreter in need.interpreters {
+                    known.add(interpreter);
+                }
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
+/// Makes these needs ready with the help of those that are.
+fn round(needs: &[Need], ready: Gathered, sources: &Sources, pool: &rayon::ThreadPool) -> Gathered {
     let gathered = Mutex::new(Gathered::new());
     let finish = |need: &Need, result: Result<Prepared, Failure>| {
         let mut gathered = gathered.lock().expect("nobody panics while holding it");
@@ -169,7 +253,7 @@ pub(super) fn gather(needs: &[Need], sources: &Sources, pool: &rayon::ThreadPool
         sources.progress.heard(Event::Prepared(name));
     };
     let missing: Vec<&Need> = pool.install(|| {
-        let look = |need| match prepare_from_store(need, sources) {
+        let look = |need| match prepare_from_store(need, &ready, sources) {
             Ok(None) => Some(need),
             Ok(Some(ready)) => {
                 finish(need, Ok(ready));
@@ -183,21 +267,44 @@ pub(super) fn gather(needs: &[Need], sources: &Sources, pool: &rayon::ThreadPool
         needs.par_iter().with_max_len(1).filter_map(look).collect()
     });
     let arrived = |need: &Need, archive: Result<(), Failure>| {
-        let result = archive.and_then(|()| prepare_from_archive(need, sources).map_err(Arc::new));
-        finish(need, result);
+        let prepare = || prepare_from_archive(need, &ready, sources).map_err(Arc::new);
+        finish(need, archive.and_then(|()| prepare()));
     };
     download(&missing, sources, pool, &arrived);
-    sources.progress.heard(Event::PreparationsDone);
-    gathered
+    let new = gathered
         .into_inner()
-        .expect("nobody panics while holding it")
+        .expect("nobody panics while holding it");
+    ready.into_iter().chain(new).collect()
 }
 
-impl Need<'_> {
+impl<'a> Need<'a> {
     fn keys(&self) -> impl Iterator<Item = Key> {
         self.interpreters
             .iter()
-            .map(|interpreter| key(self.package, interpreter))
+            .map(|interpreter| key(self.package, self.requirements, interpreter))
+    }
+
+    /// Also for this interpreter.
+    pub(super) fn add(&mut self, interpreter: &'a Interpreter) {
+        let mut known = self.interpreters.iter();
+        if known.all(|known| known.identity != interpreter.identity) {
+            self.interpreters.push(interpreter);
+        }
+    }
+
+    /// Whether it was built before for each of its interpreters. What is found out in looking is said when it is used.
+    fn is_built(&self, root: &Root) -> bool {
+        self.interpreters.iter().all(|interpreter| {
+            sdist::find(root, &self.recipe(interpreter)).is_ok_and(|built| built.is_some())
+        })
+    }
+
+    fn recipe(&self, interpreter: &'a Interpreter) -> sdist::Recipe<'a> {
+        sdist::Recipe {
+            package: self.package,
+            interpreter,
+            requirements: self.requirements,
+        }
     }
 
     fn archive(&self, root: &Root) -> PathBuf {
@@ -206,8 +313,21 @@ impl Need<'_> {
 }
 
 /// What a package prepared for an interpreter is looked up by.
-pub(super) fn key(package: &LockedPackage, interpreter: &Interpreter) -> Key {
-    (package.sha256, interpreter.identity.digest())
+pub(super) fn key(
+    package: &LockedPackage,
+    requirements: &[LockedPackage],
+    interpreter: &Interpreter,
+) -> Key {
+    let what = match package.distribution() {
+        Distribution::Wheel => package.sha256,
+        Distribution::Source => sdist::Recipe {
+            package,
+            interpreter,
+            requirements,
+        }
+        .digest(),
+    };
+    (what, interpreter.identity.digest())
 }
 
 fn archive(root: &Root, package: &LockedPackage) -> PathBuf {
@@ -222,7 +342,11 @@ pub(super) fn is_missing(root: &Root, package: &LockedPackage) -> bool {
 }
 
 /// Makes a need ready from what the store holds; `None` if the locked file itself is needed and not there.
-fn prepare_from_store(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
+fn prepare_from_store(
+    need: &Need,
+    ready: &Gathered,
+    sources: &Sources,
+) -> Result<Option<Prepared>, Error> {
     let root = sources.root;
     if let Some(prepared) = prepare_from_shelf(need, sources)? {
         return Ok(Some(prepared));
@@ -231,7 +355,7 @@ fn prepare_from_store(need: &Need, sources: &Sources) -> Result<Option<Prepared>
     if !files::exists(&archive) {
         return Ok(None);
     }
-    match prepare_from_archive(need, sources) {
+    match prepare_from_archive(need, ready, sources) {
         // It was damaged since it was downloaded: it is fetched again.
         Err(
             Error::Wheel(wheel::Error::Digest { .. }) | Error::Sdist(sdist::Error::Digest { .. }),
@@ -253,7 +377,7 @@ fn prepare_from_shelf(need: &Need, sources: &Sources) -> Result<Option<Prepared>
                 let wheel = checked(root, shelf::find_wheel(root, &package.sha256))?;
                 (wheel, package.sha256)
             }
-            Distribution::Source => match sdist::find(root, &recipe(package, interpreter))? {
+            Distribution::Source => match sdist::find(root, &need.recipe(interpreter))? {
                 Some(built) => {
                     let wheel = shelve(root, package, &built.archive, &built.sha256)?;
                     (Some(wheel), built.sha256)
@@ -262,14 +386,21 @@ fn prepare_from_shelf(need: &Need, sources: &Sources) -> Result<Option<Prepared>
             },
         };
         let Some(wheel) = wheel else { return Ok(None) };
-        let ready = compiled(wheel, &sha256, interpreter, sources)?;
-        prepared.push((key(package, interpreter), Arc::new(ready)));
+        let compiled = compiled(wheel, &sha256, interpreter, sources)?;
+        prepared.push((
+            key(package, need.requirements, interpreter),
+            Arc::new(compiled),
+        ));
     }
     Ok(Some(prepared))
 }
 
 /// Makes a need ready from its locked file, which is removed: what is on the shelf is not needed twice.
-fn prepare_from_archive(need: &Need, sources: &Sources) -> Result<Prepared, Error> {
+fn prepare_from_archive(
+    need: &Need,
+    ready: &Gathered,
+    sources: &Sources,
+) -> Result<Prepared, Error> {
     let (root, package) = (sources.root, need.package);
     let archive = need.archive(root);
     let mut prepared = Vec::new();
@@ -277,39 +408,64 @@ fn prepare_from_archive(need: &Need, sources: &Sources) -> Result<Prepared, Erro
         let (wheel, sha256) = match package.distribution() {
             Distribution::Wheel => (archive.clone(), package.sha256),
             Distribution::Source => {
-                let built = build(&recipe(package, interpreter), &archive, sources)?;
+                let built = build(need, interpreter, &archive, ready, sources)?;
                 (built.archive, built.sha256)
             }
         };
         let wheel = shelve(root, package, &wheel, &sha256)?;
-        let ready = compiled(wheel, &sha256, interpreter, sources)?;
-        prepared.push((key(package, interpreter), Arc::new(ready)));
+        let compiled = compiled(wheel, &sha256, interpreter, sources)?;
+        prepared.push((
+            key(package, need.requirements, interpreter),
+            Arc::new(compiled),
+        ));
     }
     files::remove_if_present(&archive)?;
     Ok(prepared)
 }
 
-fn recipe<'a>(package: &'a LockedPackage, interpreter: &'a Interpreter) -> sdist::Recipe<'a> {
-    sdist::Recipe {
-        package,
-        interpreter,
-        // The lock does not pin build requirements yet.
-        constraints: &[],
-    }
-}
-
 fn build(
-    recipe: &sdist::Recipe,
+    need: &Need,
+    interpreter: &Interpreter,
     archive: &Path,
+    ready: &Gathered,
     sources: &Sources,
 ) -> Result<sdist::BuiltWheel, Error> {
     let root = sources.root;
-    if let Some(built) = sdist::find(root, recipe)? {
+    let recipe = sdist::Recipe {
+        package: need.package,
+        interpreter,
+        requirements: need.requirements,
+    };
+    if let Some(built) = sdist::find(root, &recipe)? {
         return Ok(built);
     }
+    let mut installed = Vec::new();
+    for package in need.requirements {
+        match &ready[&key(package, &[], interpreter)] {
+            Ok(there) => installed.push((package.reference(), there)),
+            Err(why) => {
+                return Err(Error::Requirement {
+                    file: need.package.file.clone(),
+                    requirement: package.name.to_string(),
+                    why: Arc::clone(why),
+                });
+            }
+        }
+    }
+    let parts: Vec<Part> = installed
+        .iter()
+        .flat_map(|(package, there)| {
+            [&there.wheel, &there.bytecode].map(|shelved| Part { package, shelved })
+        })
+        .collect();
+    let workshop = sdist::Workshop {
+        target: need.target,
+        parts: &parts,
+        path: sources.path,
+    };
     // Another process that built it first has removed the archive since.
-    match sdist::build(root, recipe, archive, &(sources.uv)()?) {
-        Err(error) => sdist::find(root, recipe)?.ok_or(Error::Sdist(error)),
+    match sdist::build(root, &recipe, archive, &workshop) {
+        Err(error) => sdist::find(root, &recipe)?.ok_or(Error::Sdist(error)),
         built => Ok(built?),
     }
 }

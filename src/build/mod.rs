@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -53,7 +54,9 @@ pub struct Means<'a> {
     pub root: &'a Root,
     /// Reads the bytes of an environment's source file.
     pub source: &'a (dyn Fn(&LockedEnvironment) -> files::Result<Vec<u8>> + Sync),
-    /// Where to look for interpreters.
+    /// The manifest's directory, where locked paths start.
+    pub here: &'a Path,
+    /// Where to look for interpreters and programs.
     pub path: &'a OsStr,
     /// Where archives with managed interpreters are mirrored, if their own addresses cannot be used.
     pub mirror: Option<&'a Mirror>,
@@ -82,6 +85,8 @@ impl<'a> Means<'a> {
             variables: self.variables,
             offline: self.offline,
             bundle: self.bundle,
+            here: self.here,
+            path: self.path,
             progress: self.progress,
         }
     }
@@ -342,7 +347,7 @@ fn ready<'a>(job: &Job, gathered: &'a Gathered) -> Result<Vec<(String, &'a Ready
     let mut failures: Vec<PackageFailure> = Vec::new();
     let mut ready = Vec::new();
     for package in &job.target.packages {
-        match &gathered[&gather::key(package, job.interpreter)] {
+        match &gathered[&gather::key(package, job.requirements(package), job.interpreter)] {
             Ok(there) => ready.push((format!("{} {}", package.name, package.version), &**there)),
             // What kept us from all of them is told once.
             Err(failure) if failures.iter().any(|known| Arc::ptr_eq(known, failure)) => {}
@@ -358,21 +363,18 @@ fn ready<'a>(job: &Job, gathered: &'a Gathered) -> Result<Vec<(String, &'a Ready
 
 /// Every package that these environments need, once, with all interpreters it is needed for.
 fn needs<'a>(jobs: &[&Job<'a>]) -> Vec<Need<'a>> {
-    let mut needs: BTreeMap<&Digest, Need> = BTreeMap::new();
+    let mut needs: BTreeMap<Digest, Need> = BTreeMap::new();
     for job in jobs {
         for package in &job.target.packages {
-            let need = needs.entry(&package.sha256).or_insert_with(|| Need {
+            let requirements = job.requirements(package);
+            let (what, _) = gather::key(package, requirements, job.interpreter);
+            let need = needs.entry(what).or_insert_with(|| Need {
                 package,
+                requirements,
                 target: job.target,
                 interpreters: Vec::new(),
             });
-            let known = need.interpreters.iter();
-            if known
-                .clone()
-                .all(|known| known.identity != job.interpreter.identity)
-            {
-                need.interpreters.push(job.interpreter);
-            }
+            need.add(job.interpreter);
         }
     }
     needs.into_values().collect()

@@ -7,23 +7,29 @@
 //! └── wheel.whl
 //! ```
 //!
-//! The build itself is uv's: an isolated environment, the package's own build backend. What it may depend on beside the
-//! inputs is taken away: configuration, variables, time and hash seed. Its requirements are chosen by uv on the day it
-//! is built unless [`Recipe::constraints`] pin them; whether a package may be built at all was decided by the manifest.
+//! A build sees an environment that is assembled from the locked build requirements as any other is, the project's
+//! unpacked files, and of the machine its compilers; see [`crate::project::backend`]. What the backend asks for must be
+//! locked: it is asked again here, because it was asked on another machine when the lock was written. Whether a package
+//! may be built at all was decided by the manifest.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::digest::Digest;
-use crate::files::{self, Context};
-use crate::lock::LockedPackage;
-use crate::process::{self, Exit};
-use crate::python::Interpreter;
-use crate::store::Root;
-use crate::uv::Uv;
+use pep508_rs::{Requirement, VersionOrUrl};
 
+use crate::digest::Digest;
+use crate::files::{self, Context, link};
+use crate::lock::{LockedPackage, LockedTarget, Origin};
+use crate::project::{Backend, Hook, backend, unpack};
+use crate::python::Interpreter;
+use crate::store::{Root, inside};
+
+use super::assemble::{self, Part};
 use super::shelf::{self, Staging};
-use super::wheel::MODIFIED;
+
+/// Counts up when this program would build other wheels of the same inputs.
+const FORMAT: u32 = 2;
 
 /// What a wheel is built from.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +38,19 @@ pub struct Recipe<'a> {
     pub package: &'a LockedPackage,
     /// The interpreter to build with and for.
     pub interpreter: &'a Interpreter,
-    /// Its build requirements, each pinned to a version with `--hash` of its files, as a requirements file has them.
-    /// Without any, they are not pinned.
-    pub constraints: &'a [String],
+    /// Every package that building it takes.
+    pub requirements: &'a [LockedPackage],
+}
+
+/// What a build finds on this machine.
+#[derive(Clone, Copy)]
+pub struct Workshop<'a> {
+    /// The target, against which markers of requirements are read.
+    pub target: &'a LockedTarget,
+    /// The installed form of the requirements.
+    pub parts: &'a [Part<'a>],
+    /// The search path for programs.
+    pub path: &'a OsStr,
 }
 
 /// A wheel that was built here.
@@ -59,27 +75,35 @@ pub enum Error {
         /// The digest of what was found.
         got: Digest,
     },
-    /// The build failed.
-    #[error("`{file}` cannot be built, uv {exit}:\n{said}")]
-    Failed {
-        /// The locked file's name.
-        file: String,
-        /// How uv ended.
-        exit: Exit,
-        /// The end of what it and the build said.
-        said: String,
-    },
-    /// The build ended well, but not with one wheel.
-    #[error("the build of `{file}` left {found} wheels instead of one")]
-    Wheels {
-        /// The locked file's name.
-        file: String,
-        /// How many it left.
-        found: usize,
-    },
-    /// uv cannot be started.
+    /// It cannot be unpacked.
     #[error(transparent)]
-    Process(#[from] process::Error),
+    Unpack(#[from] unpack::Error),
+    /// What builds it cannot be installed.
+    #[error("what builds `{file}` cannot be installed: {source}")]
+    Assemble {
+        /// The locked file's name.
+        file: String,
+        /// Why.
+        source: Box<assemble::Error>,
+    },
+    /// The build failed.
+    #[error("`{file}` cannot be built: {source}")]
+    Backend {
+        /// The locked file's name.
+        file: String,
+        /// What went wrong.
+        source: backend::Error,
+    },
+    /// The backend asks for something else than when it was locked.
+    #[error(
+        "building `{file}` takes `{requirement}` on this machine, which the lock does not hold"
+    )]
+    Unlocked {
+        /// The locked file's name.
+        file: String,
+        /// What the backend asks for.
+        requirement: String,
+    },
     /// The store cannot be used.
     #[error(transparent)]
     Shelf(#[from] shelf::Error),
@@ -99,12 +123,16 @@ impl Error {
                 "the file was changed after it was downloaded: run `rootstock sync` again to fetch it anew"
                     .to_owned(),
             ),
-            Error::Failed { .. } => Some(
-                "a compiler, headers or the network may be missing here; a version that is published as a wheel needs \
-                 none of them"
+            Error::Backend { .. } => Some(
+                "a compiler or headers may be missing here, and a build has no network; a version that is published as \
+                 a wheel needs neither. If a build requirement is too new for it, bound it: \
+                 `build-constraints = [\"setuptools<81\"]`"
                     .to_owned(),
             ),
-            Error::Wheels { .. } | Error::Process(_) => None,
+            Error::Unlocked { .. } => Some(
+                "its requirements depend on the machine: run `rootstock lock` on a machine of this kind".to_owned(),
+            ),
+            Error::Unpack(_) | Error::Assemble { .. } => None,
             Error::Shelf(error) => error.advice(),
         }
     }
@@ -116,19 +144,36 @@ impl Recipe<'_> {
         let Recipe {
             package,
             interpreter,
-            constraints,
+            requirements,
         } = self;
-        let mut text = String::from("rootstock build 1\n");
+        let mut text = format!("rootstock build {FORMAT}\n");
         let _ = writeln!(text, "source {}", package.sha256);
+        if let Some(within) = subdirectory(package) {
+            let _ = writeln!(text, "subdirectory {within}");
+        }
+        if let Some(version) = told_version(package) {
+            let _ = writeln!(text, "version {version}");
+        }
         let _ = writeln!(text, "python {}", interpreter.identity.digest());
-        for constraint in *constraints {
-            let _ = writeln!(text, "requires {constraint}");
+        for LockedPackage {
+            name,
+            version,
+            sha256,
+            ..
+        } in *requirements
+        {
+            let _ = writeln!(text, "requires {name} {version} {sha256}");
         }
         text
     }
 
+    /// What tells one build from another.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.inputs())
+    }
+
     fn directory(&self, root: &Root) -> PathBuf {
-        let name = Digest::of(self.inputs()).to_string();
+        let name = self.digest().to_string();
         root.store().join(shelf::BUILT).join(name)
     }
 }
@@ -153,26 +198,22 @@ pub fn find(root: &Root, recipe: &Recipe) -> Result<Option<BuiltWheel>, Error> {
 
 /// Builds a wheel from the source distribution at `archive`. If another process builds the same at the same time, the
 /// wheel of the one that is done first is used by both.
-pub fn build(root: &Root, recipe: &Recipe, archive: &Path, uv: &Uv) -> Result<BuiltWheel, Error> {
+pub fn build(
+    root: &Root,
+    recipe: &Recipe,
+    archive: &Path,
+    workshop: &Workshop,
+) -> Result<BuiltWheel, Error> {
     let package = recipe.package;
     verify(package, archive)?;
     let directory = recipe.directory(root);
     let staging = Staging::beside(&directory)?;
-    let scratch = Scratch::new(staging.path(), package, archive)?;
-    run(recipe, &scratch, uv)?;
-
-    let mut wheels = files::names(&scratch.wheels)?;
-    wheels.retain(|name| Path::new(name).extension().is_some_and(|e| e == "whl"));
-    let [wheel] = wheels.as_slice() else {
-        return Err(Error::Wheels {
-            file: package.file.clone(),
-            found: wheels.len(),
-        });
-    };
+    let scratch = staging.path().join("build");
+    let (name, wheels) = run(recipe, archive, workshop, &scratch)?;
     let built = staging.path().join("wheel.whl");
-    files::rename(&scratch.wheels.join(wheel), &built)?;
+    files::rename(&wheels.join(name), &built)?;
     let (sha256, _) = Digest::of_reader(files::open(&built)?).context("read", &built)?;
-    files::remove_tree(&scratch.directory)?;
+    files::remove_tree(&scratch)?;
     let lists = [
         ("inputs.txt", recipe.inputs()),
         ("wheel.txt", format!("{sha256}\n")),
@@ -185,6 +226,19 @@ pub fn build(root: &Root, recipe: &Recipe, archive: &Path, uv: &Uv) -> Result<Bu
         archive: directory.join("wheel.whl"),
         sha256,
     }))
+}
+
+/// Where in the archive the project is, if not at its top.
+fn subdirectory(package: &LockedPackage) -> Option<&str> {
+    match &package.origin {
+        Origin::Git { subdirectory, .. } => subdirectory.as_deref(),
+        _ => None,
+    }
+}
+
+/// The version that tools are told which would ask the project's history: what is packed of a tree has none.
+fn told_version(package: &LockedPackage) -> Option<String> {
+    package.is_tree().then(|| package.version.to_string())
 }
 
 /// Whether the archive is the locked file. Nothing of any other may run.
@@ -200,64 +254,83 @@ fn verify(package: &LockedPackage, archive: &Path) -> Result<(), Error> {
     })
 }
 
-/// Directories of one build, within its staging.
-struct Scratch {
-    directory: PathBuf,
-    source: PathBuf,
-    wheels: PathBuf,
-    temporary: PathBuf,
-}
-
-impl Scratch {
-    /// Creates them. The archive gets its published name back, by which build tools know what it is.
-    fn new(staging: &Path, package: &LockedPackage, archive: &Path) -> files::Result<Self> {
-        let directory = staging.join("build");
-        let scratch = Self {
-            source: directory.join("source").join(&package.file),
-            wheels: directory.join("wheels"),
-            temporary: directory.join("tmp"),
-            directory,
-        };
-        for directory in ["source", "wheels", "tmp"] {
-            files::create_directories(&scratch.directory.join(directory))?;
+/// Builds in the directory `scratch`; the wheel's name, and where it is.
+fn run(
+    recipe: &Recipe,
+    archive: &Path,
+    workshop: &Workshop,
+    scratch: &Path,
+) -> Result<(String, PathBuf), Error> {
+    let file = &recipe.package.file;
+    let top = unpack::unpack(archive, file, &scratch.join("source"))?;
+    let project = subdirectory(recipe.package).map_or(top.clone(), |within| top.join(within));
+    let environment = scratch.join("environment");
+    files::create_directories(&environment)?;
+    let assembled = assemble::assemble(
+        &environment,
+        assemble::Recipe {
+            parts: workshop.parts,
+            source: b"",
+            interpreter: recipe.interpreter,
+        },
+        // What is built may write where it likes: it gets files of its own.
+        link::Method::Copy,
+    );
+    assembled.map_err(|source| Error::Assemble {
+        file: file.clone(),
+        source: Box::new(source),
+    })?;
+    let failed = |source| Error::Backend {
+        file: file.clone(),
+        source,
+    };
+    let path = std::env::join_paths(
+        std::iter::once(environment.join("bin")).chain(std::env::split_paths(workshop.path)),
+    );
+    let version = told_version(recipe.package);
+    let hook = Hook {
+        project: &project,
+        python: &environment.join(inside::PYTHON),
+        sites: None,
+        scratch,
+        // A search path that cannot be extended has no use here.
+        path: &path.unwrap_or_default(),
+        version: version.as_deref(),
+    };
+    let backend = Backend::of(&project).map_err(failed)?;
+    let asked = backend.requirements(&hook).map_err(failed)?;
+    for requirement in backend.requires.iter().chain(&asked) {
+        if !is_locked(requirement, recipe, workshop.target) {
+            return Err(Error::Unlocked {
+                file: file.clone(),
+                requirement: requirement.clone(),
+            });
         }
-        files::symlink(&files::real_path(archive)?, &scratch.source)?;
-        Ok(scratch)
     }
+    let wheels = scratch.join("wheels");
+    files::create_directories(&wheels)?;
+    let name = backend.wheel(&hook, &wheels).map_err(failed)?;
+    Ok((name, wheels))
 }
 
-fn run(recipe: &Recipe, scratch: &Scratch, uv: &Uv) -> Result<(), Error> {
-    let mut command = uv
-        .command()
-        .arguments([
-            "build",
-            "--wheel",
-            "--force-pep517",
-            "--no-create-gitignore",
-        ])
-        .arguments(["--no-sources", "--python"])
-        .argument(&recipe.interpreter.executable)
-        .argument("--out-dir")
-        .argument(&scratch.wheels)
-        .variable("SOURCE_DATE_EPOCH", MODIFIED.to_string())
-        .variable("PYTHONHASHSEED", "0")
-        .variable("LC_ALL", "C.UTF-8")
-        .variable("TMPDIR", &scratch.temporary);
-    if !recipe.constraints.is_empty() {
-        let list = scratch.directory.join("constraints.txt");
-        files::write(&list, recipe.constraints.join("\n").as_bytes())?;
-        command = command
-            .arguments(["--require-hashes", "--build-constraints"])
-            .argument(&list);
+/// Whether one of the locked build requirements is what is asked for.
+fn is_locked(requirement: &str, recipe: &Recipe, target: &LockedTarget) -> bool {
+    // What cannot be read, uv has refused when it was locked, or understood better than we do.
+    let Ok(asked) = requirement.parse::<Requirement>() else {
+        return true;
+    };
+    let markers = target.target.markers(&target.python.version);
+    if !asked.evaluate_markers(&markers, &[]) {
+        return true;
     }
-    let output = command.argument(&scratch.source).run()?;
-    if output.exit.success() {
-        return Ok(());
-    }
-    Err(Error::Failed {
-        file: recipe.package.file.clone(),
-        exit: output.exit,
-        said: process::tail(&output.stderr, 20),
+    recipe.requirements.iter().any(|locked| {
+        let fits = match &asked.version_or_url {
+            Some(VersionOrUrl::VersionSpecifier(specifiers)) => {
+                specifiers.contains(&locked.version)
+            }
+            Some(VersionOrUrl::Url(_)) | None => true,
+        };
+        locked.name == asked.name && fits
     })
 }
 

@@ -157,6 +157,7 @@ fn fill(
         source: &|environment: &LockedEnvironment| {
             place::source(&manifest.path, &environment.source.path)
         },
+        here: manifest.path.parent().unwrap_or(Path::new("")),
         path: &context::search_path(),
         mirror: mirror.as_ref(),
         variables: &context::kept_environment(),

@@ -81,6 +81,10 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         weigh: &weigh,
         digest: &digest,
         interpreters: &interpreters,
+        here: manifest.path.parent().unwrap_or(Path::new("")),
+        cache: &context::user_cache(),
+        path: &context::search_path(),
+        variables: &context::kept_environment(),
         heard: &heard,
     };
     let lock = resolve::resolve(&manifest, old.as_ref(), &upgrade, &means).or_exit(Exit::Failed)?;

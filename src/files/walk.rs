@@ -35,6 +35,11 @@ pub enum Kind {
 
 /// Everything below a directory (not itself), parents before children, sorted by path; links are not followed.
 pub fn walk(directory: &Path) -> Result<Vec<Entry>> {
+    walk_some(directory, &|_| true)
+}
+
+/// As [`walk`], without the entries, and all below them, that are not wanted; asked is for the path below.
+pub fn walk_some(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     let mut pending = vec![PathBuf::new()];
     while let Some(below) = pending.pop() {
@@ -43,6 +48,9 @@ pub fn walk(directory: &Path) -> Result<Vec<Entry>> {
             let entry = entry.context("list", &here)?;
             let metadata = entry.metadata().context("examine", &entry.path())?;
             let path = below.join(entry.file_name());
+            if !wanted(&path) {
+                continue;
+            }
             let kind = match metadata.file_type() {
                 t if t.is_dir() => Kind::Directory,
                 t if t.is_symlink() => Kind::Link,

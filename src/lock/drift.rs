@@ -3,18 +3,27 @@
 //! Each difference has a code that stays the same for ever, so that other programs can act on it.
 
 use pep440_rs::VersionSpecifiers;
-use pep508_rs::{MarkerEnvironment, Requirement, VersionOrUrl};
+use pep508_rs::{MarkerEnvironment, VersionOrUrl};
 
-use super::{Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, Origin, question};
+use super::{
+    Distribution, Lock, LockedEnvironment, LockedPackage, LockedTarget, LockedWeight, Origin,
+    question,
+};
 use crate::hub;
-use crate::manifest::{self, Environment, Manifest, Weight, python_allows};
+use crate::manifest::{self, Environment, Manifest, Requirement, Weight, python_allows};
 use crate::name::{EnvironmentName, IndexName, ModelId};
+
+mod direct;
 
 /// Every code, with what it says. A code that is given out keeps its meaning for ever.
 pub const CODES: &[(&str, &str)] = &[
     (
+        "build-unpinned",
+        "a source distribution of which nothing is locked that building it takes",
+    ),
+    (
         "constraint-changed",
-        "a bound on a package that something else asks for",
+        "a bound on a package that something else asks for, or that building takes",
     ),
     ("environment-added", "in the manifest, but not in the lock"),
     (
@@ -36,6 +45,10 @@ pub const CODES: &[(&str, &str)] = &[
         "the lock's own digests do not hold, or its text was changed by hand",
     ),
     ("lock-missing", "there is no lock"),
+    (
+        "local-changed",
+        "a file or a directory beside the manifest that a dependency names",
+    ),
     ("model-added", "in the manifest, but not in the lock"),
     (
         "model-changed",
@@ -306,7 +319,7 @@ fn compare_questions(
 fn changed(key: &str) -> &'static str {
     match key {
         "dependency" => "requirement-changed",
-        "constraint" => "constraint-changed",
+        "constraint" | "build-constraint" => "constraint-changed",
         "override" => "override-changed",
         "exclude" => "exclude-changed",
         "index" => "index-changed",
@@ -400,6 +413,8 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
         }
     }
     for package in &locked.packages {
+        build(found, locked, package);
+        direct::local(found, environment, package, place);
         let routed = environment.indexes.get(&package.name);
         if let Origin::Index(index) = &package.origin
             && routed != index.as_ref()
@@ -431,6 +446,20 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
     }
 }
 
+/// What is built must have its build locked.
+fn build(found: &mut Findings, locked: &LockedTarget, package: &LockedPackage) {
+    let pinned = locked.builds.contains_key(&package.name);
+    if package.distribution() == Distribution::Source && !pinned {
+        let message = format!(
+            "`{} {}` is built from source on {}, but what building it takes is not locked",
+            package.name,
+            package.version,
+            locked.target.name()
+        );
+        found.say("build-unpinned", message, None, None);
+    }
+}
+
 fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'l LockedPackage> {
     locked
         .packages
@@ -439,8 +468,20 @@ fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'
 }
 
 fn check(found: &mut Findings, requirement: &Requirement, package: &LockedPackage, place: &str) {
-    let Some(VersionOrUrl::VersionSpecifier(specifiers)) = &requirement.version_or_url else {
-        return;
+    let specifiers = match &requirement.version_or_url {
+        None => return,
+        Some(VersionOrUrl::VersionSpecifier(specifiers)) => specifiers,
+        Some(VersionOrUrl::Url(reference)) => {
+            if !direct::answers(reference, &package.origin) {
+                let (was, now) = (package.origin.to_string(), requirement.to_string());
+                let message = format!(
+                    "`{}` is locked for {place} from {was}, but `{now}` is asked for",
+                    package.name
+                );
+                found.say("version-violates-manifest", message, Some(was), Some(now));
+            }
+            return;
+        }
     };
     if !satisfied(specifiers, package) {
         let message = format!(

@@ -181,6 +181,18 @@ pub enum Distribution {
     Source,
 }
 
+impl Distribution {
+    /// That of a file of this name.
+    pub fn of(file: &str) -> Self {
+        let extension = std::path::Path::new(file).extension();
+        if extension.is_some_and(|e| e.eq_ignore_ascii_case("whl")) {
+            Distribution::Wheel
+        } else {
+            Distribution::Source
+        }
+    }
+}
+
 /// One file of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedPackage {
@@ -253,12 +265,14 @@ impl std::fmt::Display for Origin {
 impl LockedPackage {
     /// Wheel or source, by the file's name.
     pub fn distribution(&self) -> Distribution {
-        let extension = std::path::Path::new(&self.file).extension();
-        if extension.is_some_and(|e| e.eq_ignore_ascii_case("whl")) {
-            Distribution::Wheel
-        } else {
-            Distribution::Source
-        }
+        Distribution::of(&self.file)
+    }
+
+    /// Whether it is locked as the archive of a directory's or a repository's files.
+    pub fn is_tree(&self) -> bool {
+        std::path::Path::new(&self.file)
+            .extension()
+            .is_some_and(|e| e == "tar")
     }
 
     /// How an environment refers to it in the lock: name, version and the first digits of the digest.

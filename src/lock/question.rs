@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Question;
-use crate::manifest::{Environment, Manifest, normal_form};
+use crate::manifest::{Environment, Manifest, Requirement, normal_form};
 
 /// The question of an environment: everything in the manifest that decides what is resolved, and nothing else.
 pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
@@ -15,7 +15,10 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         python_source,
         requires_python,
         dependencies,
+        // What is beside the manifest is compared with what is locked of it.
+        local: _,
         constraints,
+        build_constraints,
         overrides,
         exclude,
         indexes,
@@ -24,14 +27,14 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         keep: _,
         optional: _,
     } = environment;
-    let requirements =
-        |all: &[pep508_rs::Requirement]| all.iter().map(normal_form).collect::<Vec<_>>();
+    let requirements = |all: &[Requirement]| all.iter().map(normal_form).collect::<Vec<_>>();
     let mut specifiers: Vec<String> = requires_python
         .iter()
         .flat_map(|all| all.iter().map(ToString::to_string))
         .collect();
     specifiers.sort();
     let asked = [
+        ("build-constraint", requirements(build_constraints)),
         ("constraint", requirements(constraints)),
         ("dependency", requirements(dependencies)),
         ("exclude", exclude.iter().map(ToString::to_string).collect()),

@@ -48,6 +48,8 @@ fn headline(complaints: &[Complaint]) -> String {
 pub(crate) struct Text {
     name: String,
     content: Arc<String>,
+    /// The same with passwords covered, for people.
+    shown: Arc<String>,
     /// What is wrong with it.
     pub(crate) complaints: Vec<Complaint>,
 }
@@ -56,6 +58,7 @@ impl Text {
     pub(crate) fn new(name: &str, text: String) -> Self {
         Self {
             name: name.to_owned(),
+            shown: Arc::new(covered(&text)),
             content: Arc::new(text),
             complaints: Vec::new(),
         }
@@ -79,7 +82,7 @@ impl Text {
         let start = span.start.min(end);
         self.complaints.push(Complaint {
             message: message.into(),
-            text: NamedSource::new(&self.name, self.text()),
+            text: NamedSource::new(&self.name, Arc::clone(&self.shown)),
             span: (start..end).into(),
             label: label.into(),
             help: help.into(),
@@ -98,6 +101,24 @@ impl Text {
     }
 }
 
+/// The text with `***` where an address has a user and a password; every place stays where it is.
+fn covered(text: &str) -> String {
+    let mut covered = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        covered.push_str(before);
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\''))
+            .unwrap_or(after.len());
+        let secret = after[..end].rfind('@').unwrap_or(0);
+        covered.extend(std::iter::repeat_n('*', secret));
+        rest = &after[secret..];
+    }
+    covered.push_str(rest);
+    covered
+}
+
 /// The candidate that is nearest to a misspelt word, if one is near.
 pub(crate) fn nearest<'a>(
     word: &str,
@@ -109,4 +130,20 @@ pub(crate) fn nearest<'a>(
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_covered_and_places_stay() {
+        let text = "a = \"https://me:wörd@h/x@y\"\nb = 'http://h/a' # ssh://git@h\n";
+        let shown = covered(text);
+        assert_eq!(
+            shown,
+            "a = \"https://********@h/x@y\"\nb = 'http://h/a' # ssh://***@h\n"
+        );
+        assert_eq!(shown.len(), text.len());
+    }
 }

@@ -9,17 +9,18 @@ use toml::de::DeTable;
 
 use super::complaint::{Complaint, Text, nearest};
 use super::reader::{Placed, Section};
-use super::{Environment, check, python_allows, script, value};
+use super::{Environment, Local, Requirement, check, local, python_allows, script, value};
 use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "source",
     "python",
     "python-source",
     "dependencies",
     "constraints",
+    "build-constraints",
     "overrides",
     "exclude",
     "sdists",
@@ -33,7 +34,8 @@ const KEYS: [&str; 13] = [
 /// What a source file says of itself.
 struct Metadata {
     requires_python: Option<VersionSpecifiers>,
-    dependencies: Vec<pep508_rs::Requirement>,
+    dependencies: Vec<Requirement>,
+    local: BTreeMap<String, Local>,
 }
 
 pub(super) fn check(
@@ -64,13 +66,15 @@ pub(super) fn check(
             .filter_map(|placed| value::package(text, placed))
             .collect()
     };
-    let requirements = |text: &mut Text, key: &str| {
+    let bounds = |text: &mut Text, key: &str| {
         let placed = section.strings(text, key);
-        value::requirements(text, &placed)
+        value::bounds(text, &placed)
     };
-    let mut dependencies = requirements(text, "dependencies");
-    let constraints = requirements(text, "constraints");
-    let overrides = requirements(text, "overrides");
+    let asked = section.strings(text, "dependencies");
+    let (mut dependencies, mut local) = local::dependencies(text, here, &asked);
+    let constraints = bounds(text, "constraints");
+    let build_constraints = bounds(text, "build-constraints");
+    let overrides = bounds(text, "overrides");
     let (exclude, sdists) = (names(text, "exclude"), names(text, "sdists"));
     let indexes = routes(text, section, declared);
     let variables = variables(text, section);
@@ -84,6 +88,7 @@ pub(super) fn check(
     let (source, bytes) = read_source(text, here, name, section)?;
     let metadata = read_metadata(here, &source, &bytes, source_complaints)?;
     dependencies.extend(metadata.dependencies);
+    local.extend(metadata.local);
     if let (Some(version), Some(specifiers)) = (&python, &metadata.requires_python)
         && !python_allows(specifiers, version)
     {
@@ -102,7 +107,9 @@ pub(super) fn check(
         python_source,
         requires_python: metadata.requires_python,
         dependencies,
+        local,
         constraints,
+        build_constraints,
         overrides,
         exclude,
         indexes,
@@ -236,12 +243,12 @@ fn read_metadata(
         complaints.append(&mut text.complaints);
         return None;
     }
-    let metadata = metadata(&mut text, source);
+    let metadata = metadata(&mut text, here, source);
     complaints.append(&mut text.complaints);
     metadata
 }
 
-fn metadata(text: &mut Text, source: &str) -> Option<Metadata> {
+fn metadata(text: &mut Text, here: &Path, source: &str) -> Option<Metadata> {
     let content = text.text();
     check_setup(text, source, &content);
     let block = match script::block(&content) {
@@ -279,10 +286,11 @@ fn metadata(text: &mut Text, source: &str) -> Option<Metadata> {
         .string(text, "requires-python")
         .and_then(|s| value::specifiers(text, &s));
     let dependencies = section.strings(text, "dependencies");
-    let dependencies = value::requirements(text, &dependencies);
+    let (dependencies, local) = local::dependencies(text, here, &dependencies);
     Some(Metadata {
         requires_python,
         dependencies,
+        local,
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::{PackageName, Requirement};
+use pep508_rs::PackageName;
 
 use crate::digest::Digest;
 use crate::files;
@@ -17,14 +17,18 @@ use crate::target::Target;
 mod check;
 mod complaint;
 mod environment;
+mod local;
 mod model;
 mod place;
 mod reader;
+mod reference;
 mod script;
 mod value;
 
 pub use complaint::{Complaint, Complaints};
 pub use place::place;
+pub(crate) use reference::is_archive;
+pub use reference::{Reference, Requirement};
 
 /// A checked manifest.
 #[derive(Debug, Clone)]
@@ -94,8 +98,12 @@ pub struct Environment {
     pub requires_python: Option<VersionSpecifiers>,
     /// The dependencies of source and manifest together.
     pub dependencies: Vec<Requirement>,
+    /// What the dependencies name beside the manifest, by its path in normal form.
+    pub local: BTreeMap<String, Local>,
     /// Bounds on packages that something else asks for.
     pub constraints: Vec<Requirement>,
+    /// Bounds on packages that building source distributions takes.
+    pub build_constraints: Vec<Requirement>,
     /// Requirements that replace those of the packages.
     pub overrides: Vec<Requirement>,
     /// Never installed.
@@ -110,6 +118,17 @@ pub struct Environment {
     pub keep: BTreeSet<String>,
     /// Built only when named or with `--all`.
     pub optional: bool,
+}
+
+/// A wheel, a source distribution or a project's directory beside the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// Digest of the file, or of the archive that the directory is packed to.
+    pub sha256: Digest,
+    /// How many bytes that has.
+    pub size: u64,
+    /// Whether it is a directory.
+    pub directory: bool,
 }
 
 /// A model as asked for.

@@ -4,10 +4,11 @@
 use std::str::FromStr;
 
 use pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::{PackageName, Pep508Error, Requirement, VersionOrUrl};
+use pep508_rs::{PackageName, Pep508Error, Pep508ErrorSource, VersionOrUrl};
 
 use super::complaint::Text;
-use super::reader::{LATER, Placed};
+use super::reader::Placed;
+use super::{Reference, Requirement};
 use crate::digest::Digest;
 use crate::hub;
 use crate::name;
@@ -37,22 +38,10 @@ pub(super) fn name<T: FromStr<Err = name::Invalid>>(
     }
 }
 
-/// A requirement (PEP 508). Direct URLs are for later.
+/// A requirement (PEP 508).
 pub(super) fn requirement(text: &mut Text, placed: &Placed<String>) -> Option<Requirement> {
     match placed.value.parse::<Requirement>() {
-        Ok(requirement) => {
-            if let Some(VersionOrUrl::Url(_)) = requirement.version_or_url {
-                let help = "name a version instead: `name==1.2`".to_owned();
-                text.complain(
-                    placed.span.clone(),
-                    format!("a direct URL is {LATER}"),
-                    "this is a URL",
-                    Some(help),
-                );
-                return None;
-            }
-            Some(requirement)
-        }
+        Ok(requirement) => Some(requirement),
         Err(error) => {
             complain_requirement(text, placed, &error);
             None
@@ -60,7 +49,17 @@ pub(super) fn requirement(text: &mut Text, placed: &Placed<String>) -> Option<Re
     }
 }
 
-fn complain_requirement(text: &mut Text, placed: &Placed<String>, error: &Pep508Error) {
+fn complain_requirement(text: &mut Text, placed: &Placed<String>, error: &Pep508Error<Reference>) {
+    // An address is not repeated: it may hold a password.
+    if let Pep508ErrorSource::UrlError(invalid) = &error.message {
+        text.complain(
+            placed.span.clone(),
+            "this reference cannot be used",
+            invalid.reason.clone(),
+            Some(invalid.help.to_owned()),
+        );
+        return;
+    }
     let message = format!("`{}` is not a requirement", placed.value);
     let label = error.message.to_string();
     let label = label.lines().next().unwrap_or("here").to_owned();
@@ -81,11 +80,27 @@ fn complain_requirement(text: &mut Text, placed: &Placed<String>, error: &Pep508
     text.complain(span, message, label, Some(help));
 }
 
-/// Requirements, sorted and without repetitions.
-pub(super) fn requirements(text: &mut Text, all: &[Placed<String>]) -> Vec<Requirement> {
-    all.iter()
-        .filter_map(|placed| requirement(text, placed))
-        .collect()
+/// Requirements that only bound versions.
+pub(super) fn bounds(text: &mut Text, all: &[Placed<String>]) -> Vec<Requirement> {
+    let mut bounds = Vec::new();
+    for placed in all {
+        let Some(requirement) = requirement(text, placed) else {
+            continue;
+        };
+        if let Some(VersionOrUrl::Url(_)) = requirement.version_or_url {
+            text.complain(
+                placed.span.clone(),
+                "a direct reference is not a bound",
+                "here",
+                Some(
+                    "write it under `dependencies`: it holds for the whole environment".to_owned(),
+                ),
+            );
+            continue;
+        }
+        bounds.push(requirement);
+    }
+    bounds
 }
 
 /// A package name (PEP 503), normalised.

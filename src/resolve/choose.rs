@@ -7,26 +7,47 @@ use pep440_rs::Version;
 use pep508_rs::{MarkerTree, PackageName};
 
 use super::Failure;
-use crate::lock::{LockedPackage, Origin};
+use crate::lock::{Distribution, LockedPackage, Origin};
 use crate::manifest::Environment;
 use crate::target::{Tags, Target};
 use crate::uv::{File, Package};
 
+/// A package of an answer with the file that is locked of it.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) package: LockedPackage,
+    /// Where the file can be had just now.
+    pub(super) address: String,
+}
+
+/// A package of an answer, and the one file it has if a direct reference says where it is.
+pub(super) struct Candidate {
+    pub(super) package: Package,
+    pub(super) direct: Option<(Origin, File)>,
+}
+
+/// What files are chosen for.
+pub(super) struct For<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) target: &'a Target,
+    pub(super) python: &'a Version,
+    /// The package that is built with them; without one they are the environment's own.
+    pub(super) build: Option<&'a PackageName>,
+}
+
 /// One file for each package that the target needs, sorted by name.
-pub(super) fn packages(
-    environment: &Environment,
-    target: &Target,
-    python: &Version,
-    answer: Vec<Package>,
-) -> Result<Vec<LockedPackage>, Failure> {
+pub(super) fn packages(of: &For, answer: Vec<Candidate>) -> Result<Vec<Chosen>, Failure> {
+    let environment = of.environment;
     let wrong = |reason: String| Failure::Answer {
         environment: environment.name.clone(),
         reason,
     };
-    let tags = target.tags((python.release()[0], python.release()[1]));
-    let markers = target.markers(python);
+    let tags = of
+        .target
+        .tags((of.python.release()[0], of.python.release()[1]));
+    let markers = of.target.markers(of.python);
     let (mut chosen, mut refused) = (Vec::new(), Vec::new());
-    for package in answer {
+    for Candidate { package, direct } in answer {
         let name =
             PackageName::from_str(&package.name).map_err(|error| wrong(error.to_string()))?;
         let version: Version = package
@@ -42,23 +63,44 @@ pub(super) fn packages(
         if marker.is_some_and(|marker| !marker.evaluate(&markers, &[])) {
             continue;
         }
-        match file(&package, &tags, environment.sdists.contains(&name)) {
-            Ok(file) => chosen.push(LockedPackage {
-                origin: Origin::Index(environment.indexes.get(&name).cloned()),
-                name,
-                version,
-                file: file.name.clone(),
-                size: file.size,
-                sha256: file.sha256,
+        let may_build = of.build.is_none() && environment.sdists.contains(&name);
+        let file = match &direct {
+            Some((_, file)) => direct_file(file, &tags, may_build),
+            None => file(&package, &tags, may_build),
+        };
+        match file {
+            Ok(file) => chosen.push(Chosen {
+                address: file.url.clone(),
+                package: LockedPackage {
+                    origin: match &direct {
+                        Some((origin, _)) => origin.clone(),
+                        None => Origin::Index(environment.indexes.get(&name).cloned()),
+                    },
+                    name,
+                    version,
+                    file: file.name.clone(),
+                    size: file.size,
+                    sha256: file.sha256,
+                },
             }),
             Err(why) => refused.push(Refused { name, version, why }),
         }
     }
     if !refused.is_empty() {
-        return Err(refusal(environment, target, python, &refused));
+        return Err(refusal(of, &refused));
     }
-    chosen.sort_by(|a, b| a.name.cmp(&b.name));
+    chosen.sort_by(|a, b| a.package.name.cmp(&b.package.name));
     Ok(chosen)
+}
+
+/// The file a direct reference names.
+fn direct_file<'f>(file: &'f File, tags: &Tags, may_build: bool) -> Result<&'f File, Why> {
+    let is_wheel = Distribution::of(&file.name) == Distribution::Wheel;
+    match (is_wheel, rank(&file.name, tags).is_some(), may_build) {
+        (true, true, _) | (false, _, true) => Ok(file),
+        (true, false, _) => Err(Why::Unfit(file.name.clone())),
+        (false, _, false) => Err(Why::Direct),
+    }
 }
 
 struct Refused {
@@ -70,6 +112,10 @@ struct Refused {
 enum Why {
     /// Only a source distribution fits, and the manifest does not allow to build it.
     OnlySource,
+    /// It is asked for as source, and the manifest does not allow to build it.
+    Direct,
+    /// The wheel it is asked for as is for another machine.
+    Unfit(String),
     /// Nothing fits at all.
     Nothing,
 }
@@ -106,23 +152,26 @@ fn rank(file: &str, tags: &Tags) -> Option<(usize, std::cmp::Reverse<(u64, Strin
     Some((tags.rank(tag[0], tag[1], tag[2])?, std::cmp::Reverse(build)))
 }
 
-fn refusal(
-    environment: &Environment,
-    target: &Target,
-    python: &Version,
-    refused: &[Refused],
-) -> Failure {
+fn refusal(of: &For, refused: &[Refused]) -> Failure {
     let line = |Refused { name, version, why }: &Refused| match why {
         Why::OnlySource => {
             format!("`{name} {version}` has no wheel that fits, only a source distribution")
         }
+        Why::Direct => format!("`{name} {version}` is asked for as source, which must be built"),
+        Why::Unfit(file) => format!("`{file}` is not for this machine and this Python"),
         Why::Nothing => format!("`{name} {version}` has no file that fits"),
     };
-    let sources = refused
-        .iter()
-        .filter(|refused| matches!(refused.why, Why::OnlySource));
+    let environment = of.environment;
+    let builds = |refused: &&Refused| matches!(refused.why, Why::OnlySource | Why::Direct);
+    let sources = refused.iter().filter(builds);
     let mut names: Vec<String> = sources.map(|refused| refused.name.to_string()).collect();
-    let advice = if names.is_empty() {
+    let advice = if let Some(package) = of.build {
+        format!(
+            "building `{package}` takes these, and what builds it is installed from wheels only: bound them under \
+             [environments.{}] to versions that have one:\n  build-constraints = [\"{}<…\"]",
+            environment.name, refused[0].name
+        )
+    } else if names.is_empty() {
         "constrain the package to a version with a wheel, or exclude it".to_owned()
     } else {
         names.extend(environment.sdists.iter().map(ToString::to_string));
@@ -140,8 +189,8 @@ fn refusal(
     };
     Failure::NoFile {
         environment: environment.name.clone(),
-        target: *target,
-        python: python.clone(),
+        target: *of.target,
+        python: of.python.clone(),
         list: refused.iter().map(line).collect::<Vec<_>>().join("\n"),
         advice,
     }
@@ -164,6 +213,7 @@ mod tests {
             marker: None,
             wheels: wheels.collect(),
             sdist: None,
+            direct: None,
         };
         let tags = Target::named("linux-x86_64").unwrap().tags((3, 11));
         file(&package, &tags, false)

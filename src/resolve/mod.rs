@@ -4,28 +4,39 @@
 //! written here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use miette::Diagnostic;
 use pep440_rs::Version;
-use pep508_rs::PackageName;
+use pep508_rs::{PackageName, VersionOrUrl};
 use rayon::prelude::*;
+use tempfile::TempDir;
 
 use crate::digest::Digest;
+use crate::fetch;
+use crate::files;
 use crate::hub;
 use crate::lock::{
-    Lock, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource, LockedTarget,
-    LockedWeight, Question, question,
+    Distribution, Lock, LockedEnvironment, LockedModel, LockedPython, LockedSource, LockedTarget,
+    LockedWeight, Origin, Question, question,
 };
-use crate::manifest::{Environment, Manifest, Model, Weight, normal_form, python_allows};
+use crate::manifest::{
+    Environment, Manifest, Model, Requirement, Weight, normal_form, python_allows,
+};
 use crate::name::{EnvironmentName, ModelId};
 use crate::python::Interpreter;
 use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
 
+mod builds;
 mod choose;
+mod direct;
 mod pythons;
 
+pub use builds::Error as BuildError;
+use choose::For;
 pub use pythons::Digester;
 use pythons::Pythons;
 
@@ -84,6 +95,14 @@ pub struct Means<'a> {
     pub weigh: &'a Weigh,
     /// The digest of an archive with a managed interpreter; asked for only when one has to be chosen.
     pub digest: &'a Digester<'a>,
+    /// The manifest's directory, where the paths of its requirements start.
+    pub here: &'a Path,
+    /// Where what is only needed meanwhile is kept.
+    pub cache: &'a Path,
+    /// The search path for programs.
+    pub path: &'a OsStr,
+    /// The variables of programs that are started, and of downloads.
+    pub variables: &'a BTreeMap<OsString, OsString>,
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
 }
@@ -199,6 +218,34 @@ pub enum Failure {
         /// What went wrong.
         reason: String,
     },
+    /// It cannot be told what building a package takes.
+    #[error(
+        "environment `{environment}`: the build requirements of `{package}` cannot be locked: {why}"
+    )]
+    #[diagnostic(help(
+        "a source distribution is built with what the lock says; a version that is published as a wheel needs no build"
+    ))]
+    Build {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The package.
+        package: String,
+        /// What went wrong.
+        why: Box<BuildError>,
+    },
+    /// A repository cannot be had.
+    #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]
+    #[diagnostic(help(
+        "it must be reachable from here; credentials are git's business: set up its helper or an ssh key"
+    ))]
+    Repository {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The package.
+        package: String,
+        /// What went wrong.
+        why: Box<crate::project::git::Error>,
+    },
     /// An answer that makes no sense.
     #[error("environment `{environment}`: {reason}")]
     Answer {
@@ -216,6 +263,12 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Uv(#[from] crate::uv::Error),
+    /// There is no place to work in, or no way to download.
+    #[error(transparent)]
+    Files(#[from] crate::files::Error),
+    /// There is no way to download.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
     /// Some environments have no answer.
     #[error("{} not be locked", count(failures.len()))]
     Failures {
@@ -244,10 +297,9 @@ pub fn resolve(
         let targets: Vec<Target> = locked.targets.iter().map(|locked| locked.target).collect();
         let answers = locked.question == question(manifest, environment)
             && targets == manifest.targets
-            && locked
-                .targets
-                .iter()
-                .all(|there| python_fits(environment, &there.python));
+            && locked.targets.iter().all(|there| {
+                python_fits(environment, &there.python) && is_current(environment, there)
+            });
         (answers && !moves(upgrade, locked)).then_some(locked)
     };
     let something_to_solve = manifest
@@ -257,25 +309,31 @@ pub fn resolve(
     let tools = if something_to_solve {
         let uv = (means.uv)()?.with_indexes(&manifest.indexes);
         let interpreters = (means.interpreters)();
-        Some((uv, interpreters))
+        files::create_directories(means.cache)?;
+        Some(Tools {
+            uv,
+            interpreters,
+            work: files::temporary_directory(means.cache, "lock-")?,
+            client: fetch::Client::new(means.variables)?,
+            here: files::real_path(&means.here.join("."))?,
+        })
     } else {
         None
     };
-    let solver = tools.as_ref().map(|(uv, interpreters)| Solver {
+    let solver = tools.as_ref().map(|tools| Solver {
         manifest,
         upgrade,
-        uv,
-        interpreters,
+        tools,
         pythons: Pythons {
             targets: &manifest.targets,
             upgrade,
-            uv,
-            interpreters,
+            uv: &tools.uv,
+            interpreters: &tools.interpreters,
             digest: means.digest,
             builds: OnceLock::new(),
             digests: Mutex::default(),
         },
-        heard: means.heard,
+        means,
     });
     let solve = |environment: &Environment| match (kept(environment), &solver) {
         (Some(locked), _) => Ok(refreshed(environment, locked)),
@@ -319,9 +377,25 @@ fn moves(upgrade: &Upgrade, locked: &LockedEnvironment) -> bool {
         Moving::Packages(names) => locked
             .targets
             .iter()
-            .flat_map(|there| &there.packages)
+            .flat_map(LockedTarget::files)
             .any(|package| names.contains(&package.name)),
     }
+}
+
+/// Whether what lies beside the manifest is what was locked, and everything that is built has its build locked.
+fn is_current(environment: &Environment, there: &LockedTarget) -> bool {
+    there.packages.iter().all(|package| {
+        let same = match &package.origin {
+            Origin::Path(path) => environment
+                .local
+                .get(path)
+                .is_some_and(|local| local.sha256 == package.sha256),
+            _ => true,
+        };
+        let pinned = package.distribution() == Distribution::Wheel
+            || there.builds.contains_key(&package.name);
+        same && pinned
+    })
 }
 
 fn python_fits(environment: &Environment, python: &LockedPython) -> bool {
@@ -462,13 +536,23 @@ fn weight(asked: &Weight, locked: &[LockedWeight], means: &Means) -> Result<Lock
     })
 }
 
+/// What is needed only if there is something to solve.
+struct Tools {
+    uv: Uv,
+    interpreters: Vec<Interpreter>,
+    /// Removed with everything in it when all is solved.
+    work: TempDir,
+    client: fetch::Client,
+    /// The manifest's directory, as it is.
+    here: PathBuf,
+}
+
 struct Solver<'a> {
     manifest: &'a Manifest,
     upgrade: &'a Upgrade,
-    uv: &'a Uv,
-    interpreters: &'a [Interpreter],
+    tools: &'a Tools,
     pythons: Pythons<'a>,
-    heard: &'a (dyn Fn(&EnvironmentName) + Sync),
+    means: &'a Means<'a>,
 }
 
 impl Solver<'_> {
@@ -477,7 +561,7 @@ impl Solver<'_> {
         environment: &Environment,
         old: Option<&LockedEnvironment>,
     ) -> Result<LockedEnvironment, Failure> {
-        (self.heard)(&environment.name);
+        (self.means.heard)(&environment.name);
         let pythons = self.pythons.of(environment, old)?;
         let question = question(self.manifest, environment);
         let targets = self
@@ -496,7 +580,7 @@ impl Solver<'_> {
             variables: environment.variables.clone(),
             keep: environment.keep.clone(),
             question,
-            resolver: self.uv.identity(),
+            resolver: self.tools.uv.identity(),
             inputs: Digest::of(""),
             targets,
         };
@@ -514,57 +598,42 @@ impl Solver<'_> {
     ) -> Result<LockedTarget, Failure> {
         let python = &locked.version;
         let interpreter = self.interpreter(python);
-        let mut ask = Compile {
-            requirements: question.values("dependency").to_vec(),
-            constraints: question.values("constraint").to_vec(),
-            overrides: environment.overrides.iter().map(normal_form).collect(),
-            excludes: question.values("exclude").to_vec(),
-            preferences: old
-                .and_then(|old| old.target(target.name()))
-                .map_or_else(Vec::new, |old| {
-                    Self::preferences(self.upgrade.of(&environment.name), old)
-                }),
-            exclude_newer: self.manifest.exclude_newer.as_deref(),
-            routes: Vec::new(),
-            no_dependencies: false,
-            interpreter: interpreter.map(|interpreter| interpreter.executable.as_path()),
-        };
+        let here = old.and_then(|old| old.target(target.name()));
         let direct = |name: &PackageName| {
             environment
                 .dependencies
                 .iter()
-                .any(|asked| asked.name == *name)
+                .any(|asked| asked.name == *name && !is_reference(asked))
         };
-        ask.routes
-            .extend(routes(environment).filter(|route| direct(route.package)));
-        let packages = loop {
-            let packages = self
-                .uv
-                .compile(&ask, target, python)
-                .map_err(|unresolved| unanswered(environment, target, python, unresolved))?;
-            // uv routes only what is asked for by itself. A routed package that came in through another one is asked
-            // for by itself in the next round; without a version, that changes nothing else.
-            let came_in = |route: &Route| {
-                packages
-                    .iter()
-                    .any(|package| route.package.as_ref() == package.name)
-            };
-            let more: Vec<Route> = routes(environment)
-                .filter(|route| came_in(route) && !ask.routes.contains(route))
-                .collect();
-            if more.is_empty() {
-                break packages;
-            }
-            ask.requirements
-                .extend(more.iter().map(|route| route.package.to_string()));
-            ask.routes.extend(more);
+        let ask = Compile {
+            requirements: self.requirements(environment, old)?,
+            constraints: question.values("constraint").to_vec(),
+            overrides: environment.overrides.iter().map(normal_form).collect(),
+            excludes: question.values("exclude").to_vec(),
+            preferences: here.map_or_else(Vec::new, |old| {
+                self.preferences(&environment.name, &old.packages)
+            }),
+            exclude_newer: self.manifest.exclude_newer.as_deref(),
+            routes: routes(environment)
+                .filter(|route| direct(route.package))
+                .collect(),
+            no_dependencies: false,
+            interpreter: interpreter.map(|interpreter| interpreter.executable.as_path()),
         };
-        let chosen = choose::packages(environment, target, python, packages)?;
+        let answer = self.answer(environment, ask, target, python)?;
+        let of = For {
+            environment,
+            target,
+            python,
+            build: None,
+        };
+        let chosen = choose::packages(&of, self.candidates(environment, answer)?)?;
+        let builds = self.builds(&of, question, here, &chosen)?;
         Ok(LockedTarget {
             target: *target,
+            packages: chosen.into_iter().map(|chosen| chosen.package).collect(),
+            builds,
             python: locked,
-            packages: chosen,
-            builds: BTreeMap::new(),
             digest: Digest::of(""),
         })
     }
@@ -573,25 +642,19 @@ impl Solver<'_> {
     fn interpreter(&self, python: &Version) -> Option<&Interpreter> {
         let release = python.release();
         let same = |parts: usize| {
-            self.interpreters.iter().find(move |interpreter| {
+            self.tools.interpreters.iter().find(move |interpreter| {
                 let version = interpreter.version();
                 version.is_some_and(|v| v.release().starts_with(&release[..parts]))
             })
         };
         same(release.len())
             .or_else(|| same(2))
-            .or_else(|| self.interpreters.first())
+            .or_else(|| self.tools.interpreters.first())
     }
+}
 
-    fn preferences(moving: &Moving, old: &LockedTarget) -> Vec<(String, String)> {
-        let stays = |package: &&LockedPackage| match moving {
-            Moving::Nothing => true,
-            Moving::All => false,
-            Moving::Packages(names) => !names.contains(&package.name),
-        };
-        let pin = |package: &LockedPackage| (package.name.to_string(), package.version.to_string());
-        old.packages.iter().filter(stays).map(pin).collect()
-    }
+fn is_reference(requirement: &Requirement) -> bool {
+    matches!(requirement.version_or_url, Some(VersionOrUrl::Url(_)))
 }
 
 /// The environment's packages that come from an index of their own.

@@ -19,7 +19,7 @@ mod pylock;
 mod pythons;
 
 pub use compile::{Compile, Route, Unresolved};
-pub use pylock::{File, Package};
+pub use pylock::{Direct, File, Package};
 pub use pythons::{Build, Builds, Error as PythonsError};
 
 /// The versions whose command line and output this program knows. A minor version of uv may break both.

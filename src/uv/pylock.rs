@@ -17,6 +17,24 @@ pub struct Package {
     pub wheels: Vec<File>,
     /// Its source distribution.
     pub sdist: Option<File>,
+    /// Where it is, if a direct reference says so; it has no other file then.
+    pub direct: Option<Direct>,
+}
+
+/// What a direct reference led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Direct {
+    /// A wheel or a source distribution, at an address or a path.
+    Archive(File),
+    /// A commit of a repository.
+    Git {
+        /// The repository's address.
+        url: String,
+        /// The commit.
+        commit: String,
+        /// Where in it the project is.
+        subdirectory: Option<String>,
+    },
 }
 
 /// A file of a package and where it can be fetched just now.
@@ -38,7 +56,7 @@ pub enum Error {
     /// It is not TOML, or a field is missing.
     #[error("uv's answer cannot be read")]
     Toml(#[from] toml::de::Error),
-    /// A package has no version: a directory or a repository.
+    /// A package has no version: a directory that another package names.
     #[error("uv's answer has no version for `{0}`")]
     NoVersion(String),
     /// A file has no name.
@@ -60,6 +78,16 @@ struct WrittenPackage {
     #[serde(default)]
     wheels: Vec<WrittenFile>,
     sdist: Option<WrittenFile>,
+    archive: Option<WrittenFile>,
+    vcs: Option<WrittenCommit>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WrittenCommit {
+    url: Option<String>,
+    commit_id: String,
+    subdirectory: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +117,8 @@ fn package(written: WrittenPackage) -> Result<Package, Error> {
         marker,
         wheels,
         sdist,
+        archive,
+        vcs,
     } = written;
     let version = version.ok_or_else(|| Error::NoVersion(name.clone()))?;
     let wheels = wheels
@@ -96,12 +126,20 @@ fn package(written: WrittenPackage) -> Result<Package, Error> {
         .filter_map(|wheel| file(&name, wheel).transpose())
         .collect::<Result<_, _>>()?;
     let sdist = sdist.map_or(Ok(None), |sdist| file(&name, sdist))?;
+    let archive = archive.map_or(Ok(None), |archive| file(&name, archive))?;
+    let commit = |written: WrittenCommit| Direct::Git {
+        url: written.url.unwrap_or_default(),
+        commit: written.commit_id,
+        subdirectory: written.subdirectory,
+    };
+    let direct = archive.map(Direct::Archive).or(vcs.map(commit));
     Ok(Package {
         name,
         version,
         marker,
         wheels,
         sdist,
+        direct,
     })
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use rootstock::lock::drift::CODES;
 use serde_json::Value;
 
-use crate::sandbox::{Index, Sandbox, Wheel};
+use crate::sandbox::{Index, Sandbox, Sdist, Wheel};
 
 /// A project that uses all that a manifest can say, locked; with the index that one package comes from.
 fn project() -> (Sandbox, Index) {
-    let sandbox = Sandbox::new(&[("one", &["first", "shared"])]);
+    let sandbox = Sandbox::new(&[("one", &["first", "shared", "tree @ ./libs/tree"])]);
+    Sdist::new("tree", "1.0").write(&sandbox.path("libs/tree"));
     let own = Index::start();
     for (name, version) in [("first", "1.0"), ("second", "1.0"), ("shared", "1.0")] {
         sandbox.index.add(&Wheel::simple(name, version));
@@ -23,7 +24,7 @@ fn project() -> (Sandbox, Index) {
         "rootstock.toml",
         &format!(
             "{rest}constraints = [\"shared<9\"]\noverrides = [\"second==1.0\"]\nexclude = [\"unwanted\"]\n\
-             indexes = {{ first = \"own\" }}\nsdists = [\"second\"]\nvariables = {{ A = \"1\" }}\nkeep = [\"MY_SITE\"]\nmodels = [\"short\"]\n\n\
+             indexes = {{ first = \"own\" }}\nsdists = [\"second\", \"tree\"]\nvariables = {{ A = \"1\" }}\nkeep = [\"MY_SITE\"]\nmodels = [\"short\"]\n\n\
              [models.long]\nenvironment = \"one\"\nargument = \"a\"\n\
              weights = [{{ url = \"https://example.com/w\", path = \"w\", sha256 = \"{}\" }}]\n\n\
              [indexes.own]\nurl = \"{}\"\n",
@@ -88,8 +89,8 @@ const CASES: &[Case] = &[
     ),
     (
         "rootstock.toml",
-        "sdists = [\"second\"]",
-        "sdists = []",
+        "\"second\", ",
+        "",
         &["sdists-changed rootstock.toml:14"],
     ),
     (
@@ -282,6 +283,20 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
     );
     sandbox.write("rootstock.toml", &before);
     sandbox.run(&["lock", "--check"]).expect(0);
+    let lock = sandbox.read("rootstock.lock");
+    sandbox.write("libs/tree/new", "");
+    expect(&["local-changed rootstock.toml:7"], "another file");
+    std::fs::remove_file(sandbox.path("libs/tree/new")).unwrap();
+    let mut unpinned = rootstock::lock::file::read("rootstock.lock", &lock).unwrap();
+    let environment = &mut unpinned.environments[0];
+    environment.targets[0].builds.clear();
+    let answer = environment.answer(&environment.targets[0]);
+    environment.targets[0].digest = rootstock::digest::Digest::of(answer);
+    sandbox.write("rootstock.lock", &rootstock::lock::file::text(&unpinned));
+    expect(
+        &["build-unpinned rootstock.toml:14"],
+        "a lock from elsewhere",
+    );
     std::fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
     expect(&["lock-missing rootstock.toml:1"], "no lock");
     let listed: BTreeSet<String> = CODES.iter().map(|(code, _)| (*code).to_owned()).collect();

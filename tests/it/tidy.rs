@@ -14,7 +14,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("python", &["digest", "files", "process"]),
     ("fetch", &["digest", "files"]),
     ("hub", &["digest", "fetch"]),
-    ("manifest", &["name", "digest", "files", "hub", "target"]),
+    ("project", &["digest", "files", "process"]),
+    (
+        "manifest",
+        &["name", "digest", "files", "hub", "target", "project"],
+    ),
     ("lock", &["name", "digest", "hub", "target", "manifest"]),
     (
         "uv",
@@ -25,7 +29,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "resolve",
         &[
-            "name", "digest", "hub", "lock", "manifest", "python", "target", "uv",
+            "name", "digest", "files", "fetch", "hub", "lock", "manifest", "project", "python",
+            "target", "uv",
         ],
     ),
     ("store", &["name", "digest", "files", "python"]),
@@ -36,8 +41,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "build",
         &[
-            "name", "digest", "files", "fetch", "hub", "lock", "plan", "process", "python",
-            "store", "target", "uv",
+            "name", "digest", "files", "fetch", "hub", "lock", "plan", "process", "project",
+            "python", "store", "target", "uv",
         ],
     ),
     ("doctor", &["name", "digest", "files", "store", "build"]),

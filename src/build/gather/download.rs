@@ -2,13 +2,17 @@
 //! caller's business.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use super::{Error, Failure, Need, Sources};
 use crate::build::downloads::{Downloads, each};
+use crate::build::shelf::{self, Staging};
 use crate::digest::Digest;
 use crate::fetch;
-use crate::lock::{LockedPackage, LockedTarget};
+use crate::files;
+use crate::lock::{LockedPackage, LockedTarget, Origin};
+use crate::project::{git, pack};
 use crate::uv::Uv;
 
 /// Downloads the locked files of these needs; each is handed to `arrived` on the pool as soon as it is here.
@@ -18,14 +22,15 @@ pub(in crate::build) fn download(
     pool: &rayon::ThreadPool,
     arrived: &(dyn Fn(&Need, Result<(), Failure>) + Sync),
 ) {
-    let mut addresses = addresses(needs, sources);
+    let addresses = addresses(needs, sources);
     // The largest first: what takes longest must not come last.
     let mut ordered: Vec<&Need> = needs.to_vec();
     ordered.sort_by_key(|need| std::cmp::Reverse(need.package.size));
     let queue: Vec<(&Need, Result<String, Failure>)> = ordered
         .into_iter()
         .map(|need| {
-            let address = addresses.remove(&need.package.sha256);
+            // Two builds of one file may differ in what they take.
+            let address = addresses.get(&need.package.sha256).cloned();
             (
                 need,
                 address.expect("every need has an address or a reason why not"),
@@ -75,6 +80,21 @@ fn fetch(
             })
         });
     }
+    match &package.origin {
+        Origin::Git { url, commit, .. } => {
+            let fill = |into: &Path| {
+                let Sources {
+                    path, variables, ..
+                } = sources;
+                Ok(git::fetch(url, commit, into, path, variables)?)
+            };
+            return tree(need, sources, &to, &fill).map_err(Arc::new);
+        }
+        Origin::Path(path) if files::is_directory(&sources.here.join(path)) => {
+            return packed(need, &sources.here.join(path), &to).map_err(Arc::new);
+        }
+        _ => {}
+    }
     let fetched = downloads.fetch(address, &to, &package.sha256, package.size);
     fetched.map_err(|source| {
         Arc::new(Error::Download {
@@ -90,6 +110,36 @@ fn bundled(need: &Need, sources: &Sources) -> Option<String> {
     Some(fetch::file_address(&path))
 }
 
+/// The archive of a tree that `fill` makes, which must be the locked one.
+fn tree(
+    need: &Need,
+    sources: &Sources,
+    to: &Path,
+    fill: &dyn Fn(&Path) -> Result<(), Error>,
+) -> Result<(), Error> {
+    // Staging of the shelf is swept after a run that was killed.
+    let staging = Staging::beside(&sources.root.store().join(shelf::BUILT).join("tree"))?;
+    fill(staging.path())?;
+    packed(need, staging.path(), to)
+}
+
+/// Packs a directory as the locked archive, if that is what it makes.
+fn packed(need: &Need, directory: &Path, to: &Path) -> Result<(), Error> {
+    let package = need.package;
+    let parent = to.parent().expect("archives lie in a directory");
+    files::create_directories(parent)?;
+    let work = files::temporary_directory(parent, ".packing-")?;
+    let archive = work.path().join("archive");
+    let packed = pack::pack(directory, files::create_new(&archive, 0o644)?)?;
+    if packed.sha256 != package.sha256 {
+        return Err(Error::Changed {
+            file: package.file.clone(),
+            origin: package.origin.to_string(),
+        });
+    }
+    Ok(files::rename(&archive, to)?)
+}
+
 /// Where each file can be downloaded, or why not. uv is asked once for each target and version of Python.
 fn addresses(needs: &[&Need], sources: &Sources) -> HashMap<Digest, Result<String, Failure>> {
     let mut addresses = HashMap::new();
@@ -102,23 +152,44 @@ fn addresses(needs: &[&Need], sources: &Sources) -> HashMap<Digest, Result<Strin
             None => missing.push(*need),
         }
     }
-    let all = |why: Error| {
+    let mut indexed = Vec::new();
+    let mut absent = Vec::new();
+    for need in missing {
+        let package = need.package;
+        let address = match &package.origin {
+            Origin::Path(path) => {
+                let there = sources.here.join(path);
+                fetch::file_address(&files::absolute(&there).unwrap_or(there))
+            }
+            _ if sources.offline => {
+                absent.push(need);
+                continue;
+            }
+            Origin::Index(_) => {
+                indexed.push(need);
+                continue;
+            }
+            Origin::Url(url) | Origin::Git { url, .. } => url.clone(),
+        };
+        addresses.insert(package.sha256, Ok(address));
+    }
+    let all = |needs: &[&Need], why: Error| {
         let why = Arc::new(why);
-        let each = missing.iter();
+        let each = needs.iter();
         each.map(|need| (need.package.sha256, Err(Arc::clone(&why))))
             .collect::<HashMap<_, _>>()
     };
-    if missing.is_empty() {
-        return addresses;
+    if !absent.is_empty() {
+        let names = absent.iter().map(|need| need.package.file.clone());
+        let why = Error::Offline(names.collect());
+        addresses.extend(all(&absent, why));
     }
-    if sources.offline {
-        let names = missing.iter().map(|need| need.package.file.clone());
-        addresses.extend(all(Error::Offline(names.collect())));
+    if indexed.is_empty() {
         return addresses;
     }
     match (sources.uv)() {
-        Err(error) => addresses.extend(all(Error::Uv(error))),
-        Ok(uv) => addresses.extend(ask(&missing, &uv)),
+        Err(error) => addresses.extend(all(&indexed, Error::Uv(error))),
+        Ok(uv) => addresses.extend(ask(&indexed, &uv)),
     }
     addresses
 }

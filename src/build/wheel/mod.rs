@@ -25,7 +25,7 @@ use super::shelf::{self, Place, Shelved, ShelvedFile, Staging};
 use archive::Archive;
 use record::Record;
 
-pub(super) use unpack::{MODIFIED, seal};
+pub(super) use unpack::seal;
 
 mod archive;
 mod entry_points;

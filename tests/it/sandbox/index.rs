@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use rootstock::digest::Digest;
 use serde_json::json;
 
-use super::Wheel;
+use super::{Sdist, Wheel};
 
 /// A running index; stopped when dropped.
 pub(crate) struct Index {
@@ -84,6 +84,21 @@ impl Index {
         let mut state = self.shelves.state.lock().unwrap();
         state.others.insert(path.into(), bytes.into());
         format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// Adds a source distribution.
+    pub(crate) fn add_sdist(&self, sdist: &Sdist) {
+        let mut state = self.shelves.state.lock().unwrap();
+        let files = state
+            .packages
+            .entry(sdist.name.replace('_', "-"))
+            .or_default();
+        files.push((sdist.file_name(), sdist.bytes(), String::new()));
+    }
+
+    /// The address of a file that was added.
+    pub(crate) fn address(&self, file: &str) -> String {
+        format!("http://127.0.0.1:{}/files/{file}", self.port)
     }
 
     /// Sends these bytes instead of a file from now on.
@@ -167,14 +182,17 @@ fn answer(path: &str, shelves: &Shelves, port: u16) -> (&'static str, &'static s
         let files: Vec<_> = files
             .iter()
             .map(|(file, bytes, metadata)| {
-                json!({
+                let mut entry = json!({
                     "filename": file,
                     "url": format!("http://127.0.0.1:{port}/files/{file}"),
                     "hashes": { "sha256": Digest::of(bytes) },
                     "size": bytes.len(),
-                    "core-metadata": { "sha256": Digest::of(metadata) },
                     "upload-time": "2026-01-01T00:00:00Z",
-                })
+                });
+                if !metadata.is_empty() {
+                    entry["core-metadata"] = json!({ "sha256": Digest::of(metadata) });
+                }
+                entry
             })
             .collect();
         let page = json!({ "meta": { "api-version": "1.1" }, "name": name, "versions": [], "files": files });

@@ -12,11 +12,13 @@ use serde_json::Value;
 pub(crate) mod index;
 pub(crate) mod interpreter;
 pub(crate) mod remote;
+pub(crate) mod sdist;
 pub(crate) mod trace;
 pub(crate) mod wheel;
 
 pub(crate) use index::Index;
 pub(crate) use interpreter::Interpreters;
+pub(crate) use sdist::Sdist;
 pub(crate) use wheel::Wheel;
 
 /// A temporary project.
@@ -76,6 +78,12 @@ impl Sandbox {
         sandbox.index.add(&Wheel::simple("single", "1.0"));
         sandbox.lock();
         sandbox
+    }
+
+    /// Adds lines to the manifest's last table.
+    pub(crate) fn more(&self, lines: &str) {
+        let manifest = self.read("rootstock.toml");
+        self.write("rootstock.toml", &format!("{manifest}{lines}\n"));
     }
 
     /// Writes the source of an environment.

@@ -1,0 +1,67 @@
+//! Direct references against what is locked of them: the same address, repository or path, and beside the manifest the
+//! same bytes.
+
+use super::super::{LockedPackage, Origin};
+use super::Findings;
+use crate::manifest::{Environment, Reference};
+
+/// Whether a package comes from where it is asked for.
+pub(super) fn answers(reference: &Reference, origin: &Origin) -> bool {
+    match (reference, origin) {
+        (Reference::Url(asked), Origin::Url(locked))
+        | (Reference::Path(asked), Origin::Path(locked)) => asked == locked,
+        (
+            Reference::Git {
+                url: asked,
+                revision,
+                subdirectory: within,
+            },
+            Origin::Git {
+                url,
+                commit,
+                subdirectory,
+            },
+        ) => {
+            // Only a commit can be told without asking the repository.
+            let is_commit = |revision: &&String| {
+                revision.len() == commit.len() && revision.bytes().all(|b| b.is_ascii_hexdigit())
+            };
+            let moved = revision
+                .as_ref()
+                .filter(is_commit)
+                .is_some_and(|revision| !revision.eq_ignore_ascii_case(commit));
+            asked == url && within == subdirectory && !moved
+        }
+        _ => false,
+    }
+}
+
+/// A package from beside the manifest must be asked for, and its bytes must be those that were locked.
+pub(super) fn local(
+    found: &mut Findings,
+    environment: &Environment,
+    package: &LockedPackage,
+    place: &str,
+) {
+    let Origin::Path(path) = &package.origin else {
+        return;
+    };
+    match environment.local.get(path) {
+        Some(there) if there.sha256 == package.sha256 => {}
+        Some(there) => found.say(
+            "local-changed",
+            format!("`{path}` has changed since it was locked for {place}"),
+            Some(package.sha256.to_string()),
+            Some(there.sha256.to_string()),
+        ),
+        None => found.say(
+            "version-violates-manifest",
+            format!(
+                "`{}` is locked for {place} from `{path}`, which nobody asks for",
+                package.name
+            ),
+            Some(path.clone()),
+            None,
+        ),
+    }
+}

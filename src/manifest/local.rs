@@ -1,0 +1,91 @@
+//! Dependencies, with the digests of what they name beside the manifest.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pep508_rs::VersionOrUrl;
+
+use super::complaint::Text;
+use super::reader::Placed;
+use super::{Local, Reference, Requirement, is_archive, value};
+use crate::digest::Digest;
+use crate::files::{self, Context};
+use crate::project::{Packed, pack};
+
+/// The requirements, and what they name beside the manifest, by path. `here` is the manifest's directory.
+pub(super) fn dependencies(
+    text: &mut Text,
+    here: &Path,
+    all: &[Placed<String>],
+) -> (Vec<Requirement>, BTreeMap<String, Local>) {
+    let (mut requirements, mut local) = (Vec::new(), BTreeMap::new());
+    for placed in all {
+        let Some(requirement) = value::requirement(text, placed) else {
+            continue;
+        };
+        if let Some(VersionOrUrl::Url(Reference::Path(path))) = &requirement.version_or_url {
+            match look(here, path) {
+                Ok(found) => {
+                    local.insert(path.clone(), found);
+                }
+                Err((label, help)) => text.complain(
+                    placed.span.clone(),
+                    format!("`{path}` cannot be installed"),
+                    label,
+                    Some(help.to_owned()),
+                ),
+            }
+        }
+        requirements.push(requirement);
+    }
+    (requirements, local)
+}
+
+/// What is at this path; or what is wrong with it, and what to do.
+fn look(here: &Path, path: &str) -> Result<Local, (String, &'static str)> {
+    const WHAT: &str = "name a wheel, a source distribution (.tar.gz, .zip) or a directory with a `pyproject.toml`, \
+                        relative to the manifest";
+    let there = here.join(path);
+    let unreadable = |error: files::Error| (error.source.to_string(), WHAT);
+    if files::is_directory(&there) {
+        let manifest = files::real_path(&here.join(".")).map_err(unreadable)?;
+        if pack::holds(&files::real_path(&there).map_err(unreadable)?, &manifest) {
+            return Err((
+                "this directory holds the manifest itself".to_owned(),
+                "a lock cannot hold a digest of itself: keep the project in a directory beside the manifest",
+            ));
+        }
+        if !["pyproject.toml", "setup.py"]
+            .iter()
+            .any(|name| files::exists(&there.join(name)))
+        {
+            return Err((
+                "neither `pyproject.toml` nor `setup.py` is there".to_owned(),
+                WHAT,
+            ));
+        }
+        let Packed { sha256, size } = pack::digest(&there).map_err(unreadable)?;
+        return Ok(Local {
+            sha256,
+            size,
+            directory: true,
+        });
+    }
+    if !is_archive(path) {
+        let label = if files::exists(&there) {
+            "neither a directory nor an archive of a package"
+        } else {
+            "there is nothing"
+        };
+        return Err((label.to_owned(), WHAT));
+    }
+    let file = files::open(&there).map_err(unreadable)?;
+    let (sha256, size) = Digest::of_reader(file)
+        .context("read", &there)
+        .map_err(unreadable)?;
+    Ok(Local {
+        sha256,
+        size,
+        directory: false,
+    })
+}

@@ -1,0 +1,259 @@
+//! What building a source distribution takes: resolved, and pinned with hashes, when it is locked.
+//!
+//! ```text
+//! archive ──▶ pyproject.toml: requires ──uv──▶ wheels ──▶ backend asked: get_requires_for_build_wheel
+//!                                               ▲                       │ more
+//!                                               └───────────────────────┘
+//! ```
+//!
+//! The backend is asked on this machine, whatever the target: its answer is requirements, which are then resolved for
+//! the target. `sync` asks it again before it builds, and refuses what the lock does not hold. It needs an interpreter
+//! of the locked series here. Wheels only: what builds packages is not built itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use pep440_rs::Version;
+use pep508_rs::PackageName;
+
+use super::choose::{self, Chosen, For};
+use super::{Failure, Solver, routes, unanswered};
+use crate::fetch;
+use crate::files;
+use crate::lock::{Distribution, LockedPackage, LockedTarget, Origin, Question};
+use crate::manifest::Environment;
+use crate::project::{Backend, Hook, backend, unpack};
+use crate::target::Target;
+use crate::uv::{Compile, Route};
+
+/// Why it cannot be told what building a package takes.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source distribution cannot be downloaded.
+    #[error("it cannot be downloaded: {0}")]
+    Fetch(#[from] fetch::Error),
+    /// It cannot be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] unpack::Error),
+    /// Its backend cannot be asked.
+    #[error(transparent)]
+    Backend(#[from] backend::Error),
+    /// There is no interpreter to ask it with.
+    #[error("its build backend must be asked what it needs, and there is no Python {0} here")]
+    NoPython(Version),
+    /// A file operation failed.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+}
+
+/// A source distribution on its way into the lock.
+struct Project<'a> {
+    of: &'a For<'a>,
+    question: &'a Question,
+    package: &'a LockedPackage,
+    backend: Backend,
+    directory: PathBuf,
+    /// Where everything is that asking leaves behind.
+    place: &'a Path,
+    old: Vec<(String, String)>,
+}
+
+impl Solver<'_> {
+    /// For each source distribution, every package that building it takes.
+    pub(super) fn builds(
+        &self,
+        of: &For,
+        question: &Question,
+        old: Option<&LockedTarget>,
+        chosen: &[Chosen],
+    ) -> Result<BTreeMap<PackageName, Vec<LockedPackage>>, Failure> {
+        let mut builds = BTreeMap::new();
+        let sources = chosen
+            .iter()
+            .filter(|chosen| chosen.package.distribution() == Distribution::Source);
+        for chosen in sources {
+            let name = &chosen.package.name;
+            let old = old
+                .and_then(|old| old.builds.get(name))
+                .map_or_else(Vec::new, |old| self.preferences(&of.environment.name, old));
+            builds.insert(name.clone(), self.build(of, question, old, chosen)?);
+        }
+        Ok(builds)
+    }
+
+    fn build(
+        &self,
+        of: &For,
+        question: &Question,
+        old: Vec<(String, String)>,
+        chosen: &Chosen,
+    ) -> Result<Vec<LockedPackage>, Failure> {
+        let package = &chosen.package;
+        let failed = |why: Error| Failure::Build {
+            environment: of.environment.name.clone(),
+            package: package.name.to_string(),
+            why: Box::new(why),
+        };
+        let place = files::temporary_directory(self.tools.work.path(), "build-")
+            .map_err(|error| failed(error.into()))?;
+        let directory = self.source(chosen, place.path()).map_err(failed)?;
+        let backend = Backend::of(&directory).map_err(|error| failed(error.into()))?;
+        let of = For {
+            build: Some(&package.name),
+            ..*of
+        };
+        let project = Project {
+            of: &of,
+            question,
+            package,
+            backend,
+            directory,
+            place: place.path(),
+            old,
+        };
+        let mut requires = project.backend.requires.clone();
+        let mut wheels = self.wheels(&project, &requires, of.target)?;
+        // What can import the backend on this machine need not be what the target installs.
+        let more = match Target::here() {
+            Some(here) if here.name() == of.target.name() => self.asked(&project, &wheels),
+            Some(here) => self.asked(&project, &self.wheels(&project, &requires, &here)?),
+            None => Err(Error::NoPython(of.python.clone())),
+        };
+        let more = more.map_err(failed)?;
+        if !more.is_empty() {
+            requires.extend(more);
+            wheels = self.wheels(&project, &requires, of.target)?;
+        }
+        Ok(wheels.into_iter().map(|chosen| chosen.package).collect())
+    }
+
+    /// Fetches and unpacks a source distribution; the project's directory.
+    fn source(&self, chosen: &Chosen, place: &Path) -> Result<PathBuf, Error> {
+        let package = &chosen.package;
+        let archive = self.archive(chosen)?;
+        let top = unpack::unpack(&archive, &package.file, &place.join("source"))?;
+        Ok(match &package.origin {
+            Origin::Git {
+                subdirectory: Some(within),
+                ..
+            } => top.join(within),
+            _ => top,
+        })
+    }
+
+    /// The file of a package on this disk.
+    fn archive(&self, chosen: &Chosen) -> Result<PathBuf, Error> {
+        let LockedPackage { sha256, size, .. } = &chosen.package;
+        let archive = self
+            .tools
+            .work
+            .path()
+            .join("archives")
+            .join(sha256.to_string());
+        if !files::exists(&archive) {
+            fetch::download(
+                &self.tools.client,
+                &chosen.address,
+                &archive,
+                sha256,
+                *size,
+                &|_| {},
+            )?;
+        }
+        Ok(archive)
+    }
+
+    /// The wheels that these build requirements lead to on a target.
+    fn wheels(
+        &self,
+        project: &Project,
+        requires: &[String],
+        target: &Target,
+    ) -> Result<Vec<Chosen>, Failure> {
+        if requires.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Project {
+            of, question, old, ..
+        } = project;
+        let of = For { target, ..**of };
+        let ask = Compile {
+            requirements: requires.to_vec(),
+            constraints: question.values("build-constraint").to_vec(),
+            preferences: old.clone(),
+            exclude_newer: self.manifest.exclude_newer.as_deref(),
+            interpreter: self.interpreter(of.python).map(|i| i.executable.as_path()),
+            ..Compile::default()
+        };
+        let answer = self.answer(of.environment, ask, target, of.python)?;
+        choose::packages(&of, self.candidates(of.environment, answer)?)
+    }
+
+    /// What the backend asks for beside what the project says.
+    fn asked(&self, project: &Project, wheels: &[Chosen]) -> Result<Vec<String>, Error> {
+        let python = project.of.python;
+        let interpreter = self.interpreter(python).filter(|interpreter| {
+            let series = &python.release()[..2];
+            interpreter.series() == (series[0], series[1])
+        });
+        let interpreter = interpreter.ok_or_else(|| Error::NoPython(python.clone()))?;
+        let mut sites = Vec::new();
+        for chosen in wheels {
+            let LockedPackage { file, sha256, .. } = &chosen.package;
+            let into = project.place.join("sites").join(sha256.to_string());
+            files::create_directories(&into)?;
+            unpack::wheel(&self.archive(chosen)?, file, &into)?;
+            for name in files::names(&into)? {
+                let data = into.join(&name);
+                if Path::new(&name).extension().is_some_and(|e| e == "data") {
+                    sites.extend([data.join("purelib"), data.join("platlib")]);
+                }
+            }
+            sites.push(into);
+        }
+        let version = project.package.version.to_string();
+        let hook = Hook {
+            project: &project.directory,
+            python: &interpreter.executable,
+            sites: Some(&sites),
+            scratch: project.place,
+            path: self.means.path,
+            version: project.package.is_tree().then_some(version.as_str()),
+        };
+        Ok(project.backend.requirements(&hook)?)
+    }
+
+    /// What uv answers, with every routed package from its own index.
+    pub(super) fn answer<'e>(
+        &self,
+        environment: &'e Environment,
+        mut ask: Compile<'e>,
+        target: &Target,
+        python: &Version,
+    ) -> Result<Vec<crate::uv::Package>, Failure> {
+        // uv routes only what is asked for by itself.
+        loop {
+            let packages = self
+                .tools
+                .uv
+                .compile(&ask, target, python)
+                .map_err(|unresolved| unanswered(environment, target, python, unresolved))?;
+            // A routed package that came in through another one is asked for by itself in the next round; without a
+            // version, that changes nothing else.
+            let came_in = |route: &Route| {
+                packages.iter().any(|package| {
+                    route.package.as_ref() == package.name && package.direct.is_none()
+                })
+            };
+            let more: Vec<Route> = routes(environment)
+                .filter(|route| came_in(route) && !ask.routes.contains(route))
+                .collect();
+            if more.is_empty() {
+                return Ok(packages);
+            }
+            ask.requirements
+                .extend(more.iter().map(|route| route.package.to_string()));
+            ask.routes.extend(more);
+        }
+    }
+}
