@@ -3,6 +3,7 @@
 //! continued.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -10,8 +11,9 @@ use rayon::prelude::*;
 use super::gather::{self, Failure, Need};
 use super::pythons;
 use crate::digest::Digest;
-use crate::files::{self, Context};
+use crate::files::{self, Context, Kind};
 use crate::lock::{LockedPython, LockedTarget};
+use crate::project::pack;
 use crate::store::Root;
 use crate::store::bundle::Entry;
 
@@ -126,6 +128,34 @@ pub fn fill<'a>(
         }
     }
     Ok((wanted.entries(means.root)?, errors))
+}
+
+/// Copies what a manifest names beside itself: a package's file, or a project's directory with what would be packed of
+/// it. What was there before is replaced.
+pub fn copy_local(from: &Path, to: &Path) -> files::Result<()> {
+    files::create_directories(to.parent().unwrap_or(to))?;
+    if !files::is_directory(from) {
+        return files::write_atomically(to, &files::read(from)?);
+    }
+    files::remove_tree(to)?;
+    files::create_directories(to)?;
+    let wanted = |below: &Path| {
+        let name = below.file_name();
+        name.is_none_or(|name| !pack::is_left_out(&name.to_string_lossy()))
+    };
+    for entry in files::walk_some(from, &wanted)? {
+        let (from, to) = (from.join(&entry.path), to.join(&entry.path));
+        match entry.kind {
+            Kind::Directory => files::create_directories(&to)?,
+            Kind::File => {
+                files::write(&to, &files::read(&from)?)?;
+                files::set_mode(&to, entry.mode | 0o200)?;
+            }
+            Kind::Link => files::symlink(&files::link_target(&from)?.unwrap_or_default(), &to)?,
+            Kind::Other => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether an archive is there with every byte; one that is not is removed.

@@ -22,14 +22,14 @@ use crate::store::{Root, weights};
 /// Arguments of `rootstock bundle`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The directory holds files of packages, managed interpreters, weights, the manifest, the lock and the\n\
-                  environments' sources; `rootstock-bundle.json` lists them. A run that broke off is continued by the same\n\
-                  command, and what is damaged is fetched again. What an earlier run put there and this one does not name\n\
-                  is removed.\n\n\
+    after_help = "The directory holds files of packages, managed interpreters, weights, the manifest, the lock and the \
+                  environments' sources; `rootstock-bundle.json` lists them. A run that broke off is continued by the \
+                  same command, and what is damaged is fetched again. Files of packages that this run does not name are \
+                  removed.\n\n\
                   Examples:\n  rootstock bundle -o carry                         what is not optional, for this machine type\n  \
-                  rootstock bundle -o carry --target linux-aarch64  for another one\n  \
-                  rootstock --manifest carry/rootstock.toml --root ROOT sync --offline --bundle carry\n                                                    \
-                  and there, without a network"
+                  rootstock bundle -o carry --target linux-aarch64  for another one\n\n  \
+                  and there, without a network:\n  \
+                  rootstock --manifest carry/rootstock.toml --root ROOT sync --offline --bundle carry"
 )]
 pub(crate) struct Arguments {
     /// Environments or models; without any, all environments that are not optional.
@@ -67,6 +67,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     };
     let targets = targets(arguments, &lock, &chosen)?;
     let output = files::absolute(&arguments.output).or_exit(Exit::Usage)?;
+    check_place(&output, &manifest)?;
     let root = bundle::place(&output);
     let known = begin(&output).or_exit(Exit::Failed)?;
     let (mut entries, mut errors) = fill(&targets, &root, &manifest, shared)?;
@@ -98,6 +99,43 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     files::write_atomically(&output.join(bundle::INDEX), text.as_bytes()).or_exit(Exit::Failed)?;
     tell(&output, &index, arguments.json);
     Ok(Exit::Ok)
+}
+
+/// The directory must be another one than the manifest's, and what the manifest names beside itself must lie where it
+/// can be copied to the same place.
+fn check_place(output: &Path, manifest: &Manifest) -> Result<(), Failure> {
+    let here = manifest.path.parent().unwrap_or(Path::new(""));
+    let real = |path: &Path| files::real_path(path).unwrap_or_else(|_| path.to_owned());
+    let refused = |message: String, help: &str| Failure {
+        report: miette::miette!(help = help.to_owned(), "{message}"),
+        exit: Exit::Usage,
+    };
+    if real(&here.join(".")) == real(output) {
+        return Err(refused(
+            format!("`{}` is the manifest's own directory", output.display()),
+            "name another one with `-o DIR`",
+        ));
+    }
+    for path in manifest.environments.iter().flat_map(|e| e.local.keys()) {
+        if path.starts_with("..") || path.starts_with('/') {
+            return Err(refused(
+                format!(
+                    "`{path}` lies outside the manifest's directory, and a bundle carries only what is in it"
+                ),
+                "move the package below the manifest's directory, or build a wheel of it there",
+            ));
+        }
+        if real(output).starts_with(real(&here.join(path))) {
+            return Err(refused(
+                format!(
+                    "`{}` lies in `{path}`, which the bundle would hold",
+                    output.display()
+                ),
+                "name another directory with `-o DIR`",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The answers of the chosen environments for the machine types that were named.
@@ -236,7 +274,8 @@ fn entry(root: &Root, below: &str, name: &str) -> Result<Entry, Failure> {
     })
 }
 
-/// Copies what says what is wanted: manifest, lock and sources, as they lie to one another.
+/// Copies what says what is wanted: manifest, lock, sources, and packages that are named by their path; as they lie to
+/// one another.
 fn carry(manifest: &Manifest, lock: &Path, output: &Path) -> files::Result<()> {
     let here = manifest.path.parent().unwrap_or(Path::new(""));
     let names = [&*manifest.path, lock].map(|path| path.file_name().unwrap_or_default().into());
@@ -249,6 +288,9 @@ fn carry(manifest: &Manifest, lock: &Path, output: &Path) -> files::Result<()> {
         let to = output.join(&name);
         files::create_directories(to.parent().unwrap_or(output))?;
         files::write_atomically(&to, &bytes)?;
+    }
+    for path in manifest.environments.iter().flat_map(|e| e.local.keys()) {
+        build::bundle::copy_local(&here.join(path), &output.join(path))?;
     }
     Ok(())
 }

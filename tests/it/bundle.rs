@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::sandbox::{Interpreters, Said, Sandbox};
+use crate::sandbox::{Interpreters, Said, Sandbox, Sdist, Wheel};
 
 /// Two environments that share a package, one of them with a model and its weights; locked.
 fn project() -> Sandbox {
@@ -252,4 +252,80 @@ fn a_bundle_is_for_the_machine_that_is_named() {
         "{}",
         said.stderr
     );
+}
+
+#[test]
+fn what_is_built_from_source_and_what_lies_beside_the_manifest_is_carried_too() {
+    let needs = [
+        "demo",
+        "tree @ ./libs/tree",
+        "wheel @ ./libs/wheel-1.0-py3-none-any.whl",
+    ];
+    let sandbox = Sandbox::new(&[("one", &needs)]);
+    sandbox.more("sdists = [\"demo\", \"tree\"]");
+    let demo = Sdist::new("demo", "1.0")
+        .requires("helper")
+        .makes("import helper\nreturn 'BUILT = %r\\n' % helper.VERSION");
+    sandbox.index.add_sdist(&demo);
+    sandbox.index.add(&Wheel::simple("helper", "1.0"));
+    Sdist::new("tree", "1.0").write(&sandbox.path("libs/tree"));
+    sandbox.write("libs/tree/.git/HEAD", "not of the project");
+    let wheel = Wheel::simple("wheel", "1.0");
+    fs::write(sandbox.path("libs").join(wheel.file_name()), wheel.bytes()).unwrap();
+    sandbox.lock();
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    assert_eq!(
+        listed(&sandbox),
+        [
+            "demo-1.0.tar.gz",
+            "helper-1.0-py3-none-any.whl",
+            "tree-1.0.tar",
+            "wheel-1.0-py3-none-any.whl"
+        ]
+    );
+    sandbox.sync(&["--root", "here"]);
+    fs::rename(sandbox.path("libs"), sandbox.path("gone")).unwrap();
+    let arguments = [
+        "--manifest",
+        "carried/rootstock.toml",
+        "--root",
+        "there",
+        "sync",
+        "--offline",
+        "--bundle",
+        "carried",
+    ];
+    Said::from(cut_off(&sandbox, &arguments).output().unwrap()).expect(0);
+    for field in ["id", "tree"] {
+        let [here, there] = ["here", "there"].map(|root| sandbox.stamp(root, "one", field));
+        assert_eq!(here, there, "{field}");
+    }
+    assert!(
+        sandbox
+            .names("carried/libs/tree")
+            .iter()
+            .all(|name| name != ".git")
+    );
+    // Made again, over what is there.
+    fs::rename(sandbox.path("gone"), sandbox.path("libs")).unwrap();
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+}
+
+#[test]
+fn a_bundle_is_not_made_where_it_would_destroy_something() {
+    let sandbox = Sandbox::new(&[("one", &["tree @ ./libs/tree"])]);
+    sandbox.more("sdists = [\"tree\"]");
+    Sdist::new("tree", "1.0").write(&sandbox.path("libs/tree"));
+    sandbox.lock();
+    for place in [".", "libs/..", "libs/tree", "libs/tree/carried"] {
+        let said = sandbox.run(&["bundle", "-o", place]);
+        said.expect(2);
+        assert!(
+            said.stderr.contains("name another"),
+            "{place}: {}",
+            said.stderr
+        );
+    }
+    assert!(sandbox.path("libs/tree/pyproject.toml").is_file());
+    assert!(!sandbox.path("rootstock-bundle.json").exists());
 }

@@ -335,7 +335,8 @@ fn offline_says_which_file_is_missing() {
     said.expect(1);
     let told = flat(&said.stderr);
     assert!(
-        told.contains("`single-1.0-py3-none-any.whl` is not in the root's store"),
+        told.contains("a file is neither in the root's store nor in a bundle")
+            && told.contains("forbids to download: single-1.0-py3-none-any.whl"),
         "{told}"
     );
 }
