@@ -33,5 +33,6 @@ pub mod plan;
 pub mod build;
 pub mod doctor;
 pub mod worker;
+pub mod probe;
 
 pub mod cli;

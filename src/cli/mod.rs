@@ -15,6 +15,7 @@ mod findings;
 mod lock;
 mod outcome;
 mod place;
+mod probe;
 mod progress;
 mod pythons;
 mod sarif;
@@ -113,6 +114,9 @@ enum Command {
     Status(status::Arguments),
     /// Examine a root: what is wrong, where, and what mends it.
     Doctor(doctor::Arguments),
+    /// Check a model's numbers and where its time goes, as a server sees them.
+    #[command(visible_alias = "test")]
+    Probe(probe::Arguments),
     /// Run a command in an environment.
     Run(run::Arguments),
     /// Serve a model's energies and forces to an i-PI server.
@@ -129,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Sync(sync) => sync::run(&arguments.shared, &sync),
         Command::Status(status) => status::run(&arguments.shared, &status),
         Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
+        Command::Probe(probe) => probe::run(&arguments.shared, &probe),
         Command::Run(run) => run::run(&arguments.shared, &run),
         Command::Worker(worker) => worker::run(&arguments.shared, &worker),
     };

@@ -252,6 +252,7 @@ fn species(arguments: &Arguments) -> Result<Species, Usage> {
             pbc: species::parse_pbc(pbc).ok_or_else(|| Usage::Periodicity(pbc.clone()))?,
             info: serde_json::Map::new(),
             everything: false,
+            timings: false,
         }));
     }
     if arguments.species_from_server {

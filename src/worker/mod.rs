@@ -27,6 +27,7 @@ pub mod floats;
 mod handover;
 pub mod inherited;
 pub mod ipi;
+pub mod measure;
 mod model;
 mod output;
 mod python;

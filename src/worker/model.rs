@@ -1,6 +1,6 @@
 //! A model as the i-PI session sees it: frames go to Python, and what comes back becomes energy, forces and virial.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -72,10 +72,15 @@ impl ipi::Calculator for Model<'_> {
             self.remark(&warning);
         }
         self.steps += 1;
+        let begin = Instant::now();
         let computed = self.compute(frame, &mut results.forces)?;
+        let took = begin.elapsed();
         results.energy = computed.energy;
         results.stress = computed.stress;
         results.more = computed.more;
+        if self.system.as_ref().is_some_and(|system| system.timings) {
+            results.more = with_time(&results.more, took);
+        }
         let pbc = self
             .system
             .as_ref()
@@ -190,6 +195,15 @@ impl Model<'_> {
 
 /// Why there always is a Python when a step begins.
 const ALIVE: &str = "a Python that could not be started again ended the run";
+
+/// Says in the further results how long the launcher took, beside how long the calculator did.
+fn with_time(more: &[u8], took: Duration) -> Vec<u8> {
+    let Ok(mut more) = serde_json::from_slice::<serde_json::Value>(more) else {
+        return more.to_owned();
+    };
+    more["timings"]["step"] = took.as_secs_f64().into();
+    more.to_string().into_bytes()
+}
 
 /// The virial is minus stress times volume.
 fn from_stress(stress: [f64; 9], volume: f64) -> [f64; 9] {

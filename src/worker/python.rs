@@ -16,7 +16,7 @@ use crate::store::inside;
 
 /// The program that [`super::handover::HandOver::begin`] sends, after this line has made room for it: an argument as
 /// long as the program would fill the screen of everybody who looks at the processes of the node.
-const FIRST_LINE: &str = "import socket as s,sys;connection=s.socket(fileno=0);\
+pub(super) const FIRST_LINE: &str = "import socket as s,sys;connection=s.socket(fileno=0);\
 exec(compile(connection.recv(int(sys.argv[1]),s.MSG_WAITALL),'rootstock worker','exec'))";
 
 /// How long a Python that was told to end, or has closed its socket, may take to be gone.

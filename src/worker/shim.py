@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 
 STEP, TEXT = 1, 2
@@ -170,6 +171,7 @@ class Model:
             is_array = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
             self.atoms.info[key] = self.numpy.array(value) if is_array and value else value
         self.everything = system.get("everything", False)
+        self.timings = system.get("timings", False)
         self.has_stress = self.may_have_stress
         self.fresh = True
 
@@ -208,7 +210,9 @@ class Model:
         else:
             self.calculator.atoms = self.atoms.copy()
             self.calculator.results = {}
+        begin = time.perf_counter()
         self.calculator.calculate(self.atoms, properties, changes)
+        self.seconds = time.perf_counter() - begin
         results = self.calculator.results
         shared.energy[0] = self.numpy.asarray(results["energy"], dtype=self.numpy.float64).item()
         forces = self.numpy.asarray(results["forces"], dtype=self.numpy.float64)
@@ -246,6 +250,8 @@ class Model:
             # JSON knows no other numbers than finite ones.
             if self.numpy.isfinite(numbers).all():
                 found[name] = numbers.tolist()
+        if self.timings:
+            found["timings"] = {"compute": self.seconds}
         return json.dumps(found).encode() if found else b""
 
 

@@ -18,6 +18,9 @@ pub struct System {
     /// Whether everything a calculator has is wanted: the stress of a box that is not periodic, and further results.
     #[serde(default, skip_deserializing)]
     pub everything: bool,
+    /// Whether to say where the time of each step goes.
+    #[serde(default)]
+    pub timings: bool,
 }
 
 /// Where the atoms are.

@@ -19,6 +19,7 @@ mod faults;
 mod parallel;
 mod python_client;
 mod pythons;
+mod probe;
 mod run;
 mod soak;
 mod status;

@@ -50,11 +50,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         "worker",
         &["name", "files", "process", "python", "store", "target"],
     ),
+    ("probe", &["process", "store", "worker"]),
     (
         "cli",
         &[
             "name", "digest", "files", "fetch", "hub", "lock", "manifest", "plan", "process",
-            "python", "resolve", "store", "target", "uv", "build", "doctor", "worker",
+            "python", "resolve", "store", "target", "uv", "build", "doctor", "worker", "probe",
         ],
     ),
 ];

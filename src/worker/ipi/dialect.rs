@@ -127,12 +127,15 @@ impl Dialect {
     }
 }
 
+/// The version of our own clients' dialect.
+pub const VERSION: u32 = 2;
+
 /// What an INIT text says.
 pub fn understand(text: &[u8]) -> Result<Init, Error> {
     if text.starts_with(b"{") {
         return match serde_json::from_slice::<Marker>(text)?.rs {
             None => Ok(Init::System(Dialect::Json, serde_json::from_slice(text)?)),
-            Some(version) if version == 2 => {
+            Some(version) if version == VERSION => {
                 let mut system: System = serde_json::from_slice(text).map_err(Error::Rootstock)?;
                 system.everything = true;
                 Ok(Init::System(Dialect::Rootstock, system))

@@ -198,6 +198,18 @@ class Soaked(EMT):
             threading.Timer(random.Random(call).uniform(0, 0.005), die).start()
 
 
+class Liar(EMT):
+    """EMT that gives its stress in GPa, or half of its forces."""
+
+    def __init__(self, about):
+        super().__init__()
+        self.about = about
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, all_changes)
+        self.results[self.about] = self.results[self.about] * {"stress": 160.21766, "forces": 0.5}[self.about]
+
+
 class Fatal:
     """An array that nobody survives looking at."""
 
@@ -209,6 +221,8 @@ class Fatal:
 
 
 def setup(model, device, energy=0.0):
+    if model.startswith("lies-"):
+        return Liar(model.split("-")[1])
     if model == "soaked":
         return Soaked(os.environ["ODD_SOAK"])
     if model == "batched":

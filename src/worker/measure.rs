@@ -1,0 +1,52 @@
+//! What the hand-over costs by itself: the turn to a Python that computes nothing and back, with frame and results copied
+//! through the shared file as in a worker. Needs no environment: any Python will do, without numpy. Prints nothing.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::environment::Variables;
+use super::floats::Floats;
+use super::handover::HandOver;
+use super::python::FIRST_LINE;
+use super::signals::Signals;
+use super::step::Frame;
+use crate::process::Command;
+
+/// Answers every step as the shim does, with what lies in the file.
+const ECHO: &str = include_str!("echo.py");
+
+/// How long each of so many turns took.
+pub fn hand_over(
+    python: &Path,
+    variables: &Variables,
+    frame: &Frame,
+    steps: u32,
+) -> io::Result<Vec<Duration>> {
+    let (mut hand_over, stdin) = HandOver::new()?;
+    let signals = Signals::listen()?;
+    let mut child = Command::new(python)
+        .arguments(["-I", "-S", "-B", "-c", FIRST_LINE])
+        .argument(ECHO.len().to_string())
+        .variables(variables)
+        .spawn(stdin)
+        .map_err(|error| error.source)?;
+    let mut forces = Floats::default();
+    let mut measure = || -> io::Result<Vec<Duration>> {
+        hand_over.begin(ECHO, &())?;
+        let mut took = Vec::new();
+        for _ in 0..steps {
+            let begin = Instant::now();
+            hand_over
+                .step(frame, &mut forces, None, &signals)
+                .map_err(|_| io::Error::other("this Python did not answer"))?;
+            took.push(begin.elapsed());
+        }
+        Ok(took)
+    };
+    let took = measure();
+    // The closed socket is an order to end.
+    drop(hand_over);
+    child.wait()?;
+    took
+}

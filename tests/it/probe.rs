@@ -1,0 +1,173 @@
+//! `rootstock probe`: numbers that make sense pass, others do not, and the time is where it was spent.
+
+use std::process::Command;
+
+use super::sandbox::Said;
+use super::worker::root;
+
+fn probe(arguments: &[&str]) -> Said {
+    Command::new(env!("CARGO_BIN_EXE_rootstock"))
+        .arg("probe")
+        .args(arguments)
+        .env("ROOTSTOCK_ROOT", root())
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .unwrap()
+        .into()
+}
+
+#[test]
+fn a_sound_model_passes_and_its_time_adds_up() {
+    let said = probe(&["odd-emt", "--atoms", "30", "--steps", "5", "--json"]);
+    let value = said.expect(0).json();
+    assert_eq!(
+        (&value["ok"], &value["structure"]["atoms"]),
+        (&true.into(), &32.into())
+    );
+    assert_eq!(
+        value["forces_ev_per_angstrom"].as_array().unwrap().len(),
+        96
+    );
+    let checks = value["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 4, "{checks:?}");
+    assert!(checks.iter().all(|check| check["ok"] == true), "{checks:?}");
+    let latency = |part: &str| value["latency_us"][part].as_f64().unwrap();
+    for part in ["socket", "hand_over", "compute"] {
+        assert!(
+            0.0 < latency(part) && latency(part) < latency("round_trip"),
+            "{value}"
+        );
+    }
+    let overhead = 100.0 * (latency("socket") + latency("hand_over")) / latency("compute");
+    assert!((value["overhead_percent"].as_f64().unwrap() - overhead).abs() < 1e-6);
+}
+
+#[test]
+fn the_report_is_for_people_too() {
+    let said = probe(&["odd-emt", "--steps", "1"]);
+    for fragment in [
+        "model      odd-emt, environment odd, device cpu",
+        "structure  fcc copper, 4 atoms",
+        "eV/Å³",
+        "ok   stress is the slope of the energy",
+        "hand-over",
+    ] {
+        assert!(said.expect(0).stdout.contains(fragment), "{}", said.stdout);
+    }
+}
+
+#[test]
+fn wrong_units_and_wrong_forces_are_found() {
+    for (model, check) in [
+        ("odd-lies-stress", "stress is the slope of the energy"),
+        ("odd-lies-forces", "force is the slope of the energy"),
+    ] {
+        let said = probe(&[model, "--steps", "0"]);
+        let failed: Vec<&str> = said
+            .expect(1)
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("FAIL"))
+            .collect();
+        assert_eq!(failed.len(), 1, "{}", said.stdout);
+        assert!(failed[0].contains(check), "{failed:?}");
+    }
+}
+
+#[test]
+fn an_overhead_is_a_gate() {
+    // A calculator that computes nothing has an overhead of more than any per cent; one without steps has shown none.
+    let said = probe(&["odd-zero", "--steps", "3", "--max-overhead", "1"]);
+    assert!(
+        said.expect(1)
+            .stdout
+            .contains("FAIL overhead of at most 1 %"),
+        "{}",
+        said.stdout
+    );
+    probe(&["odd-zero", "--steps", "0", "--max-overhead", "1e9"]).expect(1);
+    probe(&["odd-zero", "--steps", "3", "--max-overhead", "1e9"]).expect(0);
+}
+
+#[test]
+fn a_structure_of_ones_own_is_read_by_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("molecule.extxyz");
+    let text = "2\nProperties=species:S:1:pos:R:3 charge=3 spin=2\nCu 0 0 0\nCu 0 0 2.3\n";
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let value = probe(&["odd-info", "--structure", path, "--steps", "0", "--json"]);
+    let value = value.expect(0).json();
+    assert_eq!(
+        (&value["energy_ev"], &value["structure"]["atoms"]),
+        (&203.0.into(), &2.into())
+    );
+    assert_eq!(value["latency_us"], serde_json::Value::Null);
+    std::fs::write(path, "2\n\nCu 0\n").unwrap();
+    let said = probe(&["odd-info", "--structure", path]);
+    assert!(
+        said.expect(2).stderr.contains("cannot read"),
+        "{}",
+        said.stderr
+    );
+    probe(&["odd-info", "--structure", "missing.xyz"]).expect(2);
+}
+
+#[test]
+fn failures_are_told_with_what_the_model_said() {
+    // Errors are broken into lines for people.
+    let words = |said: &Said| {
+        let text = said.expect(1).stderr.replace('│', " ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let said = probe(&["odd-raises"]);
+    for fragment in [
+        "could not compute fcc copper, nor a water molecule",
+        "out of memory on device",
+        "--structure FILE",
+    ] {
+        assert!(words(&said).contains(fragment), "{}", said.stderr);
+    }
+    let said = probe(&["odd-fails", "--device", "abacus"]);
+    for fragment in [
+        "there is no model for the device 'abacus'",
+        "the worker ended with exit code 1",
+    ] {
+        assert!(words(&said).contains(fragment), "{}", said.stderr);
+    }
+    probe(&["nothing"]).expect(2);
+    probe(&[]).expect(2);
+    probe(&["odd-emt", "--root", "nowhere"]).expect(4);
+}
+
+#[test]
+fn the_exchange_alone_needs_no_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |path: &str| -> Said {
+        Command::new(env!("CARGO_BIN_EXE_rootstock"))
+            .args([
+                "probe",
+                "--ipc-only",
+                "--atoms",
+                "100",
+                "--steps",
+                "5",
+                "--json",
+            ])
+            .env_remove("ROOTSTOCK_ROOT")
+            .env("PATH", path)
+            .current_dir(directory.path())
+            .output()
+            .unwrap()
+            .into()
+    };
+    let bin = root().join("envs/odd/bin");
+    let python = directory.path().join("python3");
+    std::os::unix::fs::symlink(bin.join("python").canonicalize().unwrap(), python).unwrap();
+    let value = run(directory.path().to_str().unwrap()).expect(0).json();
+    assert_eq!((&value["atoms"], &value["steps"]), (&108.into(), &5.into()));
+    assert!(value["exchange_us"].as_f64().unwrap() > 0.0);
+    assert!(value["hand_over_us"].as_f64().unwrap() > 0.0);
+    let value = run("/nowhere").expect(0).json();
+    assert_eq!(value["hand_over_us"], serde_json::Value::Null);
+}
