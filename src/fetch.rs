@@ -13,6 +13,7 @@ use crate::files;
 
 mod address;
 mod client;
+mod credentials;
 mod mirror;
 mod part;
 
@@ -20,6 +21,7 @@ mod part;
 mod tests;
 
 pub use client::Client;
+pub use credentials::Credentials;
 pub use mirror::{Mirror, file_address};
 
 use address::{Address, Scheme};

@@ -71,6 +71,8 @@ pub(super) struct Sources<'a> {
     pub(super) offline: bool,
     /// Where files are taken from instead of being downloaded, if they are there.
     pub(super) bundle: Option<&'a Bundle>,
+    /// For servers of packages that want to know who asks.
+    pub(super) credentials: &'a fetch::Credentials,
     /// The manifest's directory, where locked paths start.
     pub(super) here: &'a Path,
     /// The search path for programs.

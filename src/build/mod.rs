@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use semver::Version;
 
 use crate::digest::Digest;
-use crate::fetch::Mirror;
+use crate::fetch::{self, Mirror};
 use crate::files::{self, link};
 use crate::lock::{LockedEnvironment, LockedTarget};
 use crate::name::EnvironmentName;
@@ -54,6 +54,8 @@ pub struct Means<'a> {
     pub root: &'a Root,
     /// Reads the bytes of an environment's source file.
     pub source: &'a (dyn Fn(&LockedEnvironment) -> files::Result<Vec<u8>> + Sync),
+    /// For servers of packages that want to know who asks.
+    pub credentials: &'a fetch::Credentials,
     /// The manifest's directory, where locked paths start.
     pub here: &'a Path,
     /// Where to look for interpreters and programs.
@@ -85,6 +87,7 @@ impl<'a> Means<'a> {
             variables: self.variables,
             offline: self.offline,
             bundle: self.bundle,
+            credentials: self.credentials,
             here: self.here,
             path: self.path,
             progress: self.progress,

@@ -195,6 +195,7 @@ fn fill(
         source: &|environment: &LockedEnvironment| {
             place::source(&manifest.path, &environment.source.path)
         },
+        credentials: &context::credentials(&manifest.indexes, &environment),
         here: manifest.path.parent().unwrap_or(Path::new("")),
         path: &context::search_path(),
         mirror: mirror.as_ref(),

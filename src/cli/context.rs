@@ -5,7 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Shared;
+use crate::fetch::Credentials;
 use crate::hub::Hub;
+use crate::manifest::Index;
+use crate::name::IndexName;
 use crate::uv::{self, Uv};
 
 /// Variables that programs we start may need to find their files, the network and their words; nothing else of our
@@ -50,6 +53,16 @@ pub(crate) fn uv_environment() -> BTreeMap<OsString, OsString> {
         index || name.starts_with("PIP_") || UV_SETTINGS.contains(&name.as_ref())
     });
     kept_environment().into_iter().chain(settings).collect()
+}
+
+/// For servers of packages that want to know who asks: from where uv has them.
+pub(crate) fn credentials(
+    indexes: &BTreeMap<IndexName, Index>,
+    uv_environment: &BTreeMap<OsString, OsString>,
+) -> Credentials {
+    let indexes = indexes.iter();
+    let indexes = indexes.map(|(name, index)| (name.as_str(), index.url.as_str()));
+    Credentials::new(uv_environment, indexes)
 }
 
 /// Settings of uv that say where the default index is and how to get there, and which managed interpreters exist.

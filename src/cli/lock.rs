@@ -81,6 +81,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         weigh: &weigh,
         digest: &digest,
         interpreters: &interpreters,
+        credentials: &context::credentials(&manifest.indexes, &environment),
         here: manifest.path.parent().unwrap_or(Path::new("")),
         cache: &context::user_cache(),
         path: &context::search_path(),

@@ -232,6 +232,7 @@ fn carry_out(
         source: &|environment: &LockedEnvironment| {
             place::source(&manifest.path, &environment.source.path)
         },
+        credentials: &context::credentials(&manifest.indexes, &environment),
         here: manifest.path.parent().unwrap_or(std::path::Path::new("")),
         path: &context::search_path(),
         mirror: mirror.as_ref(),

@@ -10,6 +10,7 @@ use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy};
 
+use super::Credentials;
 use super::address::{Address, Scheme};
 use super::{Error, PAUSES};
 
@@ -20,6 +21,7 @@ pub struct Client {
     pub(super) pauses: Vec<Duration>,
     /// The beginning of addresses that are asked with this token.
     token: Option<(String, String)>,
+    credentials: Credentials,
 }
 
 impl std::fmt::Debug for Client {
@@ -47,7 +49,17 @@ impl Client {
             https: agent(proxy(["https_proxy", "all_proxy"])?),
             pauses: PAUSES.to_vec(),
             token: None,
+            credentials: Credentials::default(),
         })
+    }
+
+    /// The same that answers a server which wants to know who asks. Redirections are followed without.
+    #[must_use]
+    pub fn with(self, credentials: &Credentials) -> Self {
+        Self {
+            credentials: credentials.clone(),
+            ..self
+        }
     }
 
     /// The same with a token (RFC 6750) that is sent to addresses of this server, and to no other that it leads to.
@@ -62,6 +74,24 @@ impl Client {
 
     /// Asks for a file from this byte on.
     pub(super) fn get(&self, address: &Address, from: u64) -> Result<Response<Body>, Error> {
+        let response = self.ask(address, from, address.credentials.as_ref())?;
+        if response.status().as_u16() != 401 {
+            return Ok(response);
+        }
+        match self.credentials.of(&address.host) {
+            Some(found) if address.credentials.as_ref() != Some(&found) => {
+                self.ask(address, from, Some(&found))
+            }
+            _ => Ok(response),
+        }
+    }
+
+    fn ask(
+        &self,
+        address: &Address,
+        from: u64,
+        credentials: Option<&(String, String)>,
+    ) -> Result<Response<Body>, Error> {
         let agent = match address.scheme {
             Scheme::Http => &self.http,
             Scheme::Https | Scheme::File(_) => &self.https,
@@ -73,7 +103,7 @@ impl Client {
         if from > 0 {
             request = request.header("range", format!("bytes={from}-"));
         }
-        if let Some((name, password)) = &address.credentials {
+        if let Some((name, password)) = credentials {
             let encoded = BASE64_STANDARD.encode(format!("{name}:{password}"));
             request = request.header("authorization", format!("Basic {encoded}"));
         } else if let Some((server, token)) = &self.token

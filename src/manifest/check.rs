@@ -8,7 +8,9 @@ use toml::de::DeTable;
 
 use super::complaint::{Complaint, Complaints, Text, nearest};
 use super::reader::{Placed, Section};
-use super::{Cluster, Environment, Manifest, PythonSource, environment, model, value};
+use super::{Cluster, Environment, Index, Manifest, PythonSource, environment, model, value};
+use crate::fetch;
+use crate::files;
 use crate::name::{ClusterName, IndexName};
 use crate::target::{self, Glibc, Target};
 
@@ -45,7 +47,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     );
     let general = general(&mut text, here, &top);
     let clusters = clusters(&mut text, here, &top);
-    let indexes = indexes(&mut text, &top);
+    let indexes = indexes(&mut text, here, &top);
     let mut sources = Vec::new();
     let (environments, mut models) = environments(
         &mut text,
@@ -329,24 +331,39 @@ fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName
     clusters
 }
 
-fn indexes(text: &mut Text, top: &Section) -> BTreeMap<IndexName, String> {
+fn indexes(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<IndexName, Index> {
     let mut indexes = BTreeMap::new();
     for (name, section) in top.tables(text, "indexes", "an index") {
-        section.check_keys(text, &["url"], &[]);
-        let Some(url) = section.string(text, "url") else {
-            if !section.has("url") {
-                let help = "add `url = \"https://…\"`: where its simple API is".to_owned();
-                text.complain(
-                    section.span,
-                    format!("index `{}` has no url", name.value),
-                    "here",
-                    Some(help),
-                );
-            }
+        section.check_keys(text, &["url", "find-links"], &[]);
+        let links = section.has("find-links");
+        if links == section.has("url") {
+            let problem = if links {
+                "both `url` and `find-links`"
+            } else {
+                "no url"
+            };
+            let help = "write one of `url = \"https://…\"`: where its simple API is, and `find-links`: a page with links to \
+                        files, or a directory of files";
+            text.complain(
+                section.span,
+                format!("index `{}` has {problem}", name.value),
+                "here",
+                Some(help.to_owned()),
+            );
+            continue;
+        }
+        let key = if links { "find-links" } else { "url" };
+        let Some(mut address) = section.string(text, key) else {
             continue;
         };
-        if let (true, Some(name)) = (value::index_url(text, &url), value::name(text, &name)) {
-            indexes.insert(name, url.value);
+        if links && !address.value.contains("://") {
+            let there = here.join(&address.value);
+            let there = files::absolute(&there).unwrap_or(there);
+            address.value = fetch::file_address(&there);
+        }
+        if let (true, Some(name)) = (value::index_url(text, &address), value::name(text, &name)) {
+            let url = address.value;
+            indexes.insert(name, Index { url, links });
         }
     }
     indexes
@@ -361,7 +378,7 @@ pub(super) struct Surroundings<'a> {
     /// Where the interpreter of an environment that says nothing comes from.
     pub(super) python_source: PythonSource,
     /// The declared indexes.
-    pub(super) indexes: &'a BTreeMap<IndexName, String>,
+    pub(super) indexes: &'a BTreeMap<IndexName, Index>,
 }
 
 fn environments(

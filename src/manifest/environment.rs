@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::complaint::{Complaint, Text, nearest};
 use super::reader::{Placed, Section};
-use super::{Environment, Local, Requirement, check, local, python_allows, script, value};
+use super::{Environment, Index, Local, Requirement, check, local, python_allows, script, value};
 use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
@@ -124,7 +124,7 @@ pub(super) fn check(
 fn routes(
     text: &mut Text,
     section: &Section,
-    declared: &BTreeMap<IndexName, String>,
+    declared: &BTreeMap<IndexName, Index>,
 ) -> BTreeMap<PackageName, IndexName> {
     let mut routes = BTreeMap::new();
     for (package, index) in section.string_table(text, "indexes") {

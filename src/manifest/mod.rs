@@ -45,8 +45,8 @@ pub struct Manifest {
     pub clusters: BTreeMap<ClusterName, Cluster>,
     /// Where archives with managed interpreters are mirrored: an address or a directory.
     pub python_mirror: Option<String>,
-    /// Addresses of the indexes that packages can be routed to.
-    pub indexes: BTreeMap<IndexName, String>,
+    /// The indexes that packages can be routed to.
+    pub indexes: BTreeMap<IndexName, Index>,
     /// Environments, sorted by name.
     pub environments: Vec<Environment>,
     /// Models, sorted by id.
@@ -79,6 +79,15 @@ impl PythonSource {
             PythonSource::System => "system",
         }
     }
+}
+
+/// Where packages come from that are routed there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// Its address.
+    pub url: String,
+    /// A page or a directory with links to files, not an index with its simple API (PEP 503).
+    pub links: bool,
 }
 
 /// An environment as asked for.

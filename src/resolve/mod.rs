@@ -103,6 +103,8 @@ pub struct Means<'a> {
     pub path: &'a OsStr,
     /// The variables of programs that are started, and of downloads.
     pub variables: &'a BTreeMap<OsString, OsString>,
+    /// For servers of packages that want to know who asks.
+    pub credentials: &'a fetch::Credentials,
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
 }
@@ -314,7 +316,7 @@ pub fn resolve(
             uv,
             interpreters,
             work: files::temporary_directory(means.cache, "lock-")?,
-            client: fetch::Client::new(means.variables)?,
+            client: fetch::Client::new(means.variables)?.with(means.credentials),
             here: files::real_path(&means.here.join("."))?,
         })
     } else {

@@ -192,14 +192,15 @@ impl Uv {
         }
         let names: BTreeSet<_> = ask.routes.iter().map(|route| route.index).collect();
         for name in names {
-            let url = self
+            let index = self
                 .indexes
                 .get(name)
                 .ok_or_else(|| Unresolved::NoIndex(name.clone()))?;
-            let url = toml::Value::from(url.as_str());
+            let url = toml::Value::from(index.url.as_str());
+            let format = if index.links { "flat" } else { "simple" };
             let _ = write!(
                 text,
-                "\n[[tool.uv.index]]\nname = \"{name}\"\nurl = {url}\nexplicit = true\n"
+                "\n[[tool.uv.index]]\nname = \"{name}\"\nurl = {url}\nformat = \"{format}\"\nexplicit = true\n"
             );
         }
         Ok(text)

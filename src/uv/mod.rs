@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use semver::{Version, VersionReq};
 
 use crate::files;
+use crate::manifest::Index;
 use crate::name::IndexName;
 use crate::process::{self, Command};
 
@@ -32,7 +33,7 @@ pub struct Uv {
     version: Version,
     scratch: PathBuf,
     environment: BTreeMap<OsString, OsString>,
-    indexes: BTreeMap<IndexName, String>,
+    indexes: BTreeMap<IndexName, Index>,
 }
 
 /// No usable uv.
@@ -138,7 +139,7 @@ impl Uv {
 
     /// Knows where the indexes are that packages can be routed to.
     #[must_use]
-    pub fn with_indexes(self, indexes: &BTreeMap<IndexName, String>) -> Self {
+    pub fn with_indexes(self, indexes: &BTreeMap<IndexName, Index>) -> Self {
         Self {
             indexes: indexes.clone(),
             ..self

@@ -9,6 +9,7 @@ mod ci;
 mod codes;
 mod doctor;
 mod crash;
+mod credentials;
 mod direct;
 mod drift;
 mod errors;

@@ -12,18 +12,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("process", &[]),
     ("python", &["digest", "files", "process"]),
-    ("fetch", &["digest", "files"]),
+    ("fetch", &["digest", "files", "process"]),
     ("hub", &["digest", "fetch"]),
     ("project", &["digest", "files", "process"]),
     (
         "manifest",
-        &["name", "digest", "files", "hub", "target", "project"],
+        &[
+            "name", "digest", "files", "fetch", "hub", "target", "project",
+        ],
     ),
     ("lock", &["name", "digest", "hub", "target", "manifest"]),
     (
         "uv",
         &[
-            "name", "digest", "files", "lock", "process", "python", "target",
+            "name", "digest", "files", "lock", "manifest", "process", "python", "target",
         ],
     ),
     (

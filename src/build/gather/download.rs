@@ -42,6 +42,7 @@ pub(in crate::build) fn download(
         (n + 1, bytes + need.package.size.unwrap_or(0))
     });
     let client = fetch::Client::new(sources.variables);
+    let client = client.map(|client| client.with(sources.credentials));
     let downloads = Downloads::begin(client, files, bytes, sources.progress);
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|threads| {

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use base64::Engine;
 use rootstock::digest::Digest;
 use serde_json::json;
 
@@ -36,6 +37,8 @@ struct State {
     held: Vec<String>,
     /// Every wheel, and every other thing, that was asked for, in order.
     asked: Vec<String>,
+    /// What a request must say in `Authorization`, and the answers that were refused for want of it.
+    guard: Option<String>,
     stopped: bool,
 }
 
@@ -84,6 +87,12 @@ impl Index {
         let mut state = self.shelves.state.lock().unwrap();
         state.others.insert(path.into(), bytes.into());
         format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// Gives nothing to who does not say this name and password.
+    pub(crate) fn guard(&self, name: &str, password: &str) {
+        let said = base64::prelude::BASE64_STANDARD.encode(format!("{name}:{password}"));
+        self.shelves.state.lock().unwrap().guard = Some(format!("Basic {said}"));
     }
 
     /// Adds a source distribution.
@@ -153,10 +162,23 @@ impl Drop for Index {
 fn serve(mut stream: TcpStream, shelves: &Shelves, port: u16) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
+    let mut said = None;
     for line in lines {
-        if line?.is_empty() {
+        let line = line?;
+        if line.is_empty() {
             break;
         }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("authorization")
+        {
+            said = Some(value.trim().to_owned());
+        }
+    }
+    let guard = shelves.state.lock().unwrap().guard.clone();
+    if guard.is_some() && guard != said {
+        let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(refusal.as_bytes())?;
+        return stream.flush();
     }
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
     let (status, kind, body) = answer(&path, shelves, port);
