@@ -34,5 +34,6 @@ pub mod build;
 pub mod doctor;
 pub mod worker;
 pub mod probe;
+pub mod prefetch;
 
 pub mod cli;

@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use crate::digest::Digest;
 use crate::hub;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
-use crate::name::EnvironmentName;
+use crate::name::{EnvironmentName, ModelId};
 use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
+use crate::store::prefetched::Prefetched;
 use crate::store::weights::Found;
 use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight, catalogue};
+
+mod prefetch;
+
+pub use prefetch::{PrefetchReason, PrefetchStep, prefetched_of};
 
 /// What has to be done to make a root match a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub struct Plan<'a> {
     pub steps: Vec<Step<'a>>,
     /// Weight files to fetch, each once, in the order of the lock's models.
     pub weights: Vec<WeightStep<'a>>,
+    /// Models whose `setup()` has to be called once, in the order of the lock.
+    pub prefetch: Vec<PrefetchStep<'a>>,
     /// Small files of the cache to write, with what they say: what a revision of the hub means.
     pub references: BTreeMap<String, String>,
     /// The catalogue to write, if the one on disk differs.
@@ -124,6 +131,8 @@ pub struct Disk {
     pub environments: BTreeMap<EnvironmentName, Installed>,
     /// What is there of the chosen environments' weight files, by path.
     pub weights: BTreeMap<String, Found>,
+    /// What the models' own downloads have left.
+    pub prefetched: BTreeMap<ModelId, Prefetched>,
     /// What is there of the files that say what a revision of the hub means.
     pub references: BTreeMap<String, String>,
     /// The catalogue, if there is one that can be read.
@@ -137,6 +146,8 @@ pub struct Wish<'a> {
     pub target: &'a str,
     /// The environments.
     pub environments: &'a [EnvironmentName],
+    /// Those of them whose models may be called to fetch what they need.
+    pub prefetch: &'a [EnvironmentName],
     /// Build them even if they are as they should be.
     pub force: bool,
     /// Where the root's cache is, if not in the root.
@@ -169,6 +180,7 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
     let wanted = catalogue_of(lock, wish.cache);
     Ok(Plan {
         steps,
+        prefetch: prefetch::steps(lock, wish, disk)?,
         catalogue: (disk.catalogue.as_ref() != Some(&wanted)).then_some(wanted),
         ..cache(lock, wish.environments, disk)
     })
@@ -184,6 +196,7 @@ pub fn cache<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Pla
             .into_iter()
             .filter(missing)
             .collect(),
+        prefetch: Vec::new(),
         catalogue: None,
     }
 }
@@ -415,6 +428,7 @@ impl Plan<'_> {
         let keeps = |step: &Step| matches!(step.action, Action::Keep { .. });
         self.catalogue.is_none()
             && self.weights.is_empty()
+            && self.prefetch.is_empty()
             && self.references.is_empty()
             && self.steps.iter().all(keeps)
     }

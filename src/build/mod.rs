@@ -196,9 +196,6 @@ pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> 
         Some(pool) if !jobs.is_empty() => build(&jobs, means, pool)?,
         _ => Vec::new(),
     };
-    if let Some(catalogue) = &plan.catalogue {
-        files::write_atomically(&means.root.models(), catalogue.text().as_bytes())?;
-    }
     let mut built = built.into_iter();
     let results = begun.into_iter().map(|begun| match begun? {
         Begun::Done(done) => Ok(done),
@@ -212,6 +209,19 @@ pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> 
         result,
     };
     Ok(plan.steps.iter().zip(results).map(outcome).collect())
+}
+
+/// Writes what a plan changes of the small files: what each model id means, and what the hub's revisions mean.
+pub fn write_down(plan: &Plan, root: &Root) -> files::Result<()> {
+    for (path, commit) in &plan.references {
+        let path = crate::store::weights::path(root, path);
+        files::create_directories(path.parent().unwrap_or(root.cache()))?;
+        files::write_atomically(&path, commit.as_bytes())?;
+    }
+    if let Some(catalogue) = &plan.catalogue {
+        files::write_atomically(&root.models(), catalogue.text().as_bytes())?;
+    }
+    Ok(())
 }
 
 /// A step as far as it goes without packages.

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::fetch;
 use crate::files::{self, Context as _};
 use crate::hub::{self, Hub};
-use crate::plan::{Plan, WeightStep};
+use crate::plan::WeightStep;
 use crate::store::bundle::Bundle;
 use crate::store::{Root, weights};
 
@@ -63,10 +63,8 @@ impl Error {
     }
 }
 
-/// Fetches the weight files of a plan, a few at a time; the results are in the order of its steps. What the hub's
-/// library needs to find them is written afterwards.
-pub fn fetch(plan: &Plan, means: &Means) -> files::Result<Vec<Result<(), Error>>> {
-    let steps = &plan.weights;
+/// Fetches weight files, a few at a time; the results are in the order of the steps.
+pub fn fetch(steps: &[WeightStep], means: &Means) -> Vec<Result<(), Error>> {
     let bytes = steps.iter().filter_map(|step| step.weight.size).sum();
     let files = if means.offline { 0 } else { steps.len() };
     let client = means.hub.client(means.variables);
@@ -78,16 +76,11 @@ pub fn fetch(plan: &Plan, means: &Means) -> files::Result<Vec<Result<(), Error>>
         results.lock().expect("nobody panics while holding it")[at] = Some(result);
     });
     downloads.finish();
-    for (path, commit) in &plan.references {
-        let path = weights::path(means.root, path);
-        files::create_directories(path.parent().unwrap_or(means.root.cache()))?;
-        files::write_atomically(&path, commit.as_bytes())?;
-    }
     let results = results
         .into_inner()
         .expect("nobody panics while holding it");
     let taken = |result: Option<_>| result.expect("every step was taken");
-    Ok(results.into_iter().map(taken).collect())
+    results.into_iter().map(taken).collect()
 }
 
 fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Error> {

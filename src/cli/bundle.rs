@@ -233,6 +233,7 @@ fn fill_weights(
             .or_exit(Exit::Failed)?,
         environments: BTreeMap::new(),
         catalogue: None,
+        prefetched: BTreeMap::new(),
     };
     let plan = plan::cache(lock, chosen, &disk);
     let (variables, watcher) = (context::kept_environment(), progress::watcher());
@@ -244,7 +245,8 @@ fn fill_weights(
         bundle: None,
         progress: &*watcher,
     };
-    let fetched = fetching::fetch(&plan, &means).or_exit(Exit::Failed)?;
+    let fetched = fetching::fetch(&plan.weights, &means);
+    build::write_down(&plan, root).or_exit(Exit::Failed)?;
     let failures = outcome::weight_failures(&plan, &fetched);
     let mut entries = Vec::new();
     if failures.is_empty() {

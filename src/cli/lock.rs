@@ -280,18 +280,9 @@ fn report(path: &Path, old: Option<&Lock>, lock: &Lock, unchanged: bool, json: b
         "written"
     };
     let counts = [
-        counted(environments, "environment"),
-        counted(lock.models.len(), "model"),
-        counted(files.len(), "file"),
+        show::counted(environments, "environment"),
+        show::counted(lock.models.len(), "model"),
+        show::counted(files.len(), "file"),
     ];
     show::line(&format!("{} {did}: {}", path.display(), counts.join(", ")));
-}
-
-/// `1 file`, `2 files`.
-fn counted(number: usize, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
-    }
 }

@@ -8,64 +8,95 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::show;
 use crate::build::{Built, Done, Error, Outcome, weights};
-use crate::plan::{Plan, WeightStep};
+use crate::files;
+use crate::plan::{Plan, PrefetchStep, WeightStep};
+use crate::prefetch;
 use crate::store::Root;
+use crate::store::prefetched::Record;
+
+/// How everything that a sync has done ended.
+pub(super) struct Ended<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) outcomes: &'a [Outcome],
+    /// In the order of the plan's steps.
+    pub(super) fetched: &'a [Result<(), weights::Error>],
+    /// In the order of the plan's steps.
+    pub(super) prefetched: &'a [Result<Record, prefetch::Error>],
+    /// The small files.
+    pub(super) written: &'a files::Result<()>,
+    pub(super) took: Duration,
+}
 
 /// Tells how it ended.
-pub(super) fn tell(
-    plan: &Plan,
-    outcomes: &[Outcome],
-    fetched: &[Result<(), weights::Error>],
-    root: &Root,
-    took: Duration,
-    as_json: bool,
-) -> Exit {
+pub(super) fn tell(ended: &Ended, root: &Root, as_json: bool) -> Exit {
+    let Ended {
+        plan,
+        outcomes,
+        fetched,
+        prefetched,
+        written,
+        took,
+    } = ended;
     if as_json {
         let environments: Vec<Value> = outcomes.iter().map(outcome_json).collect();
+        let catalogue = match (&plan.catalogue, written) {
+            (None, _) => "kept",
+            (Some(_), Ok(())) => "written",
+            (Some(_), Err(_)) => "failed",
+        };
         show::json(&json!({
             "root": root.path(),
             "environments": environments,
-            "weights": plan.weights.iter().zip(fetched).map(weight_json).collect::<Vec<_>>(),
-            "catalogue": if plan.catalogue.is_some() { "written" } else { "kept" },
+            "weights": plan.weights.iter().zip(*fetched).map(weight_json).collect::<Vec<_>>(),
+            "prefetched": plan.prefetch.iter().zip(*prefetched).map(prefetch_json).collect::<Vec<_>>(),
+            "catalogue": catalogue,
             "seconds": took.as_secs_f64(),
         }));
     }
-    for (text, help) in failures(outcomes)
+    let failures: Vec<_> = failures(outcomes)
         .into_iter()
         .chain(weight_failures(plan, fetched))
-    {
+        .chain(prefetch_failures(plan, prefetched))
+        .chain(
+            written
+                .as_ref()
+                .err()
+                .map(|error| (chain(error), help(error))),
+        )
+        .collect();
+    let exit = if failures.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    };
+    for (text, help) in failures {
         let report = match help {
             Some(help) => miette::miette!(help = help, "{text}"),
             None => miette::miette!("{text}"),
         };
-        let exit = Exit::Failed;
         show::failure(&Failure { report, exit });
     }
     if !as_json {
-        show::line(&summary(plan, outcomes, fetched, took));
+        show::line(&summary(ended));
     }
-    if outcomes.iter().all(|outcome| outcome.result.is_ok()) && fetched.iter().all(Result::is_ok) {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    }
+    exit
 }
 
 /// One line: `built emt, tblite; kept chgnet (12.3 s)`.
-fn summary(
-    plan: &Plan,
-    outcomes: &[Outcome],
-    fetched: &[Result<(), weights::Error>],
-    took: Duration,
-) -> String {
+fn summary(ended: &Ended) -> String {
+    let Ended {
+        plan,
+        outcomes,
+        fetched,
+        prefetched,
+        written,
+        took,
+    } = ended;
     if plan.is_nothing() {
-        let n = outcomes.len();
-        let environments = if n == 1 {
-            "environment"
-        } else {
-            "environments"
-        };
-        return format!("up to date: {n} {environments}");
+        return format!(
+            "up to date: {}",
+            show::counted(outcomes.len(), "environment")
+        );
     }
     let mut parts: Vec<String> = ["built", "switched", "kept", "failed"]
         .into_iter()
@@ -80,14 +111,21 @@ fn summary(
     let (good, bad): (Vec<_>, Vec<_>) = fetched.iter().partition(|result| result.is_ok());
     for (how, files) in [("fetched", good.len()), ("failed to fetch", bad.len())] {
         if files > 0 {
-            parts.push(format!(
-                "{how} {files} weight file{}",
-                if files == 1 { "" } else { "s" }
-            ));
+            parts.push(format!("{how} {}", show::counted(files, "weight file")));
         }
     }
-    if parts.is_empty() {
+    let records: Vec<&Record> = prefetched.iter().flatten().collect();
+    if !records.is_empty() {
+        let files: usize = records.iter().map(|record| record.files.len()).sum();
+        let models = show::counted(records.len(), "model");
+        let files = show::counted(files, "file");
+        parts.push(format!("loaded {models} once ({files} in the cache)"));
+    }
+    if parts.is_empty() && written.is_ok() {
         parts.push("wrote models.json".to_owned());
+    }
+    if written.is_err() {
+        parts.push("failed to write models.json".to_owned());
     }
     format!("{} ({:.1} s)", parts.join("; "), took.as_secs_f64())
 }
@@ -163,6 +201,26 @@ pub(super) fn weight_failures(
         }
     }
     failures
+}
+
+/// Every model that could not fetch what it needs.
+fn prefetch_failures(
+    plan: &Plan,
+    prefetched: &[Result<Record, prefetch::Error>],
+) -> Vec<(String, Option<String>)> {
+    let failed = plan.prefetch.iter().zip(prefetched);
+    let told = failed.filter_map(|(step, result)| {
+        let error = result.as_ref().err()?;
+        let text = format!("model {}: {}", step.model.id, chain(error));
+        Some((text, error.advice()))
+    });
+    told.collect()
+}
+
+fn prefetch_json((step, result): (&PrefetchStep, &Result<Record, prefetch::Error>)) -> Value {
+    let files = result.as_ref().ok().map(|record| &record.files);
+    let error = result.as_ref().err().map(|error| chain(error));
+    json!({ "model": step.model.id, "files": files, "error": error })
 }
 
 fn weight_json((step, result): (&WeightStep, &Result<(), weights::Error>)) -> Value {

@@ -60,3 +60,12 @@ pub(crate) fn json(value: &serde_json::Value) {
 pub(crate) fn failure(failure: &Failure) {
     eprintln!("{:?}", failure.report);
 }
+
+/// `1 file`, `2 files`.
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}

@@ -11,7 +11,7 @@ use crate::manifest::{Manifest, Model};
 use crate::name::EnvironmentName;
 use crate::plan;
 use crate::store::installed::{Complete, Generation};
-use crate::store::{Installed, Root, weights};
+use crate::store::{Installed, Root, prefetched, weights};
 
 /// Arguments of `rootstock status`.
 #[derive(Debug, clap::Args)]
@@ -241,12 +241,22 @@ fn state(
     let locked = lock.and_then(|lock| lock.models.iter().find(|locked| locked.id == model.id));
     let mut needed = locked.iter().flat_map(|locked| &locked.weights);
     let absent = needed.find(|weight| !weights::is_there(&weights::path(root, &weight.path)));
-    match absent {
-        Some(weight) if state == "fresh" => (
+    if state != "fresh" {
+        return (state, None);
+    }
+    if let Some(weight) = absent {
+        let reason = format!("its weights `{}` are not fetched", weight.path);
+        return ("missing", Some(reason));
+    }
+    // What a model has fetched itself is on record; a record that cannot be read says nothing.
+    let there = prefetched::read(root, &model.id, false).ok().flatten();
+    let gone = there.and_then(|there| there.gone().map(str::to_owned));
+    match gone.filter(|_| model.weights.is_empty()) {
+        Some(path) => (
             "missing",
-            Some(format!("its weights `{}` are not fetched", weight.path)),
+            Some(format!("`{path}`, which it needs, is not there any more")),
         ),
-        _ => (state, None),
+        None => (state, None),
     }
 }
 

@@ -14,8 +14,10 @@ use crate::files;
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
-use crate::plan::{self, Action, Disk, Plan, Step, WeightStep, Wish};
+use crate::plan::{self, Action, Disk, Plan, PrefetchReason, PrefetchStep, Step, WeightStep, Wish};
+use crate::prefetch;
 use crate::store::bundle::Bundle;
+use crate::store::prefetched::{self, Record};
 use crate::store::{Catalogue, Root, catalogue, installed, layout, weights};
 
 /// Arguments of `rootstock sync`.
@@ -118,14 +120,29 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     if arguments.repair {
         build::repair::mark(&root, &mut disk.environments).or_exit(Exit::Failed)?;
     }
+    let may_prefetch = manifest.environments.iter().filter(|e| e.prefetch);
+    let may_prefetch: Vec<EnvironmentName> = may_prefetch
+        .map(|environment| environment.name.clone())
+        .filter(|name| chosen.contains(name))
+        .collect();
     let wish = Wish {
+        prefetch: &may_prefetch,
         target: place::target()?,
         environments: &chosen,
         force: arguments.force,
         cache: root.cache_elsewhere(),
     };
+    for model in plan::prefetched_of(&lock, &wish) {
+        let there = prefetched::read(&root, &model.id, arguments.reads_weights());
+        let there = there.or_exit(Exit::Failed)?;
+        disk.prefetched
+            .extend(there.map(|there| (model.id.clone(), there)));
+    }
     let mut plan = plan::plan(&lock, &wish, &disk).or_exit(Exit::Failed)?;
     arguments.narrow(&mut plan);
+    if arguments.offline {
+        forgo(&mut plan);
+    }
     if arguments.check || arguments.dry_run {
         foretell(&plan, &root, arguments.json);
         let differs = arguments.check && !plan.is_nothing();
@@ -133,13 +150,23 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     }
     let bundle = arguments.bundle.as_deref().map(open_bundle).transpose()?;
     let outcomes = carry_out(&plan, &root, &manifest, shared, arguments, bundle.as_ref())?;
-    let fetched = fetch_weights(&plan, &root, arguments, bundle.as_ref())?;
+    let fetched = fetch_weights(&plan, &root, arguments, bundle.as_ref());
+    let written = build::write_down(&plan, &root);
+    if written.is_err() {
+        // What a model is called with stands there.
+        plan.prefetch.clear();
+    }
+    let prefetched = prefetch(&mut plan, &outcomes, &root, arguments);
     let exit = outcome::tell(
-        &plan,
-        &outcomes,
-        &fetched,
+        &outcome::Ended {
+            plan: &plan,
+            outcomes: &outcomes,
+            fetched: &fetched,
+            prefetched: &prefetched,
+            written: &written,
+            took: started.elapsed(),
+        },
         &root,
-        started.elapsed(),
         arguments.json,
     );
     Ok(exit)
@@ -163,8 +190,58 @@ impl Arguments {
         if !self.only.contains(&Part::Models) {
             plan.weights.clear();
             plan.references.clear();
+            plan.prefetch.clear();
         }
     }
+}
+
+/// Offline no model is called. Whether one that never was needs files of the network, nobody knows; what is known to be
+/// missing stays in the plan and is an error.
+fn forgo(plan: &mut Plan) {
+    let unknown = |step: &PrefetchStep| {
+        matches!(
+            step.because,
+            PrefetchReason::Never | PrefetchReason::Outdated
+        )
+    };
+    let forgone: Vec<&str> = plan
+        .prefetch
+        .iter()
+        .filter(|step| unknown(step))
+        .map(|step| step.model.id.as_str())
+        .collect();
+    if !forgone.is_empty() {
+        show::remark(&format!(
+            "`--offline` forbids to load models once to fetch what they need; not loaded: {}",
+            forgone.join(", ")
+        ));
+    }
+    plan.prefetch.retain(|step| !unknown(step));
+}
+
+/// Has models fetch what they need themselves, one after another: each may take as much memory as a node has. Those of
+/// environments that were not built are left out; why is told with these.
+fn prefetch(
+    plan: &mut Plan,
+    outcomes: &[build::Outcome],
+    root: &Root,
+    arguments: &Arguments,
+) -> Vec<Result<Record, prefetch::Error>> {
+    let failed = |name: &EnvironmentName| {
+        let of = outcomes.iter().find(|outcome| outcome.environment == *name);
+        of.is_some_and(|outcome| outcome.result.is_err())
+    };
+    plan.prefetch
+        .retain(|step| !failed(&step.model.environment));
+    let inherited = context::variables();
+    let one = |step: &PrefetchStep| {
+        if arguments.offline {
+            return Err(prefetch::Error::Offline);
+        }
+        show::remark(&format!("loading {} once: {}", step.model.id, step.because));
+        prefetch::prefetch(root, step, &inherited)
+    };
+    plan.prefetch.iter().map(one).collect()
 }
 
 fn fetch_weights(
@@ -172,9 +249,9 @@ fn fetch_weights(
     root: &Root,
     arguments: &Arguments,
     bundle: Option<&Bundle>,
-) -> Result<Vec<Result<(), fetching::Error>>, Failure> {
-    if plan.weights.is_empty() && plan.references.is_empty() {
-        return Ok(Vec::new());
+) -> Vec<Result<(), fetching::Error>> {
+    if plan.weights.is_empty() {
+        return Vec::new();
     }
     let (variables, progress) = (context::kept_environment(), progress::watcher());
     let means = fetching::Means {
@@ -185,7 +262,7 @@ fn fetch_weights(
         bundle,
         progress: &*progress,
     };
-    fetching::fetch(plan, &means).or_exit(Exit::Failed)
+    fetching::fetch(&plan.weights, &means)
 }
 
 /// The bundle that was named.
@@ -208,6 +285,7 @@ pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk
         environments: installed::read(root, environments).or_exit(Exit::Failed)?,
         weights: std::collections::BTreeMap::new(),
         references: std::collections::BTreeMap::new(),
+        prefetched: std::collections::BTreeMap::new(),
         catalogue,
     })
 }
@@ -258,6 +336,7 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
             "environments": steps,
             "weights": plan.weights.iter().map(weight_json).collect::<Vec<_>>(),
             "references": plan.references,
+            "prefetch": plan.prefetch.iter().map(prefetch_json).collect::<Vec<_>>(),
             "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
             "download": { "files": files, "bytes": size },
         }));
@@ -273,6 +352,9 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
     } in &plan.weights
     {
         show::line(&format!("{}: fetch `{}`: {because}", model.id, weight.path));
+    }
+    for PrefetchStep { model, because, .. } in &plan.prefetch {
+        show::line(&format!("{}: load once: {because}", model.id));
     }
     for (path, commit) in &plan.references {
         show::line(&format!("{path}: write, it does not say {commit}"));
@@ -305,6 +387,10 @@ fn weight_json(
     }: &WeightStep,
 ) -> Value {
     json!({ "model": model.id, "path": weight.path, "size": weight.size, "reason": because.to_string() })
+}
+
+fn prefetch_json(PrefetchStep { model, because, .. }: &PrefetchStep) -> Value {
+    json!({ "model": model.id, "reason": because.to_string() })
 }
 
 fn step_json(step: &Step) -> Value {

@@ -4,6 +4,8 @@ use rayon::prelude::*;
 
 use crate::digest::Digest;
 use crate::files::{self, Context};
+use crate::name::ModelId;
+use crate::store::prefetched::{self, Left};
 use crate::store::{Catalogue, CatalogueWeight, Root, catalogue, weights};
 
 use super::{Finding, Reading};
@@ -24,11 +26,22 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
         Err(catalogue::Error::Files(error)) => return Err(error),
         Err(error) => return Ok(broken(error.to_string())),
     };
-    let needed: Vec<_> = catalogue
+    let named = catalogue.models.iter();
+    let named = named.flat_map(|(id, model)| model.weights.iter().map(move |w| (id, w.clone())));
+    let mut needed: Vec<(&ModelId, CatalogueWeight)> = named.collect();
+    // What a model without weights has fetched itself.
+    for (id, _) in catalogue
         .models
         .iter()
-        .flat_map(|(id, model)| model.weights.iter().map(move |weight| (id, weight)))
-        .collect();
+        .filter(|(_, m)| m.weights.is_empty())
+    {
+        let there = prefetched::read(root, id, false)?;
+        let left = there.into_iter().flat_map(|there| there.record.files);
+        needed.extend(left.map(|Left { path, size, sha256 }| {
+            let size = Some(size);
+            (id, CatalogueWeight { path, size, sha256 })
+        }));
+    }
     let found: Vec<Option<Finding>> = needed
         .par_iter()
         .map(|(model, weight)| {

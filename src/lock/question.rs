@@ -26,6 +26,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         variables: _,
         keep: _,
         optional: _,
+        prefetch: _,
     } = environment;
     let requirements = |all: &[Requirement]| all.iter().map(normal_form).collect::<Vec<_>>();
     let mut specifiers: Vec<String> = requires_python

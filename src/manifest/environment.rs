@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "source",
     "python",
     "python-source",
@@ -28,6 +28,7 @@ const KEYS: [&str; 14] = [
     "keep",
     "models",
     "optional",
+    "prefetch",
     "indexes",
 ];
 
@@ -84,6 +85,7 @@ pub(super) fn check(
         .filter_map(|placed| value::kept(text, placed))
         .collect();
     let optional = section.boolean(text, "optional").unwrap_or(false);
+    let prefetch = section.boolean(text, "prefetch").unwrap_or(true);
 
     let (source, bytes) = read_source(text, here, name, section)?;
     let metadata = read_metadata(here, &source, &bytes, source_complaints)?;
@@ -117,6 +119,7 @@ pub(super) fn check(
         variables,
         keep,
         optional,
+        prefetch,
     })
 }
 

@@ -127,6 +127,8 @@ pub struct Environment {
     pub keep: BTreeSet<String>,
     /// Built only when named or with `--all`.
     pub optional: bool,
+    /// Whether `sync` may call `setup()` of its models to have them fetch what they need.
+    pub prefetch: bool,
 }
 
 /// A wheel, a source distribution or a project's directory beside the manifest.

@@ -104,9 +104,11 @@ fn planned(installed: Installed, force: bool) -> Action {
         environments: BTreeMap::from([(name.clone(), installed)]),
         weights: BTreeMap::new(),
         references: BTreeMap::new(),
+        prefetched: BTreeMap::new(),
         catalogue: None,
     };
     let wish = Wish {
+        prefetch: &[],
         target: "linux-x86_64",
         environments: &[name],
         force,
@@ -230,6 +232,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
     let lock = lock(vec![locked("a", "1"), locked("b", "1"), locked("c", "1")]);
     let chosen: Vec<EnvironmentName> = vec!["c".parse().unwrap(), "a".parse().unwrap()];
     let wish = Wish {
+        prefetch: &[],
         target: "linux-x86_64",
         environments: &chosen,
         force: false,
@@ -251,6 +254,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
         ..Disk::default()
     };
     let nothing = Wish {
+        prefetch: &[],
         environments: &[],
         ..wish
     };
@@ -261,6 +265,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
 fn a_machine_type_that_is_not_locked_is_refused_with_those_that_are() {
     let lock = lock(vec![locked("emt", "1")]);
     let wish = Wish {
+        prefetch: &[],
         target: "linux-aarch64",
         environments: &[lock.environments[0].name.clone()],
         force: false,

@@ -4,6 +4,7 @@
 //! {root}/
 //! ├── layout.json                       on-disk layout version
 //! ├── models.json                       what each model id means here (see `catalogue`)
+//! ├── prefetched/<model>.json           what its `setup()` left in the cache (see `prefetched`)
 //! ├── envs/<env> -> ../generations/<env>/<id>
 //! ├── generations/<env>/<id>/           immutable, read-only after publish
 //! ├── pythons/<id>/                     managed interpreters (see `managed`), read-only
@@ -24,6 +25,7 @@ pub mod installed;
 pub mod interpreter;
 pub mod layout;
 pub mod managed;
+pub mod prefetched;
 pub mod stamp;
 pub mod tree;
 

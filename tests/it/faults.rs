@@ -91,3 +91,45 @@ fn no_lock_is_ever_asked_for() {
         said.expect(0);
     }
 }
+
+#[test]
+fn a_catalogue_that_cannot_be_written_hides_no_environment() {
+    let sandbox = Sandbox::shared();
+    if !trace::is_possible() {
+        return;
+    }
+    // Of `two` a file is wrong, `one` is well, and then the disk is full for `models.json` alone.
+    sandbox
+        .index
+        .replace("second-1.0-py3-none-any.whl", b"something else");
+    let models = sandbox.path("root/models.json");
+    let fault = "inject=rename,renameat,renameat2:error=ENOSPC";
+    let mut command = trace::on_path(
+        &sandbox,
+        &models,
+        &["trace=rename,renameat,renameat2", fault],
+    );
+    let said = Said::from(command.args(["sync", "-j", "1"]).output().unwrap());
+    said.expect(1);
+    assert!(
+        said.stdout
+            .starts_with("built one; failed two; failed to write models.json"),
+        "{}",
+        said.stdout
+    );
+    assert!(said.stderr.contains("two failed:"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("the filesystem is full"),
+        "{}",
+        said.stderr
+    );
+    assert!(!models.exists());
+    sandbox.index.restore("second-1.0-py3-none-any.whl");
+    let said = sandbox.sync(&[]);
+    assert!(
+        said.stdout.starts_with("built two; kept one"),
+        "{}",
+        said.stdout
+    );
+    assert!(models.exists());
+}

@@ -21,6 +21,7 @@ mod parallel;
 mod python_client;
 mod pythons;
 mod probe;
+mod prefetch;
 mod run;
 mod soak;
 mod status;

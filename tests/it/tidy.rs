@@ -54,10 +54,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("probe", &["process", "store", "worker"]),
     (
+        "prefetch",
+        &["digest", "files", "plan", "process", "store", "worker"],
+    ),
+    (
         "cli",
         &[
             "name", "digest", "files", "fetch", "hub", "lock", "manifest", "plan", "process",
             "python", "resolve", "store", "target", "uv", "build", "doctor", "worker", "probe",
+            "prefetch",
         ],
     ),
 ];

@@ -32,6 +32,20 @@ pub(crate) fn writing_to(sandbox: &Sandbox, seen: &Path, expressions: &[&str]) -
     command
 }
 
+/// The program under strace with these expressions, which are about system calls on this path alone.
+pub(crate) fn on_path(sandbox: &Sandbox, path: &Path, expressions: &[&str]) -> Command {
+    let mut command = Command::new(strace().expect("looked for before"));
+    command
+        .args(["-f", "-qq", "-o", "/dev/null", "-P"])
+        .arg(path);
+    for expression in expressions {
+        command.args(["-e", expression]);
+    }
+    command.arg(env!("CARGO_BIN_EXE_rootstock"));
+    sandbox.set_up(&mut command);
+    command
+}
+
 fn strace() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)

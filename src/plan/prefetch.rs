@@ -1,0 +1,107 @@
+//! Which models' `setup()` has to be called once so that what it downloads is in the cache. Calls nothing.
+
+use super::{Disk, NoTarget, Wish, target};
+use crate::digest::Digest;
+use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget};
+use crate::store::prefetched::{Left, Prefetched};
+
+/// A model whose `setup()` has to be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefetchStep<'a> {
+    /// Which.
+    pub model: &'a LockedModel,
+    /// Digest of all that decides what `setup()` does.
+    pub key: Digest,
+    /// Why.
+    pub because: PrefetchReason,
+    /// What it left the last time that the same was called: it must leave the same again.
+    pub expected: Option<Vec<Left>>,
+}
+
+/// Why a model's `setup()` has to be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrefetchReason {
+    /// It never was.
+    Never,
+    /// Its environment, argument or variables are others now.
+    Outdated,
+    /// A file it left is not there any more.
+    Missing(String),
+    /// A file it left is another one now.
+    Changed(String),
+}
+
+impl std::fmt::Display for PrefetchReason {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PrefetchReason::Never => out.write_str("its `setup()` was not called yet"),
+            PrefetchReason::Outdated => out.write_str("its environment or arguments have changed"),
+            PrefetchReason::Missing(path) => write!(out, "`{path}` is not there any more"),
+            PrefetchReason::Changed(path) => write!(out, "`{path}` has changed"),
+        }
+    }
+}
+
+/// The models of chosen environments for which the manifest names no weights.
+pub fn prefetched_of<'a>(lock: &'a Lock, wish: &Wish) -> impl Iterator<Item = &'a LockedModel> {
+    let wanted = |model: &&LockedModel| {
+        model.weights.is_empty() && wish.prefetch.contains(&model.environment)
+    };
+    lock.models.iter().filter(wanted)
+}
+
+/// Those whose `setup()` has to be called.
+pub(super) fn steps<'a>(
+    lock: &'a Lock,
+    wish: &Wish,
+    disk: &Disk,
+) -> Result<Vec<PrefetchStep<'a>>, NoTarget> {
+    let mut steps = Vec::new();
+    for model in prefetched_of(lock, wish) {
+        let Some(environment) = lock.environment(&model.environment) else {
+            continue;
+        };
+        let key = key(environment, target(environment, wish.target)?, model);
+        let there = disk.prefetched.get(&model.id);
+        if let Some(because) = reason(&key, there) {
+            let same = there.filter(|there| there.record.key == key);
+            steps.push(PrefetchStep {
+                model,
+                key,
+                because,
+                expected: same.map(|there| there.record.files.clone()),
+            });
+        }
+    }
+    Ok(steps)
+}
+
+fn reason(key: &Digest, there: Option<&Prefetched>) -> Option<PrefetchReason> {
+    let Some(Prefetched { record, found }) = there else {
+        return Some(PrefetchReason::Never);
+    };
+    if record.key != *key {
+        return Some(PrefetchReason::Outdated);
+    }
+    record.files.iter().find_map(|file| {
+        let path = || file.path.clone();
+        match found.get(&file.path) {
+            None => Some(PrefetchReason::Missing(path())),
+            Some(found) => {
+                let same = found.size == file.size
+                    && found.sha256.is_none_or(|sha256| sha256 == file.sha256);
+                (!same).then(|| PrefetchReason::Changed(path()))
+            }
+        }
+    })
+}
+
+/// Everything that decides what a call of `setup()` does, as far as we know.
+fn key(environment: &LockedEnvironment, target: &LockedTarget, model: &LockedModel) -> Digest {
+    let setup = serde_json::to_string(&model.setup).expect("JSON is JSON");
+    let variables = serde_json::to_string(&environment.variables).expect("texts are JSON");
+    Digest::of(format!(
+        "rootstock prefetch 1\nenvironment {}\nargument {}\nsetup {setup}\nvariables {variables}\n",
+        target.digest, model.argument
+    ))
+}

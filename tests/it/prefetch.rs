@@ -1,0 +1,258 @@
+//! Models without `weights`: `sync` calls their `setup()` once, and what it left is looked after ever after.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::sandbox::remote::Remote;
+use crate::sandbox::{Said, Sandbox, trace};
+
+/// Models of one environment whose `setup()` downloads from a server, or does something else.
+const SOURCE: &str = r#"
+    import os, pathlib, urllib.request
+    cache = pathlib.Path(os.environ["XDG_CACHE_HOME"])
+    with open(os.environ["CALLS"], "a") as calls:
+        calls.write(model + " " + os.environ.get("HF_HUB_OFFLINE", "online") + "\n")
+    print("libraries print")
+    if model == "fails":
+        raise OSError("no route to " + os.environ["REMOTE"])
+    if model in ("large", "same"):
+        file = cache / "library" / "large.bin"
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            data = urllib.request.urlopen(os.environ["REMOTE"] + "/large.bin").read()
+            (file.parent / "large.lock").write_text("pid")
+            file.write_bytes(data)
+            file.chmod(0o600)
+        return open(file).read()
+    return None
+"#;
+
+fn project(models: &[&str]) -> (Sandbox, Remote) {
+    let (sandbox, remote) = (Sandbox::single(), Remote::start());
+    remote.add("/large.bin", b"numbers");
+    let source = sandbox.read("environments/one.py");
+    sandbox.write(
+        "environments/one.py",
+        &source.replace("    return None\n", SOURCE),
+    );
+    let manifest = sandbox.read("rootstock.toml");
+    let keys = format!("keep = [\"REMOTE\", \"CALLS\"]\nmodels = {models:?}\n");
+    sandbox.write("rootstock.toml", &format!("{manifest}{keys}"));
+    sandbox.lock();
+    (sandbox, remote)
+}
+
+fn sync(sandbox: &Sandbox, remote: &Remote, arguments: &[&str]) -> Said {
+    let mut command = sandbox.command(&[&["sync"], arguments].concat());
+    command.env("REMOTE", remote.url());
+    command.env("CALLS", sandbox.path("calls"));
+    Said::from(command.output().unwrap())
+}
+
+/// Which models were called, and whether they might use the network; forgotten afterwards.
+fn calls(sandbox: &Sandbox) -> Vec<String> {
+    let text = fs::read_to_string(sandbox.path("calls")).unwrap_or_default();
+    let _ = fs::remove_file(sandbox.path("calls"));
+    text.lines().map(str::to_owned).collect()
+}
+
+fn record(sandbox: &Sandbox, model: &str) -> Value {
+    let text = sandbox.read(&format!("root/prefetched/{model}.json"));
+    serde_json::from_str::<Value>(&text).unwrap()["files"].clone()
+}
+
+#[test]
+fn a_model_is_called_once_and_what_it_left_is_on_record() {
+    let (sandbox, remote) = project(&["large", "same", "none"]);
+    let said = sync(&sandbox, &remote, &[]);
+    said.expect(0);
+    assert!(
+        said.stdout
+            .contains("loaded 3 models once (2 files in the cache)"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(
+        calls(&sandbox),
+        ["large online", "none online", "same online"]
+    );
+    assert_eq!(remote.asked(), ["/large.bin"]);
+    // Two models that need one file both have it on record; one that needs none has that on record.
+    let sha256 = rootstock::digest::Digest::of("numbers").to_string();
+    let file = json!([{ "path": "library/large.bin", "size": 7, "sha256": sha256 }]);
+    assert_eq!(record(&sandbox, "one-large"), file);
+    assert_eq!(record(&sandbox, "one-same"), file);
+    assert_eq!(record(&sandbox, "one-none"), json!([]));
+    // Other users can read it.
+    let mode = |path: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(sandbox.path(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o555
+    };
+    assert_eq!(
+        (
+            mode("root/cache/library"),
+            mode("root/cache/library/large.bin")
+        ),
+        (0o555, 0o444)
+    );
+    assert!(
+        sync(&sandbox, &remote, &[])
+            .stdout
+            .starts_with("up to date")
+    );
+    sync(&sandbox, &remote, &["--check"]).expect(0);
+    assert_eq!(calls(&sandbox), [""; 0]);
+    // Another environment is another question.
+    let source = sandbox.read("environments/one.py");
+    sandbox.write("environments/one.py", &format!("{source}# edited\n"));
+    sandbox.lock();
+    sync(&sandbox, &remote, &[]).expect(0);
+    assert_eq!(calls(&sandbox).len(), 3);
+    assert_eq!(record(&sandbox, "one-large"), file);
+    assert_eq!(remote.asked(), [""; 0]);
+}
+
+/// Traced where the machine has strace.
+#[test]
+fn nothing_to_do_starts_no_process() {
+    let (sandbox, remote) = project(&["large", "none"]);
+    sync(&sandbox, &remote, &[]).expect(0);
+    if !trace::is_possible() {
+        return;
+    }
+    let seen = sandbox.path("seen");
+    let mut command = trace::writing_to(&sandbox, &seen, &["trace=execve"]);
+    assert!(command.arg("sync").output().unwrap().status.success());
+    let seen = fs::read_to_string(seen).unwrap();
+    assert_eq!(seen.matches("execve(").count(), 1, "{seen}");
+}
+
+#[test]
+fn a_file_that_is_gone_or_changed_is_seen_and_made_anew() {
+    let (sandbox, remote) = project(&["large"]);
+    sync(&sandbox, &remote, &[]).expect(0);
+    let file = sandbox.path("root/cache/library/large.bin");
+    fs::remove_file(&file).unwrap();
+    let said = sync(&sandbox, &remote, &["--check"]);
+    said.expect(3);
+    assert!(
+        said.stdout
+            .contains("one-large: load once: `library/large.bin` is not there any more"),
+        "{}",
+        said.stdout
+    );
+    let status = sandbox.run(&["status", "--json"]).json();
+    assert_eq!(status["models"][0]["state"], "missing");
+    sync(&sandbox, &remote, &[]).expect(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "numbers");
+    // In its old size only a check sees it; `setup()` alone would take it for whole.
+    fs::write(&file, "numbres").unwrap();
+    let said = sync(&sandbox, &remote, &["--check"]);
+    said.expect(3);
+    assert!(
+        said.stdout.contains("`library/large.bin` has changed"),
+        "{}",
+        said.stdout
+    );
+    let said = sandbox.run(&["doctor", "--deep", "--json"]);
+    said.expect(1);
+    assert!(
+        said.stdout.contains("\"weight-changed\""),
+        "{}",
+        said.stdout
+    );
+    fs::write(&file, "more numbers").unwrap();
+    sync(&sandbox, &remote, &[]).expect(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "numbers");
+    // A publisher that replaces it is told, and what is there now is not taken for the old one.
+    fs::remove_file(&file).unwrap();
+    remote.add("/large.bin", b"numbres");
+    let before = record(&sandbox, "one-large");
+    let said = sync(&sandbox, &remote, &[]);
+    said.expect(1);
+    assert!(
+        said.stderr.contains("the publisher has replaced it"),
+        "{}",
+        said.stderr
+    );
+    assert!(!file.exists());
+    assert_eq!(record(&sandbox, "one-large"), before);
+    fs::remove_file(sandbox.path("root/prefetched/one-large.json")).unwrap();
+    sync(&sandbox, &remote, &[]).expect(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "numbres");
+}
+
+#[test]
+fn a_failure_is_told_and_the_environment_stays() {
+    let (sandbox, remote) = project(&["fails", "none"]);
+    let said = sync(&sandbox, &remote, &[]);
+    said.expect(1);
+    let words = said.stderr.replace('│', " ");
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("model one-fails: its `setup()` failed: Python ended with exit code 1"),
+        "{words}"
+    );
+    assert!(
+        words.contains("OSError: no route to http://127.0.0.1"),
+        "{words}"
+    );
+    assert!(words.contains("write `prefetch = false`"), "{words}");
+    assert!(
+        said.stdout.starts_with("built one; loaded 1 model once"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(sandbox.names("root/envs"), ["one"]);
+    assert_eq!(sandbox.names("root/prefetched"), ["one-none.json"]);
+    // It is tried again, until somebody says that it is not to be.
+    calls(&sandbox);
+    sync(&sandbox, &remote, &[]).expect(1);
+    assert_eq!(calls(&sandbox), ["fails online"]);
+    let manifest = sandbox.read("rootstock.toml");
+    sandbox.write("rootstock.toml", &format!("{manifest}prefetch = false\n"));
+    sandbox.run(&["lock", "--check"]).expect(0);
+    assert!(
+        sync(&sandbox, &remote, &[])
+            .stdout
+            .starts_with("up to date")
+    );
+}
+
+#[test]
+fn offline_nothing_is_called_and_the_missing_is_named() {
+    let (sandbox, remote) = project(&["large"]);
+    sync(&sandbox, &remote, &["--only", "envs"]).expect(0);
+    // Whether it needs anything is not known.
+    let said = sync(&sandbox, &remote, &["--offline"]);
+    said.expect(0);
+    assert!(
+        said.stderr.contains("not loaded: one-large"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(calls(&sandbox), [""; 0]);
+    sync(&sandbox, &remote, &["--check"]).expect(3);
+    sync(&sandbox, &remote, &["--only", "models"]).expect(0);
+    let said = sync(&sandbox, &remote, &["--offline"]);
+    assert!(
+        said.stdout.starts_with("up to date") && said.stderr.is_empty(),
+        "{said:?}"
+    );
+    assert_eq!(calls(&sandbox), ["large online"]);
+    // What is on record and gone is missing.
+    fs::remove_file(sandbox.path("root/cache/library/large.bin")).unwrap();
+    let said = sync(&sandbox, &remote, &["--offline"]);
+    said.expect(1);
+    assert!(
+        said.stderr.contains("model one-large:") && said.stderr.contains("`--offline` forbids"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(calls(&sandbox), [""; 0]);
+}
