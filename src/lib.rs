@@ -26,6 +26,7 @@ pub mod project;
 
 pub mod manifest;
 pub mod lock;
+pub mod export;
 pub mod uv;
 pub mod resolve;
 pub mod store;

@@ -11,6 +11,7 @@ mod changes;
 mod context;
 mod doctor;
 mod exit;
+mod export;
 mod findings;
 mod lock;
 mod outcome;
@@ -109,6 +110,8 @@ enum Command {
     Sync(sync::Arguments),
     /// Gather everything that a sync downloads in one directory, for machines without a network.
     Bundle(bundle::Arguments),
+    /// Write an environment of the lock in a form of other tools.
+    Export(export::Arguments),
     /// Show the state of every environment and model.
     #[command(visible_alias = "list")]
     Status(status::Arguments),
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Lock(lock) => lock::run(&arguments.shared, &lock),
         Command::Bundle(bundle) => bundle::run(&arguments.shared, &bundle),
         Command::Sync(sync) => sync::run(&arguments.shared, &sync),
+        Command::Export(export) => export::run(&arguments.shared, &export),
         Command::Status(status) => status::run(&arguments.shared, &status),
         Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
         Command::Probe(probe) => probe::run(&arguments.shared, &probe),

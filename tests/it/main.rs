@@ -13,6 +13,7 @@ mod credentials;
 mod direct;
 mod drift;
 mod errors;
+mod export;
 mod hub;
 mod lock;
 mod models;

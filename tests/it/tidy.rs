@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("lock", &["name", "digest", "hub", "target", "manifest"]),
+    ("export", &["digest", "lock"]),
     (
         "uv",
         &[
@@ -62,7 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "name", "digest", "files", "fetch", "hub", "lock", "manifest", "plan", "process",
             "python", "resolve", "store", "target", "uv", "build", "doctor", "worker", "probe",
-            "prefetch",
+            "prefetch", "export",
         ],
     ),
 ];

@@ -1,0 +1,175 @@
+//! `rootstock export`: an environment of the lock for other tools.
+
+use std::path::{Path, PathBuf};
+
+use super::exit::{Exit, Failure, OrExit};
+use super::{Shared, context, findings, lock, place, show};
+use crate::export::{self, Addresses, Subject};
+use crate::files;
+use crate::lock::LockedPackage;
+use crate::manifest::Manifest;
+use crate::plan;
+use crate::python;
+
+/// Arguments of `rootstock export`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  rootstock export mace --format pylock -o pylock.mace.toml   then: uv pip sync pylock.mace.toml\n  \
+                        rootstock export mace --format requirements                  for: pip install --no-deps --require-hashes -r\n  \
+                        rootstock export mace --format cyclonedx -o mace.cdx.json    packages, interpreter, weights"
+)]
+pub(crate) struct Arguments {
+    /// The environment.
+    #[arg(value_name = "ENV")]
+    environment: String,
+    /// In which form.
+    #[arg(long, value_name = "FORMAT")]
+    format: Format,
+    /// For which machine type; this one if not given.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Write to this file; to standard output if not given.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// What other tools read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// `pylock.toml` (PEP 751); asks the package index where the files are.
+    Pylock,
+    /// Requirements with hashes.
+    Requirements,
+    /// A bill of materials, `CycloneDX` 1.6 in JSON.
+    Cyclonedx,
+}
+
+pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    let manifest = lock::manifest(shared)?;
+    let path = lock::lock_path(&manifest.path);
+    let lock = match lock::current(&manifest, &path)? {
+        Ok(lock) => lock,
+        Err(findings) => {
+            let report = findings::Report {
+                findings: &findings,
+                lock: &path,
+                manifest: &manifest,
+            };
+            report.explain();
+            return Ok(Exit::Drift);
+        }
+    };
+    let wanted = lock
+        .environments
+        .iter()
+        .find(|environment| environment.name.as_str() == arguments.environment);
+    let Some(environment) = wanted else {
+        let names: Vec<&str> = lock.environments.iter().map(|e| e.name.as_str()).collect();
+        return Err(usage(
+            &format!("there is no environment `{}`", arguments.environment),
+            &format!("the environments are: {}", names.join(", ")),
+        ));
+    };
+    let target = match &arguments.target {
+        Some(target) => target.as_str(),
+        None => place::target()?,
+    };
+    let target = plan::target(environment, target).or_exit(Exit::Usage)?;
+    let models = lock.models.iter();
+    let models: Vec<_> = models
+        .filter(|model| model.environment == environment.name)
+        .collect();
+    let subject = Subject {
+        environment,
+        target,
+        models: &models,
+    };
+    let text = match arguments.format {
+        Format::Pylock => {
+            arguments.check_name()?;
+            let addresses = addresses(&subject, shared, &manifest)?;
+            export::pylock(&subject, &addresses).or_exit(Exit::Failed)?
+        }
+        Format::Requirements => export::requirements(&subject),
+        Format::Cyclonedx => {
+            format!(
+                "{:#}\n",
+                export::cyclonedx(&subject, env!("CARGO_PKG_VERSION"))
+            )
+        }
+    };
+    match &arguments.output {
+        Some(file) => files::write_atomically(file, text.as_bytes())
+            .map_err(|error| Failure::files(&error))?,
+        None => show::line(text.trim_end()),
+    }
+    Ok(Exit::Ok)
+}
+
+impl Arguments {
+    /// PEP 751 says what such a file is called, and uv takes no other.
+    fn check_name(&self) -> Result<(), Failure> {
+        let Some(name) = self.output.as_deref().and_then(Path::file_name) else {
+            return Ok(());
+        };
+        let name = name.to_string_lossy();
+        let middle = name
+            .strip_prefix("pylock.")
+            .and_then(|rest| rest.strip_suffix(".toml"));
+        let fits = name == "pylock.toml"
+            || middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'));
+        if fits {
+            return Ok(());
+        }
+        let help = format!(
+            "call it `pylock.toml` or `pylock.{}.toml`",
+            self.environment.replace('.', "-")
+        );
+        Err(usage(
+            &format!("`{name}` is not the name of a PEP 751 file"),
+            &help,
+        ))
+    }
+}
+
+/// Where the files of the index's packages are, as uv says.
+fn addresses(
+    subject: &Subject,
+    shared: &Shared,
+    manifest: &Manifest,
+) -> Result<Addresses, Failure> {
+    let of_an_index =
+        |package: &&LockedPackage| matches!(package.origin, crate::lock::Origin::Index(_));
+    let packages: Vec<&LockedPackage> =
+        subject.target.packages.iter().filter(of_an_index).collect();
+    if packages.is_empty() {
+        return Ok(Addresses::new());
+    }
+    let environment = context::uv_environment();
+    let uv = context::find_uv(shared, &environment).or_exit(Exit::Failed)?;
+    let interpreters = python::on_path(&context::search_path(), &context::kept_environment());
+    let series = subject.target.python.series();
+    let interpreter = interpreters.iter().find(|there| there.series() == series);
+    let answer = uv.with_indexes(&manifest.indexes).addresses(
+        &packages,
+        &subject.target.target,
+        &subject.target.python.version,
+        interpreter.map(|interpreter| interpreter.executable.as_path()),
+    );
+    answer.map_err(|error| Failure {
+        report: miette::miette!(
+            help = "the package index must be reachable: check network and proxy (`HTTPS_PROXY`), and the index settings of uv \
+                    (`UV_DEFAULT_INDEX`)",
+            "cannot find out where the locked files are: {}",
+            error.explained()
+        ),
+        exit: Exit::Failed,
+    })
+}
+
+fn usage(message: &str, help: &str) -> Failure {
+    Failure {
+        report: miette::miette!(help = help, "{message}"),
+        exit: Exit::Usage,
+    }
+}

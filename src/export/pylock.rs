@@ -1,0 +1,120 @@
+//! `pylock.toml` (PEP 751), for `uv pip sync` and pip: every file with address, size and sha256.
+//!
+//! The lock knows no address of an index's files, the format wants one of each: they are asked for and passed in.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{Addresses, Subject};
+use crate::lock::{Distribution, LockedPackage, Origin};
+
+/// Nobody knows where a file is.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the package index has no file `{file}` with the locked sha256")]
+#[diagnostic(help(
+    "it was withdrawn, or your index is another one than that of the lock: `rootstock lock --upgrade` chooses files that are there"
+))]
+pub struct NoAddress {
+    /// The file.
+    pub file: String,
+}
+
+/// The text of `pylock.toml`.
+pub fn pylock(subject: &Subject, addresses: &Addresses) -> Result<String, NoAddress> {
+    let target = subject.target;
+    let (major, minor) = target.python.series();
+    let machine = target.target.architecture.as_str();
+    let mut text = format!(
+        "# Environment {} of a lock of rootstock.\n\
+         lock-version = \"1.0\"\n\
+         environments = [\"sys_platform == 'linux' and platform_machine == '{machine}' and python_version == '{major}.{minor}'\"]\n\
+         requires-python = \"=={major}.{minor}.*\"\n\
+         created-by = \"rootstock\"\n",
+        subject.environment.name
+    );
+    for package in &target.packages {
+        let (name, version) = (&package.name, &package.version);
+        let _ = write!(
+            text,
+            "\n[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\n"
+        );
+        text.push_str(&source(package, addresses)?);
+    }
+    Ok(text)
+}
+
+/// The line that says where a package's file comes from.
+fn source(package: &LockedPackage, addresses: &Addresses) -> Result<String, NoAddress> {
+    let sha256 = package.sha256;
+    let size = package
+        .size
+        .map_or_else(String::new, |size| format!(", size = {size}"));
+    let hashes = format!("{size}, hashes = {{ sha256 = \"{sha256}\" }}");
+    Ok(match &package.origin {
+        Origin::Index(_) => {
+            let address = addresses.get(&sha256).ok_or_else(|| NoAddress {
+                file: package.file.clone(),
+            })?;
+            let (name, url) = (quoted(&package.file), quoted(&without_credentials(address)));
+            let file = format!("{{ name = {name}, url = {url}{hashes} }}");
+            match package.distribution() {
+                Distribution::Wheel => format!("wheels = [{file}]\n"),
+                Distribution::Source => format!("sdist = {file}\n"),
+            }
+        }
+        Origin::Url(url) => format!("archive = {{ url = {}{hashes} }}\n", quoted(url)),
+        // What is locked as an archive of its files is a directory.
+        Origin::Path(path) if is_directory(package) => {
+            format!("directory = {{ path = {} }}\n", quoted(path))
+        }
+        Origin::Path(path) => format!("archive = {{ path = {}{hashes} }}\n", quoted(path)),
+        Origin::Git {
+            url,
+            commit,
+            subdirectory,
+        } => {
+            let below = subdirectory.as_ref();
+            let below = below.map_or_else(String::new, |below| {
+                format!(", subdirectory = {}", quoted(below))
+            });
+            let url = quoted(url);
+            format!("vcs = {{ type = \"git\", url = {url}, commit-id = \"{commit}\"{below} }}\n")
+        }
+    })
+}
+
+fn is_directory(package: &LockedPackage) -> bool {
+    Path::new(&package.file)
+        .extension()
+        .is_some_and(|extension| extension == "tar")
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// Who we are at an index is nobody else's business.
+fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_of_an_index_are_left_out() {
+        for (url, shown) in [
+            ("https://me:secret@host/a/b.whl", "https://host/a/b.whl"),
+            ("https://host/a@b.whl", "https://host/a@b.whl"),
+            ("file:///a/b.whl", "file:///a/b.whl"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Requirements with hashes, as pip and uv read them: `pip install --no-deps --require-hashes -r FILE`.
+//!
+//! Which index a package comes from cannot be said for one package there; it stands in a comment. pip knows no digest of
+//! a repository or a directory, and refuses them together with `--require-hashes`.
+
+use std::fmt::Write as _;
+
+use super::Subject;
+use crate::lock::Origin;
+
+/// The text of `requirements.txt`.
+pub fn requirements(subject: &Subject) -> String {
+    let Subject {
+        environment,
+        target,
+        ..
+    } = subject;
+    let mut text = format!(
+        "# Environment {} for {} with Python {}; install with `--no-deps --require-hashes`.\n",
+        environment.name,
+        target.target,
+        target.python.label()
+    );
+    for package in &target.packages {
+        let (name, version, sha256) = (&package.name, &package.version, &package.sha256);
+        let hash = format!(" \\\n    --hash=sha256:{sha256}");
+        let _ = match &package.origin {
+            Origin::Index(None) => writeln!(text, "{name}=={version}{hash}"),
+            Origin::Index(Some(index)) => {
+                writeln!(text, "# from the index {index}:\n{name}=={version}{hash}")
+            }
+            Origin::Url(url) => writeln!(text, "{name} @ {url}{hash}"),
+            Origin::Path(path) => writeln!(text, "{path}{hash}"),
+            Origin::Git {
+                url,
+                commit,
+                subdirectory,
+            } => {
+                let below = subdirectory.as_ref();
+                let below =
+                    below.map_or_else(String::new, |below| format!("#subdirectory={below}"));
+                writeln!(text, "{name} @ git+{url}@{commit}{below}")
+            }
+        };
+    }
+    text
+}
