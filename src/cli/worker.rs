@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// More keyword arguments of `setup()`, as a JSON object; they go before those of the manifest.
     #[arg(long, value_name = "JSON", value_parser = object)]
     setup: Option<Object>,
+    /// The server is an i-PI whose `ffsocket` has mode `shm`: numbers pass through shared memory.
+    #[arg(long, requires = "unix")]
+    shm: bool,
     /// The device that `setup()` is given.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -227,6 +230,7 @@ fn options(arguments: &Arguments, server: Address) -> Result<Options, Usage> {
         species: species(arguments)?,
         info,
         stress: !arguments.no_stress,
+        shared_memory: arguments.shm,
         server,
         connect_timeout: Duration::from_secs(arguments.connect_timeout),
         startup_timeout: Duration::from_secs(arguments.startup_timeout),

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use super::latency::median;
 use super::server::{self, Server};
 use super::structure::Structure;
+use crate::worker::floats::Floats;
 use crate::worker::ipi::{Calculator, Session};
 use crate::worker::step::{Failure, Frame, Results, System};
 
@@ -76,8 +77,15 @@ impl Calculator for Zero {
         Ok(())
     }
 
-    fn calculate(&mut self, frame: &Frame, results: &mut Results) -> Result<(), Failure> {
-        results.forces.resize(frame.positions.len());
+    fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure> {
+        for (frame, results) in frames.iter().zip(results) {
+            results.forces.resize(frame.positions.len());
+        }
+        Ok(())
+    }
+
+    fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure> {
+        stresses.resize(9 * frame.atoms());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What passes between the launcher and its Python: a shared file for the numbers, a socket pair for the turn. Starts
 //! nothing; which process is at the other end is not known here.
 //!
-//! The shared file lives in memory and holds float64 numbers, for N atoms:
+//! The shared file lives in memory and holds float64 numbers; for each frame of N atoms, one after another:
 //!
 //! | offset in numbers | what                                 | written by |
 //! |-------------------|--------------------------------------|------------|
@@ -11,15 +11,17 @@
 //! | 10 + 3 N          | stress, 3x3 by rows: 9               | Python     |
 //! | 19 + 3 N          | forces: 3 N                          | Python     |
 //!
-//! It grows when N does and never shrinks. Units are ASE's. The launcher copies with one `pwritev` and one `preadv`,
-//! which costs less than the system calls of a wake-up and needs no `unsafe`; Python maps it.
+//! and, where somebody asks, the stresses of single atoms, 9 N, behind the first frame. It grows when it must and never
+//! shrinks. Units are ASE's. The launcher copies with one `pwritev` and one `preadv` a frame, which costs less than the
+//! system calls of a wake-up and needs no `unsafe`; Python maps it.
 //!
 //! On the socket everything begins with a word of two int32, kind and value:
 //!
-//! | kind | from the launcher                         | from Python                                         |
-//! |------|-------------------------------------------|-----------------------------------------------------|
-//! | 1    | compute the frame of `value` atoms        | it is computed; `value` is 2 n, and 1 more if there is a stress; n bytes of JSON follow: further results |
-//! | 2    | `value` bytes of JSON follow              | `value` bytes of JSON follow                        |
+//! | kind | from the launcher                    | from Python                                                              |
+//! |------|--------------------------------------|--------------------------------------------------------------------------|
+//! | 1    | compute `value` frames of all atoms  | done; `value` is 2 n, and 1 more if there is a stress; then n bytes of JSON: further results |
+//! | 2    | `value` bytes of JSON follow         | `value` bytes of JSON follow                                             |
+//! | 3    | the stresses of single atoms, of the frame computed last | as 1                                                 |
 //!
 //! The launcher's first JSON is the order (what to load), and carries the shared file's descriptor (`SCM_RIGHTS`, so
 //! that no other child inherits it); later ones are systems and are not answered. Python's first JSON is `{"system": …}`
@@ -40,11 +42,12 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::floats::Floats;
 use super::signals::Signals;
-use super::step::{Frame, Raised};
+use super::step::{Frame, Raised, Results};
 use super::wait::{Wake, wait, wait_until};
 
 const STEP: i32 = 1;
 const TEXT: i32 = 2;
+const STRESSES: i32 = 3;
 const NUMBER: usize = size_of::<f64>();
 /// Energy and stress.
 const HEAD: usize = 10;
@@ -57,8 +60,6 @@ pub(super) struct Computed {
     pub(super) energy: f64,
     /// By rows; `None` if the model gave none.
     pub(super) stress: Option<[f64; 9]>,
-    /// Further results: the text of a JSON object, or nothing.
-    pub(super) more: Vec<u8>,
 }
 
 /// Why there is no answer.
@@ -140,33 +141,41 @@ impl HandOver {
         self.turn.write_all(&text)
     }
 
-    /// Has a frame computed, in no longer than `patience` if there is an end to it.
+    /// Has frames computed, in no longer than `patience` if there is an end to it; forces lie where the results are
+    /// wanted. With further results: the text of a JSON object, or nothing.
     pub(super) fn step(
         &mut self,
-        frame: &Frame,
-        forces: &mut Floats,
+        frames: &[Frame],
+        results: &mut [Results],
         patience: Option<Duration>,
         signals: &Signals,
-    ) -> Result<Computed, Silence> {
-        self.write_frame(frame)?;
-        self.turn.write_all(&word(STEP, frame.atoms())?)?;
-        let deadline = patience.map(|patience| Instant::now() + patience);
-        match wait(&self.turn, PollFlags::IN, deadline, Some(signals)) {
-            Wake::Ready => {}
-            Wake::Late => return Err(Silence::Late(patience.unwrap_or_default())),
-            Wake::Told => return Err(Silence::Told),
+    ) -> Result<(Vec<Computed>, Vec<u8>), Silence> {
+        self.write_frames(frames)?;
+        self.turn.write_all(&word(STEP, frames.len())?)?;
+        let (stress, more) = self.answer(patience, signals)?;
+        let mut computed = Vec::with_capacity(frames.len());
+        for (place, (frame, results)) in frames.iter().zip(results).enumerate() {
+            let offset = place * size(frame.atoms());
+            computed.push(self.read_results(frame, offset, stress, &mut results.forces)?);
         }
-        match self.read_word()? {
-            (STEP, value) => {
-                let more = self.read_bytes(value >> 1)?;
-                let computed = self.read_results(frame, value & 1 == 1, forces)?;
-                Ok(Computed { more, ..computed })
-            }
-            // Nothing but an exception is told in words here.
-            (_, length) => self
-                .read_text(length)
-                .and_then(|IgnoredAny| Err(nonsense())),
-        }
+        Ok((computed, more))
+    }
+
+    /// Asks for the stresses of single atoms, of the frame computed last, which had this many: 3x3 by rows for each.
+    pub(super) fn stresses(
+        &mut self,
+        atoms: usize,
+        stresses: &mut Floats,
+        patience: Option<Duration>,
+        signals: &Signals,
+    ) -> Result<(), Silence> {
+        self.grow(size(atoms) + 9 * atoms)?;
+        self.turn.write_all(&word(STRESSES, 1)?)?;
+        self.answer(patience, signals)?;
+        stresses.resize(9 * atoms);
+        let offset = NUMBER * size(atoms);
+        let read = rustix::io::pread(&self.file, stresses.bytes_mut(), offset as u64)?;
+        Ok(whole(read, stresses.bytes().len())?)
     }
 
     /// Whether the other end is gone. Asked between two steps, when Python has nothing to say.
@@ -179,32 +188,60 @@ impl HandOver {
         &self.turn
     }
 
-    fn write_frame(&mut self, frame: &Frame) -> io::Result<()> {
-        let size = NUMBER * (frame.cell.len() + HEAD + 2 * frame.positions.len());
+    /// Whether there is a stress, and further results.
+    fn answer(
+        &mut self,
+        patience: Option<Duration>,
+        signals: &Signals,
+    ) -> Result<(bool, Vec<u8>), Silence> {
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        match wait(&self.turn, PollFlags::IN, deadline, Some(signals)) {
+            Wake::Ready => {}
+            Wake::Late => return Err(Silence::Late(patience.unwrap_or_default())),
+            Wake::Told => return Err(Silence::Told),
+        }
+        match self.read_word()? {
+            (STEP, value) => Ok((value & 1 == 1, self.read_bytes(value >> 1)?)),
+            // Nothing but an exception is told in words here.
+            (_, length) => self
+                .read_text(length)
+                .and_then(|IgnoredAny| Err(nonsense())),
+        }
+    }
+
+    fn grow(&mut self, numbers: usize) -> io::Result<()> {
+        let size = NUMBER * numbers;
         if size > self.size {
             ftruncate(&self.file, size as u64)?;
             self.size = size;
         }
-        let cell: Floats = frame.cell.into_iter().collect();
-        let positions = frame.positions.bytes();
-        let written = rustix::io::pwritev(
-            &self.file,
-            &[IoSlice::new(cell.bytes()), IoSlice::new(positions)],
-            0,
-        )?;
-        whole(written, cell.bytes().len() + positions.len())
+        Ok(())
+    }
+
+    fn write_frames(&mut self, frames: &[Frame]) -> io::Result<()> {
+        self.grow(frames.iter().map(|frame| size(frame.atoms())).sum())?;
+        for (place, frame) in frames.iter().enumerate() {
+            let cell: Floats = frame.cell.into_iter().collect();
+            let positions = frame.positions.bytes();
+            let parts = [IoSlice::new(cell.bytes()), IoSlice::new(positions)];
+            let offset = NUMBER * place * size(frame.atoms());
+            let written = rustix::io::pwritev(&self.file, &parts, offset as u64)?;
+            whole(written, cell.bytes().len() + positions.len())?;
+        }
+        Ok(())
     }
 
     fn read_results(
         &mut self,
         frame: &Frame,
+        offset: usize,
         stress: bool,
         forces: &mut Floats,
     ) -> Result<Computed, Silence> {
         let mut head = Floats::default();
         head.resize(HEAD);
         forces.resize(frame.positions.len());
-        let offset = NUMBER * (frame.cell.len() + frame.positions.len());
+        let offset = NUMBER * (offset + frame.cell.len() + frame.positions.len());
         let expected = NUMBER * (HEAD + frame.positions.len());
         let mut parts = [
             IoSliceMut::new(head.bytes_mut()),
@@ -215,7 +252,6 @@ impl HandOver {
         Ok(Computed {
             energy: head.get(0),
             stress: stress.then(|| std::array::from_fn(|place| head.get(1 + place))),
-            more: Vec::new(),
         })
     }
 
@@ -244,6 +280,11 @@ impl HandOver {
             Err(_) => serde_json::from_slice(&text).map_err(|_| nonsense()),
         }
     }
+}
+
+/// How many numbers a frame and its results are.
+fn size(atoms: usize) -> usize {
+    9 + HEAD + 6 * atoms
 }
 
 fn word(kind: i32, value: usize) -> io::Result<[u8; 8]> {
@@ -277,10 +318,10 @@ mod tests {
     use super::*;
 
     /// The other end, in Rust: adds one to every position and calls it a force.
-    fn answer(mut socket: UnixStream, file: &OwnedFd) {
+    fn answer(mut socket: UnixStream, file: &OwnedFd, atoms: usize) {
         let mut word = [0; 8];
         socket.read_exact(&mut word).unwrap();
-        let atoms = usize::try_from(i32::from_ne_bytes(word[4..].try_into().unwrap())).unwrap();
+        assert_eq!(word[4..], 1_i32.to_ne_bytes());
         let mut numbers = Floats::default();
         numbers.resize(9 + 3 * atoms);
         rustix::io::pread(file, numbers.bytes_mut(), 0).unwrap();
@@ -299,30 +340,31 @@ mod tests {
         let theirs = UnixStream::from(theirs);
         let file = ours.file.try_clone().unwrap();
         let signals = Signals::listen().unwrap();
-        for atoms in [1, 5, 2] {
+        for atoms in [1_u8, 5, 2] {
             let frame = Frame {
                 cell: [1.0; 9],
                 positions: (0..3 * atoms).map(f64::from).collect(),
             };
-            let mut forces = Floats::default();
-            let computed = std::thread::scope(|scope| {
+            let mut results = [Results::default()];
+            let (computed, _) = std::thread::scope(|scope| {
                 let other = theirs.try_clone().unwrap();
-                scope.spawn(|| answer(other, &file));
-                ours.step(&frame, &mut forces, None, &signals).unwrap()
+                scope.spawn(|| answer(other, &file, atoms.into()));
+                ours.step(&[frame], &mut results, None, &signals).unwrap()
             });
             assert!(
-                forces
+                results[0]
+                    .forces
                     .iter()
                     .eq((0..3 * atoms).map(|number| f64::from(number) + 1.0))
             );
             assert!(
-                computed
+                computed[0]
                     .stress
                     .unwrap()
                     .iter()
                     .eq(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
             );
-            assert!((computed.energy + 1.0).abs() < f64::EPSILON);
+            assert!((computed[0].energy + 1.0).abs() < f64::EPSILON);
         }
     }
 
@@ -332,8 +374,8 @@ mod tests {
         drop(theirs);
         let silence = ours
             .step(
-                &Frame::default(),
-                &mut Floats::default(),
+                &[Frame::default()],
+                &mut [Results::default()],
                 None,
                 &Signals::listen().unwrap(),
             )

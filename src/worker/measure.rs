@@ -6,11 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::environment::Variables;
-use super::floats::Floats;
 use super::handover::HandOver;
 use super::python::FIRST_LINE;
 use super::signals::Signals;
-use super::step::Frame;
+use super::step::{Frame, Results};
 use crate::process::Command;
 
 /// Answers every step as the shim does, with what lies in the file.
@@ -31,14 +30,14 @@ pub fn hand_over(
         .variables(variables)
         .spawn(stdin)
         .map_err(|error| error.source)?;
-    let mut forces = Floats::default();
+    let mut results = [Results::default()];
     let mut measure = || -> io::Result<Vec<Duration>> {
         hand_over.begin(ECHO, &())?;
         let mut took = Vec::new();
         for _ in 0..steps {
             let begin = Instant::now();
             hand_over
-                .step(frame, &mut forces, None, &signals)
+                .step(std::slice::from_ref(frame), &mut results, None, &signals)
                 .map_err(|_| io::Error::other("this Python did not answer"))?;
             took.push(begin.elapsed());
         }

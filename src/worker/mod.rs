@@ -10,10 +10,12 @@
 //! The model is loaded first and the server reached afterwards: i-PI stands still while a client that is connected
 //! makes it wait.
 
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::Serialize;
 
@@ -63,6 +65,8 @@ pub struct Options {
     pub stress: bool,
     /// Where the server is.
     pub server: connect::Address,
+    /// Whether the server is an i-PI whose numbers lie in shared memory (`mode='shm'`).
+    pub shared_memory: bool,
     /// How long to wait for it.
     pub connect_timeout: Duration,
     /// How long the model may take to load.
@@ -318,6 +322,9 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error>
         connected => connected?,
     };
     let mut session = ipi::Session::new(connection);
+    if options.shared_memory {
+        session = session.with_segments(&open_segment);
+    }
     let end = session.serve(model);
     if end.is_err() {
         session.into_stream().close();
@@ -326,6 +333,19 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error>
         ipi::Error::Failed(Failure::Died(cause)) => died(cause),
         error => Error::Session(error),
     })
+}
+
+/// A segment of shared memory of this user's.
+fn open_segment(name: &str) -> std::io::Result<(OwnedFd, u64)> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(Path::new("/dev/shm").join(name), flags, Mode::empty())?;
+    let found = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile
+        || found.st_uid != rustix::process::geteuid().as_raw()
+    {
+        return Err(std::io::Error::other("it is no file of this user's"));
+    }
+    Ok((file, u64::try_from(found.st_size).unwrap_or(0)))
 }
 
 fn died(cause: String) -> Error {
@@ -342,6 +362,9 @@ fn advice(error: &ipi::Error) -> &'static str {
             "is there an i-PI server at the other end of this socket?"
         }
         ipi::Error::Init(_) => "i-PI evaluates structures one by one without `batch_size`",
+        ipi::Error::Segments(_) => {
+            "`--shm` is for an i-PI with <ffsocket mode='shm'> on this machine, run by the same user"
+        }
         ipi::Error::Write(_) => "the server, or the connection to it, has gone",
         ipi::Error::NoSpecies => {
             "name them with `--template FILE`, or with `--species` and `--pbc`"

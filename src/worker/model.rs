@@ -44,6 +44,9 @@ pub(super) struct Model<'a> {
     pub(super) signals: &'a Signals,
 }
 
+/// Frames computed, and further results.
+type Answer = (Vec<Computed>, Vec<u8>);
+
 /// What Python says once its model is loaded.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ready {
@@ -65,34 +68,50 @@ impl ipi::Calculator for Model<'_> {
         Ok(())
     }
 
-    fn calculate(&mut self, frame: &Frame, results: &mut Results) -> Result<(), Failure> {
+    fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure> {
         if self.steps == 0
-            && let Some(warning) = too_close(frame)
+            && let Some(warning) = frames.iter().find_map(too_close)
         {
             self.remark(&warning);
         }
         self.steps += 1;
+        // i-PI fills a batch up with copies of its last structure.
+        let (last, others) = frames
+            .split_last()
+            .expect("a server sends at least one frame");
+        let copies = others.iter().rev().take_while(|frame| *frame == last);
+        let different = frames.len() - copies.count();
         let begin = Instant::now();
-        let computed = self.compute(frame, &mut results.forces)?;
+        let (computed, more) = self.compute(&frames[..different], &mut results[..different])?;
         let took = begin.elapsed();
-        results.energy = computed.energy;
-        results.stress = computed.stress;
-        results.more = computed.more;
-        if self.system.as_ref().is_some_and(|system| system.timings) {
-            results.more = with_time(&results.more, took);
+        for (frame, (computed, results)) in frames.iter().zip(computed.iter().zip(&mut *results)) {
+            results.energy = computed.energy;
+            results.stress = computed.stress;
+            results.virial = self.virial(frame, computed, &results.forces);
         }
-        let pbc = self
-            .system
-            .as_ref()
-            .is_some_and(|system| system.pbc.contains(&true));
-        results.virial = match computed.stress {
-            Some(stress) => Some(from_stress(stress, frame.volume())),
-            None if !pbc => Some(from_forces(&frame.positions, &results.forces)),
-            // There is no volume for a stress to be in, or the user has said that nobody will look.
-            None if frame.has_missing_vector() || !self.stress => Some([0.0; 9]),
-            None => None,
+        let (done, copies) = results.split_at_mut(different);
+        for copy in copies {
+            copy.clone_from(&done[different - 1]);
+        }
+        results[0].more = match &self.system {
+            Some(system) if system.timings => with_time(&more, took),
+            _ => more,
         };
         Ok(())
+    }
+
+    fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure> {
+        let life = self.life.as_mut().expect(ALIVE);
+        let told = life
+            .hand_over
+            .stresses(frame.atoms(), stresses, self.patience, self.signals);
+        match told {
+            Ok(()) => {
+                stresses.scale(frame.volume());
+                Ok(())
+            }
+            Err(silence) => Err(Failure::Died(self.cause(silence)?)),
+        }
     }
 
     fn remark(&mut self, text: &str) {
@@ -101,20 +120,34 @@ impl ipi::Calculator for Model<'_> {
 }
 
 impl Model<'_> {
-    /// Has a frame computed; by a new Python if the one we have dies of it, and by no third one.
-    fn compute(&mut self, frame: &Frame, forces: &mut Floats) -> Result<Computed, Failure> {
+    fn virial(&self, frame: &Frame, computed: &Computed, forces: &Floats) -> Option<[f64; 9]> {
+        let pbc = self
+            .system
+            .as_ref()
+            .is_some_and(|system| system.pbc.contains(&true));
+        match computed.stress {
+            Some(stress) => Some(from_stress(stress, frame.volume())),
+            None if !pbc => Some(from_forces(&frame.positions, forces)),
+            // There is no volume for a stress to be in, or the user has said that nobody will look.
+            None if frame.has_missing_vector() || !self.stress => Some([0.0; 9]),
+            None => None,
+        }
+    }
+
+    /// Has frames computed; by a new Python if the one we have dies of it, and by no third one.
+    fn compute(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<Answer, Failure> {
         let life = self.life.as_ref().expect(ALIVE);
         if life.hand_over.is_closed() {
             // It ended between two steps, which is not this one's fault.
             let cause = life.python.cause();
             self.restart(cause)?;
         }
-        let first = match self.attempt(frame, forces)? {
+        let first = match self.attempt(frames, results)? {
             Ok(computed) => return Ok(computed),
             Err(cause) => cause,
         };
         self.restart(first.clone())?;
-        match self.attempt(frame, forces)? {
+        match self.attempt(frames, results)? {
             Ok(computed) => {
                 self.remark(&format!(
                     "step {} was computed by the new Python",
@@ -134,25 +167,35 @@ impl Model<'_> {
     /// One try: the result, or how Python ended. Exceptions are not tried again.
     fn attempt(
         &mut self,
-        frame: &Frame,
-        forces: &mut Floats,
-    ) -> Result<Result<Computed, String>, Failure> {
+        frames: &[Frame],
+        results: &mut [Results],
+    ) -> Result<Result<Answer, String>, Failure> {
         let life = self.life.as_mut().expect(ALIVE);
         match life
             .hand_over
-            .step(frame, forces, self.patience, self.signals)
+            .step(frames, results, self.patience, self.signals)
         {
-            Ok(computed) => Ok(Ok(computed)),
-            Err(Silence::Raised(raised)) => Err(raised.into()),
-            Err(Silence::Gone(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(silence) => self.cause(silence).map(Err),
+        }
+    }
+
+    /// How Python ended, if it did.
+    fn cause(&self, silence: Silence) -> Result<String, Failure> {
+        match silence {
+            Silence::Raised(raised) => Err(raised.into()),
+            Silence::Gone(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
                 Err(Raised::new("TooLarge", error.to_string()).into())
             }
-            Err(Silence::Gone(_)) => Ok(Err(life.python.cause())),
-            Err(Silence::Told) => Err(Failure::Died("the worker was told to end".to_owned())),
-            Err(Silence::Late(patience)) => Ok(Err(format!(
+            Silence::Told => Err(Failure::Died("the worker was told to end".to_owned())),
+            Silence::Gone(_) => Ok(self
+                .life
+                .as_ref()
+                .map_or_else(|| "Python is gone".to_owned(), |life| life.python.cause())),
+            Silence::Late(patience) => Ok(format!(
                 "Python has not answered for {} s",
                 patience.as_secs_f64()
-            ))),
+            )),
         }
     }
 

@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 
-STEP, TEXT = 1, 2
+STEP, TEXT, STRESSES = 1, 2, 3
 WORD = struct.Struct("=ii")
 CELL, HEAD = 9, 10  # numbers: the cell before the positions, energy and stress before the forces
 # Further results that are told if they are there; any other is if it is a single number.
@@ -50,7 +50,7 @@ class Launcher:
 
     def next(self):
         kind, value = WORD.unpack(self.receive(WORD.size))
-        return (kind, value) if kind == STEP else (kind, json.loads(self.receive(value).decode()))
+        return (kind, json.loads(self.receive(value).decode())) if kind == TEXT else (kind, value)
 
     def done(self, stress, more):
         self.connection.sendall(WORD.pack(STEP, 2 * len(more) + stress) + more)
@@ -109,20 +109,32 @@ def read_template(path):
 
 
 def load_calculator(order):
-    """Calls `setup()` of the environment's source, or `setup_from_path()`."""
+    """Calls `setup()` of the environment's source, or `setup_from_path()`; the calculator, and the source."""
     where = importlib.util.spec_from_file_location("env_source", order["source"])
     source = importlib.util.module_from_spec(where)
     sys.modules["env_source"] = source
     where.loader.exec_module(source)
     if order["weights"] is None:
-        return source.setup(order["argument"], order["device"], **order["setup"])
+        return source.setup(order["argument"], order["device"], **order["setup"]), source
     if not hasattr(source, "setup_from_path"):
         raise NotImplementedError("the environment has no `setup_from_path(path, device)`, which loads weights of your own")
-    return source.setup_from_path(order["weights"], order["device"], **order["setup"])
+    return source.setup_from_path(order["weights"], order["device"], **order["setup"]), source
+
+
+class Frame:
+    """Views of one frame in the shared file: cell, positions | energy, stress, forces."""
+
+    def __init__(self, numbers, atoms):
+        results = numbers[CELL + 3 * atoms :]
+        self.cell = numbers[:CELL].reshape(3, 3)
+        self.positions = numbers[CELL : CELL + 3 * atoms].reshape(atoms, 3)
+        self.energy = results[:1]
+        self.stress = results[1:HEAD].reshape(3, 3)
+        self.forces = results[HEAD:].reshape(atoms, 3)
 
 
 class SharedFile:
-    """Numbers in the file: cell, positions | energy, stress, forces."""
+    """Frames, one after another; behind the first, where somebody asks, the stresses of its atoms."""
 
     def __init__(self, descriptor):
         import numpy
@@ -130,28 +142,31 @@ class SharedFile:
         self.numpy = numpy
         self.descriptor = descriptor
         self.memory = b""
-        self.atoms = None
+        self.seen = None
 
-    def look(self, atoms):
-        """Views of a frame of this many atoms."""
-        if atoms == self.atoms:
-            return
-        self.atoms = atoms
-        if len(self.memory) < 8 * (CELL + HEAD + 6 * atoms):
+    def look(self, atoms, count):
+        """This many frames of this many atoms."""
+        if (atoms, count) != self.seen:
+            size = CELL + HEAD + 6 * atoms
+            numbers = self.map(size * count)
+            self.frames = [Frame(numbers[size * place :][:size], atoms) for place in range(count)]
+            self.seen = (atoms, count)
+        return self.frames
+
+    def stresses(self, atoms):
+        size = CELL + HEAD + 6 * atoms
+        return self.map(size + 9 * atoms)[size : size + 9 * atoms].reshape(atoms, 3, 3)
+
+    def map(self, numbers):
+        if len(self.memory) < 8 * numbers:
             self.memory = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
-        numbers = self.numpy.frombuffer(self.memory, self.numpy.float64)
-        results = numbers[CELL + 3 * atoms :]
-        self.cell = numbers[:CELL].reshape(3, 3)
-        self.positions = numbers[CELL : CELL + 3 * atoms].reshape(atoms, 3)
-        self.energy = results[:1]
-        self.stress = results[1:HEAD].reshape(3, 3)
-        self.forces = results[HEAD : HEAD + 3 * atoms].reshape(atoms, 3)
+        return self.numpy.frombuffer(self.memory, self.numpy.float64)
 
 
 class Model:
     """A calculator and the atoms it computes, moved in place from frame to frame."""
 
-    def __init__(self, calculator, stress):
+    def __init__(self, calculator, stress, source=None):
         import numpy
         from ase.calculators import calculator as base
 
@@ -161,6 +176,9 @@ class Model:
         self.calculator = calculator
         self.may_have_stress = stress and "stress" in getattr(calculator, "implemented_properties", ())
         self.reset = getattr(calculator, "reset", None)
+        # What computes several structures at once: made of the calculator where the first batch comes, or its own.
+        self.make_batch = getattr(source, "setup_batch", None)
+        self.batch = getattr(calculator, "calculate_batch", None)
 
     def take(self, system):
         """From now on it is about these atoms."""
@@ -174,6 +192,46 @@ class Model:
         self.timings = system.get("timings", False)
         self.has_stress = self.may_have_stress
         self.fresh = True
+
+    def compute_all(self, frames):
+        """Computes these frames; whether there is a stress."""
+        if len(frames) == 1:
+            return self.compute(frames[0])
+        if self.make_batch is not None:
+            self.batch = self.make_batch(self.calculator) or self.batch
+            self.make_batch = None
+        if self.batch is not None:
+            return self.compute_batch(frames)
+        stresses = [self.compute(frame) for frame in frames]
+        return all(stresses)
+
+    def compute_batch(self, frames):
+        structures = []
+        for frame in frames:
+            self.move(frame)
+            structures.append(self.atoms.copy())
+        # The calculator's own memory of its atoms, if it has one, is not of these.
+        self.fresh = True
+        wanted = ["energy", "forces"] + ["stress"] * (self.wants_stress and self.has_stress)
+        answers = list(self.batch(structures, wanted))
+        if len(answers) != len(frames):
+            raise ValueError("the batch of %d structures was answered with %d results" % (len(frames), len(answers)))
+        stresses = [self.put(frame, results, wanted) for frame, results in zip(frames, answers)]
+        return all(stresses)
+
+    def stresses(self, into):
+        """The stresses of single atoms, 3x3, of the frame computed last."""
+        found = self.calculator.results.get("stresses")
+        if found is None:
+            if "stresses" not in getattr(self.calculator, "implemented_properties", ()):
+                raise NotImplementedError("the model computes no stresses of single atoms")
+            self.calculator.calculate(self.atoms, ["stresses"], self.all_changes)
+            found = self.calculator.results["stresses"]
+        found = self.numpy.asarray(found, dtype=self.numpy.float64)
+        if len(found) != len(into):
+            raise ValueError("the model's stresses are of %d atoms, not of %d" % (len(found), len(into)))
+        for place, stress in enumerate(found):
+            into[place] = self.square(stress)
 
     def compute(self, shared):
         """Computes the frame in the shared file; whether there is a stress."""
@@ -213,7 +271,10 @@ class Model:
         begin = time.perf_counter()
         self.calculator.calculate(self.atoms, properties, changes)
         self.seconds = time.perf_counter() - begin
-        results = self.calculator.results
+        return self.put(shared, self.calculator.results, properties)
+
+    def put(self, shared, results, properties):
+        """Puts results into the file; whether there is a stress among them."""
         shared.energy[0] = self.numpy.asarray(results["energy"], dtype=self.numpy.float64).item()
         forces = self.numpy.asarray(results["forces"], dtype=self.numpy.float64)
         if forces.shape != shared.forces.shape:
@@ -267,9 +328,12 @@ def serve(launcher, model, shared):
                 continue
             if refused is not None:
                 raise refused
-            shared.look(value)
-            stress = model.compute(shared)
-            more = model.more()
+            if kind == STRESSES:
+                model.stresses(shared.stresses(len(model.atoms)))
+                stress, more = False, b""
+            else:
+                stress = model.compute_all(shared.look(len(model.atoms), value))
+                more = model.more() if value == 1 else b""
         except BaseException as error:
             if kind == TEXT:
                 refused = error
@@ -290,7 +354,8 @@ def main(connection):
     try:
         # First what fails fast: a template that cannot be read is known before a model takes its minute.
         system = read_template(order["template"]) if order["template"] else order["system"]
-        model = Model(load_calculator(order), order["stress"])
+        calculator, source = load_calculator(order)
+        model = Model(calculator, order["stress"], source)
         if system:
             system["info"].update(order["info"])
             model.take(system)

@@ -88,7 +88,9 @@ mod ase {
 
 mod ipi {
     use super::run;
-    cases!("ipi_runs.py": fused unfused missing_stress another_worker_takes_over
+    cases!("ipi_runs.py": fused unfused missing_stress
+        batch batch_by_setup_batch batch_one_after_another batch_that_is_short shared_memory
+        another_worker_takes_over
         another_worker_takes_over_from_one_that_was_told_to_end
         another_worker_takes_over_over_tcp);
 }
@@ -101,6 +103,16 @@ mod json {
 mod own {
     use super::run;
     cases!("own_client.py": equal full_stress_tensor errors refused standard_input);
+}
+
+mod stresses {
+    use super::run;
+    cases!("stresses.py": of_single_atoms missing);
+}
+
+mod shared_memory {
+    use super::run;
+    cases!("shared_memory.py": refused);
 }
 
 mod tcp {

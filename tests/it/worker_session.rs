@@ -4,6 +4,7 @@
 use std::io::{self, Cursor, Read, Write};
 
 use proptest::prelude::*;
+use rootstock::worker::floats::Floats;
 use rootstock::worker::ipi::dialect::{Dialect, Units};
 use rootstock::worker::ipi::{Calculator, End, Error, Session, wire};
 use rootstock::worker::step::{Failure, Frame, Raised, Results, System};
@@ -102,10 +103,13 @@ impl Write for Server {
 /// through eV and Å, so its last digits may differ. Extras are ours: none for stock servers.
 fn assert_forces(said: &[u8], recorded: &[u8]) {
     assert_eq!(said[..12], recorded[..12]);
-    assert_eq!(said[20..24], recorded[20..24]);
-    let end = 24 + (said.len() - 28);
+    assert_eq!(said.len(), recorded.len());
+    // One structure, or the four of the batch: energies, then the count of atoms, then forces, virials and no extras.
+    let structures = (said.len() - 16) / (8 + 48 + 72 + 4);
+    let (count, end) = (12 + 8 * structures, said.len() - 4 * structures);
+    assert_eq!(said[count..count + 4], recorded[count..count + 4]);
     let numbers = |bytes: &[u8]| -> Vec<f64> {
-        [&bytes[12..20], &bytes[24..end]]
+        [&bytes[12..count], &bytes[count + 4..end]]
             .concat()
             .chunks(8)
             .map(|number| f64::from_le_bytes(number.try_into().unwrap()))
@@ -117,7 +121,7 @@ fn assert_forces(said: &[u8], recorded: &[u8]) {
             "{ours} {theirs}"
         );
     }
-    assert_eq!(said[end..], [0; 4]);
+    assert!(said[end..].iter().all(|byte| *byte == 0));
 }
 
 /// Computes what the recorder answered, in eV and Å.
@@ -155,7 +159,30 @@ impl Calculator for Fixed {
         Ok(())
     }
 
-    fn calculate(&mut self, frame: &Frame, results: &mut Results) -> Result<(), Failure> {
+    fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure> {
+        for (frame, results) in frames.iter().zip(results) {
+            self.calculate_one(frame, results)?;
+        }
+        Ok(())
+    }
+
+    fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure> {
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None => {
+                *stresses = (0..9 * frame.atoms()).map(|_| self.units.hartree).collect();
+                Ok(())
+            }
+        }
+    }
+
+    fn remark(&mut self, text: &str) {
+        self.remarks.push(text.to_owned());
+    }
+}
+
+impl Fixed {
+    fn calculate_one(&mut self, frame: &Frame, results: &mut Results) -> Result<(), Failure> {
         self.frames.push(frame.clone());
         if let Some(failure) = self.failure.clone() {
             return Err(failure);
@@ -176,10 +203,6 @@ impl Calculator for Fixed {
             more: self.more.to_vec(),
         };
         Ok(())
-    }
-
-    fn remark(&mut self, text: &str) {
-        self.remarks.push(text.to_owned());
     }
 }
 
@@ -218,6 +241,7 @@ fn recorded_servers_hear_what_they_expect_in_whatever_pieces_they_speak() {
     for (text, dialect, end) in [
         (IPI_FUSED, Dialect::Ipi, End::Exit),
         (IPI_THREADED, Dialect::Ipi, End::Exit),
+        (IPI_BATCH, Dialect::Ipi, End::Exit),
         (ASE, Dialect::Ase, End::Exit),
     ] {
         assert_eq!(replay(text, dialect, || 1).0.unwrap(), end);
@@ -266,13 +290,49 @@ fn every_cell_of_ase_is_read() {
 }
 
 #[test]
-fn a_batch_is_refused_and_never_taken_for_a_giant_structure() {
+fn a_batch_is_computed_at_once_and_never_taken_for_a_giant_structure() {
     let (end, calculator) = replay(IPI_BATCH, Dialect::Ipi, || usize::MAX);
-    assert_eq!(
-        end.unwrap_err().to_string(),
-        "the server wants 4 structures evaluated at once (`batch_size`), which is not supported yet"
+    assert_eq!(end.unwrap(), End::Exit);
+    assert_eq!(calculator.frames.len(), 4);
+    assert!(
+        calculator.frames[1..]
+            .iter()
+            .all(|frame| *frame == calculator.frames[0])
     );
-    assert!(calculator.frames.is_empty());
+    let mut other = Fixed::new(3, Dialect::Ipi);
+    let (end, _) = serve(server_bytes(IPI_BATCH), &mut other);
+    assert!(matches!(
+        end,
+        Err(Error::Atoms {
+            expected: 3,
+            sent: 2
+        })
+    ));
+}
+
+/// As FHI-vibes does it: after the forces, and without an order to compute them.
+#[test]
+fn stresses_of_single_atoms_are_of_the_frame_computed_last() {
+    let step = [positions(2, &[0.0; 6]), message("GETFORCE")].concat();
+    let ask = message("GETSTRESSES");
+    let on_and_off = [message("STRESSES_ON"), message("STRESSES_OFF")].concat();
+    let mut calculator = Fixed::new(2, Dialect::Ase);
+    let input = [&on_and_off[..], &step, &ask].concat();
+    let (end, output) = serve(input, &mut calculator);
+    assert_eq!(end.unwrap(), End::Closed);
+    let answer = &output[output.len() - 12 - 4 - 144..];
+    assert_eq!(answer[..12], *b"STRESSREADY ");
+    assert_eq!(answer[12..16], 2_i32.to_le_bytes());
+    assert!(
+        answer[16..]
+            .chunks(8)
+            .all(|number| number == 1.0_f64.to_le_bytes())
+    );
+    let (end, output) = serve(ask.clone(), &mut calculator);
+    assert!(matches!(end, Err(Error::Order)) && output.is_empty());
+    calculator.failure = Some(raised());
+    let (end, _) = serve([&step[..], &ask].concat(), &mut calculator);
+    assert!(matches!(end, Err(Error::Failed(_))));
 }
 
 /// A stream that gives these bytes and keeps what is written.

@@ -238,7 +238,7 @@ def strangers_are_refused():
     listener.listen()
     for said, heard in [
         (b"GET / HTTP/1.1\r\n\r\n", "the server said `GET / HTTP/1`, which is no i-PI message"),
-        (b"INIT        " + bytes(4) + (16).to_bytes(4, "little") + b"  batch_size:8  ", "8 structures"),
+        (b"INIT        " + bytes(4) + (16).to_bytes(4, "little") + b"  batch_size:-8 ", "`-8` structures"),
     ]:
         worker = Worker("odd-zero", path, "--species", "Cu", "--pbc", "TTT")
         connection, _ = listener.accept()

@@ -19,7 +19,7 @@ VELOCITIES = "<trajectory stride='1000' filename='vel' format='xyz'> velocities{
 class Ipi:
     """A run of i-PI with the example's input, in a directory of its own."""
 
-    def __init__(self, settings="", steps=100, port=None):
+    def __init__(self, settings="", steps=100, port=None, more=()):
         self.directory = harness.SCRATCH / harness.name()
         self.directory.mkdir()
         self.prefix = str(self.directory) + "/"
@@ -31,6 +31,7 @@ class Ipi:
             ("stride='10'", "stride='1'"),
             ("</output>", VELOCITIES),
             ("<motion mode='dynamics'>", "<motion mode='dynamics'><fixcom>False</fixcom>"),
+            *more,
         ]:
             assert old in text, old
             text = text.replace(old, new)
@@ -87,6 +88,63 @@ def fused():
 
 def unfused():
     nve("<consolidate_messages>False</consolidate_messages>")
+
+
+def beads(run, worker, steps):
+    """A run of path integrals, whose beads come at once; its forces are those of EMT."""
+    rows = run.rows()
+    assert len(rows) == steps + 1
+    said = worker.succeeds()
+    for bead in range(4):
+        frames = [io.read(run.directory / ("nve.%s_%d.xyz" % (name, bead)), index=":") for name in ("at", "force")]
+        for frame, forces in zip(*frames):
+            atoms = io.read(EXAMPLE / "init.xyz")
+            atoms.positions = frame.positions
+            atoms.calc = EMT()
+            harness.close(forces.positions, atoms.get_forces(), 1e-4, "forces of bead %d" % bead)
+    return said
+
+
+BEADS = [
+    ("nbeads='1'", "nbeads='4'"),
+    ("</motion>", "</motion><ensemble><temperature units='kelvin'>300</temperature></ensemble>"),
+    ("</output>", "<trajectory filename='at' format='xyz' cell_units='angstrom'> positions{angstrom} </trajectory></output>"),
+    ("</output>", "<trajectory filename='force' format='xyz'> forces{ev/ang} </trajectory></output>"),
+]
+
+
+def batch():
+    """Up to three of four beads at once, filled up with copies; how many is i-PI's choice, and changes from run to run."""
+    run = Ipi("<batch_size>3</batch_size>", steps=5, more=BEADS)
+    said = beads(run, run.worker("odd-batched"), 5)
+    assert "a batch of" in said and "a batch of 4" not in said, said
+
+
+def batch_by_setup_batch():
+    run = Ipi("<batch_size>4</batch_size>", steps=5, more=BEADS)
+    assert "setup_batch: " in beads(run, run.worker("odd-single"), 5)
+
+
+def batch_one_after_another():
+    run = Ipi("<batch_size>4</batch_size>", steps=5, more=BEADS)
+    assert "batch" not in beads(run, run.worker("odd-emt"), 5)
+
+
+def batch_that_is_short():
+    run = Ipi("<batch_size>4</batch_size>", steps=5, more=BEADS)
+    run.worker("odd-short").fails(1, "structures was answered with 0 results")
+    run.worker("odd-batched").succeeds()
+
+
+SHM = [("mode='unix'", "mode='shm'")]
+
+
+def shared_memory():
+    """Alone and in batches, with one message a step and with three; nothing is left of it."""
+    for settings in ["", "<batch_size>3</batch_size>", "<consolidate_messages>False</consolidate_messages>"]:
+        run = Ipi(settings, steps=5, more=BEADS + SHM)
+        beads(run, run.worker("odd-emt", "--shm"), 5)
+    assert not list(Path("/dev/shm").glob("ipi_shm_%d_*" % run.process.pid))
 
 
 def missing_stress():

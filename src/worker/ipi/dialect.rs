@@ -21,6 +21,9 @@ use serde_json::Value;
 
 use crate::worker::step::System;
 
+/// More structures than anybody evaluates at once.
+const MOST_STRUCTURES: usize = 10_000;
+
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
@@ -40,8 +43,8 @@ pub enum Dialect {
 /// What an INIT said.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Init {
-    /// The server is of this kind and says nothing about the atoms.
-    Stock(Dialect),
+    /// The server is of this kind, says nothing about the atoms, and sends as many structures at once.
+    Stock(Dialect, usize),
     /// The server is of this kind, and these are the atoms.
     System(Dialect, System),
 }
@@ -73,9 +76,9 @@ pub enum Error {
     /// A client of a later rootstock.
     #[error("the client speaks `\"rs\": {0}`, and this worker speaks `\"rs\": 2`")]
     Version(Value),
-    /// Several structures in one message.
+    /// A number of structures in one message that is none, or too large.
     #[error(
-        "the server wants {0} structures evaluated at once (`batch_size`), which is not supported yet"
+        "the server wants `{0}` structures evaluated at once (`batch_size`), which is no number of them"
     )]
     Batch(String),
 }
@@ -143,21 +146,26 @@ pub fn understand(text: &[u8]) -> Result<Init, Error> {
             Some(version) => Err(Error::Version(version)),
         };
     }
-    if let Some(size) = batch_size(text).filter(|size| size != "1") {
-        return Err(Error::Batch(size));
-    }
-    Ok(Init::Stock(match text {
+    let batch = batch_size(text)?;
+    let dialect = match text {
         b"" | b"\0" => Dialect::Ase,
         text if text.trim_ascii_end() == b"Initializing" => Dialect::Cp2k,
         _ => Dialect::Ipi,
-    }))
+    };
+    Ok(Init::Stock(dialect, batch))
 }
 
 /// The value of i-PI's `batch_size:N`: its last word, announced only when there is more than one structure.
-fn batch_size(text: &[u8]) -> Option<String> {
+fn batch_size(text: &[u8]) -> Result<usize, Error> {
     let text = String::from_utf8_lossy(text);
-    let (_, value) = text.rsplit_once("batch_size:")?;
-    Some(value.trim_matches([' ', ',']).to_owned())
+    let Some((_, value)) = text.rsplit_once("batch_size:") else {
+        return Ok(1);
+    };
+    let value = value.trim_matches([' ', ',']);
+    match value.parse() {
+        Ok(size) if (1..=MOST_STRUCTURES).contains(&size) => Ok(size),
+        _ => Err(Error::Batch(value.to_owned())),
+    }
 }
 
 #[cfg(test)]
@@ -175,7 +183,11 @@ mod tests {
             (b"  batch_size:1", Dialect::Ipi),
             (b"\xff\xfe", Dialect::Ipi),
         ] {
-            assert_eq!(understand(text).unwrap(), Init::Stock(dialect), "{text:?}");
+            assert_eq!(
+                understand(text).unwrap(),
+                Init::Stock(dialect, 1),
+                "{text:?}"
+            );
         }
     }
 
@@ -218,9 +230,17 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_refused() {
+    fn the_size_of_a_batch_is_read_or_refused() {
         for text in ["  batch_size:4", " a : b , , batch_size:4"] {
-            assert!(matches!(understand(text.as_bytes()), Err(Error::Batch(size)) if size == "4"));
+            assert_eq!(
+                understand(text.as_bytes()).unwrap(),
+                Init::Stock(Dialect::Ipi, 4)
+            );
+        }
+        for size in ["0", "-1", "many", "", "99999999999999999999", "10001"] {
+            let text = format!("  batch_size:{size}");
+            let error = understand(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, Error::Batch(named) if named == size));
         }
     }
 }

@@ -13,8 +13,10 @@ use std::io::{self, Read, Write};
 
 use serde_json::json;
 
-use super::dialect::{self, Dialect, Init};
+use super::dialect::{self, Dialect, Init, Units};
+use super::segments::{self, Open, Segments};
 use super::wire::{self, Header, Status};
+use crate::worker::floats::Floats;
 use crate::worker::step::{Failure, Frame, Raised, Results, System};
 
 /// What computes.
@@ -23,8 +25,10 @@ pub trait Calculator {
     fn atoms(&self) -> Option<usize>;
     /// From now on it is about these atoms.
     fn take(&mut self, system: System) -> Result<(), Failure>;
-    /// Computes a frame of as many atoms as there are.
-    fn calculate(&mut self, frame: &Frame, results: &mut Results) -> Result<(), Failure>;
+    /// Computes frames, at least one, each of as many atoms as there are.
+    fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure>;
+    /// Minus the virial of each atom, 3x3, of the frame that was computed last.
+    fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure>;
     /// Something a person should know.
     fn remark(&mut self, text: &str);
 }
@@ -49,6 +53,9 @@ pub enum Error {
     /// An INIT that cannot be met.
     #[error(transparent)]
     Init(#[from] dialect::Error),
+    /// Shared memory that cannot be used.
+    #[error(transparent)]
+    Segments(#[from] segments::Error),
     /// The connection broke while answering.
     #[error("cannot answer the server")]
     Write(#[source] io::Error),
@@ -75,18 +82,24 @@ pub enum Error {
 }
 
 /// One conversation.
-pub struct Session<S> {
+pub struct Session<'a, S> {
     stream: S,
+    // How the segments of i-PI's `shm` mode are opened, if it is in that mode.
+    open: Option<&'a Open<'a>>,
+    segments: Option<Segments>,
     dialect: Dialect,
     initialised: bool,
     // The text of the last JSON INIT: rootstock 1.x repeats it before every step.
     said: Vec<u8>,
     // What was wrong with it, if there is somebody to tell.
     refused: Option<Raised>,
-    frame: Frame,
+    // One for each structure that the server sends at once.
+    frames: Vec<Frame>,
+    results: Vec<Results>,
     // How many atoms the server last sent.
     sent: usize,
-    results: Results,
+    // Whether the first frame and its results are of that message.
+    computed: bool,
     answer: Option<Result<(), Raised>>,
     // What ends the session once the server was told.
     last: Option<Failure>,
@@ -94,23 +107,33 @@ pub struct Session<S> {
     warned: bool,
 }
 
-impl<S: Read + Write> Session<S> {
+impl<'a, S: Read + Write> Session<'a, S> {
     /// A conversation over this stream, which has to be connected already.
     pub fn new(stream: S) -> Self {
         Self {
             stream,
+            open: None,
+            segments: None,
             dialect: Dialect::default(),
             initialised: false,
             said: Vec::new(),
             refused: None,
-            frame: Frame::default(),
+            frames: vec![Frame::default()],
+            results: vec![Results::default()],
             sent: 0,
-            results: Results::default(),
+            computed: false,
             answer: None,
             last: None,
             buffer: Vec::new(),
             warned: false,
         }
+    }
+
+    /// The same with an i-PI whose numbers lie in shared memory.
+    #[must_use]
+    pub fn with_segments(mut self, open: &'a Open<'a>) -> Self {
+        self.open = Some(open);
+        self
     }
 
     /// Answers until the server has had enough.
@@ -121,6 +144,8 @@ impl<S: Read + Write> Session<S> {
                 Header::Init => self.init(calculator).map(|()| true),
                 Header::Positions => self.positions(calculator).map(|()| true),
                 Header::GetForce => self.forces(calculator),
+                Header::GetStresses => self.stresses(calculator),
+                Header::Stresses => Ok(true),
                 Header::Exit => return Ok(End::Exit),
             }?;
             if !answered {
@@ -151,15 +176,20 @@ impl<S: Read + Write> Session<S> {
         }
         self.refused = None;
         match dialect::understand(&text) {
-            Ok(Init::Stock(_)) if calculator.atoms().is_none() => return Err(Error::NoSpecies),
-            Ok(Init::Stock(dialect)) => self.dialect = dialect,
+            Ok(Init::Stock(..)) if calculator.atoms().is_none() => return Err(Error::NoSpecies),
+            Ok(Init::Stock(dialect, structures)) => {
+                self.dialect = dialect;
+                self.expect(structures);
+            }
             Ok(Init::System(dialect, system)) => {
                 self.dialect = dialect;
+                self.expect(1);
                 calculator.take(system).map_err(Error::Failed)?;
             }
             // A client of ours is told when it asks for forces, and may do better afterwards.
             Err(error) if error.is_ours() || self.dialect == Dialect::Rootstock => {
                 self.dialect = Dialect::Rootstock;
+                self.expect(1);
                 self.refused = Some(Raised::new("InitError", error.to_string()));
             }
             Err(error) => return Err(error.into()),
@@ -168,10 +198,25 @@ impl<S: Read + Write> Session<S> {
         Ok(())
     }
 
+    /// From now on that many structures come at once.
+    fn expect(&mut self, structures: usize) {
+        if structures != self.frames.len() {
+            self.frames.resize(structures, Frame::default());
+            self.results.resize(structures, Results::default());
+            self.computed = false;
+            self.segments = None;
+        }
+    }
+
     fn positions(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
-        let (cell, sent) = wire::read_cell(&mut self.stream)?;
         self.initialised = true;
-        self.sent = wire::atoms(sent)?;
+        self.computed = false;
+        let shared = self.open.filter(|_| self.dialect == Dialect::Ipi);
+        let single = shared.is_none() && self.frames.len() == 1;
+        if single {
+            self.frames[0].cell = wire::read_cell(&mut self.stream)?;
+        }
+        self.sent = wire::read_atoms(&mut self.stream)?;
         // Checked before room is made for them: a wrong count would be the size of the next allocation.
         if let Some(raised) = self.unexpected(calculator)? {
             wire::skip_positions(&mut self.stream, self.sent)?;
@@ -179,12 +224,50 @@ impl<S: Read + Write> Session<S> {
             self.answer = Some(Err(raised));
             return Ok(());
         }
-        self.frame.positions.resize(3 * self.sent);
-        wire::read_positions(&mut self.stream, &mut self.frame.positions)?;
+        match shared {
+            Some(open) => self.fetch_frames(open)?,
+            None => self.read_frames(single)?,
+        }
         let bohr = self.dialect.units().bohr;
-        self.frame.cell = cell.map(|length| length * bohr);
-        self.frame.positions.scale(bohr);
+        for frame in &mut self.frames {
+            frame.cell = frame.cell.map(|length| length * bohr);
+            frame.positions.scale(bohr);
+        }
         self.answer = Some(self.compute(calculator)?);
+        self.computed = self.answer == Some(Ok(()));
+        Ok(())
+    }
+
+    fn read_frames(&mut self, single: bool) -> Result<(), Error> {
+        if !single {
+            for frame in &mut self.frames {
+                frame.cell = wire::read_cell(&mut self.stream)?;
+            }
+        }
+        for frame in &mut self.frames {
+            frame.positions.resize(3 * self.sent);
+            wire::read_positions(&mut self.stream, &mut frame.positions)?;
+        }
+        Ok(())
+    }
+
+    /// The frames from shared memory, whose segments are named the first time.
+    fn fetch_frames(&mut self, open: &Open<'_>) -> Result<(), Error> {
+        let segments = match self.segments.take() {
+            Some(segments) => segments,
+            None => {
+                let mut names: [String; 6] = Default::default();
+                for name in &mut names {
+                    *name = wire::read_name(&mut self.stream)?;
+                }
+                Segments::open(names, self.frames.len(), self.sent, open)?
+            }
+        };
+        for (place, frame) in self.frames.iter_mut().enumerate() {
+            frame.positions.resize(3 * self.sent);
+            frame.cell = segments.read(place, frame.positions.bytes_mut())?;
+        }
+        self.segments = Some(segments);
         Ok(())
     }
 
@@ -194,7 +277,7 @@ impl<S: Read + Write> Session<S> {
             return Ok(Some(raised.clone()));
         }
         let expected = calculator.atoms().ok_or(Error::NoSpecies)?;
-        if expected == self.sent {
+        if expected == self.sent && self.frames.len() * self.sent <= wire::MOST_ATOMS {
             return Ok(None);
         }
         let error = Error::Atoms {
@@ -210,7 +293,7 @@ impl<S: Read + Write> Session<S> {
 
     /// Computes the frame; an error that the server can be told is an answer.
     fn compute(&mut self, calculator: &mut impl Calculator) -> Result<Result<(), Raised>, Error> {
-        let failure = match calculator.calculate(&self.frame, &mut self.results) {
+        let failure = match calculator.calculate(&self.frames, &mut self.results) {
             Ok(()) => match self.unreadable() {
                 None => return Ok(Ok(())),
                 Some(raised) => Failure::Raised(raised),
@@ -236,21 +319,22 @@ impl<S: Read + Write> Session<S> {
 
     /// What makes the results unfit to be sent: a number that is none.
     fn unreadable(&self) -> Option<Raised> {
-        let Results { energy, forces, .. } = &self.results;
-        if !energy.is_finite() {
-            return Some(Raised::new(
-                "NotFinite",
-                format!("the model computed an energy of {energy} eV"),
-            ));
+        self.results.iter().find_map(not_finite)
+    }
+
+    fn stresses(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
+        if !self.computed {
+            return Err(Error::Order);
         }
-        let place = forces.iter().position(|force| !force.is_finite())?;
-        let atom = place / 3;
-        Some(Raised::new(
-            "NotFinite",
-            format!(
-                "the model computed forces that are not finite, first that on atom {atom} (counted from 0)"
-            ),
-        ))
+        let mut stresses = Floats::default();
+        calculator
+            .stresses(&self.frames[0], &mut stresses)
+            .map_err(Error::Failed)?;
+        let hartree = self.dialect.units().hartree;
+        let mut message = b"STRESSREADY ".to_vec();
+        wire::push_count(&mut message, self.sent);
+        wire::push(&mut message, stresses.iter().map(|energy| energy / hartree));
+        self.write(&message)
     }
 
     fn forces(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
@@ -273,52 +357,84 @@ impl<S: Read + Write> Session<S> {
 
     fn prepare(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
         let units = self.dialect.units();
-        let wanted = match self.dialect {
-            // A client that is told that there is no stress has nothing to be warned of.
-            Dialect::Rootstock => Some(self.results.stress.unwrap_or([f64::NAN; 9])),
-            _ => self.results.virial,
-        };
-        let tensor = match wanted {
-            Some(tensor) => tensor,
-            None if !self.dialect.reads_nan() => return Err(Error::NoStress),
-            None => {
-                if !std::mem::replace(&mut self.warned, true) {
-                    calculator.remark("the model computes no stress: the virial is sent as NaN, and pressure means nothing");
-                }
-                [f64::NAN; 9]
-            }
-        };
+        let tensors = self.tensors(calculator)?;
+        let message = &mut self.buffer;
+        message.clear();
+        let start = if self.segments.is_some() { 0 } else { 12 };
+        message.extend_from_slice(&b"FORCEREADY  "[..start]);
+        wire::push(
+            message,
+            self.results.iter().map(|one| one.energy / units.hartree),
+        );
+        let energies = message.len();
+        if self.segments.is_none() {
+            wire::push_count(message, self.sent);
+        }
         let to_force = units.bohr / units.hartree;
-        wire::reply(
-            &mut self.buffer,
-            self.results.energy / units.hartree,
-            self.results.forces.iter().map(|force| force * to_force),
-            match self.dialect {
-                Dialect::Rootstock => tensor,
-                _ => wire::transposed(tensor.map(|energy| energy / units.hartree)),
-            },
-            match self.dialect {
-                Dialect::Rootstock if !self.results.more.is_empty() => &self.results.more,
+        for one in &self.results {
+            wire::push(message, one.forces.iter().map(|force| force * to_force));
+        }
+        let forces = message.len();
+        for tensor in tensors {
+            wire::push(message, tensor.into_iter());
+        }
+        if let Some(segments) = &self.segments {
+            segments.write(
+                &message[..energies],
+                &message[energies..forces],
+                &message[forces..],
+            )?;
+            message.clear();
+            message.extend_from_slice(b"FORCEREADY  ");
+        }
+        for one in &self.results {
+            let extras = match self.dialect {
+                Dialect::Rootstock if !one.more.is_empty() => &one.more[..],
                 // The Python rootstock wants at least a byte; stock servers take none for none.
                 dialect if dialect.is_json() => b"{}",
                 _ => b"",
-            },
-        );
+            };
+            wire::push_text(message, extras);
+        }
         Ok(())
+    }
+
+    /// The virials as they go out, or what our own client has in their place.
+    fn tensors(&mut self, calculator: &mut impl Calculator) -> Result<Vec<[f64; 9]>, Error> {
+        let Units { hartree, .. } = self.dialect.units();
+        let nothing = [f64::NAN; 9];
+        if self.dialect == Dialect::Rootstock {
+            // A client that is told that there is no stress has nothing to be warned of.
+            let stresses = self.results.iter().map(|one| one.stress.unwrap_or(nothing));
+            return Ok(stresses.collect());
+        }
+        if self.results.iter().any(|one| one.virial.is_none()) {
+            if !self.dialect.reads_nan() {
+                return Err(Error::NoStress);
+            }
+            if !std::mem::replace(&mut self.warned, true) {
+                calculator.remark("the model computes no stress: the virial is sent as NaN, and pressure means nothing");
+            }
+        }
+        let virials = self.results.iter().map(|one| {
+            let virial = one.virial.unwrap_or(nothing);
+            wire::transposed(virial.map(|energy| energy / hartree))
+        });
+        Ok(virials.collect())
     }
 
     /// NaN, never zero: who does not read the extras must not take this for a result.
     fn prepare_error(&mut self, raised: &Raised) {
         let extras = json!({ "error": raised.reason(), "kind": raised.kind, "retryable": false })
             .to_string();
-        let nothing = std::iter::repeat_n(f64::NAN, 3 * self.sent);
-        wire::reply(
-            &mut self.buffer,
-            f64::NAN,
-            nothing,
-            [f64::NAN; 9],
-            extras.as_bytes(),
-        );
+        let message = &mut self.buffer;
+        message.clear();
+        message.extend_from_slice(b"FORCEREADY  ");
+        let nothing = |count| std::iter::repeat_n(f64::NAN, count);
+        wire::push(message, nothing(1));
+        wire::push_count(message, self.sent);
+        wire::push(message, nothing(3 * self.sent + 9));
+        wire::push_text(message, extras.as_bytes());
     }
 
     /// Sends an answer in one write; `false` if nobody is there to read it.
@@ -333,6 +449,20 @@ impl<S: Read + Write> Session<S> {
             Err(error) => Err(Error::Write(error)),
         }
     }
+}
+
+/// What makes a result unfit to be sent, if anything does.
+fn not_finite(Results { energy, forces, .. }: &Results) -> Option<Raised> {
+    let error = if energy.is_finite() {
+        let place = forces.iter().position(|force| !force.is_finite())?;
+        let atom = place / 3;
+        format!(
+            "the model computed forces that are not finite, first that on atom {atom} (counted from 0)"
+        )
+    } else {
+        format!("the model computed an energy of {energy} eV")
+    };
+    Some(Raised::new("NotFinite", error))
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -15,6 +15,22 @@
 //! | client | `FORCEREADY`                     | f64 energy, i32 atoms, f64\[3 atoms\] forces, f64\[9\] virial, i32 n, n bytes of extras |
 //! | server | `EXIT`                           |                                                                 |
 //!
+//! i-PI 3.3 knows two other forms of POSDATA and FORCEREADY. With `batch_size:N` in its INIT, N structures:
+//!
+//! | `POSDATA`    | i32 atoms, N times (f64\[9\] cell, f64\[9\] inverse), f64\[3 atoms N\] positions |
+//! | `FORCEREADY` | f64\[N\] energies, i32 atoms, f64\[3 atoms N\] forces, f64\[9 N\] virials, N times (i32 n, n bytes) |
+//!
+//! and in shared memory (`mode='shm'`, which it does not announce), where the numbers lie in six segments:
+//!
+//! | `POSDATA`    | i32 atoms, and the first time the segments' names: 6 times (i32 n, n bytes)           |
+//! | `FORCEREADY` | N times (i32 n, n bytes)                                                              |
+//!
+//! FHI-aims and FHI-vibes know stresses of single atoms, of the frame computed last, times the volume:
+//!
+//! | server | `STRESSES_ON`, `STRESSES_OFF`    | nothing, and no answer                                          |
+//! | server | `GETSTRESSES`                    |                                                                 |
+//! | client | `STRESSREADY`                    | i32 atoms, f64\[9 atoms\]                                       |
+//!
 //! - The cell has its vectors as **columns**: ax bx cx ay by cy az bz cz.
 //! - The inverse is never used: i-PI sends the inverse of what is on the wire, ASE its transpose.
 //! - The virial is minus the derivative of the energy by strain, not divided by the volume, and transposed like the cell.
@@ -29,6 +45,9 @@ pub const LONGEST_INIT: usize = 256 << 20;
 /// The most atoms of a message: their positions are 2 GB, which is what one system call passes on.
 pub const MOST_ATOMS: usize = 80_000_000;
 
+/// The longest name of a file.
+const LONGEST_NAME: usize = 255;
+
 /// What a server says first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
@@ -40,6 +59,10 @@ pub enum Header {
     Positions,
     /// Asks for the results.
     GetForce,
+    /// Asks for the stresses of single atoms.
+    GetStresses,
+    /// Will ask for them, or not; they are computed when they are asked for.
+    Stresses,
     /// Nothing more will be asked.
     Exit,
 }
@@ -111,6 +134,8 @@ pub fn read_header(stream: &mut impl Read) -> Result<Option<Header>, Error> {
         b"INIT" => Ok(Some(Header::Init)),
         b"POSDATA" => Ok(Some(Header::Positions)),
         b"GETFORCE" => Ok(Some(Header::GetForce)),
+        b"GETSTRESSES" => Ok(Some(Header::GetStresses)),
+        b"STRESSES_ON" | b"STRESSES_OFF" => Ok(Some(Header::Stresses)),
         b"EXIT" => Ok(Some(Header::Exit)),
         unknown => Err(Error::Unknown(unknown.escape_ascii().to_string())),
     }
@@ -140,20 +165,43 @@ pub fn read_init(stream: &mut impl Read) -> Result<Vec<u8>, Error> {
     Ok(text)
 }
 
-/// The fixed part of a POSDATA: the cell, vectors as rows, and how many atoms follow.
-pub fn read_cell(stream: &mut impl Read) -> Result<([f64; 9], i32), Error> {
-    let mut bytes = [0; 148];
+/// A cell, vectors as rows; its inverse is read over.
+pub fn read_cell(stream: &mut impl Read) -> Result<[f64; 9], Error> {
+    let mut bytes = [0; 144];
     fill(stream, &mut bytes, "a POSDATA message")?;
-    let wire: [f64; 9] = std::array::from_fn(|index| {
+    Ok(cell(&bytes))
+}
+
+/// A cell as it is on the wire, vectors as rows.
+pub fn cell(bytes: &[u8]) -> [f64; 9] {
+    transposed(std::array::from_fn(|index| {
         let number = &bytes[index * 8..][..8];
         f64::from_le_bytes(number.try_into().expect("a number has eight bytes"))
-    });
-    let atoms = i32::from_le_bytes(bytes[144..].try_into().expect("four bytes are left"));
-    Ok((transposed(wire), atoms))
+    }))
+}
+
+/// How many atoms there are in each structure of a POSDATA.
+pub fn read_atoms(stream: &mut impl Read) -> Result<usize, Error> {
+    atoms(read_count(stream, "a POSDATA message")?)
+}
+
+/// The name of a segment of shared memory.
+pub fn read_name(stream: &mut impl Read) -> Result<String, Error> {
+    let count = read_count(stream, "a POSDATA message")?;
+    let length = usize::try_from(count)
+        .ok()
+        .filter(|length| *length <= LONGEST_NAME)
+        .ok_or(Error::Count {
+            what: "the name of a segment",
+            count: count.into(),
+        })?;
+    let mut name = [0; LONGEST_NAME];
+    fill(stream, &mut name[..length], "a POSDATA message")?;
+    Ok(name[..length].escape_ascii().to_string())
 }
 
 /// How many atoms a server means; more than fit into any message of the protocol are none.
-pub fn atoms(sent: i32) -> Result<usize, Error> {
+fn atoms(sent: i32) -> Result<usize, Error> {
     usize::try_from(sent)
         .ok()
         .filter(|atoms| *atoms <= MOST_ATOMS)
@@ -180,28 +228,26 @@ pub fn read_positions(stream: &mut impl Read, positions: &mut Floats) -> Result<
     fill(stream, positions.bytes_mut(), "a POSDATA message")
 }
 
-/// Writes a FORCEREADY into a buffer, numbers as they come.
-pub fn reply(
-    buffer: &mut Vec<u8>,
-    energy: f64,
-    forces: impl ExactSizeIterator<Item = f64>,
-    virial: [f64; 9],
-    extras: &[u8],
-) {
-    let atoms = i32::try_from(forces.len() / 3).expect("the server counted the atoms in an int32");
-    let more = i32::try_from(extras.len()).expect("extras are short");
-    buffer.clear();
-    buffer.extend_from_slice(b"FORCEREADY  ");
-    buffer.extend_from_slice(&energy.to_le_bytes());
-    buffer.extend_from_slice(&atoms.to_le_bytes());
-    let start = buffer.len();
-    buffer.resize(start + forces.len() * 8, 0);
-    for (bytes, force) in buffer[start..].chunks_exact_mut(8).zip(forces) {
-        bytes.copy_from_slice(&force.to_le_bytes());
+/// Adds numbers to a message.
+pub fn push(message: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = f64>) {
+    let start = message.len();
+    message.resize(start + numbers.len() * 8, 0);
+    for (bytes, number) in message[start..].chunks_exact_mut(8).zip(numbers) {
+        bytes.copy_from_slice(&number.to_le_bytes());
     }
-    buffer.extend(virial.into_iter().flat_map(f64::to_le_bytes));
-    buffer.extend_from_slice(&more.to_le_bytes());
-    buffer.extend_from_slice(extras);
+}
+
+/// Adds a count to a message.
+pub fn push_count(message: &mut Vec<u8>, count: usize) {
+    let count = i32::try_from(count)
+        .expect("the server counted the atoms in an int32, and extras are short");
+    message.extend_from_slice(&count.to_le_bytes());
+}
+
+/// Adds a text to a message.
+pub fn push_text(message: &mut Vec<u8>, text: &[u8]) {
+    push_count(message, text.len());
+    message.extend_from_slice(text);
 }
 
 fn read_count(stream: &mut impl Read, message: &'static str) -> Result<i32, Error> {
