@@ -3,11 +3,13 @@ mod sandbox;
 
 mod worker;
 mod worker_session;
+mod worker_fuzz;
 
 mod bundle;
 mod ci;
 mod codes;
 mod doctor;
+mod conformance;
 mod crash;
 mod credentials;
 mod direct;

@@ -3,7 +3,6 @@
 
 use std::io::{self, Cursor, Read, Write};
 
-use proptest::prelude::*;
 use rootstock::worker::floats::Floats;
 use rootstock::worker::ipi::dialect::{Dialect, Units};
 use rootstock::worker::ipi::{Calculator, End, Error, Session, wire};
@@ -727,32 +726,4 @@ fn our_own_client_is_told_of_an_exception_and_served_on_and_of_a_death_before_th
     let extras = r#"{"error":"Python died","kind":"WorkerDied","retryable":false}"#;
     assert_eq!(own_answers(&output).len(), 1);
     assert_eq!(own_answers(&output)[0].1, extras);
-}
-
-/// Mostly well-formed messages, in any order, with whatever inside.
-fn anything() -> impl Strategy<Value = Vec<u8>> {
-    let text = prop::collection::vec(any::<u8>(), 0..40);
-    prop_oneof![
-        4 => Just(message("STATUS")),
-        2 => Just(message("GETFORCE")),
-        1 => Just(message("EXIT")),
-        2 => Just(init(b"\0")),
-        2 => Just(init(br#"{"numbers": [29, 29], "pbc": [true, true, true]}"#)),
-        2 => Just(own_species("[29, 29]")),
-        1 => Just(own_species("[29")),
-        1 => text.clone().prop_map(|text| init(&text)),
-        4 => prop::array::uniform6(any::<f64>()).prop_map(|numbers| positions(2, &numbers)),
-        1 => (any::<i32>(), prop::array::uniform6(any::<f64>())).prop_map(|(count, numbers)| positions(count, &numbers)),
-        1 => text,
-    ]
-}
-
-proptest! {
-    #[test]
-    fn nothing_a_server_sends_makes_the_session_panic(messages in prop::collection::vec(anything(), 0..20)) {
-        let input = messages.concat();
-        let (_, output) = serve(input, &mut Fixed::new(2, Dialect::Ase));
-        // At most an answer for each of twenty messages, and none is long.
-        prop_assert!(output.len() <= 20 * 300);
-    }
 }
