@@ -39,7 +39,9 @@ pub(crate) struct Arguments {
     /// The server is an i-PI whose `ffsocket` has mode `shm`: numbers pass through shared memory.
     #[arg(long, requires = "unix")]
     shm: bool,
-    /// The device that `setup()` is given.
+    /// The device that `setup()` is given. `auto` asks the environment's torch for what it sees, CUDA (AMD, too) or XPU, and
+    /// takes number `local rank modulo devices`; the local rank is `SLURM_LOCALID` or its like of Open MPI, MPICH, PALS,
+    /// MVAPICH, Flux or torchrun, 0 without. Where torch sees none, or is not there: `cpu`.
     #[arg(long, default_value = "cpu")]
     device: String,
     /// A structure file with the server's atoms in its order, in any format ASE reads; also says what is periodic, and
@@ -75,6 +77,9 @@ pub(crate) struct Arguments {
     /// How long the model may take to load, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     startup_timeout: u64,
+    /// How often to say that the model is still loading, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    heartbeat: Duration,
     /// How long a step may take, in seconds, before Python counts as hanging and is started again; for ever if not given.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     step_timeout: Option<Duration>,
@@ -234,6 +239,7 @@ fn options(arguments: &Arguments, server: Address) -> Result<Options, Usage> {
         server,
         connect_timeout: Duration::from_secs(arguments.connect_timeout),
         startup_timeout: Duration::from_secs(arguments.startup_timeout),
+        heartbeat: arguments.heartbeat,
         step_timeout: arguments.step_timeout,
         restarts: arguments.restarts,
     })

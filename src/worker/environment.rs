@@ -152,6 +152,24 @@ pub fn ours(root: &Root, selected: &Selected, inherited: &Variables) -> Variable
     variables
 }
 
+/// What launchers of jobs call the number of a task among those of its node.
+const LOCAL_RANKS: &[&str] = &[
+    "SLURM_LOCALID",
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "PALS_LOCAL_RANKID",
+    "PMI_LOCAL_RANK",
+    "MV2_COMM_WORLD_LOCAL_RANK",
+    "FLUX_TASK_LOCAL_ID",
+    "LOCAL_RANK",
+];
+
+/// Which of the tasks of this node we are: the first of [`LOCAL_RANKS`] that is a number, or 0.
+pub(super) fn local_rank(inherited: &Variables) -> u32 {
+    let number = |name: &&str| inherited.get(OsStr::new(name))?.to_str()?.parse().ok();
+    LOCAL_RANKS.iter().find_map(number).unwrap_or(0)
+}
+
 /// Where this user may keep what need not be kept.
 fn user_cache(inherited: &Variables) -> PathBuf {
     let given = |name: &str| {
@@ -288,5 +306,19 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn the_local_rank_is_the_schedulers() {
+        let rank = |pairs: &[(&str, &str)]| {
+            local_rank(&pairs.iter().map(|(n, v)| (n.into(), v.into())).collect())
+        };
+        assert_eq!(rank(&[]), 0);
+        assert_eq!(rank(&[("OMPI_COMM_WORLD_LOCAL_RANK", "3")]), 3);
+        assert_eq!(rank(&[("LOCAL_RANK", "5"), ("SLURM_LOCALID", "2")]), 2);
+        assert_eq!(
+            rank(&[("SLURM_LOCALID", ""), ("PALS_LOCAL_RANKID", "1")]),
+            1
+        );
     }
 }

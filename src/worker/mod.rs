@@ -55,7 +55,7 @@ const PROGRAM: &str = include_str!("shim.py");
 /// What a worker is to do.
 #[derive(Debug)]
 pub struct Options {
-    /// Passed to `setup`.
+    /// Passed to `setup`; `auto` for what the environment sees.
     pub device: String,
     /// Which atoms.
     pub species: Species,
@@ -71,6 +71,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long the model may take to load.
     pub startup_timeout: Duration,
+    /// How often to say that it is still loading.
+    pub heartbeat: Duration,
     /// How long a step may take; for ever if `None`.
     pub step_timeout: Option<Duration>,
     /// How often in a run a Python that died is started again.
@@ -167,6 +169,7 @@ struct Order<'a> {
     setup: &'a serde_json::Map<String, serde_json::Value>,
     weights: Option<&'a PathBuf>,
     device: &'a str,
+    rank: u32,
     template: Option<&'a PathBuf>,
     system: Option<&'a System>,
     info: &'a serde_json::Map<String, serde_json::Value>,
@@ -190,6 +193,7 @@ pub fn serve(
     }
     let signals = Signals::listen().map_err(Error::System)?;
     let variables = environment::variables(root, selected, inherited);
+    let rank = environment::local_rank(inherited);
     let (stop, never_written) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
     let tail = Tail::default();
@@ -200,7 +204,7 @@ pub fn serve(
             let (python, stdout, stderr) =
                 Python::start(selected, &variables, stdin, PROGRAM.len())?;
             scope.spawn(move || output::drain(stdout, stderr, stop, tail, say));
-            load(hand_over, python, selected, options, &signals)
+            load(hand_over, python, selected, options, rank, &signals, say)
         };
         let served = live(&begin, options, &signals, say);
         // Python is gone by now; what it has printed is read to the end before anything is told about it.
@@ -261,7 +265,9 @@ fn load(
     python: Python,
     selected: &Selected,
     options: &Options,
+    rank: u32,
     signals: &Signals,
+    say: &(dyn Fn(&str) + Sync),
 ) -> Result<Life, Error> {
     let order = Order {
         launcher: std::process::id(),
@@ -270,6 +276,7 @@ fn load(
         setup: &selected.setup,
         weights: selected.weights.as_ref(),
         device: &options.device,
+        rank,
         template: match &options.species {
             Species::Template(path) => Some(path),
             _ => None,
@@ -283,23 +290,33 @@ fn load(
     };
     // A Python that is gone before it has read its order is found out when it is asked for its answer.
     let _ = hand_over.begin(PROGRAM, &order);
-    let deadline = Instant::now() + options.startup_timeout;
-    match wait(
-        hand_over.socket(),
-        PollFlags::IN,
-        Some(deadline),
-        Some(signals),
-    ) {
-        Wake::Ready => {}
-        Wake::Late => return Err(Error::Startup(options.startup_timeout.as_secs())),
-        Wake::Told => return Err(connect::Error::Told.into()),
+    let begun = Instant::now();
+    let deadline = begun + options.startup_timeout;
+    loop {
+        let beat = deadline.min(Instant::now() + options.heartbeat);
+        match wait(hand_over.socket(), PollFlags::IN, Some(beat), Some(signals)) {
+            Wake::Ready => break,
+            Wake::Late if beat < deadline => say(&format!(
+                "rootstock: still loading the model, for {:.0} s now",
+                begun.elapsed().as_secs_f64()
+            )),
+            Wake::Late => return Err(Error::Startup(options.startup_timeout.as_secs())),
+            Wake::Told => return Err(connect::Error::Told.into()),
+        }
     }
     match hand_over.ready::<Ready>() {
-        Ok(Ready { system }) => Ok(Life {
-            hand_over,
-            python,
-            system,
-        }),
+        Ok(Ready { system, device }) => {
+            if let Some(device) = device {
+                say(&format!(
+                    "rootstock: device {device} (local rank {rank} of this node)"
+                ));
+            }
+            Ok(Life {
+                hand_over,
+                python,
+                system,
+            })
+        }
         Err(Silence::Raised(raised)) => Err(Error::Setup {
             environment: selected.environment.to_string(),
             raised,

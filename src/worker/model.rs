@@ -50,6 +50,9 @@ type Answer = (Vec<Computed>, Vec<u8>);
 /// What Python says once its model is loaded.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ready {
+    /// The device, if it was to be chosen.
+    #[serde(default)]
+    pub(super) device: Option<String>,
     /// The atoms, if it was told which.
     pub(super) system: Option<System>,
 }

@@ -108,12 +108,27 @@ def read_template(path):
     }
 
 
+def choose_device(rank):
+    """One of the devices that torch sees, by our number among the tasks of this node; the processor where it sees none."""
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    for kind in ("cuda", "xpu"):
+        backend = getattr(torch, kind, None)
+        if backend is not None and backend.is_available():
+            return "%s:%d" % (kind, rank % backend.device_count())
+    return "cpu"
+
+
 def load_calculator(order):
     """Calls `setup()` of the environment's source, or `setup_from_path()`; the calculator, and the source."""
     where = importlib.util.spec_from_file_location("env_source", order["source"])
     source = importlib.util.module_from_spec(where)
     sys.modules["env_source"] = source
     where.loader.exec_module(source)
+    if order["device"] == "auto":
+        order["device"] = order["chosen"] = choose_device(order["rank"])
     if order["weights"] is None:
         return source.setup(order["argument"], order["device"], **order["setup"]), source
     if not hasattr(source, "setup_from_path"):
@@ -362,7 +377,7 @@ def main(connection):
     except BaseException as error:
         launcher.tell(report(error))
         leave(1)
-    launcher.tell({"system": system})
+    launcher.tell({"system": system, "device": order.get("chosen")})
     serve(launcher, model, SharedFile(descriptor))
 
 

@@ -140,6 +140,11 @@ mod ends {
     );
 }
 
+mod starts {
+    use super::run;
+    cases!("starts.py": apart device heartbeat);
+}
+
 mod survives {
     use super::run;
     cases!("survives.py":

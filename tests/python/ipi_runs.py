@@ -52,8 +52,8 @@ class Ipi:
         arguments += ("--unix-prefix", self.prefix, "--template", EXAMPLE / "init.xyz")
         return harness.Worker(model, "rootstock-example", *arguments)
 
-    def rows(self):
-        code = self.process.wait(timeout=120)
+    def rows(self, timeout=120):
+        code = self.process.wait(timeout=timeout)
         self.log.seek(0)
         assert code == 0, self.log.read()
         return np.loadtxt(self.directory / "nve.out")

@@ -27,8 +27,10 @@ from harness import Worker, children, copper
 from ipi_runs import Ipi
 from own_client import Client
 
-# Often enough for every run; and a hang is told from a machine that has other things to do.
-ARGUMENTS = ("--restarts", "100000", "--step-timeout", "5")
+# Often enough for every run. Only where a Python will hang is it asked whether it does; a machine that has other things to do
+# may look like it, which costs another restart and no number.
+ARGUMENTS = ("--restarts", "100000")
+HANGING = ("--step-timeout", "15")
 MOMENTS = ["before", "before, and while loading", "between its results", "some time later"]
 WAYS = ["killed"] * 8 + ["crashes"] * 8 + ["exits"] * 8 + ["hangs"]
 
@@ -50,6 +52,8 @@ class Plan:
                 way = "killed" if way == "hangs" else way
             calls[call] = (moment, way)
         self.steps = call + 5
+        hangs = any(way == "hangs" for _, way in calls.values())
+        self.arguments = ARGUMENTS + (HANGING if hangs else ())
         self.ways = collections.Counter(calls.values())
         (self.directory / "plan.json").write_text(json.dumps(calls))
         self.use()
@@ -118,7 +122,7 @@ def ase(plan, kills=0):
     name, seen = harness.name(), []
     atoms = copper()
     with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-soaked", name, *ARGUMENTS, template=atoms)
+        worker = Worker("odd-soaked", name, *plan.arguments, template=atoms)
         atoms.calc = calculator
         for step, positions in enumerate(frames(plan.steps)):
             atoms.positions = positions
@@ -136,10 +140,10 @@ def ase(plan, kills=0):
 
 def ipi(plan, kills=0):
     run = Ipi(steps=plan.steps)
-    worker = run.worker("odd-soaked", *ARGUMENTS)
+    worker = run.worker("odd-soaked", *plan.arguments)
     killer = Killer(plan, worker.process, kills)
     killer.start()
-    run.rows()
+    run.rows(timeout=120 + 60 * (deaths + kills))
     said = worker.succeeds()
     killer.join()
     assert not [name for name in os.listdir(run.directory) if "rootstock-example" in name]
@@ -149,7 +153,7 @@ def ipi(plan, kills=0):
 def own(plan, kills=0):
     seen = []
     atoms = copper()
-    client = Client("odd-soaked", *ARGUMENTS)
+    client = Client("odd-soaked", *plan.arguments)
     for step, positions in enumerate(frames(plan.steps)):
         atoms.positions = positions
         energy, forces, stress, extras = client.step(atoms)
@@ -195,14 +199,18 @@ plan.use()
 disturbed, said, _ = run(plan)
 equal(disturbed, undisturbed)
 while_loading = sum(count for (moment, _), count in plan.ways.items() if "loading" in moment)
-assert said.count("starting it again") == deaths + while_loading, said
+restarts = said.count("starting it again") - said.count("Python has not answered")
+hangs = sum(count for (moment, way), count in plan.ways.items() if way == "hangs")
+assert restarts == deaths + while_loading - hangs, said
+assert said.count("Python has not answered") >= hangs, said
 assert not left_behind(plan)
 
 outside = Plan(0)
 outside.steps = plan.steps
 disturbed, said, killed = run(outside, kills=max(1, deaths // 4))
 equal(disturbed, undisturbed)
-assert said.count("starting it again") == killed, said
+# The last one may have come when all was done.
+assert killed - 1 <= said.count("starting it again") <= killed, said
 assert not left_behind(outside)
 print("%s: %d steps, seed %d; %d deaths in calls, %d while loading, %d from outside" % (
     driver, plan.steps, seed, deaths, while_loading, killed))

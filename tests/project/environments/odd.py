@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -210,6 +211,47 @@ class Liar(EMT):
         self.results[self.about] = self.results[self.about] * {"stress": 160.21766, "forces": 0.5}[self.about]
 
 
+class Torch:
+    """As much of torch as says which devices there are: as many as ODD_DEVICES says."""
+
+    def __init__(self, count):
+        self.cuda, self.count = self, count
+
+    def is_available(self):
+        return self.count > 0
+
+    def device_count(self):
+        return self.count
+
+
+if "ODD_DEVICES" in os.environ:
+    sys.modules["torch"] = Torch(int(os.environ["ODD_DEVICES"]))
+
+
+def look_around():
+    """How this Python was started, and what it compiles of the environment."""
+    compiled = []
+
+    def hear(event, arguments):
+        if event == "compile" and str(arguments[1]).startswith(sys.prefix):
+            compiled.append(arguments[1])
+
+    sys.addaudithook(hear)
+    import ase.build, ase.io, ase.optimize, scipy.optimize, matplotlib.pyplot  # noqa: E401, F401
+
+    flags = sys.flags
+    raise ValueError(
+        "isolated %d, bytecode written %d, compiled %s, prefix below %s, evil %s"
+        % (flags.isolated, not flags.dont_write_bytecode, compiled, sys.prefix.split("/generations/")[0], "/evil" in str(os.environ))
+    )
+
+
+def wait_for(path):
+    while not Path(path).exists():
+        time.sleep(0.01)
+    raise ValueError("waited long enough")
+
+
 class Fatal:
     """An array that nobody survives looking at."""
 
@@ -221,6 +263,10 @@ class Fatal:
 
 
 def setup(model, device, energy=0.0):
+    if model == "looks":
+        look_around()
+    if model == "waits":
+        wait_for(os.environ["ODD_WAITS"])
     if model.startswith("lies-"):
         return Liar(model.split("-")[1])
     if model == "soaked":
