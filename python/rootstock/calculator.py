@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import weakref
@@ -24,7 +25,8 @@ from .frame import Frame
 from .order import Order
 from .worker import RootstockError, Worker, WorkerDiedError
 
-_VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+#: What may differ from step to step of the same system.
+_IN_PLACE = frozenset(("positions", "cell"))
 
 
 class ModelError(RootstockError, CalculationFailed):
@@ -163,12 +165,13 @@ class RootstockCalculator(Calculator):
             WorkerDiedError: The worker ended.
         """
         with self._lock:
-            if not self._computed or (atoms is not None and self.check_state(atoms)):
+            changes = [] if atoms is None else self.check_state(atoms)
+            if changes or not self._computed:
                 if name not in self.implemented_properties:
                     raise PropertyNotImplementedError(f"{name} property not implemented")
                 if not allow_calculation:
                     return None
-                self.calculate(atoms)
+                self._calculate(atoms, changes)
             if name not in self.results:
                 raise PropertyNotImplementedError(f"there is no {name} for this system in the model {self.model}")
             result = self.results[name]
@@ -192,20 +195,7 @@ class RootstockCalculator(Calculator):
             RootstockError: The worker could not be started.
         """
         with self._lock:
-            self.results, self._computed = {}, False
-            frame = self._take(atoms)
-            answer = self._compute(frame)
-            if "error" in answer.more:
-                if answer.more.get("kind") == "WorkerDied":
-                    raise self._lost()
-                raise ModelError(str(answer.more.get("kind", "Exception")), str(answer.more["error"]))
-            self.results = {"energy": answer.energy, "free_energy": answer.energy, "forces": answer.forces}
-            stress = self._stress(frame, answer)
-            if stress is not None:
-                self.results["stress"] = stress
-            for name, value in answer.more.items():
-                self.results[name] = np.array(value) if isinstance(value, list) else value
-            self._computed = True
+            self._calculate(atoms, [] if atoms is None else self.check_state(atoms))
 
     def reset(self) -> None:
         """Forget the last results; the worker stays."""
@@ -235,10 +225,26 @@ class RootstockCalculator(Calculator):
             "make one from the same arguments where it is needed"
         )
 
-    def _take(self, atoms: Atoms | None) -> Frame:
+    def _calculate(self, atoms: Atoms | None, changes: list[str]) -> None:
+        self.results, self._computed = {}, False
+        frame = self._take(atoms, changes)
+        answer = self._compute(frame)
+        if "error" in answer.more:
+            if answer.more.get("kind") == "WorkerDied":
+                raise self._lost()
+            raise ModelError(str(answer.more.get("kind", "Exception")), str(answer.more["error"]))
+        self.results = {"energy": answer.energy, "free_energy": answer.energy, "forces": answer.forces}
+        stress = self._stress(frame, answer)
+        if stress is not None:
+            self.results["stress"] = stress
+        for name, value in answer.more.items():
+            self.results[name] = np.array(value) if isinstance(value, list) else value
+        self._computed = True
+
+    def _take(self, atoms: Atoms | None, changes: list[str]) -> Frame:
         """Make these the atoms that `check_state` compares with."""
         if atoms is not None:
-            if self._frame is not None and not set(self._frame.changes(atoms)) - {"positions", "cell"}:
+            if self._frame is not None and _IN_PLACE.issuperset(changes):
                 self._frame.move(atoms)
             else:
                 self._frame = Frame(atoms)
@@ -278,8 +284,10 @@ class RootstockCalculator(Calculator):
             # It says zero where it has none, and it has none where there is no volume.
             if frame.atoms.cell.rank < 3 or not frame.atoms.pbc.any():
                 return None
-            tensor = tensor / -frame.atoms.cell.volume
-        return None if np.isnan(tensor).all() else tensor[_VOIGT]
+            volume = frame.atoms.cell.volume
+            tensor = tuple(value / -volume for value in tensor)
+        xx, xy, xz, _, yy, yz, _, _, zz = tensor
+        return None if math.isnan(xx) else np.array((xx, yy, zz, yz, xz, xy))
 
     def _leave(self) -> Worker:
         """Part with the worker; the next calculation starts another."""

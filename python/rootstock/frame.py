@@ -23,7 +23,7 @@ class Frame:
         self._positions = bytearray(np.ascontiguousarray(atoms.positions))
         self._cell = bytearray(np.ascontiguousarray(atoms.cell.array))
         self._info = _text(atoms.info)
-        self._said: dict[wire.Dialect, bytes] = {}
+        self._said: dict[int | None, bytes] = {}
         self.positions: wire.Array = np.frombuffer(self._positions).reshape(-1, 3)
         """In Å, shape (atoms, 3)."""
         self.cell: wire.Array = np.frombuffer(self._cell).reshape(3, 3)
@@ -54,10 +54,10 @@ class Frame:
 
     def text(self, dialect: wire.Dialect) -> bytes:
         """Which atoms these are, as a worker is told."""
-        if dialect not in self._said:
+        if dialect.version not in self._said:
             numbers, pbc = self.atoms.numbers.tolist(), self.atoms.pbc.tolist()
-            self._said[dialect] = wire.system(dialect, numbers, pbc, json.loads(self._info))
-        return self._said[dialect]
+            self._said[dialect.version] = wire.system(dialect, numbers, pbc, json.loads(self._info))
+        return self._said[dialect.version]
 
 
 def _text(info: Mapping[Any, Any]) -> str:

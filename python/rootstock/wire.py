@@ -4,8 +4,8 @@ Starts nothing and knows no ASE. Two kinds of worker are spoken to. Ours counts 
 numbers are those of an in-process calculator to the last bit, and sends the stress. A worker of the Python rootstock 1.x,
 frozen in an environment that was built with it, counts in bohr and hartree and sends the virial.
 
-A step is `[INIT] POSDATA GETFORCE`, with INIT only when species, periodicity or info differ from what was said last, and
-is answered by FORCEREADY. All numbers are in the machine's byte order, integers of 4 bytes, floats of 8:
+A step is `POSDATA GETFORCE`, after an INIT when species, periodicity or info differ from what was said last, and is
+answered by FORCEREADY. All numbers are in the machine's byte order, integers of 4 bytes, floats of 8:
 
     INIT        i32 0, i32 length, JSON text
     POSDATA     f64[9] cell, vectors as columns, f64[9] unused, i32 atoms, f64[atoms, 3] positions
@@ -31,6 +31,7 @@ _ATOMS = _CELL + 2 * 72
 _GETFORCE = b"GETFORCE".ljust(_HEADER)
 _FORCEREADY = b"FORCEREADY".ljust(_HEADER)
 _LENGTHS = struct.Struct("=ii")
+_TENSOR = struct.Struct("=9d")
 _RESULT = struct.Struct(f"={_HEADER}sdi")
 
 
@@ -58,8 +59,8 @@ class Answer(NamedTuple):
     """In eV."""
     forces: Array
     """In eV/Å, shape (atoms, 3)."""
-    tensor: Array
-    """Shape (3, 3). From our worker the stress in eV/Å³, NaN if there is none; from a frozen one the virial in eV."""
+    tensor: tuple[float, ...]
+    """Nine numbers, row by row. From our worker the stress in eV/Å³, NaN if there is none; from a frozen one the virial in eV."""
     more: dict[str, Any]
     """Further results, or `error`."""
 
@@ -85,7 +86,7 @@ class Connection:
         self._cell = np.frombuffer(self._request, np.float64, 9, _CELL).reshape(3, 3).T
         self._head = bytearray(_RESULT.size)
         self._tail = bytearray(72 + 4 + self.dialect.least)
-        self._tensor = np.frombuffer(self._tail, np.float64, 9).reshape(3, 3)
+        self._sizes = len(self._request) + 24 * atoms + len(_GETFORCE), len(self._head) + 24 * atoms + len(self._tail)
 
     def step(self, system: bytes, cell: Array, positions: Array) -> Answer:
         """Have one frame computed.
@@ -106,20 +107,20 @@ class Connection:
         if length != 1.0:
             self._cell /= length
             positions = positions / length
-        message = [self._request, positions, _GETFORCE]
-        if system != self._said:
-            message.insert(0, b"INIT".ljust(_HEADER) + _LENGTHS.pack(0, len(system)) + system)
-        _send(self.socket, message)
+        sending, receiving = self._sizes
+        if system is not self._said and system != self._said:
+            self.socket.sendall(b"INIT".ljust(_HEADER) + _LENGTHS.pack(0, len(system)) + system, socket.MSG_NOSIGNAL)
+        _send(self.socket, [self._request, positions, _GETFORCE], sending)
         self._said = system
 
         forces = np.empty((self._count, 3))
-        _receive(self.socket, [self._head, forces, self._tail])
+        _receive(self.socket, [self._head, forces, self._tail], receiving)
         header, total, count = _RESULT.unpack(self._head)
         if header != _FORCEREADY or count != self._count:
             raise Garbled(f"{header!r} for {count} atoms instead of {_FORCEREADY!r} for {self._count}")
-        tensor = self._tensor.copy()
+        tensor = _TENSOR.unpack_from(self._tail)
         if energy != 1.0:
-            total, tensor = total * energy, tensor * energy
+            total, tensor = total * energy, tuple(value * energy for value in tensor)
             forces *= energy / length
         return Answer(total, forces, tensor, self._text())
 
@@ -132,7 +133,7 @@ class Connection:
             raise Garbled(f"a text of {size} bytes after the forces")
         rest = bytearray(size - len(text))
         if rest:
-            _receive(self.socket, [rest])
+            _receive(self.socket, [rest], len(rest))
         try:
             more = json.loads(text + rest)
         except ValueError:
@@ -149,22 +150,25 @@ def system(dialect: Dialect, numbers: list[int], pbc: list[bool], info: dict[str
     return json.dumps(text, allow_nan=False).encode()
 
 
-def _send(connection: socket.socket, parts: list[Any]) -> None:
+def _send(connection: socket.socket, parts: list[Any], size: int) -> None:
     # No signal: programs that embed Python may not ignore SIGPIPE as Python does.
     sent = connection.sendmsg(parts, (), socket.MSG_NOSIGNAL)
-    total = sum(memoryview(part).nbytes for part in parts)
-    if sent < total:
+    if sent < size:
         connection.sendall(b"".join(bytes(part) for part in parts)[sent:], socket.MSG_NOSIGNAL)
 
 
-def _receive(connection: socket.socket, parts: list[Any]) -> None:
+def _receive(connection: socket.socket, parts: list[Any], size: int) -> None:
+    count = connection.recvmsg_into(parts, 0, socket.MSG_WAITALL)[0]
+    if count == size:
+        return
+    # Less than everything only where a signal or an end came between.
     views = [memoryview(part).cast("B") for part in parts if memoryview(part).nbytes]
-    while views:
-        count = connection.recvmsg_into(views, 0, socket.MSG_WAITALL)[0]
+    while True:
         if not count:
             raise ConnectionResetError("the connection was closed in place of an answer")
-        # Less than everything only where a signal or an end came between.
         while views and count >= views[0].nbytes:
             count -= views.pop(0).nbytes
-        if views:
-            views[0] = views[0][count:]
+        if not views:
+            return
+        views[0] = views[0][count:]
+        count = connection.recvmsg_into(views, 0, socket.MSG_WAITALL)[0]
