@@ -10,17 +10,7 @@ use crate::sandbox::{Interpreters, Said, Sandbox, Sdist, Wheel};
 
 /// Two environments that share a package, one of them with a model and its weights; locked.
 fn project() -> Sandbox {
-    let sandbox = Sandbox::shared();
-    sandbox.write("remote/weights.bin", "numbers");
-    let url = format!("file://{}", sandbox.path("remote/weights.bin").display());
-    let manifest = sandbox.read("rootstock.toml");
-    let model = format!(
-        "{manifest}\n[models.potential]\nenvironment = \"one\"\nargument = \"p\"\n\
-         weights = [{{ url = \"{url}\", path = \"potentials/p.bin\"}}]\n"
-    );
-    sandbox.write("rootstock.toml", &model);
-    sandbox.lock();
-    sandbox
+    Sandbox::shared().with_weights()
 }
 
 fn index(sandbox: &Sandbox) -> Value {

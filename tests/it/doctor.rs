@@ -8,16 +8,7 @@ use crate::sandbox::Sandbox;
 
 /// A synced sandbox: environment `one` with package `single`, and a model with a weight file.
 fn synced() -> Sandbox {
-    let sandbox = Sandbox::single();
-    sandbox.write("remote/weights.bin", "numbers");
-    let url = format!("file://{}", sandbox.path("remote/weights.bin").display());
-    let manifest = sandbox.read("rootstock.toml");
-    let model = format!(
-        "{manifest}\n[models.potential]\nenvironment = \"one\"\nargument = \"p\"\n\
-         weights = [{{ url = \"{url}\", path = \"potentials/p.bin\"}}]\n"
-    );
-    sandbox.write("rootstock.toml", &model);
-    sandbox.lock();
+    let sandbox = Sandbox::single().with_weights();
     sandbox.sync(&[]);
     sandbox
 }

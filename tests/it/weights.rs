@@ -8,18 +8,7 @@ use crate::sandbox::{Said, Sandbox};
 
 /// A sandbox with one model whose weights are the file `remote/weights.bin`.
 fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::single();
-    fs::create_dir_all(sandbox.path("remote")).unwrap();
-    sandbox.write("remote/weights.bin", "numbers");
-    let url = format!("file://{}", sandbox.path("remote/weights.bin").display());
-    let manifest = sandbox.read("rootstock.toml");
-    let model = format!(
-        "{manifest}\n[models.potential]\nenvironment = \"one\"\nargument = \"p\"\n\
-         weights = [{{ url = \"{url}\", path = \"potentials/p.bin\"}}]\n"
-    );
-    sandbox.write("rootstock.toml", &model);
-    sandbox.lock();
-    sandbox
+    Sandbox::single().with_weights()
 }
 
 fn cached(sandbox: &Sandbox) -> String {
@@ -140,7 +129,8 @@ fn without_the_network_missing_weights_are_named() {
     let said = sandbox.run(&["sync", "--offline"]);
     said.expect(1);
     assert!(
-        said.stderr.contains("`--offline` forbids to download it"),
+        said.stderr
+            .contains("weights `potentials/p.bin` of potential: it is neither in the cache"),
         "{}",
         said.stderr
     );

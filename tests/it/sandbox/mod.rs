@@ -86,6 +86,20 @@ impl Sandbox {
         self.write("rootstock.toml", &format!("{manifest}{lines}\n"));
     }
 
+    /// Adds a model of environment `one`, `potential`, whose weights are the file `remote/weights.bin`; locks.
+    pub(crate) fn with_weights(self) -> Self {
+        self.write("remote/weights.bin", "numbers");
+        let url = format!("file://{}", self.path("remote/weights.bin").display());
+        let manifest = self.read("rootstock.toml");
+        let model = format!(
+            "{manifest}\n[models.potential]\nenvironment = \"one\"\nargument = \"p\"\n\
+             weights = [{{ url = \"{url}\", path = \"potentials/p.bin\"}}]\n"
+        );
+        self.write("rootstock.toml", &model);
+        self.lock();
+        self
+    }
+
     /// Writes the source of an environment.
     pub(crate) fn write_source(&self, environment: &str, dependencies: &[&str], more: &str) {
         let text = format!(
