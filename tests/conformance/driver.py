@@ -14,11 +14,11 @@ SPRINGS = {0.12356216778762334: "harmonic", 1.21647924e-8: "harmonic-bosons"}
 
 def atoms():
     """How many atoms the input in this directory simulates."""
-    file = next(xml.parse("input.xml").getroot().iter("file"))
-    name, mode = file.text.strip(), file.get("mode")
+    root = xml.parse("input.xml").getroot()
+    files = [file.text.strip() for tag in ("file", "positions") for file in root.iter(tag)]
+    # An input that makes its systems from a template names no file where it can be read.
+    name = files[0] if files else "init.xyz"
     with open(name) as lines:
-        if mode == "pdb":
-            return sum(line.startswith(("ATOM", "HETATM")) for line in lines)
         return int(next(lines))
 
 

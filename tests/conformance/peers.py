@@ -31,7 +31,7 @@ def pytest_configure(config):
     except ImportError:
         return
     # Seconds for a whole simulation; a loaded machine takes longer to start a Python.
-    ipi_tests.test_tools.TIMEOUT = 300
+    ipi_tests.test_tools.TIMEOUT = 120
 
 
 def worker(atoms, port, unixsocket, *arguments):

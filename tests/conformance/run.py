@@ -4,9 +4,12 @@
 
 PYTHON is that of the environment `peers`, which ROOT has. i-PI's tests come from the source distribution of 3.2.0, the
 last that has them, fetched by its hash into SCRATCH; they run against the i-PI of the environment. ASE's are in ASE.
+i-PI's have sockets with fixed names in /tmp, so there can be one run at a time; those of a run that was killed are
+removed if they are ours and nobody listens.
 """
 
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -33,6 +36,16 @@ def fetch(scratch):
     return unpacked
 
 
+def sweep():
+    for path in Path("/tmp").glob("ipi_localhost_*"):
+        if path.stat().st_uid == os.geteuid():
+            with socket.socket(socket.AF_UNIX) as client:
+                try:
+                    client.connect(str(path))
+                except ConnectionRefusedError:
+                    path.unlink()
+
+
 def main(rootstock, root, scratch, suite, *arguments):
     scratch = Path(scratch).resolve()
     programs = scratch / "bin"
@@ -50,6 +63,7 @@ def main(rootstock, root, scratch, suite, *arguments):
     }
     paths, where = [str(HERE)], scratch
     if suite == "ipi":
+        sweep()
         where = fetch(scratch)
         # The package `ipi` there must not hide the one that is installed.
         tests = scratch / "tests"

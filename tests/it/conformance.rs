@@ -39,9 +39,9 @@ fn run(suite: &str) -> String {
     told
 }
 
-/// 35 simulations, each with a worker of its own.
+/// 35 simulations, each with a worker of its own; `.ci/run` asks for them.
 #[test]
-#[ignore = "takes ten minutes on a loaded machine; `cargo test --test it conformance -- --ignored`"]
+#[ignore = "five minutes, and its sockets have fixed names in /tmp: `cargo test --test it conformance -- --ignored`"]
 fn regression_tests_of_ipi() {
     let told = run("ipi");
     assert!(

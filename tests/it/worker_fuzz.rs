@@ -10,9 +10,8 @@ use rootstock::worker::floats::Floats;
 use rootstock::worker::ipi::{Calculator, End, Session};
 use rootstock::worker::step::{Failure, Frame, Raised, Results, System};
 
-/// The messages of these conversations have a few kilobytes, whatever they announce. The most that is reserved for an
-/// announcement is the room for the results of ten thousand structures, which is the largest batch.
-const BOUND: u64 = 4 << 20;
+/// The messages of a conversation have some tens of kilobytes, whatever they announce.
+const BOUND: u64 = 1 << 20;
 
 /// Numbers that look random and are the same in every run.
 struct Dice(u64);

@@ -93,7 +93,9 @@ pub struct Session<'a, S> {
     said: Vec<u8>,
     // What was wrong with it, if there is somebody to tell.
     refused: Option<Raised>,
-    // One for each structure that the server sends at once.
+    // How many structures the server sends at once.
+    structures: usize,
+    // Those that it sent last, and their results: there are none before they were read, whatever was announced.
     frames: Vec<Frame>,
     results: Vec<Results>,
     // How many atoms the server last sent.
@@ -118,8 +120,9 @@ impl<'a, S: Read + Write> Session<'a, S> {
             initialised: false,
             said: Vec::new(),
             refused: None,
-            frames: vec![Frame::default()],
-            results: vec![Results::default()],
+            structures: 1,
+            frames: Vec::new(),
+            results: Vec::new(),
             sent: 0,
             computed: false,
             answer: None,
@@ -200,9 +203,10 @@ impl<'a, S: Read + Write> Session<'a, S> {
 
     /// From now on that many structures come at once.
     fn expect(&mut self, structures: usize) {
-        if structures != self.frames.len() {
-            self.frames.resize(structures, Frame::default());
-            self.results.resize(structures, Results::default());
+        if structures != self.structures {
+            self.structures = structures;
+            self.frames = Vec::new();
+            self.results = Vec::new();
             self.computed = false;
             self.segments = None;
         }
@@ -212,10 +216,12 @@ impl<'a, S: Read + Write> Session<'a, S> {
         self.initialised = true;
         self.computed = false;
         let shared = self.open.filter(|_| self.dialect == Dialect::Ipi);
-        let single = shared.is_none() && self.frames.len() == 1;
-        if single {
-            self.frames[0].cell = wire::read_cell(&mut self.stream)?;
-        }
+        let single = shared.is_none() && self.structures == 1;
+        let cell = if single {
+            Some(wire::read_cell(&mut self.stream)?)
+        } else {
+            None
+        };
         self.sent = wire::read_atoms(&mut self.stream)?;
         // Checked before room is made for them: a wrong count would be the size of the next allocation.
         if let Some(raised) = self.unexpected(calculator)? {
@@ -226,8 +232,9 @@ impl<'a, S: Read + Write> Session<'a, S> {
         }
         match shared {
             Some(open) => self.fetch_frames(open)?,
-            None => self.read_frames(single)?,
+            None => self.read_frames(cell)?,
         }
+        self.results.resize(self.frames.len(), Results::default());
         let bohr = self.dialect.units().bohr;
         for frame in &mut self.frames {
             frame.cell = frame.cell.map(|length| length * bohr);
@@ -238,17 +245,27 @@ impl<'a, S: Read + Write> Session<'a, S> {
         Ok(())
     }
 
-    fn read_frames(&mut self, single: bool) -> Result<(), Error> {
-        if !single {
-            for frame in &mut self.frames {
-                frame.cell = wire::read_cell(&mut self.stream)?;
-            }
+    fn read_frames(&mut self, cell: Option<[f64; 9]>) -> Result<(), Error> {
+        for place in 0..self.structures {
+            let cell = match cell {
+                Some(cell) => cell,
+                None => wire::read_cell(&mut self.stream)?,
+            };
+            self.frame(place).cell = cell;
         }
         for frame in &mut self.frames {
             frame.positions.resize(3 * self.sent);
             wire::read_positions(&mut self.stream, &mut frame.positions)?;
         }
         Ok(())
+    }
+
+    /// The frame at this place, or the first behind those that there are.
+    fn frame(&mut self, place: usize) -> &mut Frame {
+        if place == self.frames.len() {
+            self.frames.push(Frame::default());
+        }
+        &mut self.frames[place]
     }
 
     /// The frames from shared memory, whose segments are named the first time.
@@ -260,11 +277,13 @@ impl<'a, S: Read + Write> Session<'a, S> {
                 for name in &mut names {
                     *name = wire::read_name(&mut self.stream)?;
                 }
-                Segments::open(names, self.frames.len(), self.sent, open)?
+                Segments::open(names, self.structures, self.sent, open)?
             }
         };
-        for (place, frame) in self.frames.iter_mut().enumerate() {
-            frame.positions.resize(3 * self.sent);
+        for place in 0..self.structures {
+            let atoms = self.sent;
+            let frame = self.frame(place);
+            frame.positions.resize(3 * atoms);
             frame.cell = segments.read(place, frame.positions.bytes_mut())?;
         }
         self.segments = Some(segments);
@@ -277,7 +296,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
             return Ok(Some(raised.clone()));
         }
         let expected = calculator.atoms().ok_or(Error::NoSpecies)?;
-        if expected == self.sent && self.frames.len() * self.sent <= wire::MOST_ATOMS {
+        if expected == self.sent && self.structures * self.sent <= wire::MOST_ATOMS {
             return Ok(None);
         }
         let error = Error::Atoms {
