@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::files::{self, Context};
 use crate::name::ModelId;
 use crate::store::prefetched::{self, Left};
-use crate::store::{Catalogue, CatalogueWeight, Root, catalogue, weights};
+use crate::store::{Catalogue, CatalogueModel, CatalogueWeight, Root, catalogue, weights};
 
 use super::{Finding, Reading};
 
@@ -26,7 +26,9 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
         Err(catalogue::Error::Files(error)) => return Err(error),
         Err(error) => return Ok(broken(error.to_string())),
     };
-    let named = catalogue.models.iter();
+    // Models of environments that were never built here need nothing yet.
+    let built = |model: &CatalogueModel| files::exists(&root.current(&model.environment));
+    let named = catalogue.models.iter().filter(|(_, model)| built(model));
     let named = named.flat_map(|(id, model)| model.weights.iter().map(move |w| (id, w.clone())));
     let mut needed: Vec<(&ModelId, CatalogueWeight)> = named.collect();
     // What a model without weights has fetched itself.

@@ -290,3 +290,11 @@ fn six_changes_that_others_do_not_see() {
         &["potentials/p.bin", "it is not there"],
     );
 }
+
+/// The weights of an environment that was never built are no loss.
+#[test]
+fn what_was_never_built_lacks_nothing() {
+    let sandbox = Sandbox::shared().with_weights();
+    sandbox.sync(&["two"]);
+    assert_eq!(findings(&sandbox, &["--deep"]), [""; 0]);
+}
