@@ -377,6 +377,16 @@ fn reason_of_generation(
             now: target.digest,
         });
     }
+    if let Some(recorded) = target
+        .recorded(&stamp.id)
+        .filter(|tree| **tree != stamp.tree)
+    {
+        return Some(Reason::Broken(format!(
+            "its files are not those that the lock records (tree {}, recorded {})",
+            stamp.tree.short(12),
+            recorded.short(12)
+        )));
+    }
     if *source != Some(environment.source.sha256) {
         let source = crate::store::inside::SOURCE;
         return Some(Reason::Broken(format!("`{source}` has changed")));

@@ -137,6 +137,7 @@ mod tests {
             packages: Vec::new(),
             builds: std::collections::BTreeMap::default(),
             digest: Digest::of(""),
+            trees: std::collections::BTreeMap::default(),
         }
     }
 

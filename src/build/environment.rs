@@ -13,6 +13,7 @@ use crate::store::{Root, Stamp, generation_id, managed, stamp};
 
 use super::assemble::{self, Recipe};
 use super::publish::{self, New, Published, Staging, Verdict};
+use super::record;
 
 /// Counts up when this program would make other files of the same lock.
 const FORMAT: u32 = 1;
@@ -43,6 +44,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Publish(#[from] publish::Error),
+    /// It is another one than the lock records.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Unlike(Box<record::Unlike>),
 }
 
 /// What was made.
@@ -83,6 +88,10 @@ impl<'a> Job<'a> {
         let Some(Generation::Complete(there)) = installed::look(root, name, &id)? else {
             return Ok(None);
         };
+        let recorded = self.target.recorded(&id);
+        if recorded.is_some_and(|tree| *tree != there.stamp.tree) {
+            return Ok(None);
+        }
         let source = self.environment.source.sha256;
         match publish::standing(&there, self.interpreter, source) {
             Verdict::Useless => return Ok(None),
@@ -121,6 +130,12 @@ impl<'a> Job<'a> {
         };
         let assembled = assemble::assemble(staging.path(), recipe, method)?;
         let stamp = self.stamp(rootstock, &assembled, interpreter::parts(self.interpreter)?);
+        if let Some(recorded) = self.target.recorded(&stamp.id)
+            && *recorded != stamp.tree
+        {
+            let unlike = record::unlike(root, self.target, &stamp, *recorded, &assembled.tree)?;
+            return Err(Error::Unlike(Box::new(unlike)));
+        }
         let published = staging.publish(New {
             stamp: &stamp,
             source: self.environment.source.sha256,

@@ -34,6 +34,7 @@ mod gather;
 pub mod progress;
 pub mod publish;
 pub mod pythons;
+pub mod record;
 pub mod repair;
 pub mod sdist;
 pub mod shelf;

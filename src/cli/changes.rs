@@ -28,6 +28,8 @@ enum Kind {
     Package,
     /// A package that building a source distribution takes: `bibtexparser/setuptools`.
     Build,
+    /// The tree of a generation, by the exact version of the Python it stands on.
+    Recorded,
     Weights,
 }
 
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Python => "python",
             Kind::Package => "package",
             Kind::Build => "build",
+            Kind::Recorded => "recorded",
             Kind::Weights => "weights",
         }
     }
@@ -95,6 +98,9 @@ pub(super) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
             }
             for fact in differences(&builds(before), &builds(after)) {
                 say(Kind::Build, Some(target), fact);
+            }
+            for fact in differences(&recorded(before), &recorded(after)) {
+                say(Kind::Recorded, Some(target), fact);
             }
         }
     }
@@ -155,6 +161,11 @@ fn builds(target: Option<&LockedTarget>) -> BTreeMap<String, &LockedPackage> {
                 .map(move |package| (format!("{sdist}/{}", package.name), package))
         })
         .collect()
+}
+
+fn recorded(target: Option<&LockedTarget>) -> Facts {
+    let trees = target.into_iter().flat_map(|target| target.trees.values());
+    facts(trees.map(|record| (record.python.clone(), record.tree.short(12))))
 }
 
 fn weights(model: Option<&LockedModel>) -> BTreeMap<String, &LockedWeight> {

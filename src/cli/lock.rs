@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, changes, context, findings, pythons, show, weigh};
+use super::{Shared, changes, context, findings, pythons, record, show, weigh};
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
 use crate::lock::{Lock, LockedTarget, drift, file};
@@ -19,12 +19,17 @@ const EXAMPLES: &str = "Examples:
   rootstock lock                    resolve what is not locked yet
   rootstock lock --check            exit 3 if the lock does not answer the manifest
   rootstock lock --upgrade=torch    move torch on, keep everything else
-  rootstock lock --upgrade-env=mace move on in one environment, leave every line of the others";
+  rootstock lock --upgrade-env=mace move on in one environment, leave every line of the others
+  rootstock lock --record           write down what is built here, so that every other build must be the same";
 
 /// Arguments of `rootstock lock`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", findings::codes())
+)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one flag of the command line"
 )]
 pub(crate) struct Arguments {
     /// Compare only: exit 3 with every difference if the lock does not answer the manifest. Reads three kinds of file,
@@ -42,6 +47,10 @@ pub(crate) struct Arguments {
         conflicts_with = "check"
     )]
     upgrade_environments: Option<Vec<String>>,
+    /// Resolve nothing: read what is built in the root to the end, and write its tree digests into the lock. From then on
+    /// `sync` refuses a build of the same generation that has other files, on any machine.
+    #[arg(long, conflicts_with_all = ["check", "upgrade", "upgrade_environments"])]
+    record: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -57,7 +66,14 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let manifest = manifest(shared)?;
     let path = lock_path(&manifest.path);
     if arguments.check {
-        return check(&manifest, &path, arguments);
+        let findings = current(&manifest, &path)?.err().unwrap_or_default();
+        return check(&manifest, &path, &findings, arguments);
+    }
+    if arguments.record {
+        return match record::record(shared, &manifest, &path)? {
+            Err(findings) => check(&manifest, &path, &findings, arguments),
+            Ok((old, new)) => write(&path, Some(&old), &new, arguments.json),
+        };
     }
     let upgrade = upgrade(arguments, &manifest)?;
     let old = match read(&path) {
@@ -89,13 +105,18 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         heard: &heard,
     };
     let lock = resolve::resolve(&manifest, old.as_ref(), &upgrade, &means).or_exit(Exit::Failed)?;
-    let text = file::text(&lock);
+    write(&path, old.as_ref(), &lock, arguments.json)
+}
+
+/// Writes a lock where it says something new, and tells what.
+fn write(path: &Path, old: Option<&Lock>, lock: &Lock, json: bool) -> Result<Exit, Failure> {
+    let text = file::text(lock);
     let unchanged =
-        files::read_text_if_present(&path).is_ok_and(|there| there.as_deref() == Some(&text));
+        files::read_text_if_present(path).is_ok_and(|there| there.as_deref() == Some(&text));
     if !unchanged {
-        files::write_atomically(&path, text.as_bytes()).map_err(|error| Failure::files(&error))?;
+        files::write_atomically(path, text.as_bytes()).map_err(|error| Failure::files(&error))?;
     }
-    report(&path, old.as_ref(), &lock, unchanged, arguments.json);
+    report(path, old, lock, unchanged, json);
     Ok(Exit::Ok)
 }
 
@@ -164,10 +185,14 @@ fn edited(edit: file::Edit) -> Finding {
     }
 }
 
-fn check(manifest: &Manifest, path: &Path, arguments: &Arguments) -> Result<Exit, Failure> {
-    let findings = current(manifest, path)?.err().unwrap_or_default();
+fn check(
+    manifest: &Manifest,
+    path: &Path,
+    findings: &[Finding],
+    arguments: &Arguments,
+) -> Result<Exit, Failure> {
     let report = findings::Report {
-        findings: &findings,
+        findings,
         lock: path,
         manifest,
     };

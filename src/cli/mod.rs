@@ -19,6 +19,7 @@ mod place;
 mod probe;
 mod progress;
 mod pythons;
+mod record;
 mod sarif;
 mod run;
 mod show;

@@ -27,6 +27,9 @@
 //! [environment.target.build]                # for each source distribution, what building it takes
 //! b = ["setuptools 80.9.0 062d34222ad1"]
 //!
+//! [environment.target.trees]                # what `rootstock lock --record` has seen built, by the generation's id
+//! 5dc9…70e2 = { python = "3.11.7", tree = "…", digest = "…" }   # digest: of id, Python, tree and the answer's digest
+//!
 //! [models]
 //! emt = { environment = "emt", argument = "" }
 //! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", path = "mace/m", size = 9, sha256 = "…" }], digest = "…" }
@@ -60,7 +63,7 @@ use serde::Deserialize;
 use super::spelling::Spelling;
 use super::{
     Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource,
-    LockedTarget, LockedWeight, Origin, PythonSource, Question,
+    LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree,
 };
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
@@ -173,6 +176,16 @@ struct WrittenTarget {
     packages: Vec<String>,
     #[serde(default)]
     build: BTreeMap<PackageName, Vec<String>>,
+    #[serde(default)]
+    trees: BTreeMap<String, WrittenTree>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTree {
+    python: String,
+    tree: Digest,
+    digest: Digest,
 }
 
 #[derive(Deserialize)]
@@ -434,6 +447,7 @@ fn target(
         digest,
         packages,
         build,
+        trees,
     } = written;
     let mut whole = true;
     let mut wrong = |what: String| {
@@ -490,6 +504,24 @@ fn target(
     if python.version.release().len() < 2 {
         wrong(format!("`{}` is not a Python series", python.version));
     }
+    let mut recorded = BTreeMap::new();
+    for (
+        id,
+        WrittenTree {
+            python,
+            tree,
+            digest: written,
+        },
+    ) in trees
+    {
+        let record = RecordedTree { python, tree };
+        if record.digest(&id, &digest) != written {
+            wrong(format!(
+                "the tree recorded for {name} does not have the digest written beside it, or belongs to another answer"
+            ));
+        }
+        recorded.insert(id, record);
+    }
     if whole {
         Some(LockedTarget {
             target: target?,
@@ -497,6 +529,7 @@ fn target(
             packages,
             builds,
             digest,
+            trees: recorded,
         })
     } else {
         None
@@ -689,6 +722,7 @@ pub(crate) mod tests {
                     ("d".parse().unwrap(), Vec::new()),
                 ]),
                 digest: Digest::of(""),
+                trees: BTreeMap::new(),
             }],
         };
         environment.inputs = Digest::of(environment.asked());
@@ -697,6 +731,12 @@ pub(crate) mod tests {
         for at in 0..environment.targets.len() {
             let digest = Digest::of(environment.answer(&environment.targets[at]));
             environment.targets[at].digest = digest;
+        }
+        for id in ["0d", "1e"] {
+            let python = "3.11.7".into();
+            let tree = Digest::of(id);
+            let record = RecordedTree { python, tree };
+            environment.targets[1].trees.insert(id.into(), record);
         }
         let setup =
             serde_json::json!({ "dtype": "float32", "n": 1, "t": { "a.b": 2 }, "x": [1.5, true] });

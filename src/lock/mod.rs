@@ -16,9 +16,11 @@ use crate::target::Target;
 pub mod drift;
 pub mod file;
 mod question;
+mod record;
 mod spelling;
 
 pub use question::question;
+pub use record::RecordedTree;
 use spelling::Spelling;
 
 /// A whole lock.
@@ -85,6 +87,9 @@ pub struct LockedTarget {
     pub builds: BTreeMap<PackageName, Vec<LockedPackage>>,
     /// Digest of the answer, see [`LockedEnvironment::answer`].
     pub digest: Digest,
+    /// The tree that was built from this answer, by the generation's id: one for each interpreter that somebody has
+    /// recorded it on. Not part of the answer.
+    pub trees: BTreeMap<String, RecordedTree>,
 }
 
 impl LockedTarget {
@@ -370,6 +375,7 @@ impl LockedEnvironment {
             packages,
             builds,
             digest: _,
+            trees: _,
         } = target;
         let LockedPython {
             implementation,

@@ -30,6 +30,7 @@ pub(crate) fn locked(name: &str, version: &str) -> LockedEnvironment {
             packages: Vec::new(),
             builds: BTreeMap::new(),
             digest: Digest::of(format!("{name} {version}")),
+            trees: BTreeMap::new(),
         }],
     }
 }
@@ -201,6 +202,24 @@ fn what_is_not_as_locked_is_built_and_the_reason_is_told() {
         assert_eq!(reason.state(), state);
         assert_eq!(planned(disk, false), Action::Build { because: reason });
     }
+}
+
+#[test]
+fn a_recorded_tree_binds_the_generation_it_was_recorded_for_and_no_other() {
+    let installed = changed(|_| ());
+    let mut environment = locked("emt", "now");
+    let record = crate::lock::RecordedTree {
+        python: "3.11.7".into(),
+        tree: Digest::of("another"),
+    };
+    let trees = &mut environment.targets[0].trees;
+    trees.insert("that of another interpreter".into(), record.clone());
+    let told = |environment: &LockedEnvironment| {
+        reason(environment, &environment.targets[0], &installed).map(|reason| reason.state())
+    };
+    assert_eq!(told(&environment), None);
+    environment.targets[0].trees.insert("id".into(), record);
+    assert_eq!(told(&environment), Some("broken"));
 }
 
 #[test]

@@ -357,7 +357,12 @@ pub fn resolve(
     let (mut environments, mut failures) = (Vec::new(), Vec::new());
     for answer in answers {
         match answer {
-            Ok(environment) => environments.push(environment),
+            Ok(mut environment) => {
+                if let Some(old) = old.and_then(|old| old.environment(&environment.name)) {
+                    environment.keep_recorded(old);
+                }
+                environments.push(environment);
+            }
             Err(failure) => failures.push(failure),
         }
     }
@@ -637,6 +642,7 @@ impl Solver<'_> {
             builds,
             python: locked,
             digest: Digest::of(""),
+            trees: BTreeMap::new(),
         })
     }
 

@@ -25,6 +25,7 @@ mod python_client;
 mod pythons;
 mod probe;
 mod prefetch;
+mod record;
 mod run;
 mod soak;
 mod status;

@@ -105,6 +105,7 @@ fn what_is_asked_for_must_be_locked() {
         packages: Vec::new(),
         builds: BTreeMap::new(),
         digest: Digest::of(""),
+        trees: BTreeMap::new(),
     };
     for (requirement, expected) in [
         ("setuptools>=61", true),

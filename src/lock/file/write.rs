@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::super::spelling::Spelling;
 use super::super::{
     Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget,
-    LockedWeight, Origin, PythonSource,
+    LockedWeight, Origin, PythonSource, RecordedTree,
 };
 
 const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is found by `rootstock lock --check`.\nversion = 1\n";
@@ -205,60 +205,78 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment, spellin
     for (name, values) in &question.0 {
         let _ = writeln!(text, "{} = {}", key(name), list(values));
     }
-    for LockedTarget {
+    for target in targets {
+        write_target(text, target, spelling);
+    }
+}
+
+fn write_target(text: &mut String, target: &LockedTarget, spelling: &mut Spelling) {
+    let LockedTarget {
         target,
         python,
         packages,
         builds,
         digest,
-    } in targets
-    {
-        let LockedPython {
-            implementation,
-            version,
-            source,
-            soabi,
-        } = python;
-        let _ = write!(
+        trees,
+    } = target;
+    let LockedPython {
+        implementation,
+        version,
+        source,
+        soabi,
+    } = python;
+    let _ = write!(
+        text,
+        "\n[[environment.target]]\nname = \"{}\"\nglibc = \"{}\"\n",
+        target.name(),
+        target.glibc
+    );
+    let _ = write!(
+        text,
+        "implementation = {}\npython = \"{version}\"\n",
+        quoted(implementation)
+    );
+    let (source, archive) = match source {
+        PythonSource::System => ("system", String::new()),
+        PythonSource::Managed(archive) => (
+            "managed",
+            format!("archive = {}\n", quoted(&python.reference(archive))),
+        ),
+    };
+    let _ = write!(
+        text,
+        "python-source = \"{source}\"\nsoabi = {}\n{archive}digest = \"{digest}\"\n",
+        quoted(soabi)
+    );
+    let mut references = |packages: &[LockedPackage]| {
+        let reference = |package| spelling.of(package).reference.clone();
+        let each: Vec<String> = packages.iter().map(reference).collect();
+        list(&each)
+    };
+    let _ = writeln!(text, "packages = {}", references(packages));
+    if !builds.is_empty() {
+        text.push_str("\n[environment.target.build]\n");
+    }
+    for (name, requirements) in builds {
+        let _ = writeln!(
             text,
-            "\n[[environment.target]]\nname = \"{}\"\nglibc = \"{}\"\n",
-            target.name(),
-            target.glibc
+            "{} = {}",
+            key(name.as_ref()),
+            references(requirements)
         );
-        let _ = write!(
+    }
+    if !trees.is_empty() {
+        text.push_str("\n[environment.target.trees]\n");
+    }
+    for (id, record) in trees {
+        let RecordedTree { python, tree } = record;
+        let _ = writeln!(
             text,
-            "implementation = {}\npython = \"{version}\"\n",
-            quoted(implementation)
+            "{} = {{ python = {}, tree = \"{tree}\", digest = \"{}\" }}",
+            key(id),
+            quoted(python),
+            record.digest(id, digest)
         );
-        let (source, archive) = match source {
-            PythonSource::System => ("system", String::new()),
-            PythonSource::Managed(archive) => (
-                "managed",
-                format!("archive = {}\n", quoted(&python.reference(archive))),
-            ),
-        };
-        let _ = write!(
-            text,
-            "python-source = \"{source}\"\nsoabi = {}\n{archive}digest = \"{digest}\"\n",
-            quoted(soabi)
-        );
-        let mut references = |packages: &[LockedPackage]| {
-            let reference = |package| spelling.of(package).reference.clone();
-            let each: Vec<String> = packages.iter().map(reference).collect();
-            list(&each)
-        };
-        let _ = writeln!(text, "packages = {}", references(packages));
-        if !builds.is_empty() {
-            text.push_str("\n[environment.target.build]\n");
-        }
-        for (name, requirements) in builds {
-            let _ = writeln!(
-                text,
-                "{} = {}",
-                key(name.as_ref()),
-                references(requirements)
-            );
-        }
     }
 }
 

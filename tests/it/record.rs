@@ -1,0 +1,224 @@
+//! `rootstock lock --record`: what was built once is what every other build must be, and nobody else's lock changes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::sandbox::{Said, Sandbox};
+
+/// Changes a shelved module and every digest that the store has of it: what somebody does who knows the store.
+fn forge(sandbox: &Sandbox, root: &str) {
+    let wheels = sandbox.path(root).join("store/wheels-1");
+    let shelf: PathBuf = fs::read_dir(&wheels)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let sum = |path: &Path| {
+        let output = Command::new("sha256sum").arg(path).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+    };
+    let module = shelf.join("tree/site-packages/single/__init__.py");
+    let old = (sum(&module), fs::metadata(&module).unwrap().len());
+    fs::remove_file(&module).unwrap();
+    fs::write(&module, "VERSION = \"evil\"\n").unwrap();
+    let mut mode = fs::metadata(&module).unwrap().permissions();
+    mode.set_readonly(true);
+    fs::set_permissions(&module, mode).unwrap();
+    let list = shelf.join("files.txt");
+    let text = fs::read_to_string(&list).unwrap();
+    let line = |(sum, size): (String, u64)| format!("{sum} 0444 {size} ");
+    let new = (sum(&module), fs::metadata(&module).unwrap().len());
+    let forged = text.replace(&line(old), &line(new));
+    assert_ne!(forged, text);
+    fs::write(list, forged).unwrap();
+}
+
+fn remove(path: &Path) {
+    let removed = Command::new("rm").arg("-rf").arg(path).status().unwrap();
+    assert!(removed.success());
+}
+
+/// What was said, in one line.
+fn words(said: &Said) -> String {
+    let words: Vec<&str> = said.stderr.split_whitespace().collect();
+    words
+        .into_iter()
+        .filter(|word| *word != "│")
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn what_is_recorded_stays_until_the_answer_changes() {
+    let sandbox = Sandbox::shared();
+    let without = sandbox.read("rootstock.lock");
+    sandbox.sync(&["one"]);
+    let said = sandbox.run(&["lock", "--record"]);
+    said.expect(0);
+    let rows: Vec<Vec<&str>> = said
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let tree = sandbox.stamp("root", "one", "tree");
+    let tree = tree.as_str().unwrap();
+    assert_eq!(rows[1][..2], ["one", "recorded"], "{}", said.stdout);
+    assert_eq!(rows[1][3..], ["-", &tree[..12]], "{}", said.stdout);
+    assert!(
+        said.stderr
+            .contains("two: nothing to record: it is not built"),
+        "{}",
+        said.stderr
+    );
+    let lock = sandbox.read("rootstock.lock");
+    let id = sandbox.stamp("root", "one", "id");
+    let line = format!("{} = {{ python = \"3.11.", id.as_str().unwrap());
+    assert!(lock.contains(&line) && lock.contains(tree), "{lock}");
+
+    // Nothing else has changed, and nothing changes it.
+    let rest: Vec<&str> = lock.lines().filter(|line| !line.contains(tree)).collect();
+    let rest = rest
+        .join("\n")
+        .replace("\n\n[environment.target.trees]", "");
+    assert_eq!(rest, without.trim_end());
+    for arguments in [&["lock", "--record"][..], &["lock"], &["lock", "--check"]] {
+        sandbox.run(arguments).expect(0);
+        assert_eq!(sandbox.read("rootstock.lock"), lock, "{arguments:?}");
+    }
+    let said = sandbox.sync(&["one"]);
+    assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+    sandbox.sync(&["--root", "elsewhere", "one"]);
+    assert_eq!(sandbox.stamp("elsewhere", "one", "tree"), tree);
+
+    sandbox.write_source("one", &["shared", "first"], "# edited\n");
+    let said = sandbox.run(&["lock"]);
+    said.expect(0);
+    assert!(said.stdout.contains(&tree[..12]), "{}", said.stdout);
+    sandbox.write_source("one", &["shared", "first"], "");
+    sandbox.lock();
+    assert_eq!(sandbox.read("rootstock.lock"), without);
+}
+
+#[test]
+fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    // Elsewhere the store was changed, and one environment is built from it already.
+    for root in ["built", "new"] {
+        sandbox.sync(&["--root", root]);
+        remove(&sandbox.path(root).join("envs"));
+        remove(&sandbox.path(root).join("generations"));
+        forge(&sandbox, root);
+    }
+    sandbox.sync(&["--root", "built"]);
+    sandbox.run(&["lock", "--record"]).expect(0);
+    let (recorded, evil) = (
+        sandbox.stamp("root", "one", "tree"),
+        sandbox.stamp("built", "one", "tree"),
+    );
+    assert_ne!(recorded, evil);
+
+    let said = sandbox.run(&["sync", "--root", "new"]);
+    said.expect(1);
+    let told = words(&said);
+    for part in [
+        recorded.as_str().unwrap(),
+        evil.as_str().unwrap(),
+        "nothing was published",
+        "something in the store was changed",
+        "the system's Python 3.11.",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(sandbox.names("new/envs"), [""; 0]);
+    assert_eq!(sandbox.names("new/generations/one"), [""; 0]);
+    let kept = &sandbox.names("new/trash")[0];
+    let list = sandbox.read(&format!("new/trash/{kept}/rootstock-tree.txt"));
+    assert!(list.contains("single/__init__.py"), "{list}");
+
+    // What is there already is seen by who compares, and made anew from what is as it should be.
+    let check = sandbox.run(&["sync", "--check", "--root", "built"]);
+    check.expect(3);
+    assert!(
+        check
+            .stdout
+            .contains("its files are not those that the lock records"),
+        "{}",
+        check.stdout
+    );
+    let status = sandbox.run(&["status", "--root", "built"]);
+    assert!(status.stdout.contains("broken"), "{}", status.stdout);
+    sandbox.run(&["sync", "--root", "built"]).expect(1);
+    assert_eq!(sandbox.stamp("built", "one", "tree"), evil);
+    let said = sandbox.run(&["lock", "--record", "--root", "built"]);
+    said.expect(1);
+    assert!(words(&said).contains("nothing was recorded"), "{said:?}");
+    remove(&sandbox.path("built/store"));
+    sandbox.sync(&["--root", "built"]);
+    assert_eq!(sandbox.stamp("built", "one", "tree"), recorded);
+    sandbox
+        .run(&["sync", "--check", "--root", "built"])
+        .expect(0);
+}
+
+#[test]
+fn only_what_is_built_and_whole_is_recorded() {
+    let sandbox = Sandbox::single();
+    let lock = sandbox.read("rootstock.lock");
+    let said = sandbox.run(&["lock", "--record"]);
+    said.expect(4);
+    assert!(said.stderr.contains("build it first"), "{}", said.stderr);
+
+    sandbox.sync(&[]);
+    let module = sandbox
+        .generation("root", "one")
+        .join("lib/python3.11/site-packages/single/__init__.py");
+    let mut writable = fs::metadata(&module).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o644);
+    fs::set_permissions(&module, writable).unwrap();
+    fs::write(&module, "VERSION = \"evil\"\n").unwrap();
+    let said = sandbox.run(&["lock", "--record"]);
+    said.expect(1);
+    let told = words(&said);
+    assert!(told.contains("is not as it was built"), "{told}");
+    assert_eq!(sandbox.read("rootstock.lock"), lock);
+
+    sandbox.sync(&["--repair"]);
+    sandbox.write_source("one", &["single"], "# edited\n");
+    let said = sandbox.run(&["lock", "--record"]);
+    said.expect(3);
+    assert!(said.stderr.contains("source-changed"), "{}", said.stderr);
+    assert_eq!(sandbox.read("rootstock.lock"), lock);
+}
+
+#[test]
+fn a_record_that_was_changed_by_hand_is_drift() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    sandbox.run(&["lock", "--record"]).expect(0);
+    let lock = sandbox.read("rootstock.lock");
+    let (tree, id) = (
+        sandbox.stamp("root", "one", "tree"),
+        sandbox.stamp("root", "one", "id"),
+    );
+    let (tree, id) = (tree.as_str().unwrap(), id.as_str().unwrap());
+    for (from, to) in [
+        (tree, "0".repeat(64)),
+        (id, "0".repeat(32)),
+        ("python = \"3.11.", "python = \"3.12.".to_owned()),
+    ] {
+        // The record stands behind all that the first environment says of Python.
+        let (before, record) = lock.split_once("[environment.target.trees]").unwrap();
+        let edited = format!(
+            "{before}[environment.target.trees]{}",
+            record.replacen(from, &to, 1)
+        );
+        assert_ne!(edited, lock);
+        sandbox.write("rootstock.lock", &edited);
+        let said = sandbox.run(&["lock", "--check"]);
+        said.expect(3);
+        assert!(said.stderr.contains("lock-edited"), "{}", said.stderr);
+    }
+}
