@@ -15,7 +15,7 @@ use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWei
 
 mod prefetch;
 
-pub use prefetch::{PrefetchReason, PrefetchStep, prefetched_of};
+pub use prefetch::{PrefetchReason, PrefetchStep, prefetch_key, prefetched_of};
 
 /// What has to be done to make a root match a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]

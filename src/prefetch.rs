@@ -19,6 +19,10 @@ use crate::store::{Root, inside, weights};
 use crate::worker::environment::{self, Variables};
 use crate::worker::select::{self, Selected};
 
+mod carry;
+
+pub use carry::{Error as CarryError, carry};
+
 const PROGRAM: &str = include_str!("prefetch/program.py");
 
 /// Runs the program that stands first on standard input, behind which is its own input.
@@ -84,6 +88,9 @@ pub enum Error {
     /// It no longer leaves a file.
     #[error("`{0}` is on record, and `setup()` does not leave it any more")]
     Gone(String),
+    /// What the bundle has of it cannot be taken.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
@@ -93,7 +100,9 @@ impl Error {
     /// What a person can do about it.
     pub fn advice(&self) -> Option<String> {
         let text = match self {
-            Error::Offline => "run it once without `--offline`",
+            Error::Offline => {
+                "run it once without `--offline`, or name a bundle that has them with `--bundle DIR`"
+            }
             Error::Failed { .. } => {
                 "the environment is built all the same. If the model cannot be loaded on a CPU or needs no files, write \
                  `prefetch = false` into its environment; to name its files yourself, give it `weights`"
@@ -105,7 +114,10 @@ impl Error {
             Error::Select(error) => {
                 return miette::Diagnostic::help(error).map(|help| help.to_string());
             }
-            Error::Files(error) => return error.advice().map(str::to_owned),
+            Error::Files(error) | Error::Carry(CarryError::Files(error)) => {
+                return error.advice().map(str::to_owned);
+            }
+            Error::Carry(_) => "make the bundle again with `rootstock bundle -o DIR`",
             Error::Process(_) | Error::Answer => return None,
         };
         Some(text.to_owned())

@@ -19,11 +19,16 @@ use crate::plan::{self, Disk};
 use crate::store::bundle::{self, Entry, Index};
 use crate::store::{Root, weights};
 
+mod prefetched;
+
+use prefetched::Prefetched;
+
 /// Arguments of `rootstock bundle`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The directory holds files of packages, managed interpreters, weights, the manifest, the lock and the \
-                  environments' sources; `rootstock-bundle.json` lists them. A run that broke off is continued by the \
+                  environments' sources; `rootstock-bundle.json` lists them. Of models \
+                  without weights it has what `rootstock sync` into the manifest's root has recorded. A run that broke off is continued by the \
                   same command, and what is damaged is fetched again. Files of packages that this run does not name are \
                   removed.\n\n\
                   Examples:\n  rootstock bundle -o carry                         what is not optional, for this machine type\n  \
@@ -74,6 +79,17 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let (weights, failed) = fill_weights(&lock, &chosen, &root)?;
     entries.extend(weights);
     errors.extend(failed);
+    let prefetched = Prefetched {
+        manifest: &manifest,
+        lock: &lock,
+        targets: &names_of(&targets),
+        chosen: &chosen,
+    };
+    let (left, failed) = prefetched.fill(&root, shared)?;
+    entries.extend(left);
+    errors.extend(failed);
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries.dedup_by(|a, b| a.path == b.path);
     if !errors.is_empty() {
         for (text, help) in errors {
             let report = match help {

@@ -119,7 +119,7 @@ fn summary(ended: &Ended) -> String {
         let files: usize = records.iter().map(|record| record.files.len()).sum();
         let models = show::counted(records.len(), "model");
         let files = show::counted(files, "file");
-        parts.push(format!("loaded {models} once ({files} in the cache)"));
+        parts.push(format!("provided {models} ({files} in the cache)"));
     }
     if parts.is_empty() && written.is_ok() {
         parts.push("wrote models.json".to_owned());

@@ -132,7 +132,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         force: arguments.force,
         cache: root.cache_elsewhere(),
     };
-    for model in plan::prefetched_of(&lock, &wish) {
+    for model in plan::prefetched_of(&lock, wish.prefetch) {
         let there = prefetched::read(&root, &model.id, arguments.reads_weights());
         let there = there.or_exit(Exit::Failed)?;
         disk.prefetched
@@ -140,15 +140,15 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     }
     let mut plan = plan::plan(&lock, &wish, &disk).or_exit(Exit::Failed)?;
     arguments.narrow(&mut plan);
+    let bundle = arguments.bundle.as_deref().map(open_bundle).transpose()?;
     if arguments.offline {
-        forgo(&mut plan);
+        forgo(&mut plan, bundle.as_ref());
     }
     if arguments.check || arguments.dry_run {
         foretell(&plan, &root, arguments.json);
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }
-    let bundle = arguments.bundle.as_deref().map(open_bundle).transpose()?;
     let outcomes = carry_out(&plan, &root, &manifest, shared, arguments, bundle.as_ref())?;
     let fetched = fetch_weights(&plan, &root, arguments, bundle.as_ref());
     let written = build::write_down(&plan, &root);
@@ -156,7 +156,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         // What a model is called with stands there.
         plan.prefetch.clear();
     }
-    let prefetched = prefetch(&mut plan, &outcomes, &root, arguments);
+    let prefetched = prefetch(&mut plan, &outcomes, &root, arguments, bundle.as_ref());
     let exit = outcome::tell(
         &outcome::Ended {
             plan: &plan,
@@ -195,14 +195,19 @@ impl Arguments {
     }
 }
 
-/// Offline no model is called. Whether one that never was needs files of the network, nobody knows; what is known to be
-/// missing stays in the plan and is an error.
-fn forgo(plan: &mut Plan) {
+/// Offline no model is called. Whether one that never was needs files of the network, nobody knows, unless the bundle
+/// has them; what is known to be missing stays in the plan and is an error.
+fn forgo(plan: &mut Plan, bundle: Option<&Bundle>) {
+    let carried = |step: &PrefetchStep| {
+        let there = bundle.map(|bundle| bundle.prefetched(&step.model.id, &step.key));
+        // A bundle that cannot be read says so when it is asked again.
+        there.is_some_and(|there| there.is_err() || there.is_ok_and(|there| there.is_some()))
+    };
     let unknown = |step: &PrefetchStep| {
         matches!(
             step.because,
             PrefetchReason::Never | PrefetchReason::Outdated
-        )
+        ) && !carried(step)
     };
     let forgone: Vec<&str> = plan
         .prefetch
@@ -219,13 +224,14 @@ fn forgo(plan: &mut Plan) {
     plan.prefetch.retain(|step| !unknown(step));
 }
 
-/// Has models fetch what they need themselves, one after another: each may take as much memory as a node has. Those of
-/// environments that were not built are left out; why is told with these.
+/// Has models fetch what they need themselves, one after another: each may take as much memory as a node has. What a
+/// bundle has is taken from there, and nothing is called. Those of environments that were not built are left out; why is told with these.
 fn prefetch(
     plan: &mut Plan,
     outcomes: &[build::Outcome],
     root: &Root,
     arguments: &Arguments,
+    bundle: Option<&Bundle>,
 ) -> Vec<Result<Record, prefetch::Error>> {
     let failed = |name: &EnvironmentName| {
         let of = outcomes.iter().find(|outcome| outcome.environment == *name);
@@ -234,7 +240,20 @@ fn prefetch(
     plan.prefetch
         .retain(|step| !failed(&step.model.environment));
     let inherited = context::variables();
+    let carried = |step: &PrefetchStep, bundle: &Bundle| -> Result<_, prefetch::Error> {
+        let model = &step.model.id;
+        let Some(record) = bundle.prefetched(model, &step.key)? else {
+            return Ok(None);
+        };
+        let places = (bundle.place(), root);
+        prefetch::carry(model, &record, places, &context::kept_environment())?;
+        Ok(Some(record))
+    };
     let one = |step: &PrefetchStep| {
+        let there = bundle.map(|bundle| carried(step, bundle)).transpose()?;
+        if let Some(record) = there.flatten() {
+            return Ok(record);
+        }
         if arguments.offline {
             return Err(prefetch::Error::Offline);
         }

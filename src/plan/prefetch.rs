@@ -3,6 +3,7 @@
 use super::{Disk, NoTarget, Wish, target};
 use crate::digest::Digest;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget};
+use crate::name::EnvironmentName;
 use crate::store::prefetched::{Left, Prefetched};
 
 /// A model whose `setup()` has to be called.
@@ -43,9 +44,12 @@ impl std::fmt::Display for PrefetchReason {
 }
 
 /// The models of chosen environments for which the manifest names no weights.
-pub fn prefetched_of<'a>(lock: &'a Lock, wish: &Wish) -> impl Iterator<Item = &'a LockedModel> {
+pub fn prefetched_of<'a>(
+    lock: &'a Lock,
+    environments: &[EnvironmentName],
+) -> impl Iterator<Item = &'a LockedModel> {
     let wanted = |model: &&LockedModel| {
-        model.weights.is_empty() && wish.prefetch.contains(&model.environment)
+        model.weights.is_empty() && environments.contains(&model.environment)
     };
     lock.models.iter().filter(wanted)
 }
@@ -57,11 +61,11 @@ pub(super) fn steps<'a>(
     disk: &Disk,
 ) -> Result<Vec<PrefetchStep<'a>>, NoTarget> {
     let mut steps = Vec::new();
-    for model in prefetched_of(lock, wish) {
+    for model in prefetched_of(lock, wish.prefetch) {
         let Some(environment) = lock.environment(&model.environment) else {
             continue;
         };
-        let key = key(environment, target(environment, wish.target)?, model);
+        let key = prefetch_key(environment, target(environment, wish.target)?, model);
         let there = disk.prefetched.get(&model.id);
         if let Some(because) = reason(&key, there) {
             let same = there.filter(|there| there.record.key == key);
@@ -96,8 +100,12 @@ fn reason(key: &Digest, there: Option<&Prefetched>) -> Option<PrefetchReason> {
     })
 }
 
-/// Everything that decides what a call of `setup()` does, as far as we know.
-fn key(environment: &LockedEnvironment, target: &LockedTarget, model: &LockedModel) -> Digest {
+/// Digest of everything that decides what a call of `setup()` does, as far as we know.
+pub fn prefetch_key(
+    environment: &LockedEnvironment,
+    target: &LockedTarget,
+    model: &LockedModel,
+) -> Digest {
     let setup = serde_json::to_string(&model.setup).expect("JSON is JSON");
     let variables = serde_json::to_string(&environment.variables).expect("texts are JSON");
     Digest::of(format!(

@@ -6,7 +6,8 @@
 //! ├── rootstock-bundle.json           written last: what is in it (see `Index`)
 //! ├── rootstock.toml  rootstock.lock  environments/…
 //! ├── store/archives/<sha256>         files of packages, archives with interpreters, each once
-//! └── cache/<path>                    weights
+//! ├── cache/<path>                    weights, and what `setup()` of a model without weights left
+//! └── prefetched/<model>.json         the records of the latter
 //! ```
 //!
 //! Files lie where a root has them, so that what fills a root fills a bundle. Nobody trusts them: whoever takes a file
@@ -16,10 +17,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::prefetched::{self, Record};
 use super::{Root, weights};
 use crate::digest::Digest;
 use crate::files;
-use crate::name::EnvironmentName;
+use crate::name::{EnvironmentName, ModelId};
 
 /// The name of the index.
 pub const INDEX: &str = "rootstock-bundle.json";
@@ -126,6 +128,18 @@ impl Bundle {
     pub fn archive(&self, sha256: &Digest) -> Option<PathBuf> {
         let path = self.place.archive(sha256);
         files::exists(&path).then_some(path)
+    }
+
+    /// What a model's `setup()` left elsewhere when it was called for this key, if every file of it is there.
+    pub fn prefetched(&self, model: &ModelId, key: &Digest) -> files::Result<Option<Record>> {
+        let there = prefetched::read(&self.place, model, false)?;
+        let answers = there.filter(|there| there.record.key == *key && there.gone().is_none());
+        Ok(answers.map(|there| there.record))
+    }
+
+    /// Its place, which has the shape of a root.
+    pub fn place(&self) -> &Root {
+        &self.place
     }
 
     /// The weight file of this path below the cache, if it is there.

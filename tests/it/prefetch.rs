@@ -25,6 +25,10 @@ const SOURCE: &str = r#"
             file.write_bytes(data)
             file.chmod(0o600)
         return open(file).read()
+    if model == "linked":
+        (cache / "hub" / "blobs").mkdir(parents=True)
+        (cache / "hub" / "blobs" / "b").write_text("contents")
+        (cache / "hub" / "m").symlink_to("blobs/b")
     return None
 "#;
 
@@ -69,7 +73,7 @@ fn a_model_is_called_once_and_what_it_left_is_on_record() {
     said.expect(0);
     assert!(
         said.stdout
-            .contains("loaded 3 models once (2 files in the cache)"),
+            .contains("provided 3 models (2 files in the cache)"),
         "{}",
         said.stdout
     );
@@ -204,7 +208,7 @@ fn a_failure_is_told_and_the_environment_stays() {
     );
     assert!(words.contains("write `prefetch = false`"), "{words}");
     assert!(
-        said.stdout.starts_with("built one; loaded 1 model once"),
+        said.stdout.starts_with("built one; provided 1 model"),
         "{}",
         said.stdout
     );
@@ -255,4 +259,74 @@ fn offline_nothing_is_called_and_the_missing_is_named() {
         said.stderr
     );
     assert_eq!(calls(&sandbox), [""; 0]);
+}
+
+#[test]
+fn a_bundle_carries_what_models_have_fetched() {
+    let (sandbox, remote) = project(&["large", "none", "linked"]);
+    // Nobody knows what they need before they were loaded once.
+    let said = sandbox.run(&["bundle", "-o", "early"]);
+    said.expect(0);
+    assert!(
+        said.stderr
+            .contains("has loaded them yet: one-large, one-linked, one-none"),
+        "{}",
+        said.stderr
+    );
+    sync(&sandbox, &remote, &[]).expect(0);
+    let said = sandbox.run(&["bundle", "-o", "carried"]);
+    said.expect(0);
+    assert!(
+        !said.stderr.contains("not in the bundle"),
+        "{}",
+        said.stderr
+    );
+    let index: Value =
+        serde_json::from_str(&sandbox.read("carried/rootstock-bundle.json")).unwrap();
+    let files = index["files"].as_array().unwrap();
+    let left: Vec<&str> = files
+        .iter()
+        .filter(|file| file["name"].as_str().unwrap().starts_with("left by "))
+        .map(|file| file["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        left,
+        [
+            "cache/hub/blobs/b",
+            "cache/hub/m",
+            "cache/library/large.bin"
+        ]
+    );
+    // Elsewhere nothing is called, and it is looked after as if it had been.
+    calls(&sandbox);
+    let there = ["--root", "there", "--offline", "--bundle", "carried"];
+    let said = sync(&sandbox, &remote, &there);
+    said.expect(0);
+    assert_eq!(calls(&sandbox), [""; 0]);
+    assert_eq!(sandbox.read("there/cache/library/large.bin"), "numbers");
+    let link = fs::read_link(sandbox.path("there/cache/hub/m")).unwrap();
+    assert_eq!(link.to_str(), Some("blobs/b"));
+    for model in ["one-large", "one-none", "one-linked"] {
+        let name = format!("prefetched/{model}.json");
+        let [here, there] = ["root", "there"].map(|root| sandbox.read(&format!("{root}/{name}")));
+        assert_eq!(here, there);
+    }
+    let check = ["--root", "there", "--check"];
+    sync(&sandbox, &remote, &check).expect(0);
+    // What the bundle has wrong is refused by name, and goes nowhere.
+    let carried = sandbox.path("carried/cache/library/large.bin");
+    fs::remove_file(&carried).unwrap();
+    fs::write(&carried, "numbars").unwrap();
+    let other = ["--root", "other", "--offline", "--bundle", "carried"];
+    let said = sync(&sandbox, &remote, &other);
+    said.expect(1);
+    assert!(
+        said.stderr.contains("model one-large") && said.stderr.contains("`library/large.bin`"),
+        "{}",
+        said.stderr
+    );
+    assert!(!sandbox.path("other/cache/library/large.bin").exists());
+    // Made again, it is whole again.
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    sync(&sandbox, &remote, &other).expect(0);
 }

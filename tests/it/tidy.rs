@@ -56,7 +56,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("probe", &["process", "store", "worker"]),
     (
         "prefetch",
-        &["digest", "files", "plan", "process", "store", "worker"],
+        &[
+            "name", "digest", "files", "fetch", "plan", "process", "store", "worker",
+        ],
     ),
     (
         "cli",
