@@ -145,6 +145,26 @@ pub(super) fn provide<'a>(
     provided
 }
 
+/// Provides one managed interpreter at a place that has the shape of a root, for its own sake.
+pub fn provide_one(
+    python: &LockedPython,
+    place: &Root,
+    mirror: Option<&Mirror>,
+    variables: &BTreeMap<OsString, OsString>,
+    progress: &dyn Progress,
+) -> Result<Interpreter, Error> {
+    let archive = python.archive().expect("it is a managed one");
+    let sources = Sources {
+        root: place,
+        mirror,
+        variables,
+        offline: false,
+        bundle: None,
+        progress,
+    };
+    Wanted { python, archive }.provide(&sources)
+}
+
 /// Fetches the archive of an interpreter and leaves it at that.
 pub(super) fn fetch(python: &LockedPython, sources: &Sources) -> Result<(), Error> {
     if let Some(archive) = python.archive() {

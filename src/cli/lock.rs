@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, changes, context, findings, pythons, record, show, weigh};
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
-use crate::lock::{Lock, LockedTarget, drift, file};
+use crate::lock::{Lock, LockedPython, LockedTarget, drift, file};
 use crate::manifest::{Manifest, Weight};
 use crate::name::EnvironmentName;
 use crate::python;
@@ -92,8 +92,10 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let weigh = |weight: &Weight| weigh::weigh(weight, &context::hub());
     let mirror = pythons::mirror(&manifest);
     let digest = |url: &str| pythons::digest(url, mirror.as_ref());
+    let managed = |python: &LockedPython| pythons::provide(python, mirror.as_ref());
     let means = Means {
         uv: &uv,
+        managed: &managed,
         weigh: &weigh,
         digest: &digest,
         interpreters: &interpreters,

@@ -1,13 +1,17 @@
-//! The sha256 of an archive with a managed interpreter, before it is locked: as its publisher says, else learnt by a
-//! download; and where such archives are mirrored.
+//! Managed interpreters while a lock is made: the sha256 of an archive, as its publisher says, else learnt by a download;
+//! where such archives are mirrored; and one to ask build backends with.
 
 use std::path::Path;
 
-use super::{context, show};
+use super::{context, outcome, progress, show};
+use crate::build;
 use crate::digest::Digest;
 use crate::fetch::{self, Client, Mirror};
 use crate::files;
+use crate::lock::LockedPython;
 use crate::manifest::Manifest;
+use crate::python::Interpreter;
+use crate::store::Root;
 
 /// The mirror of this run: `ROOTSTOCK_PYTHON_MIRROR` before the manifest's `python-mirror`.
 pub(super) fn mirror(manifest: &Manifest) -> Option<Mirror> {
@@ -47,6 +51,23 @@ pub(super) fn digest(url: &str, mirror: Option<&Mirror>) -> Result<Digest, Strin
     let found =
         fetch::discover(&client, &address, &archive, &|_| {}).map_err(|error| told(&error))?;
     Ok(found.0)
+}
+
+/// A managed interpreter for use on this machine, kept in the user's cache, which has the shape of a root for it.
+pub(super) fn provide(
+    python: &LockedPython,
+    mirror: Option<&Mirror>,
+) -> Result<Interpreter, String> {
+    show::remark(&format!("providing Python {} …", python.label()));
+    let place = Root::at(&context::user_cache(), None);
+    let variables = context::kept_environment();
+    let watcher = progress::watcher();
+    build::pythons::provide_one(python, &place, mirror, &variables, &*watcher).map_err(|error| {
+        let text = outcome::chain(&error);
+        error
+            .advice()
+            .map_or(text.clone(), |advice| format!("{text}\n{advice}"))
+    })
 }
 
 /// The digest beside a file's name, in the form of `sha256sum`.

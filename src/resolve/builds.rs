@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The backend is asked on this machine, whatever the target: its answer is requirements, which are then resolved for
-//! the target. `sync` asks it again before it builds, and refuses what the lock does not hold. It needs an interpreter
-//! of the locked series here. Wheels only: what builds packages is not built itself.
+//! the target. `sync` asks it again before it builds, and refuses what the lock does not hold. It takes an interpreter
+//! of the locked series: one of this machine, else the environment's own, if it is a managed one. Wheels only: what builds packages is not built itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,11 @@ pub enum Error {
     /// There is no interpreter to ask it with.
     #[error("its build backend must be asked what it needs, and there is no Python {0} here")]
     NoPython(Version),
+    /// There is none but the managed one, which cannot be had.
+    #[error(
+        "its build backend must be asked what it needs, and there is no Python for that here: {0}"
+    )]
+    Managed(String),
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
@@ -177,12 +182,13 @@ impl Solver<'_> {
             of, question, old, ..
         } = project;
         let of = For { target, ..**of };
+        let interpreter = self.any_interpreter(of.environment, of.python, of.here)?;
         let ask = Compile {
             requirements: requires.to_vec(),
             constraints: question.values("build-constraint").to_vec(),
             preferences: old.clone(),
             exclude_newer: self.manifest.exclude_newer.as_deref(),
-            interpreter: self.interpreter(of.python).map(|i| i.executable.as_path()),
+            interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
             ..Compile::default()
         };
         let answer = self.answer(of.environment, ask, target, of.python)?;
@@ -196,7 +202,12 @@ impl Solver<'_> {
             let series = &python.release()[..2];
             interpreter.series() == (series[0], series[1])
         });
-        let interpreter = interpreter.ok_or_else(|| Error::NoPython(python.clone()))?;
+        let managed = project.of.here.filter(|here| here.archive().is_some());
+        let interpreter = match (interpreter, managed) {
+            (Some(interpreter), _) => interpreter.clone(),
+            (None, Some(managed)) => (self.means.managed)(managed).map_err(Error::Managed)?,
+            (None, None) => return Err(Error::NoPython(python.clone())),
+        };
         let mut sites = Vec::new();
         for chosen in wheels {
             let LockedPackage { file, sha256, .. } = &chosen.package;

@@ -7,7 +7,7 @@ use pep440_rs::Version;
 use pep508_rs::{MarkerTree, PackageName};
 
 use super::Failure;
-use crate::lock::{Distribution, LockedPackage, Origin};
+use crate::lock::{Distribution, LockedPackage, LockedPython, Origin};
 use crate::manifest::Environment;
 use crate::target::{Tags, Target};
 use crate::uv::{File, Package};
@@ -31,6 +31,8 @@ pub(super) struct For<'a> {
     pub(super) environment: &'a Environment,
     pub(super) target: &'a Target,
     pub(super) python: &'a Version,
+    /// The environment's interpreter for this machine, if this machine is one of its targets.
+    pub(super) here: Option<&'a LockedPython>,
     /// The package that is built with them; without one they are the environment's own.
     pub(super) build: Option<&'a PackageName>,
 }

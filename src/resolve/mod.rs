@@ -95,6 +95,9 @@ pub struct Means<'a> {
     pub weigh: &'a Weigh,
     /// The digest of an archive with a managed interpreter; asked for only when one has to be chosen.
     pub digest: &'a Digester<'a>,
+    /// Provides a managed interpreter for use here; asked only where this machine has none of that series and a build
+    /// backend must be asked what it needs.
+    pub managed: &'a (dyn Fn(&LockedPython) -> Result<Interpreter, String> + Sync),
     /// The manifest's directory, where the paths of its requirements start.
     pub here: &'a Path,
     /// Where what is only needed meanwhile is kept.
@@ -554,6 +557,15 @@ struct Tools {
     here: PathBuf,
 }
 
+/// What is the same for all targets of an environment.
+struct Asked<'a> {
+    environment: &'a Environment,
+    question: &'a Question,
+    old: Option<&'a LockedEnvironment>,
+    /// Its interpreter for this machine, if this machine is one of its targets.
+    here: Option<&'a LockedPython>,
+}
+
 struct Solver<'a> {
     manifest: &'a Manifest,
     upgrade: &'a Upgrade,
@@ -571,12 +583,18 @@ impl Solver<'_> {
         (self.means.heard)(&environment.name);
         let pythons = self.pythons.of(environment, old)?;
         let question = question(self.manifest, environment);
-        let targets = self
-            .manifest
-            .targets
-            .iter()
-            .zip(pythons)
-            .map(|(target, python)| self.target(environment, &question, old, target, python))
+        let here = Target::here();
+        let mut each = self.manifest.targets.iter().zip(&pythons);
+        let here = each.find(|(target, _)| here.is_some_and(|here| here.name() == target.name()));
+        let asked = Asked {
+            environment,
+            question: &question,
+            old,
+            here: here.map(|(_, python)| python),
+        };
+        let each = self.manifest.targets.iter().zip(&pythons);
+        let targets = each
+            .map(|(target, python)| self.target(&asked, target, python))
             .collect::<Result<Vec<_>, _>>()?;
         let mut locked = LockedEnvironment {
             name: environment.name.clone(),
@@ -597,14 +615,18 @@ impl Solver<'_> {
 
     fn target(
         &self,
-        environment: &Environment,
-        question: &Question,
-        old: Option<&LockedEnvironment>,
+        asked: &Asked,
         target: &Target,
-        locked: LockedPython,
+        locked: &LockedPython,
     ) -> Result<LockedTarget, Failure> {
+        let &Asked {
+            environment,
+            question,
+            old,
+            here: native,
+        } = asked;
         let python = &locked.version;
-        let interpreter = self.interpreter(python);
+        let interpreter = self.any_interpreter(environment, python, native)?;
         let here = old.and_then(|old| old.target(target.name()));
         let direct = |name: &PackageName| {
             environment
@@ -625,13 +647,14 @@ impl Solver<'_> {
                 .filter(|route| direct(route.package))
                 .collect(),
             no_dependencies: false,
-            interpreter: interpreter.map(|interpreter| interpreter.executable.as_path()),
+            interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
         };
         let answer = self.answer(environment, ask, target, python)?;
         let of = For {
             environment,
             target,
             python,
+            here: native,
             build: None,
         };
         let chosen = choose::packages(&of, self.candidates(environment, answer)?)?;
@@ -640,10 +663,31 @@ impl Solver<'_> {
             target: *target,
             packages: chosen.into_iter().map(|chosen| chosen.package).collect(),
             builds,
-            python: locked,
+            python: locked.clone(),
             digest: Digest::of(""),
             trees: BTreeMap::new(),
         })
+    }
+
+    /// The interpreter of this machine that comes closest to a version: uv wants one. Where there is none at all, the
+    /// managed one is provided.
+    fn any_interpreter(
+        &self,
+        environment: &Environment,
+        python: &Version,
+        native: Option<&LockedPython>,
+    ) -> Result<Option<Interpreter>, Failure> {
+        let managed = native.filter(|native| native.archive().is_some());
+        match (self.interpreter(python), managed) {
+            (None, Some(managed)) => {
+                let provided = (self.means.managed)(managed);
+                provided.map(Some).map_err(|reason| Failure::Answer {
+                    environment: environment.name.clone(),
+                    reason,
+                })
+            }
+            (found, _) => Ok(found.cloned()),
+        }
     }
 
     /// An interpreter of the same version, or series, if there is one: it builds metadata of source distributions.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Interpreters, Sandbox, Wheel, traces};
+use crate::sandbox::{Interpreters, Said, Sandbox, Sdist, Wheel, traces};
 
 /// Two environments with one package each, not locked yet.
 fn project() -> Sandbox {
@@ -367,4 +367,54 @@ fn offline_names_the_interpreter_that_is_missing() {
         "{}",
         said.stdout
     );
+}
+
+#[test]
+fn a_build_backend_is_asked_by_the_managed_interpreter_where_there_is_no_other() {
+    let sandbox = Sandbox::new(&[("one", &["demo"])]);
+    sandbox.more("sdists = [\"demo\"]");
+    let _interpreters = Interpreters::new(&sandbox);
+    let demo = Sdist::new("demo", "1.0").asks("return ['helper']");
+    sandbox.index.add_sdist(&demo);
+    sandbox.index.add(&Wheel::simple("helper", "1.0"));
+    sandbox.lock();
+    let locked = sandbox.read("rootstock.lock");
+    assert!(locked.contains("demo = [\"helper 1.0"), "{locked}");
+    // A machine without any Python: uv is there, and the archives are.
+    fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache =
+        given.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"));
+    fs::create_dir_all(sandbox.path("cache/rootstock")).unwrap();
+    std::os::unix::fs::symlink(
+        cache.join("rootstock/uv"),
+        sandbox.path("cache/rootstock/uv"),
+    )
+    .unwrap();
+    let lock = || {
+        let mut command = sandbox.command(&["lock"]);
+        command.env("PATH", sandbox.path("empty"));
+        command.env("XDG_CACHE_HOME", sandbox.path("cache"));
+        Said::from(command.output().unwrap())
+    };
+    let said = lock();
+    said.expect(0);
+    let providing = format!("providing Python {}+20200101", Interpreters::version());
+    assert!(said.stderr.contains(&providing), "{}", said.stderr);
+    assert_eq!(sandbox.read("rootstock.lock"), locked);
+    // It is kept for the next time.
+    fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
+    let fetched = || {
+        let asked = sandbox.index.asked();
+        asked
+            .iter()
+            .filter(|path| path.starts_with("pythons/") && path.ends_with(".tar.gz"))
+            .count()
+    };
+    let before = fetched();
+    lock().expect(0);
+    // The sha256 is learnt again, by a download; that is all.
+    assert_eq!(fetched(), before + 1);
+    assert_eq!(sandbox.names("cache/rootstock/pythons").len(), 1);
 }
