@@ -26,12 +26,18 @@ impl Digest {
     /// The digest of all that a reader still yields, and how many bytes that was.
     pub fn of_reader(mut reader: impl Read) -> io::Result<(Self, u64)> {
         let mut hashing = Hashing::new(io::sink());
-        // 256 KiB: large enough that system calls vanish beside the hashing.
-        let mut buffer = vec![0; 256 * 1024];
+        // Most files are small, and clearing a large buffer takes longer than reading them.
+        let mut buffer = vec![0; 16 * 1024];
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(hashing.finish()),
-                Ok(n) => hashing.write_all(&buffer[..n])?,
+                Ok(n) => {
+                    hashing.write_all(&buffer[..n])?;
+                    if n == buffer.len() {
+                        // Large enough that system calls vanish beside the hashing.
+                        buffer.resize(256 * 1024, 0);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -13,6 +13,7 @@ pub mod link;
 pub mod maker;
 pub mod shared;
 pub mod space;
+pub mod standing;
 pub mod walk;
 
 pub use shared::SharedFile;
@@ -42,6 +43,11 @@ impl Error {
         )
     }
 
+    /// Whether the system says that we may not.
+    pub fn is_refused(&self) -> bool {
+        self.source.kind() == io::ErrorKind::PermissionDenied
+    }
+
     /// Whether something with content is there already.
     pub fn is_occupied(&self) -> bool {
         matches!(
@@ -59,6 +65,10 @@ impl Error {
             io::ErrorKind::QuotaExceeded => {
                 Some("your quota of bytes or files is used up: free some and run the command again")
             }
+            io::ErrorKind::PermissionDenied if self.action == standing::GIVE => Some(
+                "only members of a group give files to it: `id` says which groups are yours; ask for this one, or write \
+                 another `access` into the manifest",
+            ),
             io::ErrorKind::PermissionDenied => {
                 Some("you may not write there: check owner and mode of the directory")
             }

@@ -17,6 +17,7 @@
 pub mod name;
 pub mod digest;
 pub mod target;
+pub mod access;
 pub mod files;
 pub mod process;
 pub mod python;

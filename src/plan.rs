@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::access::Access;
 use crate::digest::Digest;
 use crate::hub;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
@@ -30,6 +31,17 @@ pub struct Plan<'a> {
     pub references: BTreeMap<String, String>,
     /// The catalogue to write, if the one on disk differs.
     pub catalogue: Option<Catalogue>,
+    /// Who may use the root from now on, if the root says something else.
+    pub access: Option<AccessStep>,
+}
+
+/// A policy that has to be applied to a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessStep {
+    /// What the root says; `None` if nobody has said it yet.
+    pub was: Option<Access>,
+    /// What is wanted.
+    pub now: Access,
 }
 
 /// A weight file that has to be fetched.
@@ -137,6 +149,8 @@ pub struct Disk {
     pub references: BTreeMap<String, String>,
     /// The catalogue, if there is one that can be read.
     pub catalogue: Option<Catalogue>,
+    /// Who may use the root, as it says.
+    pub access: Option<Access>,
 }
 
 /// Which environments to plan for, and how.
@@ -152,6 +166,8 @@ pub struct Wish<'a> {
     pub force: bool,
     /// Where the root's cache is, if not in the root.
     pub cache: Option<&'a Path>,
+    /// Who may use the root; `None` leaves it as it is.
+    pub access: Option<&'a Access>,
 }
 
 /// What has to be done to fulfil a wish.
@@ -182,6 +198,7 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
         steps,
         prefetch: prefetch::steps(lock, wish, disk)?,
         catalogue: (disk.catalogue.as_ref() != Some(&wanted)).then_some(wanted),
+        access: access(wish.access, disk.access.as_ref()),
         ..cache(lock, wish.environments, disk)
     })
 }
@@ -198,7 +215,16 @@ pub fn cache<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Pla
             .collect(),
         prefetch: Vec::new(),
         catalogue: None,
+        access: None,
     }
+}
+
+fn access(wanted: Option<&Access>, there: Option<&Access>) -> Option<AccessStep> {
+    let wanted = wanted.filter(|wanted| there != Some(wanted))?;
+    Some(AccessStep {
+        was: there.cloned(),
+        now: wanted.clone(),
+    })
 }
 
 /// The weight files of the models of chosen environments, each once.
@@ -437,10 +463,20 @@ impl Plan<'_> {
     pub fn is_nothing(&self) -> bool {
         let keeps = |step: &Step| matches!(step.action, Action::Keep { .. });
         self.catalogue.is_none()
+            && self.access.is_none()
             && self.weights.is_empty()
             && self.prefetch.is_empty()
             && self.references.is_empty()
             && self.steps.iter().all(keeps)
+    }
+}
+
+impl std::fmt::Display for AccessStep {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.was {
+            Some(was) => write!(out, "{} (it was {was})", self.now),
+            None => write!(out, "{} (nobody has said it yet)", self.now),
+        }
     }
 }
 

@@ -154,7 +154,7 @@ pub fn prefetch(root: &Root, step: &PrefetchStep, inherited: &Variables) -> Resu
     };
     let new: BTreeMap<&String, &Entry> = after.iter().filter(is_new).collect();
     for entry in new.values() {
-        share(root.cache(), entry)?;
+        share(root, entry)?;
     }
     let mut paths: BTreeSet<&String> = new.into_keys().collect();
     paths.extend(opened.iter().filter(|path| after.contains_key(*path)));
@@ -271,14 +271,17 @@ fn digest(root: &Root, path: &str) -> files::Result<Digest> {
 }
 
 /// Others shall be able to read what a library has written for us alone.
-fn share(cache: &Path, entry: &Entry) -> files::Result<()> {
-    let wanted = match entry.kind {
-        Kind::File => 0o444,
-        Kind::Directory => 0o555,
-        Kind::Link | Kind::Other => return Ok(()),
+fn share(root: &Root, entry: &Entry) -> files::Result<()> {
+    let path = root.cache().join(&entry.path);
+    let wanted = match (entry.kind, root.policy()) {
+        (Kind::File, Some(policy)) => return policy.share(&path),
+        (Kind::Directory, Some(policy)) => return policy.open(&path),
+        (Kind::File, None) => 0o444,
+        (Kind::Directory, None) => 0o555,
+        (Kind::Link | Kind::Other, _) => return Ok(()),
     };
     if entry.mode & wanted == wanted {
         return Ok(());
     }
-    files::set_mode(&cache.join(&entry.path), entry.mode | wanted)
+    files::set_mode(&path, entry.mode | wanted)
 }

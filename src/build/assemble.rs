@@ -334,14 +334,13 @@ mod tests {
             let text = files::read_text(&into.join(inside::TREE)).unwrap();
             assert_eq!(text, assembled.tree.text());
             let python = interpreter();
-            let differences = tree::differences(
-                &into,
-                &assembled.tree,
-                &python.executable,
-                "3.11.7",
-                &|_| {},
-            )
-            .unwrap();
+            let here = tree::Here {
+                executable: &python.executable,
+                version: "3.11.7",
+                access: None,
+            };
+            let reading = crate::store::Reading::default();
+            let differences = tree::differences(&into, &assembled.tree, here, &reading).unwrap();
             assert_eq!(differences, []);
             assert_eq!(assembled.bytes, 1 + 2 + 1 + 16);
             trees.push(assembled.tree);

@@ -73,7 +73,7 @@ pub fn compile(
     variables: &BTreeMap<OsString, OsString>,
 ) -> Result<Shelved, Error> {
     let directory = shelf::bytecode_directory(root, sha256, &interpreter.identity);
-    let staging = Staging::beside(&directory)?;
+    let staging = Staging::beside(&directory, root)?;
     let modules: Vec<&str> = wheel
         .files
         .iter()

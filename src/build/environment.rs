@@ -102,7 +102,10 @@ impl<'a> Job<'a> {
                     interpreter: interpreter::parts(self.interpreter)?,
                     ..there.stamp.clone()
                 };
-                publish::write_stamp_again(&root.generation(name, &id), &stamp)?;
+                let generation = root.generation(name, &id);
+                if !publish::write_stamp_again(root, &generation, &stamp)? {
+                    return Ok(None);
+                }
             }
         }
         publish::flip(root, name, &id)?;

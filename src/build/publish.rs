@@ -17,7 +17,8 @@ use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 use crate::store::installed::{self, Complete, Generation};
 use crate::store::interpreter::Base;
-use crate::store::{Root, Stamp, Tree, inside, link_to, tree};
+use crate::store::tree::{self, Here};
+use crate::store::{Reading, Root, Stamp, Tree, inside, link_to};
 
 use super::assemble::write_read_only;
 use super::trash::discard;
@@ -118,11 +119,10 @@ impl Staging {
             }
             match judge(&self.root, &self.environment, new)? {
                 Verdict::Good => return Ok(Published::Theirs),
-                Verdict::Stamp => {
-                    write_stamp_again(&to, stamp)?;
+                Verdict::Stamp if write_stamp_again(&self.root, &to, stamp)? => {
                     return Ok(Published::Theirs);
                 }
-                Verdict::Useless => {
+                Verdict::Stamp | Verdict::Useless => {
                     let label = format!("{}-{}", self.environment, stamp.id);
                     discard(&self.root, &to, &label)?;
                 }
@@ -134,19 +134,23 @@ impl Staging {
     /// The stamp goes in last: a directory without one was interrupted.
     fn seal(&self, stamp: &Stamp) -> files::Result<()> {
         write_read_only(&self.path.join(inside::STAMP), stamp.text().as_bytes())?;
-        close(&self.path)
+        close(&self.root, &self.path)
     }
 }
 
-/// Makes the directories of a finished tree read-only and flushes all of it to disk. Uses the rayon pool it is called
-/// in.
-pub(super) fn close(path: &Path) -> files::Result<()> {
-    let mut entries = files::walk(path)?;
-    entries.retain(|entry| entry.kind == Kind::Directory);
-    entries
-        .par_iter()
-        .try_for_each(|entry| files::set_mode(&path.join(&entry.path), 0o555))?;
-    files::set_mode(path, 0o555)?;
+/// Makes a finished tree read-only for whom the root's policy says, and flushes all of it to disk. Uses the rayon pool
+/// it is called in.
+pub(super) fn close(root: &Root, path: &Path) -> files::Result<()> {
+    if let Some(policy) = root.policy() {
+        policy.close_tree(path)?;
+    } else {
+        let mut entries = files::walk(path)?;
+        entries.retain(|entry| entry.kind == Kind::Directory);
+        entries
+            .par_iter()
+            .try_for_each(|entry| files::set_mode(&path.join(&entry.path), 0o555))?;
+        files::set_mode(path, 0o555)?;
+    }
     // Otherwise a power cut could leave the name without the bytes.
     files::flush_filesystem(path)
 }
@@ -182,7 +186,9 @@ fn judge(root: &Root, environment: &EnvironmentName, new: New) -> Result<Verdict
     };
     let path = root.generation(environment, &stamp.id);
     let verdict = standing(&there, &stamp.python, source);
-    if verdict == Verdict::Useless || (force && !is_intact(&path, &there.stamp)?) {
+    if verdict == Verdict::Useless
+        || (force && !is_intact(root, &path, &there.stamp, &Reading::default())?)
+    {
         return Ok(Verdict::Useless);
     }
     if there.stamp.tree == stamp.tree {
@@ -214,28 +220,44 @@ pub(super) fn standing(there: &Complete, python: &Interpreter, source: Digest) -
     }
 }
 
-pub(super) fn is_intact(path: &Path, stamp: &Stamp) -> files::Result<bool> {
+/// Whether every byte of a generation is as it was. Uses the rayon pool it is called in.
+pub(super) fn is_intact(
+    root: &Root,
+    path: &Path,
+    stamp: &Stamp,
+    reading: &Reading,
+) -> files::Result<bool> {
     let text = files::read(&path.join(inside::TREE))?;
     let Ok(tree) = Tree::parse(&String::from_utf8_lossy(&text)) else {
         return Ok(false);
     };
     let python = &stamp.python;
-    let differences = tree::differences(
-        path,
-        &tree,
-        &python.executable,
-        &python.identity.version,
-        &|_| {},
-    )?;
+    let here = Here {
+        executable: &python.executable,
+        version: &python.identity.version,
+        access: root.access(),
+    };
+    let differences = tree::differences(path, &tree, here, reading)?;
     Ok(Digest::of(text) == stamp.tree && differences.is_empty())
 }
 
-/// Replaces the stamp of a finished generation, whose other files stay as they are.
-pub(super) fn write_stamp_again(generation: &Path, stamp: &Stamp) -> files::Result<()> {
-    files::set_mode(generation, 0o755)?;
+/// Replaces the stamp of a finished generation, whose other files stay as they are. `false` if it is somebody else's,
+/// who alone may write in it.
+pub(super) fn write_stamp_again(
+    root: &Root,
+    generation: &Path,
+    stamp: &Stamp,
+) -> files::Result<bool> {
+    match files::set_mode(generation, 0o755) {
+        Err(error) if error.is_refused() => return Ok(false),
+        other => other?,
+    }
     let written = files::write_atomically(&generation.join(inside::STAMP), stamp.text().as_bytes());
-    files::set_mode(generation, 0o555)?;
-    written
+    match root.policy() {
+        Some(policy) => policy.close(generation)?,
+        None => files::set_mode(generation, 0o555)?,
+    }
+    written.map(|()| true)
 }
 
 /// Points the environment to a generation: readers see the old or the new one.

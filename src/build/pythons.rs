@@ -26,7 +26,7 @@ use crate::python::{self, Interpreter};
 use crate::store::bundle::Bundle;
 use crate::store::managed::{self, SCHEMA, Stamp, State};
 use crate::store::tree::{Item, Tree};
-use crate::store::{Root, inside};
+use crate::store::{Reading, Root, inside};
 
 mod unpack;
 
@@ -200,7 +200,7 @@ impl Wanted<'_> {
         let root = sources.root;
         let home = managed::directory(root, &self.archive.sha256);
         // Every byte is read: what is built now stands on it for years.
-        match managed::state(&home, &self.archive.sha256, &|_| {})? {
+        match managed::state(root, &home, &self.archive.sha256, &Reading::default())? {
             State::Whole => {}
             State::Missing if !files::exists(&home) => self.make(&home, sources)?,
             _ => {
@@ -252,7 +252,7 @@ impl Wanted<'_> {
         let interpreter = self.ask(&staging.0, sources)?;
         compile(&staging.0, &interpreter, sources)?;
         write_lists(&staging.0, &self.archive.sha256)?;
-        close(&staging.0)?;
+        close(root, &staging.0)?;
         match files::rename(&staging.0, home) {
             Ok(()) => files::flush_directory(&root.pythons())?,
             // Somebody else was faster with the same.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::files;
 use crate::name::EnvironmentName;
-use crate::store::Root;
 use crate::store::installed::{Generation, Installed};
 use crate::store::managed::{self, State};
+use crate::store::{Reading, Root};
 
 use super::{publish, shelf, trash};
 
 /// Reads the store and the managed interpreters, and moves to the trash what is damaged: who needs it makes it anew.
-pub fn clear(root: &Root) -> files::Result<()> {
-    let damaged = shelf::damaged(root, &|_| {})?.into_iter();
+pub fn clear(root: &Root, reading: &Reading) -> files::Result<()> {
+    let damaged = shelf::damaged(root, reading)?.into_iter();
     let mut directories: Vec<_> = damaged.map(|damage| damage.directory).collect();
     directories.dedup();
     for directory in directories {
@@ -21,24 +21,25 @@ pub fn clear(root: &Root) -> files::Result<()> {
     for name in files::names(&root.pythons())? {
         let home = root.pythons().join(&name);
         // Names with a dot are staging.
-        if !name.starts_with('.') && !is_whole(&home)? {
+        if !name.starts_with('.') && !is_whole(root, &home, reading)? {
             trash::discard(root, &home, "python")?;
         }
     }
     Ok(())
 }
 
-fn is_whole(python: &std::path::Path) -> files::Result<bool> {
+fn is_whole(root: &Root, python: &std::path::Path, reading: &Reading) -> files::Result<bool> {
     let Some(stamp) = managed::Stamp::read(python)? else {
         return Ok(false);
     };
-    Ok(managed::state(python, &stamp.archive, &|_| {})? == State::Whole)
+    Ok(managed::state(root, python, &stamp.archive, reading)? == State::Whole)
 }
 
 /// Reads every generation of these environments, and marks those as damaged of which a byte has changed.
 pub fn mark(
     root: &Root,
     environments: &mut BTreeMap<EnvironmentName, Installed>,
+    reading: &Reading,
 ) -> files::Result<()> {
     for (name, installed) in environments {
         for (id, generation) in &mut installed.generations {
@@ -46,7 +47,9 @@ pub fn mark(
                 continue;
             };
             let path = root.generation(name, id);
-            if complete.damage.is_none() && !publish::is_intact(&path, &complete.stamp)? {
+            if complete.damage.is_none()
+                && !publish::is_intact(root, &path, &complete.stamp, reading)?
+            {
                 complete.damage = Some("its files are not those that were built".into());
             }
         }

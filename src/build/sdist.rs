@@ -207,7 +207,7 @@ pub fn build(
     let package = recipe.package;
     verify(package, archive)?;
     let directory = recipe.directory(root);
-    let staging = Staging::beside(&directory)?;
+    let staging = Staging::beside(&directory, root)?;
     let scratch = staging.path().join("build");
     let (name, wheels) = run(recipe, archive, workshop, &scratch)?;
     let built = staging.path().join("wheel.whl");

@@ -24,7 +24,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::files::maker;
 use crate::python;
-use crate::store::Root;
+use crate::store::{Policy, Root};
 
 mod check;
 
@@ -255,11 +255,12 @@ fn parse(text: &str) -> Result<Vec<ShelvedFile>, usize> {
 pub struct Staging {
     directory: tempfile::TempDir,
     to: PathBuf,
+    policy: Option<Policy>,
 }
 
 impl Staging {
-    /// An empty one that is to become the directory `to`.
-    pub fn beside(to: &Path) -> Result<Self, Error> {
+    /// An empty one that is to become the directory `to` of this root.
+    pub fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
         let parent = to.parent().expect("every shelf has a directory");
         files::create_directories(parent)?;
         let directory =
@@ -269,6 +270,7 @@ impl Staging {
         Ok(Self {
             directory,
             to: to.to_owned(),
+            policy: root.policy().cloned(),
         })
     }
 
@@ -296,6 +298,9 @@ impl Staging {
     /// Flushes all of it to disk and gives it its name. Someone who published the same before us has published the same
     /// content: theirs stays, ours is dropped.
     pub(super) fn settle(self) -> Result<(), Error> {
+        if let Some(policy) = &self.policy {
+            policy.open_tree(self.directory.path())?;
+        }
         // Otherwise a power cut could leave the name without the bytes.
         files::flush_filesystem(self.directory.path())?;
         match files::rename(self.directory.path(), &self.to) {

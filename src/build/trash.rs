@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::files::{self, maker};
 use crate::store::Root;
 
+/// How the name begins of what was put aside beside its place.
+pub(super) const ASIDE: &str = ".trash-";
+
 /// Keeps a text in the trash for somebody to look at, and says where.
 pub(super) fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<PathBuf> {
     files::create_directories(&root.trash())?;
@@ -18,17 +21,27 @@ pub(super) fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::R
 }
 
 /// Moves a directory to the trash; one that somebody else took away is gone as well. The label tells people what it
-/// was.
+/// was. One that another maintainer has published is put aside where it is, with a name that begins with
+/// [`ASIDE`]: only its owner may move it to another directory.
 pub(super) fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<()> {
     files::create_directories(&root.trash())?;
+    let prefix = format!("{label}-{}-", maker::this_process());
     // The parent is another one, and a directory's entry for its parent can only be changed by who may write in it.
-    let moved = files::set_mode(directory, 0o755).and_then(|()| {
-        let prefix = format!("{label}-{}-", maker::this_process());
-        let to = files::temporary_directory(&root.trash(), &prefix)?.keep();
-        files::rename(directory, &to)
-    });
+    let moved = match files::set_mode(directory, 0o755) {
+        Err(error) if error.is_refused() => {
+            let parent = directory.parent().unwrap_or(root.path());
+            rename(directory, parent, &format!("{ASIDE}{prefix}"))
+        }
+        Err(error) => Err(error),
+        Ok(()) => rename(directory, &root.trash(), &prefix),
+    };
     match moved {
         Err(error) if error.is_missing() => Ok(()),
         other => other,
     }
+}
+
+fn rename(directory: &Path, into: &Path, prefix: &str) -> files::Result<()> {
+    let to = files::temporary_directory(into, prefix)?.keep();
+    files::rename(directory, &to)
 }

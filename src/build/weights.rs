@@ -109,6 +109,9 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
             } if file.is_some() => Error::Refused(error),
             _ => Error::Fetch(error),
         })?;
+        if let Some(policy) = means.root.policy() {
+            policy.share(to)?;
+        }
     }
     if let (Some(_), Some(file)) = (blob, file) {
         files::create_directories(place.parent().unwrap_or(means.root.cache()))?;

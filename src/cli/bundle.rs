@@ -250,6 +250,7 @@ fn fill_weights(
         environments: BTreeMap::new(),
         catalogue: None,
         prefetched: BTreeMap::new(),
+        access: None,
     };
     let plan = plan::cache(lock, chosen, &disk);
     let (variables, watcher) = (context::kept_environment(), progress::watcher());

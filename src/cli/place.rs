@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::Shared;
 use super::exit::{Exit, Failure, OrExit};
-use crate::files;
+use crate::files::{self, standing};
 use crate::manifest::{self, Manifest};
 use crate::name::EnvironmentName;
-use crate::store::{Catalogue, Root};
+use crate::store::{Catalogue, Policy, Root, layout};
 use crate::target::Target;
 
 /// The root of this run: `--root` before `ROOTSTOCK_ROOT` before `--cluster` before the manifest's own.
@@ -30,6 +30,29 @@ pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure
         ));
     };
     at(path, cache)
+}
+
+/// The root of this run under its policy, for who writes in it: what the cluster says, or the manifest, or the root
+/// itself. New files of this process follow it from here on.
+pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
+    let root = root(shared, manifest)?;
+    let cluster = match &shared.cluster {
+        Some(name) => Some(cluster(name, manifest)?),
+        None => None,
+    };
+    let wanted = match cluster {
+        Some(cluster) => cluster.access.clone(),
+        None => manifest.access.clone(),
+    };
+    let access = match wanted {
+        Some(access) => Some(access),
+        None => layout::access(&root).or_exit(Exit::Failed)?,
+    };
+    let policy = access.map(Policy::of).transpose().or_exit(Exit::Usage)?;
+    if let Some(policy) = &policy {
+        standing::set_umask(policy.access().umask());
+    }
+    Ok(root.under(policy))
 }
 
 /// A root and its cache, from the top of the filesystem: workers and commands may run elsewhere.

@@ -9,6 +9,7 @@ use crate::build::record::{self, Built};
 use crate::lock::Lock;
 use crate::lock::drift::Finding;
 use crate::manifest::Manifest;
+use crate::store::Reading;
 
 /// The lock with what is built here in it; or what the manifest and the lock differ in.
 pub(super) fn record(
@@ -23,13 +24,14 @@ pub(super) fn record(
     let root = place::root(shared, manifest)?;
     let machine = place::target()?;
     let mut new = old.clone();
+    let reading = Reading::default();
     let (mut wrong, mut any) = (Vec::new(), false);
     for environment in &old.environments {
         let name = &environment.name;
         let Some(target) = environment.target(machine) else {
             continue;
         };
-        match record::built(&root, environment, target).or_exit(Exit::Failed)? {
+        match record::built(&root, environment, target, &reading).or_exit(Exit::Failed)? {
             Built::Not(why) => show::remark(&format!("{name}: nothing to record: {why}")),
             Built::Damaged(path) => wrong.push(format!(
                 "{name}: `{}` is not as it was built (`rootstock sync --repair {name}` mends it)",

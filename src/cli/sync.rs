@@ -18,7 +18,7 @@ use crate::plan::{self, Action, Disk, Plan, PrefetchReason, PrefetchStep, Step, 
 use crate::prefetch;
 use crate::store::bundle::Bundle;
 use crate::store::prefetched::{self, Record};
-use crate::store::{Catalogue, Root, catalogue, installed, layout, weights};
+use crate::store::{Catalogue, Reading, Root, catalogue, installed, layout, weights};
 
 /// Arguments of `rootstock sync`.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let started = Instant::now();
     let manifest = lock::manifest(shared)?;
     let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
-    let root = place::root(shared, &manifest)?;
+    let root = place::policed(shared, &manifest)?;
     let path = lock::lock_path(&manifest.path);
     let lock = match lock::current(&manifest, &path)? {
         Ok(lock) => lock,
@@ -106,8 +106,10 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             return Ok(Exit::Drift);
         }
     };
+    let reading = Reading::default();
     if arguments.repair {
-        build::repair::clear(&root).or_exit(Exit::Failed)?;
+        apply_policy(&root)?;
+        build::repair::clear(&root, &reading).or_exit(Exit::Failed)?;
     }
     let mut disk = disk(&root, &chosen)?;
     let files = plan::weights_of(&lock, &chosen);
@@ -118,7 +120,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let paths = references.keys().map(String::as_str);
     disk.references = weights::read_texts(&root, paths).or_exit(Exit::Failed)?;
     if arguments.repair {
-        build::repair::mark(&root, &mut disk.environments).or_exit(Exit::Failed)?;
+        build::repair::mark(&root, &mut disk.environments, &reading).or_exit(Exit::Failed)?;
     }
     let may_prefetch = manifest.environments.iter().filter(|e| e.prefetch);
     let may_prefetch: Vec<EnvironmentName> = may_prefetch
@@ -131,6 +133,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         environments: &chosen,
         force: arguments.force,
         cache: root.cache_elsewhere(),
+        access: root.access(),
     };
     for model in plan::prefetched_of(&lock, wish.prefetch) {
         let there = prefetched::read(&root, &model.id, arguments.reads_weights());
@@ -148,6 +151,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         foretell(&plan, &root, arguments.json);
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
+    }
+    if plan.access.is_some() {
+        apply_policy(&root)?;
     }
     let outcomes = carry_out(&plan, &root, &manifest, shared, arguments, bundle.as_ref())?;
     let fetched = fetch_weights(&plan, &root, arguments, bundle.as_ref());
@@ -170,6 +176,18 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         arguments.json,
     );
     Ok(exit)
+}
+
+/// Has everything in a root follow its policy, what is there already included. Only then does the root say that it has
+/// one.
+fn apply_policy(root: &Root) -> Result<(), Failure> {
+    if let Some(policy) = root.policy() {
+        if files::exists(root.path()) {
+            policy.apply(root).or_exit(Exit::Failed)?;
+        }
+        layout::create(root).or_exit(Exit::Failed)?;
+    }
+    Ok(())
 }
 
 impl Arguments {
@@ -293,7 +311,7 @@ fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
 
 /// What is on disk, as far as a plan for these environments needs it.
 pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk, Failure> {
-    layout::check(root).or_exit(Exit::Failed)?;
+    let access = layout::access(root).or_exit(Exit::Failed)?;
     let catalogue = match Catalogue::read(&root.models()) {
         Ok(catalogue) => catalogue,
         // One that cannot be read is written anew, from the lock alone.
@@ -306,6 +324,7 @@ pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk
         references: std::collections::BTreeMap::new(),
         prefetched: std::collections::BTreeMap::new(),
         catalogue,
+        access,
     })
 }
 
@@ -356,10 +375,14 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
             "weights": plan.weights.iter().map(weight_json).collect::<Vec<_>>(),
             "references": plan.references,
             "prefetch": plan.prefetch.iter().map(prefetch_json).collect::<Vec<_>>(),
+            "access": plan.access.as_ref().map(|step| step.now.to_string()),
             "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
             "download": { "files": files, "bytes": size },
         }));
         return;
+    }
+    if let Some(step) = &plan.access {
+        show::line(&format!("access: {step}"));
     }
     for step in &plan.steps {
         show::line(&describe(step));

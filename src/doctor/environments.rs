@@ -7,10 +7,10 @@ use crate::files::{self, maker};
 use crate::name::EnvironmentName;
 use crate::store::installed::{self, Complete, Current, Generation};
 use crate::store::interpreter::Base;
-use crate::store::tree::{self, What};
-use crate::store::{Root, Tree, inside};
+use crate::store::tree::{self, Here, What};
+use crate::store::{Reading, Root, Tree, inside};
 
-use super::{Finding, Reading};
+use super::Finding;
 
 /// Examines every environment of a root; every file of every generation if it is to be read.
 pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<Finding>> {
@@ -37,7 +37,7 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
                     fix: "use that rootstock or a newer one".into(),
                 }),
                 Generation::Complete(complete) => {
-                    findings.extend(generation_findings(&path, complete, &fix, deep)?);
+                    findings.extend(generation_findings(root, &path, complete, &fix, deep)?);
                 }
             }
         }
@@ -93,6 +93,7 @@ fn link(
 }
 
 fn generation_findings(
+    root: &Root,
     path: &Path,
     complete: &Complete,
     fix: &str,
@@ -159,13 +160,14 @@ fn generation_findings(
     };
     let python = &stamp.python;
     let differences = match deep {
-        Some(reading) => tree::differences(
-            path,
-            &tree,
-            &python.executable,
-            &python.identity.version,
-            &|bytes| reading.read(bytes),
-        )?,
+        Some(reading) => {
+            let here = Here {
+                executable: &python.executable,
+                version: &python.identity.version,
+                access: root.access(),
+            };
+            tree::differences(path, &tree, here, reading)?
+        }
         None => source_difference(complete, &tree),
     };
     for tree::Difference { path: below, what } in differences {

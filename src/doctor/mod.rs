@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use crate::files;
-use crate::store::{Root, layout};
+use crate::store::{Policy, Reading, Root, layout};
 
 mod environments;
 mod filesystem;
@@ -70,11 +70,22 @@ pub fn examine(root: &Root, deep: bool, watch: Watch) -> Result<Examination, Err
     }
     let filesystem = filesystem::probe(root)?;
     let mut findings = filesystem.findings(root);
-    let reading = Reading {
-        bytes: 0.into(),
-        files: 0.into(),
-        watch,
+    let policy = match layout::access(root)?.map(Policy::of).transpose() {
+        Ok(policy) => policy,
+        Err(error) => {
+            findings.push(Finding {
+                code: "access-unknown",
+                path: root.layout(),
+                message: error.to_string(),
+                fix:
+                    "name a group of this machine as `access` in the manifest, and `rootstock sync`"
+                        .into(),
+            });
+            None
+        }
     };
+    let root = &root.clone().under(policy);
+    let reading = Reading::new(watch);
     findings.extend(environments::examine(root, deep.then_some(&reading))?);
     if deep {
         findings.extend(shelf::examine(root, &reading)?);
@@ -84,22 +95,7 @@ pub fn examine(root: &Root, deep: bool, watch: Watch) -> Result<Examination, Err
     findings.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
     Ok(Examination {
         filesystem,
-        read: (reading.files.into_inner(), reading.bytes.into_inner()),
+        read: reading.total(),
         findings,
     })
-}
-
-/// Counts what is read.
-struct Reading<'a> {
-    files: std::sync::atomic::AtomicU64,
-    bytes: std::sync::atomic::AtomicU64,
-    watch: Watch<'a>,
-}
-
-impl Reading<'_> {
-    fn read(&self, bytes: u64) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.files.fetch_add(1, Relaxed);
-        (self.watch)(self.bytes.fetch_add(bytes, Relaxed) + bytes);
-    }
 }

@@ -2,9 +2,9 @@
 
 use crate::files;
 use crate::store::managed::{self, Stamp, State};
-use crate::store::{Root, inside};
+use crate::store::{Reading, Root, inside};
 
-use super::{Finding, Reading};
+use super::Finding;
 
 /// Examines every byte of every managed interpreter.
 pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Finding>> {
@@ -27,7 +27,7 @@ pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Findi
             );
             continue;
         };
-        match managed::state(&home, &stamp.archive, &|bytes| reading.read(bytes))? {
+        match managed::state(root, &home, &stamp.archive, reading)? {
             State::Whole => {}
             State::Missing | State::Unknown => find(
                 home.join(inside::TREE),

@@ -2,13 +2,13 @@
 
 use crate::build::shelf::{self, Damage};
 use crate::files;
-use crate::store::Root;
+use crate::store::{Reading, Root};
 
-use super::{Finding, Reading};
+use super::Finding;
 
 /// Examines every byte of the store.
 pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Finding>> {
-    let damaged = shelf::damaged(root, &|bytes| reading.read(bytes))?;
+    let damaged = shelf::damaged(root, reading)?;
     let finding = |Damage { path, message, .. }| Finding {
         code: "store-damaged",
         path,

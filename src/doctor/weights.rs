@@ -2,13 +2,12 @@
 
 use rayon::prelude::*;
 
-use crate::digest::Digest;
-use crate::files::{self, Context};
+use crate::files;
 use crate::name::ModelId;
 use crate::store::prefetched::{self, Left};
-use crate::store::{Catalogue, CatalogueModel, CatalogueWeight, Root, catalogue, weights};
+use crate::store::{Catalogue, CatalogueModel, CatalogueWeight, Reading, Root, catalogue, weights};
 
-use super::{Finding, Reading};
+use super::Finding;
 
 /// Examines every weight file; its bytes, if they are to be read.
 pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<Finding>> {
@@ -81,8 +80,7 @@ fn wrong(
     let Some(reading) = deep else {
         return Ok(None);
     };
-    let (sha256, bytes) = Digest::of_reader(files::open(path)?).context("read", path)?;
-    reading.read(bytes);
+    let sha256 = reading.digest(path)?;
     let message = format!(
         "its weights have the sha256 {sha256}, not {}",
         weight.sha256

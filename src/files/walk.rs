@@ -16,6 +16,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Permission bits.
     pub mode: u32,
+    /// Its group's number.
+    pub group: u32,
     /// Size in bytes of a file.
     pub size: u64,
 }
@@ -64,6 +66,7 @@ pub fn walk_some(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec
                 path,
                 kind,
                 mode: metadata.permissions().mode() & 0o7777,
+                group: metadata.gid(),
                 size: metadata.len(),
             });
         }

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::complaint::{Complaint, Complaints, Text, nearest};
 use super::reader::{Placed, Section};
 use super::{Cluster, Environment, Index, Manifest, PythonSource, environment, model, value};
+use crate::access::Access;
 use crate::fetch;
 use crate::files;
 use crate::name::{ClusterName, IndexName};
@@ -43,7 +44,6 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
             "environments",
             "models",
         ],
-        &[],
     );
     let general = general(&mut text, here, &top);
     let clusters = clusters(&mut text, here, &top);
@@ -73,6 +73,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         targets: general.targets,
         exclude_newer: general.exclude_newer,
         python_mirror: general.python_mirror,
+        access: general.access,
         clusters,
         indexes,
         environments: environments
@@ -135,6 +136,7 @@ pub(super) fn root(
             .map(|root| Cluster {
                 root: here.join(root.value),
                 cache: None,
+                access: None,
             }),
     };
     if text.complaints.is_empty() {
@@ -154,6 +156,8 @@ struct General {
     python_source: PythonSource,
     /// Where archives with managed interpreters are mirrored.
     python_mirror: Option<String>,
+    /// Who may use what is built.
+    access: Option<Access>,
 }
 
 fn general(text: &mut Text, here: &Path, top: &Section) -> General {
@@ -164,6 +168,7 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
         exclude_newer: None,
         python_source: PythonSource::Managed,
         python_mirror: None,
+        access: None,
     };
     if let Some(section) = top.table(text, "rootstock", "`[rootstock]`") {
         section.check_keys(
@@ -175,8 +180,8 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
                 "exclude-newer",
                 "python-source",
                 "python-mirror",
+                "access",
             ],
-            &[],
         );
         if let Some(requires) = section.string(text, "requires") {
             check_requires(text, &requires);
@@ -193,6 +198,9 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
         general.python_mirror = section
             .string(text, "python-mirror")
             .map(|mirror| absolute_mirror(here, &mirror.value));
+        general.access = section
+            .string(text, "access")
+            .and_then(|access| self::access(text, &access));
         for name in section.strings(text, "targets") {
             general.targets.extend(target(text, &name));
         }
@@ -208,6 +216,29 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
     general.targets.sort_by_key(Target::name);
     general.targets.dedup();
     general
+}
+
+/// Who may use a root; anything but a policy is complained about.
+fn access(text: &mut Text, access: &Placed<String>) -> Option<Access> {
+    let found = access.value.parse();
+    if found.is_err() {
+        let help = nearest(&access.value, ["world", "owner"]).map_or_else(
+            || {
+                format!(
+                    "a group is written `group:{}`",
+                    access.value.trim_start_matches("group:").trim()
+                )
+            },
+            |near| format!("did you mean `{near}`?"),
+        );
+        text.complain(
+            access.span.clone(),
+            format!("`{}` does not say who may use the root", access.value),
+            "`world`, `group:NAME` or `owner`",
+            Some(help),
+        );
+    }
+    found.ok()
 }
 
 /// A directory is meant from the manifest on.
@@ -281,7 +312,7 @@ fn target(text: &mut Text, name: &Placed<String>) -> Option<Target> {
 fn glibc_floors(text: &mut Text, top: &Section) -> BTreeMap<String, Glibc> {
     let mut floors = BTreeMap::new();
     for (name, section) in top.tables(text, "targets", "a target") {
-        section.check_keys(text, &["glibc"], &[]);
+        section.check_keys(text, &["glibc"]);
         let known = target(text, &name);
         if let (Some(glibc), Some(target)) = (section.string(text, "glibc"), known) {
             match glibc.value.parse() {
@@ -303,7 +334,10 @@ fn glibc_floors(text: &mut Text, top: &Section) -> BTreeMap<String, Glibc> {
 fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName, Cluster> {
     let mut clusters = BTreeMap::new();
     for (name, section) in top.tables(text, "clusters", "a cluster") {
-        section.check_keys(text, &["root", "cache"], &["access"]);
+        section.check_keys(text, &["root", "cache", "access"]);
+        let access = section
+            .string(text, "access")
+            .and_then(|access| self::access(text, &access));
         let cache = section
             .string(text, "cache")
             .map(|cache| here.join(cache.value));
@@ -324,6 +358,7 @@ fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName
                 Cluster {
                     root: here.join(root.value),
                     cache,
+                    access,
                 },
             );
         }
@@ -334,7 +369,7 @@ fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName
 fn indexes(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<IndexName, Index> {
     let mut indexes = BTreeMap::new();
     for (name, section) in top.tables(text, "indexes", "an index") {
-        section.check_keys(text, &["url", "find-links"], &[]);
+        section.check_keys(text, &["url", "find-links"]);
         let links = section.has("find-links");
         if links == section.has("url") {
             let problem = if links {

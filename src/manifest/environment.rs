@@ -46,7 +46,7 @@ pub(super) fn check(
     section: &Section,
     source_complaints: &mut Vec<Complaint>,
 ) -> Option<Environment> {
-    section.check_keys(text, &KEYS, &[]);
+    section.check_keys(text, &KEYS);
     let check::Surroundings {
         here,
         python_source,
@@ -273,7 +273,7 @@ fn metadata(text: &mut Text, here: &Path, source: &str) -> Option<Metadata> {
         span: block.span,
         what: "a `script` block",
     };
-    section.check_keys(text, &["requires-python", "dependencies", "tool"], &[]);
+    section.check_keys(text, &["requires-python", "dependencies", "tool"]);
     if let Some(tool) = section.table(text, "tool", "`[tool]`")
         && tool.has("uv")
     {

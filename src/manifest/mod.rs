@@ -9,6 +9,7 @@ use miette::Diagnostic;
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::PackageName;
 
+use crate::access::Access;
 use crate::digest::Digest;
 use crate::files;
 use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
@@ -43,6 +44,8 @@ pub struct Manifest {
     pub exclude_newer: Option<String>,
     /// Roots of clusters.
     pub clusters: BTreeMap<ClusterName, Cluster>,
+    /// Who may use what is built, where a cluster does not say it.
+    pub access: Option<Access>,
     /// Where archives with managed interpreters are mirrored: an address or a directory.
     pub python_mirror: Option<String>,
     /// The indexes that packages can be routed to.
@@ -60,6 +63,8 @@ pub struct Cluster {
     pub root: PathBuf,
     /// Its cache, if not below the root.
     pub cache: Option<PathBuf>,
+    /// Who may use what is built there.
+    pub access: Option<Access>,
 }
 
 /// Where an interpreter comes from.

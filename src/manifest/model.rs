@@ -54,7 +54,7 @@ pub(super) fn long_forms(
 ) -> Vec<Placed> {
     let mut models = Vec::new();
     for (name, section) in top.tables(text, "models", "a model") {
-        section.check_keys(text, &["environment", "argument", "setup", "weights"], &[]);
+        section.check_keys(text, &["environment", "argument", "setup", "weights"]);
         let argument = section
             .string(text, "argument")
             .map_or_else(String::new, |argument| argument.value);
@@ -111,7 +111,7 @@ fn setup(text: &mut Text, section: &Section) -> serde_json::Map<String, serde_js
 fn weights(text: &mut Text, section: &Section) -> Vec<Weight> {
     let mut weights: Vec<Weight> = Vec::new();
     for file in section.table_list(text, "weights", "a weight file") {
-        file.check_keys(text, &["url", "path", "sha256", "size"], &[]);
+        file.check_keys(text, &["url", "path", "sha256", "size"]);
         let (url, path) = (file.string(text, "url"), file.string(text, "path"));
         let of_the_hub = url
             .as_ref()

@@ -23,24 +23,12 @@ pub(super) struct Section<'t> {
     pub(super) what: &'static str,
 }
 
-/// Why a key of DESIGN is refused for now.
-pub(super) const LATER: &str = "not supported yet";
-
 impl<'t> Section<'t> {
-    /// Complains about every key that is not known, and about those whose effect is still to come.
-    pub(super) fn check_keys(&self, text: &mut Text, known: &[&str], later: &[&str]) {
+    /// Complains about every key that is not known.
+    pub(super) fn check_keys(&self, text: &mut Text, known: &[&str]) {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
             if known.contains(&name) {
-                continue;
-            }
-            if later.contains(&name) {
-                text.complain(
-                    key.span(),
-                    format!("`{name}` is {LATER}"),
-                    "would have no effect",
-                    Some("remove it: rootstock does not ignore what it cannot do".into()),
-                );
                 continue;
             }
             let help = nearest(name, known.iter().copied()).map_or_else(

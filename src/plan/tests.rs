@@ -107,6 +107,7 @@ fn planned(installed: Installed, force: bool) -> Action {
         references: BTreeMap::new(),
         prefetched: BTreeMap::new(),
         catalogue: None,
+        access: None,
     };
     let wish = Wish {
         prefetch: &[],
@@ -114,6 +115,7 @@ fn planned(installed: Installed, force: bool) -> Action {
         environments: &[name],
         force,
         cache: None,
+        access: None,
     };
     let plan = plan(&lock, &wish, &disk).unwrap();
     plan.steps[0].action.clone()
@@ -256,6 +258,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
         environments: &chosen,
         force: false,
         cache: None,
+        access: None,
     };
     let first = plan(&lock, &wish, &Disk::default()).unwrap();
     let names: Vec<&str> = first
@@ -289,6 +292,7 @@ fn a_machine_type_that_is_not_locked_is_refused_with_those_that_are() {
         environments: &[lock.environments[0].name.clone()],
         force: false,
         cache: None,
+        access: None,
     };
     assert_eq!(
         plan(&lock, &wish, &Disk::default())

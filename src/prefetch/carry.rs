@@ -91,7 +91,7 @@ pub fn carry(
     for (path, entry) in list(to.cache())? {
         let ours = |file: &str| file == path || file.starts_with(&format!("{path}/"));
         if record.files.iter().any(|file| ours(&file.path)) {
-            share(to.cache(), &entry)?;
+            share(to, &entry)?;
         }
     }
     Ok(prefetched::write(to, model, record)?)

@@ -1,8 +1,10 @@
-//! `layout.json`: which layout a root has, `{"schema": 1}`. A root without one is new. A root of a newer layout is
+//! `layout.json`: which layout a root has, `{"schema": 1}`, and who may use it, where somebody has said so:
+//! `"access": "group:mlip"` (see `access`). A root without the file is new. A root of a newer layout is
 //! neither read nor written: what it means is not known here.
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::files;
 
 use super::Root;
@@ -12,6 +14,14 @@ pub const SCHEMA: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Layout {
+    schema: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access: Option<Access>,
+}
+
+/// What every version of the file says.
+#[derive(Deserialize)]
+struct Schema {
     schema: u32,
 }
 
@@ -48,33 +58,70 @@ pub enum Error {
 
 /// Whether the root says it has our layout; `false` for a new one.
 pub fn check(root: &Root) -> Result<bool, Error> {
-    let path = root.layout();
-    let Some(text) = files::read_text_if_present(&path)? else {
-        return Ok(false);
-    };
-    match serde_json::from_str(&text) {
-        Ok(Layout { schema: SCHEMA }) => Ok(true),
-        Ok(Layout { schema }) => Err(Error::Newer {
-            root: root.path().display().to_string(),
-            schema,
-        }),
-        Err(source) => Err(Error::Broken {
-            path: path.display().to_string(),
-            source,
-        }),
-    }
+    Ok(read(root)?.is_some())
 }
 
-/// Makes the root and its directories, and says which layout it has. What is there already is left alone.
-pub fn create(root: &Root) -> Result<(), Error> {
-    for directory in ["envs", "generations", "store"] {
-        files::create_directories(&root.path().join(directory))?;
+/// Who may use the root, as it says itself.
+pub fn access(root: &Root) -> Result<Option<Access>, Error> {
+    Ok(read(root)?.and_then(|layout| layout.access))
+}
+
+fn read(root: &Root) -> Result<Option<Layout>, Error> {
+    let path = root.layout();
+    let Some(text) = files::read_text_if_present(&path)? else {
+        return Ok(None);
+    };
+    let broken = |source| Error::Broken {
+        path: path.display().to_string(),
+        source,
+    };
+    let Schema { schema } = serde_json::from_str(&text).map_err(broken)?;
+    if schema != SCHEMA {
+        return Err(Error::Newer {
+            root: root.path().display().to_string(),
+            schema,
+        });
     }
-    if !check(root)? {
-        let text = serde_json::to_string(&Layout { schema: SCHEMA }).expect("a number is JSON");
+    Ok(Some(serde_json::from_str(&text).map_err(broken)?))
+}
+
+/// Makes the root and its directories, and says which layout it has and who may use it. What is there already is left
+/// alone, but for the modes of the root's own directories where it has a policy.
+pub fn create(root: &Root) -> Result<(), Error> {
+    files::create_directories(root.path())?;
+    open(root, root.path())?;
+    for directory in ["envs", "generations", "store"] {
+        let path = root.path().join(directory);
+        files::create_directories(&path)?;
+        open(root, &path)?;
+    }
+    if root.policy().is_some() {
+        files::create_directories(root.cache())?;
+        open(root, root.cache())?;
+    }
+    let there = read(root)?;
+    let access = root
+        .access()
+        .or(there.as_ref().and_then(|t| t.access.as_ref()));
+    let layout = Layout {
+        schema: SCHEMA,
+        access: access.cloned(),
+    };
+    if there.is_none_or(|there| there.access != layout.access) {
+        let text = serde_json::to_string(&layout).expect("plain fields are JSON");
         files::write_atomically(&root.layout(), format!("{text}\n").as_bytes())?;
+        if let Some(policy) = root.policy() {
+            policy.share(&root.layout())?;
+        }
     }
     Ok(())
+}
+
+fn open(root: &Root, directory: &std::path::Path) -> files::Result<()> {
+    match root.policy() {
+        Some(policy) => policy.open_if_ours(directory),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

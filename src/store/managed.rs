@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::files;
 
-use super::tree::{self, Difference, Tree};
-use super::{Root, inside};
+use super::tree::{self, Difference, Here, Tree};
+use super::{Reading, Root, inside};
 
 /// Counts up when this program would make other files of the same archive.
 const FORMAT: u32 = 1;
@@ -85,8 +85,13 @@ pub enum State {
     Damaged(Vec<Difference>),
 }
 
-/// Reads every file of an interpreter; `read` hears of each, in bytes. Uses the rayon pool it is called in.
-pub fn state(home: &Path, archive: &Digest, read: &(dyn Fn(u64) + Sync)) -> files::Result<State> {
+/// Reads every file of an interpreter of this root. Uses the rayon pool it is called in.
+pub fn state(
+    root: &Root,
+    home: &Path,
+    archive: &Digest,
+    reading: &Reading,
+) -> files::Result<State> {
     let Some(stamp) = Stamp::read(home)? else {
         return Ok(State::Missing);
     };
@@ -98,7 +103,12 @@ pub fn state(home: &Path, archive: &Digest, read: &(dyn Fn(u64) + Sync)) -> file
         return Ok(State::Unknown);
     };
     // Nothing in it stands for a machine: the placeholders of generations have no meaning here.
-    let differences = tree::differences(home, &tree, Path::new(""), "", read)?;
+    let here = Here {
+        executable: Path::new(""),
+        version: "",
+        access: root.access(),
+    };
+    let differences = tree::differences(home, &tree, here, reading)?;
     Ok(if differences.is_empty() {
         State::Whole
     } else {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {root}/
-//! ├── layout.json                       on-disk layout version
+//! ├── layout.json                       on-disk layout version, and who may use the root
 //! ├── models.json                       what each model id means here (see `catalogue`)
 //! ├── prefetched/<model>.json           what its `setup()` left in the cache (see `prefetched`)
 //! ├── envs/<env> -> ../generations/<env>/<id>
@@ -15,6 +15,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::access::Access;
 use crate::digest::Digest;
 use crate::files;
 use crate::name::EnvironmentName;
@@ -25,7 +26,9 @@ pub mod installed;
 pub mod interpreter;
 pub mod layout;
 pub mod managed;
+pub mod policy;
 pub mod prefetched;
+pub mod reading;
 pub mod stamp;
 pub mod tree;
 
@@ -34,6 +37,8 @@ pub mod weights;
 
 pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight};
 pub use installed::Installed;
+pub use policy::Policy;
+pub use reading::Reading;
 pub use stamp::Stamp;
 pub use tree::Tree;
 
@@ -42,6 +47,7 @@ pub use tree::Tree;
 pub struct Root {
     path: PathBuf,
     cache: PathBuf,
+    policy: Option<Policy>,
 }
 
 impl Root {
@@ -50,7 +56,24 @@ impl Root {
         Self {
             path: path.to_owned(),
             cache: cache.map_or_else(|| path.join("cache"), Path::to_owned),
+            policy: None,
         }
+    }
+
+    /// The same root with a policy that whatever is made in it has to follow.
+    #[must_use]
+    pub fn under(self, policy: Option<Policy>) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Who may use what is made in it; `None` if nobody has said so.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
+    }
+
+    /// The policy by itself.
+    pub fn access(&self) -> Option<&Access> {
+        self.policy().map(Policy::access)
     }
 
     /// The directory itself.

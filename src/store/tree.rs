@@ -20,10 +20,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use crate::access::{self, Access};
 use crate::digest::Digest;
-use crate::files::{self, Context, Kind};
+use crate::files::{self, Kind};
 
-use super::inside;
+use super::{Reading, inside};
 
 /// Stands for the interpreter's executable.
 const PYTHON: &str = "{python}";
@@ -43,7 +44,7 @@ pub enum Item {
 }
 
 impl Item {
-    /// The permission bits a file has.
+    /// The permission bits of a file in normal form; those it has are the policy's.
     pub fn mode(executable: bool) -> u32 {
         if executable { 0o555 } else { 0o444 }
     }
@@ -193,14 +194,12 @@ impl std::fmt::Display for Difference {
 }
 
 /// Everything in a generation that is not as its tree says, sorted by path: every file is read. Uses the rayon pool
-/// it is called in. `executable` and `version` are those of the interpreter in the stamp; `read` hears of each file that
-/// was read, in bytes.
+/// it is called in.
 pub fn differences(
     generation: &Path,
     tree: &Tree,
-    executable: &Path,
-    version: &str,
-    read: &(dyn Fn(u64) + Sync),
+    here: Here,
+    reading: &Reading,
 ) -> files::Result<Vec<Difference>> {
     let found: BTreeMap<String, files::Entry> = files::walk(generation)?
         .into_iter()
@@ -212,11 +211,7 @@ pub fn differences(
         .keys()
         .filter(|path| !tree.0.contains_key(*path))
         .map(|path| (path, What::Extra));
-    let machine = Machine {
-        executable,
-        version,
-        read,
-    };
+    let machine = Machine { here, reading };
     let mut differences: Vec<Difference> = tree
         .0
         .par_iter()
@@ -237,11 +232,20 @@ pub fn differences(
     Ok(differences)
 }
 
-/// What the placeholders of the normal form stand for.
+/// What the normal form stands for in this root.
+#[derive(Debug, Clone, Copy)]
+pub struct Here<'a> {
+    /// The interpreter that a stamp names.
+    pub executable: &'a Path,
+    /// Its version.
+    pub version: &'a str,
+    /// The policy that the modes follow.
+    pub access: Option<&'a Access>,
+}
+
 struct Machine<'a> {
-    executable: &'a Path,
-    version: &'a str,
-    read: &'a (dyn Fn(u64) + Sync),
+    here: Here<'a>,
+    reading: &'a Reading<'a>,
 }
 
 impl Machine<'_> {
@@ -259,7 +263,7 @@ impl Machine<'_> {
         match item {
             Item::Link(target) => {
                 let target = if target == PYTHON {
-                    self.executable
+                    self.here.executable
                 } else {
                     Path::new(target)
                 };
@@ -271,26 +275,29 @@ impl Machine<'_> {
                 if found.kind != Kind::File || self.digest(&here, path)? != *sha256 {
                     return Ok(Some(What::Content));
                 }
-                Ok((found.mode != Item::mode(*executable)).then_some(What::Mode))
+                let mode = access::published(self.here.access, *executable);
+                Ok((found.mode != mode).then_some(What::Mode))
             }
         }
     }
 
-    fn digest(&self, here: &Path, path: &str) -> files::Result<Digest> {
-        if path == inside::CONFIGURATION {
-            let as_written = configuration(self.executable, self.version);
-            let bytes = files::read(here)?;
-            (self.read)(bytes.len() as u64);
-            // Anything but what we wrote for this interpreter is digested as it stands, and differs.
-            return Ok(if bytes == as_written.as_bytes() {
-                Digest::of(normal_configuration(self.version))
-            } else {
-                Digest::of(bytes)
-            });
+    fn digest(&self, path: &Path, below: &str) -> files::Result<Digest> {
+        if below != inside::CONFIGURATION {
+            return self.reading.digest(path);
         }
-        let (sha256, bytes) = Digest::of_reader(files::open(here)?).context("read", here)?;
-        (self.read)(bytes);
-        Ok(sha256)
+        let Here {
+            executable,
+            version,
+            access: _,
+        } = self.here;
+        let bytes = files::read(path)?;
+        self.reading.count(bytes.len() as u64);
+        // Anything but what we wrote for this interpreter is digested as it stands, and differs.
+        Ok(if bytes == configuration(executable, version).as_bytes() {
+            Digest::of(normal_configuration(version))
+        } else {
+            Digest::of(bytes)
+        })
     }
 }
 
@@ -339,7 +346,12 @@ mod tests {
 
     fn check(generation: &Path) -> Vec<String> {
         let python = Path::new("/usr/bin/python3.11");
-        differences(generation, &sample(), python, "3.11.7", &|_| {})
+        let here = Here {
+            executable: python,
+            version: "3.11.7",
+            access: None,
+        };
+        differences(generation, &sample(), here, &Reading::default())
             .unwrap()
             .iter()
             .map(ToString::to_string)

@@ -170,26 +170,6 @@ Error:
 }
 
 #[test]
-fn what_has_no_effect_yet_is_refused() {
-    let manifest = "[rootstock]\n\n[indexes.torch]\nurl = \"https://example.com\"\n\n\
-                    [environments.emt]\nsource = \"emt.py\"\nindexes = { torch = \"torch\" }\n\n\
-                    [models.m]\nenvironment = \"emt\"\nweights = []\n\n[clusters.c]\nroot = \"/c\"\naccess = \"world\"\n";
-    let output = rootstock(
-        &[("rootstock.toml", manifest), ("emt.py", SOURCE)],
-        &["lock"],
-        &[],
-    );
-    assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
-    let refused: Vec<&str> = said
-        .lines()
-        .filter(|line| line.contains("not supported yet"))
-        .map(str::trim)
-        .collect();
-    assert_eq!(refused.len(), 1, "{refused:#?}");
-}
-
-#[test]
 fn a_source_without_metadata_shows_what_to_begin_with() {
     let manifest =
         "[rootstock]\npython-source = \"system\"\n[environments.emt]\nsource = \"emt.py\"\n";

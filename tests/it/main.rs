@@ -5,6 +5,7 @@ mod worker;
 mod worker_session;
 mod worker_fuzz;
 
+mod access;
 mod bundle;
 mod ci;
 mod codes;

@@ -9,6 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("name", &[]),
     ("digest", &[]),
     ("target", &[]),
+    ("access", &[]),
     ("files", &[]),
     ("process", &[]),
     ("python", &["digest", "files", "process"]),
@@ -18,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "manifest",
         &[
-            "name", "digest", "files", "fetch", "hub", "target", "project",
+            "name", "digest", "access", "files", "fetch", "hub", "target", "project",
         ],
     ),
     ("lock", &["name", "digest", "hub", "target", "manifest"]),
@@ -36,10 +37,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "target", "uv",
         ],
     ),
-    ("store", &["name", "digest", "files", "python"]),
+    ("store", &["name", "digest", "access", "files", "python"]),
     (
         "plan",
-        &["name", "digest", "hub", "lock", "python", "store"],
+        &["name", "digest", "access", "hub", "lock", "python", "store"],
     ),
     (
         "build",

@@ -26,7 +26,8 @@ struct World {
 fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
     let temporary = tempfile::tempdir().unwrap();
     let root = Root::at(&temporary.path().join(name), None);
-    let staging = Staging::beside(&shelf::wheel_directory(&root, &Digest::of("wheel"))).unwrap();
+    let staging =
+        Staging::beside(&shelf::wheel_directory(&root, &Digest::of("wheel")), &root).unwrap();
     let mut list = Vec::new();
     for (path, bytes) in contents {
         let at = staging.place(Place::SitePackages).join(path);

@@ -6,7 +6,7 @@ use crate::plan::tests::{SOURCE, locked};
 use crate::store::inside;
 use crate::store::installed::Current;
 use crate::store::interpreter::Base;
-use crate::store::layout;
+use crate::store::{Reading, layout};
 
 /// A root, a shelved wheel, and an interpreter whose files may be changed.
 struct World {
@@ -109,7 +109,7 @@ fn what_is_built_is_whole_read_only_and_found() {
     assert_eq!((&there.base, &there.damage), (&Base::Same, &None));
     assert_eq!(there.stamp.tree, built.tree);
     let path = world.path(&built.id, "");
-    assert!(publish::is_intact(&path, &there.stamp).unwrap());
+    assert!(publish::is_intact(&world.root, &path, &there.stamp, &Reading::default()).unwrap());
     for entry in files::walk(&path).unwrap() {
         if entry.kind != files::Kind::Link {
             assert_eq!(entry.mode & 0o222, 0, "{entry:?}");

@@ -119,7 +119,10 @@ fn tree(
     fill: &dyn Fn(&Path) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // Staging of the shelf is swept after a run that was killed.
-    let staging = Staging::beside(&sources.root.store().join(shelf::BUILT).join("tree"))?;
+    let staging = Staging::beside(
+        &sources.root.store().join(shelf::BUILT).join("tree"),
+        sources.root,
+    )?;
     fill(staging.path())?;
     packed(need, staging.path(), to)
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{BYTECODE, Error, STAGING, Shelved, WHEELS, find};
 use crate::digest::Digest;
 use crate::files::{self, Context};
-use crate::store::Root;
+use crate::store::{Reading, Root};
 
 /// Something on the shelf that was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,8 @@ pub struct Damage {
     pub message: &'static str,
 }
 
-/// Everything on the shelf that was changed, by path. `read` hears of each file that was read, in bytes. Uses the rayon
-/// pool it is called in.
-pub fn damaged(root: &Root, read: &(dyn Fn(u64) + Sync)) -> files::Result<Vec<Damage>> {
+/// Everything on the shelf that was changed, by path. Uses the rayon pool it is called in.
+pub fn damaged(root: &Root, reading: &Reading) -> files::Result<Vec<Damage>> {
     let mut directories = Vec::new();
     for shelf in [WHEELS, BYTECODE] {
         let shelf = root.store().join(shelf);
@@ -32,14 +31,14 @@ pub fn damaged(root: &Root, read: &(dyn Fn(u64) + Sync)) -> files::Result<Vec<Da
     }
     let found: Vec<Vec<Damage>> = directories
         .par_iter()
-        .map(|directory| in_directory(directory, read))
+        .map(|directory| in_directory(directory, reading))
         .collect::<files::Result<_>>()?;
     let mut found: Vec<Damage> = found.into_iter().flatten().collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }
 
-fn in_directory(directory: &Path, read: &(dyn Fn(u64) + Sync)) -> files::Result<Vec<Damage>> {
+fn in_directory(directory: &Path, reading: &Reading) -> files::Result<Vec<Damage>> {
     let damage = |path: PathBuf, message| Damage {
         directory: directory.to_owned(),
         path,
@@ -51,24 +50,20 @@ fn in_directory(directory: &Path, read: &(dyn Fn(u64) + Sync)) -> files::Result<
         Err(Error::Damaged { path, .. }) => return Ok(vec![damage(path, "cannot be read")]),
         Err(Error::Files(error)) => return Err(error),
     };
-    let wrong: Vec<Option<Damage>> = shelved
-        .files
-        .par_iter()
-        .map(|file| {
-            let path = shelved.source(file);
-            let digest =
-                files::open(&path).and_then(|open| Digest::of_reader(open).context("read", &path));
-            match digest {
-                Ok((sha256, bytes)) => {
-                    read(bytes);
-                    Ok((sha256 != file.sha256)
-                        .then(|| damage(path, "is not as `files.txt` lists it")))
+    let wrong: Vec<Option<Damage>> =
+        shelved
+            .files
+            .par_iter()
+            .map(|file| {
+                let path = shelved.source(file);
+                match reading.digest(&path) {
+                    Ok(sha256) => Ok((sha256 != file.sha256)
+                        .then(|| damage(path, "is not as `files.txt` lists it"))),
+                    Err(error) if error.is_missing() => Ok(Some(damage(path, "is missing"))),
+                    Err(error) => Err(error),
                 }
-                Err(error) if error.is_missing() => Ok(Some(damage(path, "is missing"))),
-                Err(error) => Err(error),
-            }
-        })
-        .collect::<files::Result<_>>()?;
+            })
+            .collect::<files::Result<_>>()?;
     Ok(wrong.into_iter().flatten().collect())
 }
 

@@ -23,7 +23,7 @@ fn what_is_published_is_found_sorted() {
     let (_temporary, root) = root();
     let wheel = Digest::of("wheel");
     assert_eq!(find_wheel(&root, &wheel).unwrap(), None);
-    let staging = Staging::beside(&wheel_directory(&root, &wheel)).unwrap();
+    let staging = Staging::beside(&wheel_directory(&root, &wheel), &root).unwrap();
     let files = vec![
         file(Place::Scripts, "a b", "x"),
         file(Place::SitePackages, "p/ü.py", ""),
@@ -50,8 +50,8 @@ fn what_is_published_is_found_sorted() {
 fn who_comes_second_uses_what_is_there() {
     let (_temporary, root) = root();
     let directory = wheel_directory(&root, &Digest::of("wheel"));
-    let first = Staging::beside(&directory).unwrap();
-    let second = Staging::beside(&directory).unwrap();
+    let first = Staging::beside(&directory, &root).unwrap();
+    let second = Staging::beside(&directory, &root).unwrap();
     let files = vec![file(Place::Data, "x", "x")];
     let first = first.publish(files.clone()).unwrap();
     assert_eq!(second.publish(files).unwrap(), first);
@@ -83,7 +83,7 @@ fn only_the_staging_of_processes_that_are_gone_is_swept() {
     for name in [&dead, &elsewhere, "0123"] {
         files::create_directories(&shelf.join(name).join("tree")).unwrap();
     }
-    let ours = Staging::beside(&shelf.join("4567")).unwrap();
+    let ours = Staging::beside(&shelf.join("4567"), &root).unwrap();
     sweep(&root).unwrap();
     let mut left = vec![elsewhere, "0123".to_owned()];
     left.push(ours.path().file_name().unwrap().to_string_lossy().into());

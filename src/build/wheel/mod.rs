@@ -106,7 +106,7 @@ pub fn shelve(
         file: package.file.clone(),
         defect,
     };
-    let staging = Staging::beside(&shelf::wheel_directory(root, sha256))?;
+    let staging = Staging::beside(&shelf::wheel_directory(root, sha256), root)?;
     // The digest of the archive is taken while its members are unpacked. Should it be wrong, whatever else was found
     // wrong meanwhile does not matter, and the staging is dropped.
     let (digest, unpacked) = rayon::join(

@@ -1,0 +1,90 @@
+//! Whose a file is and who may do what with it: owner, group, permission bits. What they should be is not known here.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::path::Path;
+
+use super::{Context, Result};
+
+/// What a chown is called in errors, which need another advice than others.
+pub(super) const GIVE: &str = "give to its group";
+
+/// How a file or directory stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its owner's number.
+    pub owner: u32,
+    /// Its group's number.
+    pub group: u32,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// How the file or directory at this path stands, links followed.
+pub fn standing(path: &Path) -> Result<Standing> {
+    let metadata = std::fs::metadata(path).context("examine", path)?;
+    Ok(Standing {
+        owner: metadata.uid(),
+        group: metadata.gid(),
+        mode: metadata.permissions().mode() & 0o7777,
+    })
+}
+
+/// Gives a file or directory this mode and, if one is named, this group; where it has them nothing is done.
+///
+/// The mode comes last: giving something away takes its set-group bit.
+pub fn settle(path: &Path, mode: u32, group: Option<u32>) -> Result<()> {
+    let there = standing(path)?;
+    let elsewhere = group.filter(|group| *group != there.group);
+    if let Some(group) = elsewhere {
+        lchown(path, None, Some(group)).context(GIVE, path)?;
+    }
+    if elsewhere.is_some() || there.mode != mode {
+        super::set_mode(path, mode)?;
+    }
+    Ok(())
+}
+
+/// The number of the user we are, as far as files are concerned.
+pub fn us() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// The number of the group of this name; `None` if the machine knows none.
+pub fn group_named(name: &str) -> io::Result<Option<u32>> {
+    let group = nix::unistd::Group::from_name(name)?;
+    Ok(group.map(|group| group.gid.as_raw()))
+}
+
+/// What a group is called here, or its number.
+pub fn group_name(number: u32) -> String {
+    let group = nix::unistd::Group::from_gid(number.into()).ok().flatten();
+    group.map_or_else(|| number.to_string(), |group| group.name)
+}
+
+/// What a user is called here, or the number.
+pub fn user_name(number: u32) -> String {
+    let user = nix::unistd::User::from_uid(number.into()).ok().flatten();
+    user.map_or_else(|| number.to_string(), |user| user.name)
+}
+
+/// What new files and directories of this process, and of those it starts, do not get.
+pub fn set_umask(mask: u32) {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+}
+
+/// What tells one file from another, whatever they are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct File {
+    device: u64,
+    inode: u64,
+}
+
+/// Which file it is, if it has several names.
+pub fn shared(file: &super::File) -> io::Result<Option<File>> {
+    let metadata = file.metadata()?;
+    Ok((metadata.nlink() > 1).then(|| File {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+    }))
+}

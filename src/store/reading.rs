@@ -1,0 +1,101 @@
+//! Files of a root read to the end, each once: the store and the environments that are linked from it share most of
+//! theirs, and a file under two names has one content. What it should be is not known here.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::digest::Digest;
+use crate::files::{self, Context, standing};
+
+/// What was read so far.
+pub struct Reading<'a> {
+    watch: &'a (dyn Fn(u64) + Sync),
+    files: AtomicU64,
+    bytes: AtomicU64,
+    /// Digests of files that have several names, by what tells the file; the first to come reads, others wait for it.
+    shared: Mutex<HashMap<standing::File, Arc<OnceLock<Option<Digest>>>>>,
+}
+
+impl<'a> Reading<'a> {
+    /// Nothing yet; `watch` hears how many bytes there are after each file.
+    pub fn new(watch: &'a (dyn Fn(u64) + Sync)) -> Self {
+        Self {
+            watch,
+            files: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            shared: Mutex::default(),
+        }
+    }
+
+    /// The digest of a file.
+    pub fn digest(&self, path: &Path) -> files::Result<Digest> {
+        let file = files::open(path)?;
+        let Some(shared) = standing::shared(&file).context("examine", path)? else {
+            return self.read(&file, path);
+        };
+        let mut all = self.shared.lock().expect("nobody panics while holding it");
+        let known = Arc::clone(all.entry(shared).or_default());
+        drop(all);
+        let mut failed = None;
+        let digest = known.get_or_init(|| match self.read(&file, path) {
+            Ok(digest) => Some(digest),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+        match (digest, failed) {
+            (Some(digest), _) => Ok(*digest),
+            (None, Some(error)) => Err(error),
+            // Under its other name it could not be read: this one says why.
+            (None, None) => self.read(&file, path),
+        }
+    }
+
+    fn read(&self, file: &files::File, path: &Path) -> files::Result<Digest> {
+        let (digest, bytes) = Digest::of_reader(file).context("read", path)?;
+        self.count(bytes);
+        Ok(digest)
+    }
+
+    /// Something of so many bytes was read elsewhere.
+    pub fn count(&self, bytes: u64) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        (self.watch)(self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes);
+    }
+
+    /// How many files were read, and how many bytes they have.
+    pub fn total(&self) -> (u64, u64) {
+        let (files, bytes) = (&self.files, &self.bytes);
+        (files.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
+    }
+}
+
+impl Default for Reading<'_> {
+    /// Nobody watches.
+    fn default() -> Self {
+        Self::new(&|_| {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_under_two_names_is_read_once() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = |name: &str| temporary.path().join(name);
+        files::write(&path("a"), b"text").unwrap();
+        std::fs::hard_link(path("a"), path("b")).unwrap();
+        files::write(&path("c"), b"text").unwrap();
+        let reading = Reading::default();
+        for name in ["a", "b", "c"] {
+            assert_eq!(reading.digest(&path(name)).unwrap(), Digest::of("text"));
+        }
+        assert_eq!(reading.total(), (2, 8));
+        assert!(reading.digest(&path("d")).unwrap_err().is_missing());
+    }
+}

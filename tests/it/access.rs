@@ -1,0 +1,307 @@
+//! `access`: who may use a root is decided by its policy, not by the umask of who happened to build it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use crate::sandbox::person::{Person, can_be_others};
+use crate::sandbox::{Said, Sandbox};
+
+/// Runs rootstock with this umask.
+fn run(sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Said {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+    shell.arg(env!("CARGO_BIN_EXE_rootstock")).args(arguments);
+    sandbox.set_up(&mut shell);
+    Said::from(shell.output().unwrap())
+}
+
+/// Everything in a directory, itself included, with its mode and group; links have neither.
+fn modes(directory: &Path) -> BTreeMap<String, (u32, u32)> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(path) = pending.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        if metadata.is_symlink() {
+            continue;
+        }
+        if metadata.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            pending.extend(entries.map(|entry| entry.unwrap().path()));
+        }
+        let below = path.strip_prefix(directory).unwrap().display().to_string();
+        let mode = metadata.permissions().mode() & 0o7777;
+        found.insert(below, (mode, metadata.gid()));
+    }
+    found
+}
+
+/// Sets the policy of the manifest's own root.
+fn policy(sandbox: &Sandbox, access: &str) {
+    let manifest = sandbox.read("rootstock.toml");
+    let table = format!("[rootstock]\naccess = \"{access}\"\n");
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replacen("[rootstock]\n", &table, 1),
+    );
+}
+
+/// Every mode is one of the policy's.
+fn assert_follows(modes: &BTreeMap<String, (u32, u32)>, open: u32, closed: u32, file: u32) {
+    for (path, (mode, _)) in modes {
+        let read = file & 0o444;
+        let allowed = [open, closed, read, read | read >> 2, read | 0o200];
+        assert!(allowed.contains(mode), "{path}: {mode:04o}");
+        let published = path.split('/').count() > 2 && path.starts_with("generations/");
+        assert!(!published || mode & 0o222 == 0, "{path}: {mode:04o}");
+    }
+}
+
+#[test]
+fn trees_and_modes_are_the_same_whatever_the_umask() {
+    for (access, open, closed, file) in [
+        ("world", 0o755, 0o555, 0o444),
+        ("owner", 0o700, 0o500, 0o400),
+    ] {
+        let sandbox = Sandbox::shared().with_weights();
+        policy(&sandbox, access);
+        run(&sandbox, "022", &["sync", "-j", "1"]).expect(0);
+        run(
+            &sandbox,
+            "077",
+            &["sync", "-j", "4", "--root", "a/deeper/root"],
+        )
+        .expect(0);
+        let (first, second) = (
+            modes(&sandbox.path("root")),
+            modes(&sandbox.path("a/deeper/root")),
+        );
+        assert_eq!(first, second, "{access}");
+        assert!(first.contains_key("cache/potentials/p.bin"));
+        assert_follows(&first, open, closed, file);
+        for environment in ["one", "two"] {
+            let tree = |root| sandbox.stamp(root, environment, "tree");
+            assert_eq!(tree("root"), tree("a/deeper/root"));
+        }
+        for root in ["root", "a/deeper/root"] {
+            run(&sandbox, "027", &["sync", "--check", "--root", root]).expect(0);
+            let said = run(&sandbox, "027", &["doctor", "--deep", "--root", root]);
+            let findings = said.stdout.contains("file-mode");
+            assert!(!findings, "{}", said.stdout);
+        }
+    }
+}
+
+/// What everybody sees does not depend on who may see it.
+#[test]
+fn a_tree_is_the_same_under_every_policy() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let tree = sandbox.stamp("root", "one", "tree");
+    policy(&sandbox, "owner");
+    sandbox.sync(&["--root", "private"]);
+    assert_eq!(sandbox.stamp("private", "one", "tree"), tree);
+}
+
+#[test]
+fn a_policy_is_applied_to_what_is_there_and_then_stays_with_the_root() {
+    let sandbox = Sandbox::shared().with_weights();
+    run(&sandbox, "077", &["sync", "one"]).expect(0);
+    let before = modes(&sandbox.path("root"));
+    assert_eq!(before[""].0, 0o700);
+    let manifest = sandbox.read("rootstock.toml");
+    policy(&sandbox, "world");
+    sandbox.run(&["lock", "--check"]).expect(0);
+    let said = run(&sandbox, "077", &["sync", "one", "--check"]);
+    said.expect(3);
+    assert!(
+        said.stdout
+            .contains("access: world (nobody has said it yet)"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(modes(&sandbox.path("root")), before, "--check");
+    run(&sandbox, "077", &["sync", "one"]).expect(0);
+    assert_follows(&modes(&sandbox.path("root")), 0o755, 0o555, 0o444);
+    let said = run(&sandbox, "077", &["sync", "one"]);
+    assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+
+    // A manifest that says nothing leaves it as it is.
+    sandbox.write("rootstock.toml", &manifest);
+    run(&sandbox, "077", &["sync"]).expect(0);
+    let modes = modes(&sandbox.path("root"));
+    assert!(
+        modes
+            .keys()
+            .any(|path| path.starts_with("generations/two/"))
+    );
+    assert_follows(&modes, 0o755, 0o555, 0o444);
+    let layout = sandbox.read("root/layout.json");
+    assert_eq!(layout, "{\"schema\":1,\"access\":\"world\"}\n");
+}
+
+#[test]
+fn modes_that_somebody_has_changed_are_mended() {
+    let sandbox = Sandbox::single();
+    policy(&sandbox, "world");
+    sandbox.sync(&[]);
+    let before = modes(&sandbox.path("root"));
+    let generation = sandbox.generation("root", "one");
+    for (path, mode) in [
+        (generation.join("env_source.py"), 0o400),
+        (generation.join("bin"), 0o700),
+        (sandbox.path("root/store"), 0o700),
+        (sandbox.path("root/models.json"), 0o600),
+    ] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let said = sandbox.sync(&["--repair"]);
+    assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+    assert_eq!(modes(&sandbox.path("root")), before);
+}
+
+#[test]
+fn what_is_no_policy_or_no_group_is_refused() {
+    let sandbox = Sandbox::single();
+    let good = sandbox.read("rootstock.toml");
+    for (access, help) in [
+        ("word", "did you mean `world`?"),
+        ("mlip", "a group is written `group:mlip`"),
+        ("group: mlip", "a group is written `group:mlip`"),
+    ] {
+        policy(&sandbox, access);
+        let said = sandbox.run(&["sync"]);
+        said.expect(2);
+        assert!(said.stderr.contains(help), "{}", said.stderr);
+        assert!(
+            said.stderr.contains("does not say who may use the root"),
+            "{}",
+            said.stderr
+        );
+        sandbox.write("rootstock.toml", &good);
+    }
+    policy(&sandbox, "group:no-such-group");
+    let said = sandbox.run(&["sync"]);
+    said.expect(2);
+    assert!(
+        said.stderr
+            .contains("this machine knows no group `no-such-group`"),
+        "{}",
+        said.stderr
+    );
+    assert!(!sandbox.path("root").exists());
+}
+
+/// A project that everybody can read, with everything that a sync needs in a bundle.
+fn carried(access: &str) -> Sandbox {
+    let sandbox = Sandbox::shared().with_weights();
+    policy(&sandbox, access);
+    sandbox.run(&["bundle", "-o", "bundle"]).expect(0);
+    for path in modes(&sandbox.path("")).keys() {
+        let path = sandbox.path(path);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o555)).unwrap();
+    }
+    let shared = sandbox.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(shared, fs::Permissions::from_mode(0o777)).unwrap();
+    sandbox
+}
+
+const SYNC: [&str; 6] = [
+    "sync",
+    "--offline",
+    "--bundle",
+    "bundle",
+    "--root",
+    "shared/root",
+];
+
+/// Groups 100 (`users`) and 60 (`games`) are those of every Debian.
+const ALICE: Person = Person {
+    user: 61001,
+    groups: "100",
+};
+const BOB: Person = Person {
+    user: 61002,
+    groups: "100",
+};
+const EVE: Person = Person {
+    user: 61003,
+    groups: "60",
+};
+
+#[test]
+fn maintainers_of_one_group_sync_one_root_after_each_other() {
+    if !can_be_others("access::maintainers_of_one_group_sync_one_root_after_each_other") {
+        return;
+    }
+    let sandbox = carried("group:users");
+    // Whoever is not in the group cannot give anything to it.
+    let said = EVE.run(&sandbox, "022", &SYNC);
+    said.expect(1);
+    let told: Vec<&str> = said.stderr.split_whitespace().collect();
+    let told = told.join(" ");
+    assert!(
+        told.contains("cannot give to its group") && told.contains("only members of a group"),
+        "{told}"
+    );
+    fs::remove_dir(sandbox.path("shared/root")).unwrap();
+
+    ALICE
+        .run(&sandbox, "077", &[&SYNC[..], &["one"]].concat())
+        .expect(0);
+    let root = sandbox.path("shared/root");
+    assert_follows(&modes(&root), 0o2770, 0o2550, 0o440);
+    let first = sandbox.generation("shared/root", "one");
+
+    // Another one goes on with it: shares what there is, switches what has changed, repairs what is broken.
+    BOB.run(&sandbox, "022", &SYNC).expect(0);
+    sandbox.write_source("one", &["shared", "first"], "# edited\n");
+    sandbox.lock();
+    BOB.run(&sandbox, "002", &SYNC).expect(0);
+    let second = sandbox.generation("shared/root", "one");
+    assert_ne!(first, second);
+    assert_eq!(fs::metadata(&second).unwrap().uid(), BOB.user);
+    for (path, (mode, group)) in modes(&root) {
+        assert_eq!(group, 100, "{path}");
+        assert_eq!(mode & 0o007, 0, "{path}: {mode:04o}");
+    }
+    assert_follows(&modes(&root), 0o2770, 0o2550, 0o440);
+
+    // The generation that Alice has built is damaged, and Bob needs it again.
+    let source = first.join("env_source.py");
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::write(&source, "import evil\n").unwrap();
+    sandbox.write_source("one", &["shared", "first"], "");
+    sandbox.lock();
+    BOB.run(&sandbox, "022", &SYNC).expect(0);
+    assert_eq!(sandbox.generation("shared/root", "one"), first);
+    assert_eq!(fs::metadata(&first).unwrap().uid(), BOB.user);
+    BOB.run(&sandbox, "022", &[&SYNC[..], &["--check"]].concat())
+        .expect(0);
+    ALICE
+        .run(&sandbox, "022", &[&SYNC[..], &["--check"]].concat())
+        .expect(0);
+}
+
+#[test]
+fn what_belongs_to_others_is_named_with_its_owner() {
+    if !can_be_others("access::what_belongs_to_others_is_named_with_its_owner") {
+        return;
+    }
+    let sandbox = carried("group:users");
+    ALICE.run(&sandbox, "022", &SYNC).expect(0);
+    let manifest = sandbox.read("rootstock.toml");
+    sandbox.write("rootstock.toml", &manifest.replace("group:users", "world"));
+    let said = BOB.run(&sandbox, "022", &SYNC);
+    said.expect(1);
+    assert!(said.stderr.contains("belong to others"), "{}", said.stderr);
+    assert!(said.stderr.contains("have 61001 run"), "{}", said.stderr);
+    let layout = sandbox.read("shared/root/layout.json");
+    assert!(layout.contains("group:users"), "{layout}");
+    ALICE.run(&sandbox, "022", &SYNC).expect(0);
+    assert_follows(&modes(&sandbox.path("shared/root")), 0o755, 0o555, 0o444);
+}

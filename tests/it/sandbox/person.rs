@@ -1,0 +1,65 @@
+//! Other users of this machine: only root can be one of them.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use super::{Said, Sandbox};
+
+/// A user by number, with the groups they are in.
+#[derive(Clone, Copy)]
+pub(crate) struct Person {
+    pub(crate) user: u32,
+    pub(crate) groups: &'static str,
+}
+
+/// Whether this process may act as somebody else; if not, says that nothing is shown.
+pub(crate) fn can_be_others(test: &str) -> bool {
+    let output = Command::new("setpriv")
+        .args(["--reuid=61001", "--regid=61001", "--clear-groups", "true"])
+        .output();
+    let can = output.is_ok_and(|output| output.status.success());
+    if !can {
+        // Past the test's own capture, so that it is seen.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{test}: NOT SHOWN HERE, only root can be several users (setpriv)"
+        );
+    }
+    can
+}
+
+impl Person {
+    /// A command of theirs. They may read everything, as the machine's Python may be in a private place; what they may
+    /// write is what their user and groups may.
+    pub(crate) fn command(&self, sandbox: &Sandbox, program: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command
+            .arg(format!("--reuid={}", self.user))
+            .arg(format!("--regid={}", self.user))
+            .arg(format!("--groups={}", self.groups))
+            .args([
+                "--inh-caps=-all,+dac_read_search",
+                "--ambient-caps=-all,+dac_read_search",
+                "--bounding-set=-all,+dac_read_search",
+                "--no-new-privs",
+            ])
+            .arg(program);
+        sandbox.set_up(&mut command);
+        // setpriv itself is not in the project.
+        let path = format!(
+            "{}:/usr/local/bin:/usr/bin:/bin",
+            sandbox.path("bin").display()
+        );
+        command.env("PATH", path);
+        command
+    }
+
+    /// Runs rootstock with this umask.
+    pub(crate) fn run(&self, sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Said {
+        let mut shell = self.command(sandbox, Path::new("/bin/sh"));
+        shell.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+        shell.arg(env!("CARGO_BIN_EXE_rootstock")).args(arguments);
+        Said::from(shell.output().unwrap())
+    }
+}
