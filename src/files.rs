@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub mod abilities;
+pub mod freed;
 pub mod link;
 pub mod maker;
 pub mod shared;
 pub mod space;
 pub mod standing;
+pub mod times;
 pub mod walk;
 
 pub use shared::SharedFile;
@@ -318,6 +320,11 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
     set_mode(path, 0o755)?;
     fs::remove_dir_all(path).context("remove", path)
+}
+
+/// Removes a directory that has nothing in it; any other stays.
+pub fn remove_if_empty(path: &Path) {
+    let _ = fs::remove_dir(path);
 }
 
 /// The names in a directory, sorted; none if there is no such directory.

@@ -34,6 +34,7 @@ pub mod store;
 pub mod plan;
 pub mod build;
 pub mod doctor;
+pub mod gc;
 pub mod worker;
 pub mod probe;
 pub mod prefetch;

@@ -108,7 +108,9 @@ impl<'a> Job<'a> {
                 }
             }
         }
-        publish::flip(root, name, &id)?;
+        if !publish::flip(root, name, &id)? {
+            return Ok(None);
+        }
         Ok(Some(Built {
             id,
             tree: there.stamp.tree,

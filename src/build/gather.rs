@@ -136,6 +136,9 @@ pub enum Error {
         /// Where it comes from.
         origin: String,
     },
+    /// Something removed it while it was used.
+    #[error("`{}` was taken away while it was needed", .0.display())]
+    TakenAway(PathBuf),
     /// It cannot be unpacked.
     #[error(transparent)]
     Wheel(#[from] wheel::Error),
@@ -184,11 +187,35 @@ impl Error {
             Error::Changed { .. } => Some("run `rootstock lock`".to_owned()),
             Error::Uv(error) => miette::Diagnostic::help(error).map(|help| help.to_string()),
             Error::Download { source, .. } => source.advice().map(str::to_owned),
+            Error::TakenAway(_) => Some(TAKEN_AWAY.to_owned()),
             Error::Wheel(error) => error.advice(),
             Error::Sdist(error) => error.advice(),
             Error::Bytecode(error) => error.advice(),
             Error::Shelf(error) => error.advice(),
             Error::Files(error) => error.advice().map(str::to_owned),
+        }
+    }
+}
+
+/// What to do about what others remove.
+pub const TAKEN_AWAY: &str =
+    "run `rootstock sync` again when what removes it (`rootstock gc`?) is done";
+
+impl Error {
+    /// Whether doing it again may well help.
+    pub(super) fn is_taken_away(&self) -> bool {
+        match self {
+            Error::TakenAway(_) => true,
+            Error::Requirement { why, .. } => why.is_taken_away(),
+            _ => false,
+        }
+    }
+
+    /// This error, unless one of the directories that were used is gone: then that is the reason.
+    fn unless_gone<'p>(self, mut used: impl Iterator<Item = &'p Path>) -> Self {
+        match used.find(|path| !files::exists(path)) {
+            Some(path) => Error::TakenAway(path.to_owned()),
+            None => self,
         }
     }
 }
@@ -467,7 +494,11 @@ fn build(
     };
     // Another process that built it first has removed the archive since.
     match sdist::build(root, &recipe, archive, &workshop) {
-        Err(error) => sdist::find(root, &recipe)?.ok_or(Error::Sdist(error)),
+        Err(error) => {
+            let used = parts.iter().map(|part| part.shelved.directory.as_path());
+            let used = used.chain([archive]);
+            sdist::find(root, &recipe)?.ok_or_else(|| Error::Sdist(error).unless_gone(used))
+        }
         built => Ok(built?),
     }
 }
@@ -484,7 +515,8 @@ fn shelve(
     }
     // Another process that shelved it first has removed the archive since.
     match wheel::shelve(root, package, archive, sha256) {
-        Err(error) => shelf::find_wheel(root, sha256)?.ok_or(Error::Wheel(error)),
+        Err(error) => shelf::find_wheel(root, sha256)?
+            .ok_or_else(|| Error::Wheel(error).unless_gone([archive].into_iter())),
         shelved => Ok(shelved?),
     }
 }
@@ -500,7 +532,9 @@ fn compiled(
     let there = shelf::find_bytecode(root, sha256, &interpreter.identity);
     let bytecode = match checked(root, there)? {
         Some(bytecode) => bytecode,
-        None => bytecode::compile(root, &wheel, sha256, interpreter, sources.variables)?,
+        None => bytecode::compile(root, &wheel, sha256, interpreter, sources.variables).map_err(
+            |error| Error::from(error).unless_gone([wheel.directory.as_path()].into_iter()),
+        )?,
     };
     Ok(Ready { wheel, bytecode })
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -38,16 +38,18 @@ pub mod record;
 pub mod repair;
 pub mod sdist;
 pub mod shelf;
-mod trash;
 pub mod weights;
 pub mod wheel;
 
 use assemble::Part;
 use environment::Job;
 pub use environment::{Built, Error as EnvironmentError};
-pub use gather::{Error as PackageError, Failure as PackageFailure};
+pub use gather::{Error as PackageError, Failure as PackageFailure, TAKEN_AWAY};
 use gather::{Gathered, Need, Ready, Sources};
 use progress::{Event, Progress};
+
+/// How often that is made again which was taken away under our hands; more is not a race.
+const AGAIN: usize = 3;
 
 /// What carrying out a plan needs.
 pub struct Means<'a> {
@@ -152,9 +154,23 @@ pub enum Error {
     /// It could not be linked together or published.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// Something was removed while it was used, again and again.
+    #[error("`{}` was taken away while it was needed", .0.display())]
+    TakenAway(PathBuf),
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
+}
+
+impl Error {
+    /// Whether doing it again may well help.
+    fn is_taken_away(&self) -> bool {
+        match self {
+            Error::TakenAway(_) => true,
+            Error::Packages(failures) => failures.iter().any(|failure| failure.is_taken_away()),
+            _ => false,
+        }
+    }
 }
 
 /// The root as a whole cannot be changed.
@@ -175,34 +191,29 @@ pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> 
     if !plan.is_nothing() {
         layout::create(means.root)?;
     }
-    // Where nothing is built, no thread is started.
-    let builds = |step: &Step| matches!(step.action, Action::Build { .. });
-    let pool = plan.steps.iter().any(builds).then(|| {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(means.jobs)
-            .build()
-            .expect("threads can be started")
-    });
-    let interpreters = match &pool {
-        Some(pool) => interpreters(plan, means, pool),
-        None => Interpreters::default(),
-    };
-    let begun: Vec<Result<Begun, Error>> = plan
+    let switched: Vec<Result<Switched, Error>> = plan
         .steps
         .iter()
-        .map(|step| begin(step, &interpreters, means))
+        .map(|step| Ok(switch(step, means.root)?))
         .collect();
-    let jobs: Vec<&Job> = begun.iter().filter_map(Begun::job).collect();
-    let built = match &pool {
-        Some(pool) if !jobs.is_empty() => build(&jobs, means, pool)?,
-        _ => Vec::new(),
+    let builds: Vec<&Step> = plan
+        .steps
+        .iter()
+        .zip(&switched)
+        .filter_map(|(step, switched)| matches!(switched, Ok(Switched::Build)).then_some(step))
+        .collect();
+    // Where nothing is built, no thread is started.
+    let built = if builds.is_empty() {
+        Vec::new()
+    } else {
+        build_all(&builds, means)?
     };
     let mut built = built.into_iter();
-    let results = begun.into_iter().map(|begun| match begun? {
-        Begun::Done(done) => Ok(done),
-        Begun::Job(_) => built
+    let results = switched.into_iter().map(|switched| match switched? {
+        Switched::Done(done) => Ok(done),
+        Switched::Build => built
             .next()
-            .expect("every job has a result")
+            .expect("every build has a result")
             .map(Done::Built),
     });
     let outcome = |(step, result): (&Step, _)| Outcome {
@@ -225,9 +236,54 @@ pub fn write_down(plan: &Plan, root: &Root) -> files::Result<()> {
     Ok(())
 }
 
-/// A step as far as it goes without packages.
-enum Begun<'a> {
+/// A step as far as it goes without building.
+enum Switched {
     Done(Done),
+    /// It has to be built.
+    Build,
+}
+
+/// Keeps, and leads links to what is there already.
+fn switch(step: &Step, root: &Root) -> files::Result<Switched> {
+    Ok(match &step.action {
+        Action::Keep { id } => Switched::Done(Done::Kept { id: id.clone() }),
+        Action::Flip { to, .. } if publish::flip(root, &step.environment.name, to)? => {
+            Switched::Done(Done::Flipped { id: to.clone() })
+        }
+        // `gc` has taken it away since it was looked at.
+        Action::Flip { .. } | Action::Build { .. } => Switched::Build,
+    })
+}
+
+/// Builds what these steps want, together; the results are in their order.
+fn build_all(steps: &[&Step], means: &Means) -> Result<Vec<Result<Built, Error>>, RootError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(means.jobs)
+        .build()
+        .expect("threads can be started");
+    let interpreters = interpreters(steps, means, &pool);
+    let begun: Vec<Result<Begun, Error>> = steps
+        .iter()
+        .map(|step| begin(step, &interpreters, means))
+        .collect();
+    let jobs: Vec<&Job> = begun.iter().filter_map(Begun::job).collect();
+    let built = if jobs.is_empty() {
+        Vec::new()
+    } else {
+        build(&jobs, means, &pool)?
+    };
+    let mut built = built.into_iter();
+    let results = begun.into_iter().map(|begun| match begun? {
+        Begun::Adopted(built) => Ok(built),
+        Begun::Job(_) => built.next().expect("every job has a result"),
+    });
+    Ok(results.collect())
+}
+
+/// A build as far as it goes without packages.
+enum Begun<'a> {
+    /// It was there already.
+    Adopted(Built),
     Job(Job<'a>),
 }
 
@@ -241,7 +297,6 @@ impl<'a> Begun<'a> {
 }
 
 /// What there is to build on.
-#[derive(Default)]
 struct Interpreters {
     /// Those of this machine.
     system: Vec<Interpreter>,
@@ -250,9 +305,8 @@ struct Interpreters {
 }
 
 /// The interpreters that are needed: each of them is started to say who it is.
-fn interpreters(plan: &Plan, means: &Means, pool: &rayon::ThreadPool) -> Interpreters {
-    let builds = |step: &&Step| matches!(step.action, Action::Build { .. });
-    let targets = plan.steps.iter().filter(builds).map(|step| step.target);
+fn interpreters(steps: &[&Step], means: &Means, pool: &rayon::ThreadPool) -> Interpreters {
+    let targets = steps.iter().map(|step| step.target);
     let mut system = targets.clone().filter(|t| t.python.archive().is_none());
     Interpreters {
         system: if system.next().is_some() {
@@ -280,21 +334,13 @@ impl Interpreters {
     }
 }
 
-/// Keeps and flips at once; of a build, decides what is to be built.
+/// Decides what is to be built.
 fn begin<'a>(
     step: &Step<'a>,
     interpreters: &'a Interpreters,
     means: &Means,
 ) -> Result<Begun<'a>, Error> {
     let environment = step.environment;
-    let because = match &step.action {
-        Action::Keep { id } => return Ok(Begun::Done(Done::Kept { id: id.clone() })),
-        Action::Flip { to, .. } => {
-            publish::flip(means.root, &environment.name, to)?;
-            return Ok(Begun::Done(Done::Flipped { id: to.clone() }));
-        }
-        Action::Build { because } => because,
-    };
     let source = (means.source)(environment)?;
     if Digest::of(&source) != environment.source.sha256 {
         return Err(Error::SourceChanged(environment.source.path.clone()));
@@ -304,10 +350,15 @@ fn begin<'a>(
         target: step.target,
         interpreter: interpreters.choose(step.target)?,
         source,
-        force: matches!(because, Reason::Forced | Reason::Broken(_)),
+        force: matches!(
+            step.action,
+            Action::Build {
+                because: Reason::Forced | Reason::Broken(_)
+            }
+        ),
     };
     Ok(match job.adopt(means.root)? {
-        Some(built) => Begun::Done(Done::Built(built)),
+        Some(built) => Begun::Adopted(built),
         None => Begun::Job(job),
     })
 }
@@ -326,12 +377,29 @@ fn build(
     }
     let (store, generations) = (means.root.store(), means.root.path().join("generations"));
     let method = link::probe(&store, &generations)?;
-    let gathered = gather::gather(&needs(jobs), &means.packages(), pool);
-    Ok(pool.install(|| {
-        let each = jobs.par_iter().with_max_len(1);
-        each.map(|job| build_one(job, &gathered, means, method))
-            .collect()
-    }))
+    let once = |jobs: &[&Job]| -> Vec<Result<Built, Error>> {
+        let gathered = gather::gather(&needs(jobs), &means.packages(), pool);
+        pool.install(|| {
+            let each = jobs.par_iter().with_max_len(1);
+            each.map(|job| build_one(job, &gathered, means, method))
+                .collect()
+        })
+    };
+    let mut built = once(jobs);
+    // A `gc` beside us takes away what nothing leads to, and what we are about to use may look like that.
+    for _ in 0..AGAIN {
+        let lost: Vec<usize> = (0..jobs.len())
+            .filter(|at| built[*at].as_ref().is_err_and(Error::is_taken_away))
+            .collect();
+        if lost.is_empty() {
+            break;
+        }
+        let jobs: Vec<&Job> = lost.iter().map(|at| jobs[*at]).collect();
+        for (at, result) in lost.into_iter().zip(once(&jobs)) {
+            built[at] = result;
+        }
+    }
+    Ok(built)
 }
 
 fn build_one(
@@ -353,7 +421,22 @@ fn build_one(
     means
         .progress
         .heard(Event::Finished(name.clone(), built.is_ok()));
-    Ok(built?)
+    let (generation, python) = (
+        means.root.generation(name, &job.id()),
+        &job.interpreter.executable,
+    );
+    let mut used = parts.iter().map(|part| part.shelved.directory.as_path());
+    let gone = match &built {
+        Ok(_) => [&generation, python]
+            .into_iter()
+            .find(|path| !files::exists(path))
+            .cloned(),
+        Err(_) => used.find(|path| !files::exists(path)).map(Path::to_owned),
+    };
+    match gone {
+        Some(path) => Err(Error::TakenAway(path)),
+        None => Ok(built?),
+    }
 }
 
 /// Everything an environment is linked from, by package; or all that kept some of it from being prepared.

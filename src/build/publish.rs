@@ -21,7 +21,7 @@ use crate::store::tree::{self, Here};
 use crate::store::{Reading, Root, Stamp, Tree, inside, link_to};
 
 use super::assemble::write_read_only;
-use super::trash::discard;
+use crate::store::trash::discard;
 
 const STAGING: &str = ".staging-";
 
@@ -86,11 +86,21 @@ impl Staging {
     /// An empty directory beside the generations of an environment.
     pub fn new(root: &Root, environment: &EnvironmentName) -> files::Result<Self> {
         let parent = root.generations(environment);
-        files::create_directories(&parent)?;
         let prefix = format!("{STAGING}{}-", maker::this_process());
-        let directory = files::temporary_directory(&parent, &prefix)?;
+        let make = || {
+            files::create_directories(&parent)?;
+            files::temporary_directory(&parent, &prefix)
+        };
+        // `gc` removes a directory of generations that has none, and may just have done it.
+        let directory = make().or_else(|error| {
+            if error.is_missing() {
+                make()
+            } else {
+                Err(error)
+            }
+        });
         Ok(Self {
-            path: directory.keep(),
+            path: directory?.keep(),
             root: root.clone(),
             environment: environment.clone(),
         })
@@ -260,15 +270,36 @@ pub(super) fn write_stamp_again(
     written.map(|()| true)
 }
 
-/// Points the environment to a generation: readers see the old or the new one.
-pub fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<()> {
+/// Points the environment to a generation: readers see the old or the new one. Says whether that generation is there
+/// afterwards: `gc` may have taken it away, because nothing led to it.
+pub fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<bool> {
     let link = root.current(environment);
     let directory = link.parent().expect("a link lies in `envs`");
+    retire(root, environment, id)?;
     let beside = directory.join(format!(".{environment}-{}", maker::this_process()));
     files::remove_if_present(&beside)?;
     files::symlink(&link_to(environment, id), &beside)?;
     files::rename(&beside, &link)?;
-    files::flush_directory(directory)
+    files::flush_directory(directory)?;
+    Ok(files::exists(
+        &root.generation(environment, id).join(inside::STAMP),
+    ))
+}
+
+/// Writes down that the environment's present generation gives way to another one: jobs may run from it for a while yet.
+fn retire(root: &Root, environment: &EnvironmentName, to: &str) -> files::Result<()> {
+    // What is in the link's place is no link, or there is none: then nothing was in use.
+    let Ok(Some(target)) = files::link_target(&root.current(environment)) else {
+        return Ok(());
+    };
+    let id = target.file_name().unwrap_or_default().to_string_lossy();
+    if id == to || target != link_to(environment, &id) {
+        return Ok(());
+    }
+    if !files::exists(&root.generation(environment, &id)) {
+        return Ok(());
+    }
+    files::write_atomically(&root.retired(environment, &id), b"")
 }
 
 /// Removes what builders that are certainly gone have left of an environment: staging, and links not yet renamed.

@@ -16,7 +16,6 @@ use super::assemble::write_read_only;
 use super::bytecode::{self, Modules};
 use super::progress::{Event, Progress};
 use super::publish::close;
-use super::trash::discard;
 use super::wheel::seal;
 use crate::digest::Digest;
 use crate::fetch::{self, Mirror};
@@ -25,6 +24,7 @@ use crate::lock::{LockedArchive, LockedPython, LockedTarget};
 use crate::python::{self, Interpreter};
 use crate::store::bundle::Bundle;
 use crate::store::managed::{self, SCHEMA, Stamp, State};
+use crate::store::trash::discard;
 use crate::store::tree::{Item, Tree};
 use crate::store::{Reading, Root, inside};
 

@@ -8,9 +8,9 @@ use crate::files;
 use crate::lock::{LockedEnvironment, LockedTarget, PythonSource, RecordedTree};
 use crate::plan;
 use crate::store::installed::{self, Generation};
-use crate::store::{Reading, Root, Stamp, Tree, inside};
+use crate::store::{Reading, Root, Stamp, Tree, inside, trash};
 
-use super::{publish, trash};
+use super::publish;
 
 /// What was built is not what the lock records.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

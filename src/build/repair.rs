@@ -6,9 +6,9 @@ use crate::files;
 use crate::name::EnvironmentName;
 use crate::store::installed::{Generation, Installed};
 use crate::store::managed::{self, State};
-use crate::store::{Reading, Root};
+use crate::store::{Reading, Root, trash};
 
-use super::{publish, shelf, trash};
+use super::{publish, shelf};
 
 /// Reads the store and the managed interpreters, and moves to the trash what is damaged: who needs it makes it anew.
 pub fn clear(root: &Root, reading: &Reading) -> files::Result<()> {

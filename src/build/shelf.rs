@@ -27,8 +27,10 @@ use crate::python;
 use crate::store::{Policy, Root};
 
 mod check;
+mod contents;
 
 pub use check::{Damage, damaged, is_intact};
+pub use contents::{Object, What, contents};
 
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";

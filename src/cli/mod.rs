@@ -13,6 +13,7 @@ mod doctor;
 mod exit;
 mod export;
 mod findings;
+mod gc;
 mod lock;
 mod outcome;
 mod place;
@@ -118,6 +119,8 @@ enum Command {
     Status(status::Arguments),
     /// Examine a root: what is wrong, where, and what mends it.
     Doctor(doctor::Arguments),
+    /// Remove what the root can do without: old generations, what nothing is linked from, leftovers.
+    Gc(gc::Arguments),
     /// Check a model's numbers and where its time goes, as a server sees them.
     #[command(visible_alias = "test")]
     Probe(probe::Arguments),
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Export(export) => export::run(&arguments.shared, &export),
         Command::Status(status) => status::run(&arguments.shared, &status),
         Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
+        Command::Gc(gc) => gc::run(&arguments.shared, &gc),
         Command::Probe(probe) => probe::run(&arguments.shared, &probe),
         Command::Run(run) => run::run(&arguments.shared, &run),
         Command::Worker(worker) => worker::run(&arguments.shared, &worker),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::show;
-use crate::build::{Built, Done, Error, Outcome, weights};
+use crate::build::{Built, Done, Error, Outcome, TAKEN_AWAY, weights};
 use crate::files;
 use crate::plan::{Plan, PrefetchStep, WeightStep};
 use crate::prefetch;
@@ -238,6 +238,7 @@ fn causes_of(error: &Error) -> Vec<(String, Option<String>)> {
         Error::Python(error) => vec![(chain(&**error), error.advice())],
         Error::Environment(error) => vec![(chain(error), help(error))],
         Error::Files(error) => vec![(chain(error), help(error))],
+        Error::TakenAway(_) => vec![(chain(error), Some(TAKEN_AWAY.to_owned()))],
         Error::SourceChanged(_) => {
             let help = "run `rootstock lock`, then `rootstock sync`".to_owned();
             vec![(chain(error), Some(help))]

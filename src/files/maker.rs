@@ -23,18 +23,37 @@ pub fn this_process() -> String {
 
 /// Whether the process of this name is certain to be gone.
 pub fn is_gone(name: &str) -> bool {
+    lives(name) == Some(false)
+}
+
+/// Whether the process of this name is certain to live.
+pub fn is_here(name: &str) -> bool {
+    lives(name) == Some(true)
+}
+
+/// Whether the process of this name lives; `None` where that cannot be seen.
+fn lives(name: &str) -> Option<bool> {
     let mut parts = name.split('-');
-    let (Some(made_at), Some(made_in)) = (parts.next(), parts.next()) else {
-        return false;
-    };
-    let (Some(Ok(process)), Some(started)) = (parts.next().map(str::parse), parts.next()) else {
-        return false;
-    };
+    let (made_at, made_in) = (parts.next()?, parts.next()?);
+    let (process, started) = (parts.next()?.parse().ok()?, parts.next()?);
     // Where the system says nothing of itself, nothing is certain.
     if made_at.is_empty() || made_at != boot() || made_in.is_empty() || made_in != namespace() {
-        return false;
+        return None;
     }
-    start(process).is_none_or(|start| start != started)
+    Some(start(process).is_some_and(|start| start == started))
+}
+
+/// The part of a name that tells a process, and what follows it: `staging-<maker>-xyz`, `my-env-<maker>`.
+pub fn in_name(name: &str) -> Option<&str> {
+    let number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let after = name.match_indices('-').map(|(at, _)| &name[at + 1..]);
+    [name].into_iter().chain(after).find(|rest| {
+        let mut parts = rest.splitn(5, '-');
+        let boot = parts.next().unwrap_or_default();
+        boot.len() == 12
+            && boot.bytes().all(|b| b.is_ascii_hexdigit())
+            && parts.take(3).filter(number).count() == 3
+    })
 }
 
 /// This boot of this machine: a number that the kernel draws at random.
@@ -69,7 +88,11 @@ mod tests {
     #[test]
     fn we_live_and_who_was_before_us_is_gone() {
         let us = this_process();
-        assert!(!is_gone(&us), "{us}");
+        assert!(is_here(&us) && !is_gone(&us), "{us}");
+        for name in [&us, &format!("staging-{us}-x1"), &format!("my-env-1-{us}")] {
+            assert!(in_name(name).is_some_and(is_here), "{name}");
+        }
+        assert_eq!(in_name("staging-1-2-3-4"), None);
         let mut parts: Vec<&str> = us.split('-').collect();
         let before = "1".to_owned();
         parts[3] = &before;
@@ -96,7 +119,7 @@ mod tests {
             "rubbish".to_owned(),
             String::new(),
         ] {
-            assert!(!is_gone(&name), "{name}");
+            assert!(!is_gone(&name) && !is_here(&name), "{name}");
         }
     }
 }

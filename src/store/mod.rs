@@ -7,10 +7,12 @@
 //! ├── prefetched/<model>.json           what its `setup()` left in the cache (see `prefetched`)
 //! ├── envs/<env> -> ../generations/<env>/<id>
 //! ├── generations/<env>/<id>/           immutable, read-only after publish
+//! ├── generations/<env>/.retired-<id>   its time says when the link was led away from that generation
 //! ├── pythons/<id>/                     managed interpreters (see `managed`), read-only
 //! ├── store/                            wheels and bytecode by content, shared by all environments
 //! ├── cache/                            XDG_CACHE_HOME of workers
-//! └── trash/
+//! ├── pins/<env>@<id>                  what `gc` must leave (see `pins`)
+//! └── trash/                            what was replaced and may still be in use (see `trash`)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -26,10 +28,12 @@ pub mod installed;
 pub mod interpreter;
 pub mod layout;
 pub mod managed;
+pub mod pins;
 pub mod policy;
 pub mod prefetched;
 pub mod reading;
 pub mod stamp;
+pub mod trash;
 pub mod tree;
 
 pub use crate::files::maker;
@@ -114,6 +118,12 @@ impl Root {
     /// One generation of an environment.
     pub fn generation(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
         self.generations(environment).join(id)
+    }
+
+    /// Its time of change says since when the link of the environment does not lead to this generation any more. There is
+    /// none if that was never so.
+    pub fn retired(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
+        self.generations(environment).join(format!(".retired-{id}"))
     }
 
     /// Managed interpreters.

@@ -17,6 +17,7 @@ mod direct;
 mod drift;
 mod errors;
 mod export;
+mod gc;
 mod hub;
 mod lock;
 mod models;

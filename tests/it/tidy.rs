@@ -50,6 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("doctor", &["name", "digest", "files", "store", "build"]),
+    ("gc", &["name", "digest", "files", "store", "build"]),
     (
         "worker",
         &["name", "files", "process", "python", "store", "target"],
@@ -65,8 +66,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "name", "digest", "files", "fetch", "hub", "lock", "manifest", "plan", "process",
-            "python", "resolve", "store", "target", "uv", "build", "doctor", "worker", "probe",
-            "prefetch", "export",
+            "python", "resolve", "store", "target", "uv", "build", "doctor", "gc", "worker",
+            "probe", "prefetch", "export",
         ],
     ),
 ];

@@ -3,8 +3,8 @@
 
 use super::Error;
 use crate::build::shelf::{self, Shelved};
-use crate::build::trash::discard;
 use crate::store::Root;
+use crate::store::trash::discard;
 
 /// What was found on the shelf, if every byte of it is as it was when it was put there. Environments share these
 /// files: damage must be noticed before it is linked into another one. What is damaged is moved to the trash and made

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{BYTECODE, Error, STAGING, Shelved, WHEELS, find};
+use super::{BYTECODE, Error, Shelved, WHEELS, find};
 use crate::digest::Digest;
 use crate::files::{self, Context};
 use crate::store::{Reading, Root};
@@ -26,7 +26,8 @@ pub fn damaged(root: &Root, reading: &Reading) -> files::Result<Vec<Damage>> {
     for shelf in [WHEELS, BYTECODE] {
         let shelf = root.store().join(shelf);
         let names = files::names(&shelf)?.into_iter();
-        let whole = names.filter(|name| !name.starts_with(STAGING));
+        // Names with a dot are unfinished, or were put aside.
+        let whole = names.filter(|name| !name.starts_with('.'));
         directories.extend(whole.map(|name| shelf.join(name)));
     }
     let found: Vec<Vec<Damage>> = directories

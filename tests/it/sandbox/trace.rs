@@ -1,9 +1,10 @@
 //! The program under strace: to see what it does, and to make the system fail where a test wants it to.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use super::Sandbox;
+use super::{Said, Sandbox};
 
 /// Whether this machine lets us trace a program at all; containers often do not.
 pub(crate) fn is_possible() -> bool {
@@ -44,6 +45,68 @@ pub(crate) fn on_path(sandbox: &Sandbox, path: &Path, expressions: &[&str]) -> C
     command.arg(env!("CARGO_BIN_EXE_rootstock"));
     sandbox.set_up(&mut command);
     command
+}
+
+/// The program, stopped in the middle of its work.
+pub(crate) struct Stopped {
+    child: Child,
+    process: String,
+    seen: BufReader<std::fs::File>,
+}
+
+/// Starts the program and waits until it has made its `nth` system call of one of these kinds; there it is stopped.
+pub(crate) fn stopped_after(
+    sandbox: &Sandbox,
+    calls: &str,
+    nth: usize,
+    arguments: &[&str],
+) -> Stopped {
+    let seen = sandbox.path("seen");
+    let made = Command::new("mkfifo").arg(&seen).status().unwrap();
+    assert!(made.success());
+    let inject = format!("inject={calls}:signal=SIGSTOP:when={nth}");
+    let child = writing_to(sandbox, &seen, &[&format!("trace={calls}"), &inject])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = BufReader::new(std::fs::File::open(&seen).unwrap());
+    let process = next_stop(&mut seen).expect("it is stopped before it ends");
+    Stopped {
+        child,
+        process,
+        seen,
+    }
+}
+
+/// Waits until a thread of it is stopped; `None` if it ends.
+fn next_stop(seen: &mut impl BufRead) -> Option<String> {
+    loop {
+        let mut line = String::new();
+        if seen.read_line(&mut line).unwrap() == 0 {
+            return None;
+        }
+        if line.contains("--- stopped by SIGSTOP") {
+            return line.split_whitespace().next().map(str::to_owned);
+        }
+    }
+}
+
+impl Stopped {
+    /// Lets it go on to its end.
+    pub(crate) fn go_on(mut self, sandbox: &Sandbox) -> Said {
+        let go_on = format!("kill -CONT {}", self.process);
+        // strace counts the calls of each thread by themselves, so that it may be stopped again.
+        loop {
+            Command::new("sh").args(["-c", &go_on]).status().unwrap();
+            if next_stop(&mut self.seen).is_none() {
+                break;
+            }
+        }
+        std::fs::remove_file(sandbox.path("seen")).unwrap();
+        Said::from(self.child.wait_with_output().unwrap())
+    }
 }
 
 fn strace() -> Option<PathBuf> {

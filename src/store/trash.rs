@@ -3,14 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Root;
 use crate::files::{self, maker};
-use crate::store::Root;
 
 /// How the name begins of what was put aside beside its place.
-pub(super) const ASIDE: &str = ".trash-";
+pub const ASIDE: &str = ".trash-";
 
 /// Keeps a text in the trash for somebody to look at, and says where.
-pub(super) fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<PathBuf> {
+pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<PathBuf> {
     files::create_directories(&root.trash())?;
     let prefix = format!("{label}-{}-", maker::this_process());
     let path = files::temporary_directory(&root.trash(), &prefix)?
@@ -20,10 +20,10 @@ pub(super) fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::R
     Ok(path)
 }
 
-/// Moves a directory to the trash; one that somebody else took away is gone as well. The label tells people what it
-/// was. One that another maintainer has published is put aside where it is, with a name that begins with
-/// [`ASIDE`]: only its owner may move it to another directory.
-pub(super) fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<()> {
+/// Moves a directory to the trash, and says where it is then; one that somebody else took away is gone as well. The
+/// label tells people what it was. One that another maintainer has published is put aside where it is, with a name that
+/// begins with [`ASIDE`]: only its owner may move it to another directory.
+pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Option<PathBuf>> {
     files::create_directories(&root.trash())?;
     let prefix = format!("{label}-{}-", maker::this_process());
     // The parent is another one, and a directory's entry for its parent can only be changed by who may write in it.
@@ -36,12 +36,13 @@ pub(super) fn discard(root: &Root, directory: &Path, label: &str) -> files::Resu
         Ok(()) => rename(directory, &root.trash(), &prefix),
     };
     match moved {
-        Err(error) if error.is_missing() => Ok(()),
-        other => other,
+        Err(error) if error.is_missing() => Ok(None),
+        moved => moved.map(Some),
     }
 }
 
-fn rename(directory: &Path, into: &Path, prefix: &str) -> files::Result<()> {
+fn rename(directory: &Path, into: &Path, prefix: &str) -> files::Result<PathBuf> {
     let to = files::temporary_directory(into, prefix)?.keep();
-    files::rename(directory, &to)
+    files::rename(directory, &to)?;
+    Ok(to)
 }
