@@ -37,6 +37,7 @@ NAMES = {
     "calculator-pair": ("RootstockCalculator, worker in pure Python", "tab:cyan", "--"),
     "pair": ("bare pair in pure Python", "tab:green", "--"),
     "pair-ours": ("bare client, our worker", "tab:blue", "--"),
+    "pair-memory": ("bare client in memory, our worker", "tab:blue", ":"),
     "direct": ("in process, one calculate()", "0.3", "-"),
     "floor": ("bare pair, echo", "0.8", ":"),
 }
@@ -151,6 +152,7 @@ GOALS = [
     ("RootstockCalculator ÷ rootstock 1.6.4", "calculator", "rootstock-1"),
     ("RootstockCalculator ÷ the same with a worker in pure Python", "calculator", "calculator-pair"),
     ("RootstockCalculator ÷ bare pair in pure Python", "calculator", "pair"),
+    ("bare client in memory, our worker ÷ bare pair in pure Python", "pair-memory", "pair"),
     ("bare client: our worker ÷ pure Python", "pair-ours", "pair"),
     ("ASE server: our worker ÷ ASE's client", "ase-ours", "ase-ase"),
     ("i-PI: our worker ÷ its Python driver", "ipi-ours", "ipi-py"),

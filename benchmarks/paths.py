@@ -99,8 +99,10 @@ class OursInPython(Ours):
     """Our calculator with a worker in pure Python."""
 
     def make(self):
-        from rootstock import RootstockCalculator
+        from rootstock import RootstockCalculator, wire
 
+        # It knows no memory.
+        wire.Connection.shares = False
         return RootstockCalculator("zero", root="/", program=self.settings["pure"])
 
 
@@ -157,6 +159,26 @@ class PairOurs(Pair):
 
     def command(self, settings):
         return [settings["program"], "worker", settings["model"], "--root", settings["root"], "--species-from-server"]
+
+
+class Memory(PairOurs):
+    """What our calculator has in place of such a client: steps asked for in memory; no Atoms."""
+
+    def __init__(self, atoms, settings):
+        from rootstock import wire, worker
+
+        command = [*self.command(settings)]
+        self.worker = worker.start("zero", command)
+        numbers = atoms.numbers.tolist()
+        self.system = wire.system(wire.OURS, numbers, [True] * 3, {})
+        self.cell, self.positions = atoms.cell.array, atoms.positions
+
+    def step(self):
+        self.positions += 1e-9
+        self.worker.connection.step(self.system, self.cell, self.positions)
+
+    def close(self):
+        self.worker.close()
 
 
 class Floor(Pair):
@@ -293,6 +315,7 @@ PATHS = {
     "getters": Getters,
     "pair": Pair,
     "pair-ours": PairOurs,
+    "pair-memory": Memory,
     "calculator-pair": OursInPython,
     "calculator": Ours,
     "rootstock-1": Theirs,

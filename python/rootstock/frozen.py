@@ -110,7 +110,7 @@ def start(
             worker.kill()
             raise
     connection.settimeout(step_timeout)
-    worker.connection.socket.close()
+    worker.connection.close()
     worker.connection = wire.Connection(connection, wire.FROZEN)
     return worker
 

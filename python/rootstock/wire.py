@@ -5,19 +5,26 @@ numbers are those of an in-process calculator to the last bit, and sends the str
 frozen in an environment that was built with it, counts in bohr and hartree and sends the virial.
 
 A step is `POSDATA GETFORCE`, after an INIT when species, periodicity or info differ from what was said last, and is
-answered by FORCEREADY. All numbers are in the machine's byte order, integers of 4 bytes, floats of 8:
+answered by FORCEREADY. From the second step of the same atoms on our worker is asked in memory instead, which it is given
+with the message MEMORY (see :class:`Memory`). All numbers are in the machine's byte order, integers of 4 bytes, floats of 8:
 
     INIT        i32 0, i32 length, JSON text
     POSDATA     f64[9] cell, vectors as columns, f64[9] unused, i32 atoms, f64[atoms, 3] positions
     GETFORCE
+    MEMORY      i32 atoms; with it two descriptors, of the memory and of a bell
     FORCEREADY  f64 energy, i32 atoms, f64[atoms, 3] forces, f64[9] stress or virial, i32 length, JSON text
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
+import mmap
+import os
 import socket
 import struct
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +40,8 @@ _FORCEREADY = b"FORCEREADY".ljust(_HEADER)
 _LENGTHS = struct.Struct("=ii")
 _TENSOR = struct.Struct("=9d")
 _RESULT = struct.Struct(f"={_HEADER}sdi")
+_MEMORY = struct.Struct(f"={_HEADER}si")
+_NUMBERS = struct.Struct("=10d")
 
 
 class Dialect(NamedTuple):
@@ -69,14 +78,97 @@ class Garbled(Exception):
     """The worker said something that is no answer."""
 
 
+class Memory:
+    """Memory that is shared with a worker's Python: a step of the same system is asked for and answered there.
+
+    In numbers of eight bytes: the step that is asked for, the one that was answered last, whether somebody looks, of the answer
+    its flags and the length of its text; from the ninth on cell, positions, energy, stress, forces; and then the text. Who
+    asks or answers rings the bell, a socket pair, with a byte that means: look.
+    """
+
+    _HEAD, _TEXT = 64, 64 << 10
+    _ASKED, _ANSWERED, _LOOKS, _FLAGS, _LENGTH = range(5)
+    _STRESS, _ERROR = 1, 2
+
+    def __init__(self, connection: socket.socket, atoms: int) -> None:
+        """Offer memory for so many atoms at the other end of a connection."""
+        self._results = self._HEAD + 72 + 24 * atoms
+        self._text = self._results + 80 + 24 * atoms
+        file = os.memfd_create("rootstock-step", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(file, self._text + self._TEXT)
+            # Nobody can pull it away under the other's feet.
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+            self._memory = mmap.mmap(file, self._text + self._TEXT)
+            self._bell, theirs = socket.socketpair()
+            with theirs:
+                message = _MEMORY.pack(b"MEMORY".ljust(_HEADER), atoms)
+                socket.send_fds(connection, [message], [file, theirs.fileno()], socket.MSG_NOSIGNAL)
+        finally:
+            os.close(file)
+        self._connection = connection
+        self._state = memoryview(self._memory)[: self._HEAD].cast("q")
+        self._cell = np.frombuffer(self._memory, np.float64, 9, self._HEAD).reshape(3, 3)
+        self._positions = np.frombuffer(self._memory, np.float64, 3 * atoms, self._HEAD + 72).reshape(-1, 3)
+        self._forces = np.frombuffer(self._memory, np.float64, 3 * atoms, self._results + 80).reshape(-1, 3)
+        self._given = np.empty_like(self._forces)
+        self._step = 0
+
+    @property
+    def taken(self) -> bool:
+        """Whether somebody looks."""
+        return self._state[self._LOOKS] == 1
+
+    def step(self, cell: Array, positions: Array) -> Answer | None:
+        """Have one frame computed; None if the worker has something else to say."""
+        state, bell = self._state, self._bell
+        self._cell[...] = cell
+        self._positions[...] = positions
+        self._step += 1
+        state[self._ASKED] = self._step
+        bell.send(b"?", socket.MSG_NOSIGNAL)
+        while state[self._ANSWERED] != self._step:
+            if not bell.recv(64) and state[self._ANSWERED] != self._step:
+                return None
+        energy, *tensor = _NUMBERS.unpack_from(self._memory, self._results)
+        flags, length = state[self._FLAGS], state[self._LENGTH]
+        if flags != self._STRESS:
+            tensor = [math.nan] * 9
+        more = json.loads(self._memory[self._text : self._text + length]) if length else {}
+        # An array that nobody holds any more is used again: large ones are expensive to get.
+        if sys.getrefcount(self._given) > 2:
+            self._given = np.empty_like(self._forces)
+        self._given[...] = self._forces
+        return Answer(energy, self._given, tuple(tensor), more)
+
+    def close(self) -> None:
+        self._bell.close()
+
+
 class Connection:
     """One end of a stream socket, and the buffers of a conversation about one system at a time."""
+
+    shares = True
+    """Whether to offer memory to a worker that can use it."""
 
     def __init__(self, connection: socket.socket, dialect: Dialect) -> None:
         self.socket = connection
         self.dialect = dialect
         self._said: bytes | None = None
+        self._memory: Memory | None = None
+        # Memory is for who is on this machine and speaks our dialect.
+        self._may_share = self.shares and dialect is OURS and connection.family == socket.AF_UNIX
         self._resize(0)
+
+    def close(self) -> None:
+        """Let go of the worker, which ends it."""
+        self._leave_memory()
+        self.socket.close()
+
+    def _leave_memory(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
 
     def _resize(self, atoms: int) -> None:
         self._count = atoms
@@ -100,6 +192,10 @@ class Connection:
             OSError: The worker has gone.
             Garbled: The worker has lost its way; nothing more can be said to it.
         """
+        known = system is self._said or system == self._said
+        if known and self._memory is not None:
+            answer = self._memory.step(cell, positions)
+            return self._receive() if answer is None else answer
         length, energy = self.dialect.length, self.dialect.energy
         if len(positions) != self._count:
             self._resize(len(positions))
@@ -107,14 +203,29 @@ class Connection:
         if length != 1.0:
             self._cell /= length
             positions = positions / length
-        sending, receiving = self._sizes
-        if system is not self._said and system != self._said:
+        sending = self._sizes[0]
+        offered = None
+        if not known:
+            self._leave_memory()
             self.socket.sendall(b"INIT".ljust(_HEADER) + _LENGTHS.pack(0, len(system)) + system, socket.MSG_NOSIGNAL)
+        elif self._may_share:
+            # The second step of the same atoms: there will be more of them.
+            offered = Memory(self.socket, self._count)
         _send(self.socket, [self._request, positions, _GETFORCE], sending)
         self._said = system
+        answer = self._receive()
+        if offered is not None:
+            self._may_share = offered.taken
+            if offered.taken:
+                self._memory = offered
+            else:
+                offered.close()
+        return answer
 
+    def _receive(self) -> Answer:
+        length, energy = self.dialect.length, self.dialect.energy
         forces = np.empty((self._count, 3))
-        _receive(self.socket, [self._head, forces, self._tail], receiving)
+        _receive(self.socket, [self._head, forces, self._tail], self._sizes[1])
         header, total, count = _RESULT.unpack(self._head)
         if header != _FORCEREADY or count != self._count:
             raise Garbled(f"{header!r} for {count} atoms instead of {_FORCEREADY!r} for {self._count}")

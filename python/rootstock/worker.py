@@ -77,7 +77,7 @@ class Worker:
 
     def close(self) -> None:
         """End it and wait until it has gone."""
-        self.connection.socket.close()
+        self.connection.close()
         self._wait(GRACE)
         if self.process.returncode is None:
             self.kill()
@@ -85,7 +85,7 @@ class Worker:
 
     def kill(self) -> None:
         """End it in the middle of a step. Its Python dies with it."""
-        self.connection.socket.close()
+        self.connection.close()
         for end in (self.process.terminate, self.process.kill):
             if self.process.returncode is None:
                 end()
@@ -93,7 +93,7 @@ class Worker:
 
     def died(self) -> WorkerDiedError:
         """What is known of the end of one whose connection broke."""
-        self.connection.socket.close()
+        self.connection.close()
         self._wait(GRACE)
         self._tail.finish()
         returncode = self.process.returncode
@@ -103,7 +103,7 @@ class Worker:
 
     def forget(self) -> None:
         """In a forked child: let go of what is the parent's, and leave it alone."""
-        self.connection.socket.close()
+        self.connection.close()
         self._tail.forget()
         # Nobody waits for a process that is not a child of his.
         self.process.returncode = 0

@@ -60,6 +60,28 @@ def test_numbers_are_those_of_the_same_calculator_in_this_process(calculator: Ma
     assert len(workers) == 1
 
 
+def test_steps_of_the_same_atoms_are_asked_for_in_memory_and_belong_to_who_asked(calculator: Make, copper: Atoms) -> None:
+    through = calculator("odd-mortal-never")
+    silver = copper.copy()
+    silver.symbols[:] = "Ag"
+    kept = []
+    for atoms in (copper, silver, copper):
+        within = EMT()
+        for step in range(5):
+            atoms.rattle(0.02, seed=step)
+            atoms.set_cell(atoms.cell.array * 1.001)
+            through.calculate(atoms)
+            within.calculate(atoms, ["energy", "forces", "stress"])
+            kept.append((through.results["forces"], within.results["forces"].copy()))
+            same(through.results["energy"], within.results["energy"])
+            same(through.results["stress"], within.results["stress"])
+            assert through._worker is not None
+            # There is no third step of most systems.
+            assert (through._worker.connection._memory is not None) == (step >= 1)
+    for there, here in kept:
+        same(there, here)
+
+
 def test_without_a_volume_there_is_no_stress(calculator: Make) -> None:
     water = molecule("H2O")
     water.calc = calculator()

@@ -131,7 +131,7 @@ pub(super) fn connect<'a>(
             Some(deadline.min(now + AGAIN)),
             Some(signals),
         ) {
-            Wake::Ready => return Err(Error::Abandoned),
+            Wake::Ready | Wake::Second => return Err(Error::Abandoned),
             Wake::Told => return Err(Error::Told),
             Wake::Late => {}
         }

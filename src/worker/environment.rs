@@ -93,6 +93,10 @@ const FIXED: &[(&str, &str)] = &[
     ("HF_HUB_DISABLE_TELEMETRY", "1"),
     // Devices are numbered as `nvidia-smi` and the scheduler number them.
     ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+    // Where glibc's own adaptation ends after a while: an array of each step's is not given back to the system and
+    // taken again, page by page, at the next.
+    ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+    ("MALLOC_TRIM_THRESHOLD_", "134217728"),
     // For Pythons that are started without `-I -B`: by a command of `rootstock run`, or by a model.
     ("PYTHONNOUSERSITE", "1"),
     ("PYTHONDONTWRITEBYTECODE", "1"),

@@ -33,12 +33,28 @@ impl Floats {
         read(&self.0[index * SIZE..][..SIZE])
     }
 
-    /// Multiplies every number.
+    /// Multiplies every number; nothing is touched where the factor is 1.
+    #[allow(clippy::float_cmp, reason = "only exactly 1 changes nothing")]
     pub fn scale(&mut self, factor: f64) {
+        if factor == 1.0 {
+            return;
+        }
         for bytes in self.0.chunks_exact_mut(SIZE) {
             let scaled = read(bytes) * factor;
             bytes.copy_from_slice(&scaled.to_le_bytes());
         }
+    }
+
+    /// Where the first number is that is infinite or none.
+    pub fn first_not_finite(&self) -> Option<usize> {
+        // Without an early end this looks at many numbers at once.
+        let found = self
+            .iter()
+            .fold(false, |found, number| found | !number.is_finite());
+        if !found {
+            return None;
+        }
+        self.iter().position(|number| !number.is_finite())
     }
 
     /// The numbers as bytes.
@@ -75,5 +91,17 @@ mod tests {
         floats.scale(2.0);
         assert!(floats.iter().eq(numbers.map(|number| number * 2.0)));
         assert!((floats.get(0) - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_first_number_that_is_none_is_found() {
+        let found = |numbers: &[f64]| {
+            let floats: Floats = numbers.iter().copied().collect();
+            floats.first_not_finite()
+        };
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[f64::MAX, -0.0, f64::MIN_POSITIVE]), None);
+        assert_eq!(found(&[1.0, f64::NAN, f64::INFINITY]), Some(1));
+        assert_eq!(found(&[f64::NEG_INFINITY, f64::INFINITY]), Some(0));
     }
 }

@@ -22,6 +22,7 @@
 //! | 1    | compute `value` frames of all atoms  | done; `value` is 2 n, and 1 more if there is a stress; then n bytes of JSON: further results |
 //! | 2    | `value` bytes of JSON follow         | `value` bytes of JSON follow                                             |
 //! | 3    | the stresses of single atoms, of the frame computed last | as 1                                                 |
+//! | 4    | a client's memory, for `value` atoms (see `memory`): a byte follows, with the file and its bell (`SCM_RIGHTS`); not answered | |
 //!
 //! The launcher's first JSON is the order (what to load), and carries the shared file's descriptor (`SCM_RIGHTS`, so
 //! that no other child inherits it); later ones are systems and are not answered. Python's first JSON is `{"system": …}`
@@ -30,7 +31,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -41,13 +42,15 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::floats::Floats;
+use super::memory::Memory;
 use super::signals::Signals;
 use super::step::{Frame, Raised, Results};
-use super::wait::{Wake, wait, wait_until};
+use super::wait::{Awaited, Wake, wait_for_either, wait_until};
 
 const STEP: i32 = 1;
 const TEXT: i32 = 2;
 const STRESSES: i32 = 3;
+const MEMORY: i32 = 4;
 const NUMBER: usize = size_of::<f64>();
 /// Energy and stress.
 const HEAD: usize = 10;
@@ -73,6 +76,8 @@ pub(super) enum Silence {
     Late(Duration),
     /// We were told to end.
     Told,
+    /// Nobody waits for the answer any more.
+    Abandoned,
 }
 
 impl From<io::Error> for Silence {
@@ -85,6 +90,17 @@ impl From<rustix::io::Errno> for Silence {
     fn from(error: rustix::io::Errno) -> Self {
         Silence::Gone(error.into())
     }
+}
+
+/// What is waited for beside Python's answer.
+#[derive(Clone, Copy)]
+pub(super) struct Meanwhile<'a> {
+    /// How long it may take, if there is an end to it.
+    pub(super) patience: Option<Duration>,
+    /// An order to end.
+    pub(super) signals: &'a Signals,
+    /// The end of whoever the answer is for.
+    pub(super) server: Option<Awaited<'a>>,
 }
 
 /// Our side of the hand-over.
@@ -111,19 +127,18 @@ impl HandOver {
     pub(super) fn begin(&mut self, program: &str, order: &impl Serialize) -> io::Result<()> {
         self.turn.write_all(program.as_bytes())?;
         let text = serde_json::to_vec(order)?;
-        let word = word(TEXT, text.len())?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let files = [self.file.as_fd()];
-        control.push(SendAncillaryMessage::ScmRights(&files));
-        // Eight bytes go into a socket's buffer whole.
-        sendmsg(
-            &self.turn,
-            &[IoSlice::new(&word)],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        )?;
+        self.send_files(&word(TEXT, text.len())?, &[self.file.as_fd()])?;
         self.turn.write_all(&text)
+    }
+
+    /// A few bytes, which go into a socket's buffer whole, and one descriptor or two.
+    fn send_files(&self, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(files));
+        let parts = [IoSlice::new(bytes)];
+        sendmsg(&self.turn, &parts, &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
     }
 
     /// Python's first message.
@@ -141,18 +156,23 @@ impl HandOver {
         self.turn.write_all(&text)
     }
 
-    /// Has frames computed, in no longer than `patience` if there is an end to it; forces lie where the results are
-    /// wanted. With further results: the text of a JSON object, or nothing.
+    /// Hands a client's memory on.
+    pub(super) fn share(&mut self, memory: &Memory, atoms: usize) -> io::Result<()> {
+        self.turn.write_all(&word(MEMORY, atoms)?)?;
+        self.send_files(b"m", &[memory.file.as_fd(), memory.bell.as_fd()])
+    }
+
+    /// Has frames computed; forces lie where the results are wanted. With further results: the text of a JSON object, or
+    /// nothing.
     pub(super) fn step(
         &mut self,
         frames: &[Frame],
         results: &mut [Results],
-        patience: Option<Duration>,
-        signals: &Signals,
+        meanwhile: Meanwhile<'_>,
     ) -> Result<(Vec<Computed>, Vec<u8>), Silence> {
         self.write_frames(frames)?;
         self.turn.write_all(&word(STEP, frames.len())?)?;
-        let (stress, more) = self.answer(patience, signals)?;
+        let (stress, more) = self.answer(meanwhile)?;
         let mut computed = Vec::with_capacity(frames.len());
         for (place, (frame, results)) in frames.iter().zip(results).enumerate() {
             let offset = place * size(frame.atoms());
@@ -166,12 +186,11 @@ impl HandOver {
         &mut self,
         atoms: usize,
         stresses: &mut Floats,
-        patience: Option<Duration>,
-        signals: &Signals,
+        meanwhile: Meanwhile<'_>,
     ) -> Result<(), Silence> {
         self.grow(size(atoms) + 9 * atoms)?;
         self.turn.write_all(&word(STRESSES, 1)?)?;
-        self.answer(patience, signals)?;
+        self.answer(meanwhile)?;
         stresses.resize(9 * atoms);
         let offset = NUMBER * size(atoms);
         let read = rustix::io::pread(&self.file, stresses.bytes_mut(), offset as u64)?;
@@ -189,14 +208,17 @@ impl HandOver {
     }
 
     /// Whether there is a stress, and further results.
-    fn answer(
-        &mut self,
-        patience: Option<Duration>,
-        signals: &Signals,
-    ) -> Result<(bool, Vec<u8>), Silence> {
+    fn answer(&mut self, meanwhile: Meanwhile<'_>) -> Result<(bool, Vec<u8>), Silence> {
+        let Meanwhile {
+            patience,
+            signals,
+            server,
+        } = meanwhile;
         let deadline = patience.map(|patience| Instant::now() + patience);
-        match wait(&self.turn, PollFlags::IN, deadline, Some(signals)) {
+        let python = (self.turn.as_fd(), PollFlags::IN);
+        match wait_for_either(python, server, deadline, Some(signals)) {
             Wake::Ready => {}
+            Wake::Second => return Err(Silence::Abandoned),
             Wake::Late => return Err(Silence::Late(patience.unwrap_or_default())),
             Wake::Told => return Err(Silence::Told),
         }
@@ -283,7 +305,7 @@ impl HandOver {
 }
 
 /// How many numbers a frame and its results are.
-fn size(atoms: usize) -> usize {
+pub(super) fn size(atoms: usize) -> usize {
     9 + HEAD + 6 * atoms
 }
 
@@ -317,6 +339,14 @@ fn nonsense() -> Silence {
 mod tests {
     use super::*;
 
+    fn only(signals: &Signals) -> Meanwhile<'_> {
+        Meanwhile {
+            patience: None,
+            signals,
+            server: None,
+        }
+    }
+
     /// The other end, in Rust: adds one to every position and calls it a force.
     fn answer(mut socket: UnixStream, file: &OwnedFd, atoms: usize) {
         let mut word = [0; 8];
@@ -349,7 +379,7 @@ mod tests {
             let (computed, _) = std::thread::scope(|scope| {
                 let other = theirs.try_clone().unwrap();
                 scope.spawn(|| answer(other, &file, atoms.into()));
-                ours.step(&[frame], &mut results, None, &signals).unwrap()
+                ours.step(&[frame], &mut results, only(&signals)).unwrap()
             });
             assert!(
                 results[0]
@@ -372,12 +402,12 @@ mod tests {
     fn an_end_that_is_gone_is_noticed() {
         let (mut ours, theirs) = HandOver::new().unwrap();
         drop(theirs);
+        let signals = Signals::listen().unwrap();
         let silence = ours
             .step(
                 &[Frame::default()],
                 &mut [Results::default()],
-                None,
-                &Signals::listen().unwrap(),
+                only(&signals),
             )
             .unwrap_err();
         assert!(matches!(silence, Silence::Gone(_)));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::environment::Variables;
-use super::handover::HandOver;
+use super::handover::{HandOver, Meanwhile};
 use super::python::FIRST_LINE;
 use super::signals::Signals;
 use super::step::{Frame, Results};
@@ -31,13 +31,18 @@ pub fn hand_over(
         .spawn(stdin)
         .map_err(|error| error.source)?;
     let mut results = [Results::default()];
+    let meanwhile = Meanwhile {
+        patience: None,
+        signals: &signals,
+        server: None,
+    };
     let mut measure = || -> io::Result<Vec<Duration>> {
         hand_over.begin(ECHO, &())?;
         let mut took = Vec::new();
         for _ in 0..steps {
             let begin = Instant::now();
             hand_over
-                .step(std::slice::from_ref(frame), &mut results, None, &signals)
+                .step(std::slice::from_ref(frame), &mut results, meanwhile)
                 .map_err(|_| io::Error::other("this Python did not answer"))?;
             took.push(begin.elapsed());
         }

@@ -30,6 +30,7 @@ mod handover;
 pub mod inherited;
 pub mod ipi;
 pub mod measure;
+mod memory;
 mod model;
 mod output;
 mod python;
@@ -243,6 +244,8 @@ fn live(
         steps: 0,
         say,
         signals,
+        peer: None,
+        shared: None,
     };
     let seconds = started.elapsed().as_secs_f64();
     say(&format!(
@@ -250,8 +253,11 @@ fn live(
         options.server
     ));
     let end = converse(&mut model, options);
-    let steps = model.steps;
+    let steps = model.steps();
+    // Who computes for nobody is not waited for.
+    let is_idle = !matches!(end, Ok(ipi::End::Gone)) && !model.is_computing_in_memory();
     if let Some(life) = model.life
+        && is_idle
         && !signals.is_told()
     {
         life.python.end(life.hand_over.socket());
@@ -295,7 +301,7 @@ fn load(
     loop {
         let beat = deadline.min(Instant::now() + options.heartbeat);
         match wait(hand_over.socket(), PollFlags::IN, Some(beat), Some(signals)) {
-            Wake::Ready => break,
+            Wake::Ready | Wake::Second => break,
             Wake::Late if beat < deadline => say(&format!(
                 "rootstock: still loading the model, for {:.0} s now",
                 begun.elapsed().as_secs_f64()
@@ -321,7 +327,7 @@ fn load(
             environment: selected.environment.to_string(),
             raised,
         }),
-        Err(Silence::Gone(_) | Silence::Late(_) | Silence::Told) => Err(died(python.cause())),
+        Err(_) => Err(died(python.cause())),
     }
 }
 
@@ -338,12 +344,19 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error>
         Err(connect::Error::Abandoned) => return Err(died(life.python.cause())),
         connected => connected?,
     };
+    model.peer = Some(connection.peer());
     let mut session = ipi::Session::new(connection);
     if options.shared_memory {
         session = session.with_segments(&open_segment);
     }
     let end = session.serve(model);
+    model.peer = None;
     if end.is_err() {
+        if model.is_computing_in_memory() {
+            // A client that waits for its bell hears of the end when nobody holds it any more.
+            model.life = None;
+            model.leave_memory();
+        }
         session.into_stream().close();
     }
     end.map_err(|error| match error {

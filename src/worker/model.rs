@@ -1,15 +1,21 @@
 //! A model as the i-PI session sees it: frames go to Python, and what comes back becomes energy, forces and virial.
 
+use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
 use serde::Deserialize;
 
+use super::connection::Peer;
 use super::floats::Floats;
-use super::handover::{Computed, HandOver, Silence};
+use super::handover::{Computed, HandOver, Meanwhile, Silence, size};
 use super::ipi::{self, Calculator as _};
+use super::memory::Memory;
 use super::python::Python;
 use super::signals::Signals;
 use super::step::{Failure, Frame, Raised, Results, System};
+use super::wait::{Wake, wait_for_either};
 
 /// Atoms closer than this, in ångström, are a mistake in units or order.
 const TOO_CLOSE: f64 = 0.5;
@@ -42,6 +48,20 @@ pub(super) struct Model<'a> {
     pub(super) steps: u64,
     pub(super) say: &'a (dyn Fn(&str) + Sync),
     pub(super) signals: &'a Signals,
+    /// Who is answered, once he was reached.
+    pub(super) peer: Option<Rc<Peer>>,
+    /// Where he asks, if he shares his memory.
+    pub(super) shared: Option<Shared>,
+}
+
+/// A client's memory in use.
+pub(super) struct Shared {
+    memory: Memory,
+    atoms: usize,
+    /// The step that was asked for when this was last looked at, and since when.
+    pending: Option<(u64, Instant)>,
+    /// The step at which Python died last, and how.
+    deadly: Option<(u64, String)>,
 }
 
 /// Frames computed, and further results.
@@ -67,6 +87,7 @@ impl ipi::Calculator for Model<'_> {
             // A Python that is gone is found out at the next step, where a new one is told.
             let _ = life.hand_over.tell(&system);
         }
+        self.leave_memory();
         self.system = Some(system);
         Ok(())
     }
@@ -103,11 +124,57 @@ impl ipi::Calculator for Model<'_> {
         Ok(())
     }
 
+    fn share(&mut self, atoms: usize) {
+        let files = self.peer.as_ref().map(|peer| peer.take_files());
+        let Some(memory) = files.and_then(|files| Memory::accept(files, size(atoms))) else {
+            return;
+        };
+        if let Some(life) = &mut self.life {
+            // Whether it has heard is seen in the memory.
+            let _ = life.hand_over.share(&memory, atoms);
+        }
+        self.leave_memory();
+        self.shared = Some(Shared {
+            memory,
+            atoms,
+            pending: None,
+            deadly: None,
+        });
+    }
+
+    fn attend(&mut self) -> Result<(), Failure> {
+        while let (Some(shared), Some(peer)) = (&mut self.shared, &self.peer) {
+            let Some(next) = peer.next() else {
+                return Ok(());
+            };
+            let look = self.patience.map(|patience| Instant::now() + patience / 8);
+            let python = &self.life.as_ref().expect(ALIVE).hand_over;
+            let python = (python.socket().as_fd(), PollFlags::IN);
+            let cause = match wait_for_either(next, Some(python), look, Some(self.signals)) {
+                // Who reads hears an order to end, too.
+                Wake::Ready | Wake::Told => return Ok(()),
+                Wake::Second => self.life.as_ref().expect(ALIVE).python.cause(),
+                Wake::Late => match shared.lateness() {
+                    Some(late) if self.patience.is_some_and(|patience| late >= patience) => {
+                        self.cause(Silence::Late(self.patience.unwrap_or_default()))?
+                    }
+                    _ => continue,
+                },
+            };
+            if let Err(failure) = self.revive(cause) {
+                // The client wakes up when the last of us has let go of its bell.
+                self.life = None;
+                self.leave_memory();
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
     fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure> {
         let life = self.life.as_mut().expect(ALIVE);
-        let told = life
-            .hand_over
-            .stresses(frame.atoms(), stresses, self.patience, self.signals);
+        let meanwhile = meanwhile(self.patience, self.signals, self.peer.as_ref());
+        let told = life.hand_over.stresses(frame.atoms(), stresses, meanwhile);
         match told {
             Ok(()) => {
                 stresses.scale(frame.volume());
@@ -122,7 +189,57 @@ impl ipi::Calculator for Model<'_> {
     }
 }
 
+impl Shared {
+    /// For how long the same step has waited for its answer, as far as is known.
+    fn lateness(&mut self) -> Option<Duration> {
+        let pending = self.memory.progress().ok()?.pending();
+        match (pending, self.pending) {
+            (Some(step), Some((known, since))) if step == known => Some(since.elapsed()),
+            (pending, _) => {
+                self.pending = pending.map(|step| (step, Instant::now()));
+                None
+            }
+        }
+    }
+}
+
 impl Model<'_> {
+    /// How many frames were computed.
+    pub(super) fn steps(&self) -> u64 {
+        let progress = self.shared.as_ref().map(|shared| shared.memory.progress());
+        self.steps
+            + progress
+                .and_then(Result::ok)
+                .map_or(0, |progress| progress.answered)
+    }
+
+    /// Whether somebody waits for a step in memory.
+    pub(super) fn is_computing_in_memory(&self) -> bool {
+        let progress = self.shared.as_ref().map(|shared| shared.memory.progress());
+        progress.is_some_and(|progress| progress.is_ok_and(|progress| progress.pending().is_some()))
+    }
+
+    /// Nobody asks in memory any more.
+    pub(super) fn leave_memory(&mut self) {
+        self.steps = self.steps();
+        self.shared = None;
+    }
+
+    /// Starts a new Python, which sees in the memory what is to be computed; unless the one before has died of it, too.
+    fn revive(&mut self, cause: String) -> Result<(), Failure> {
+        let shared = self.shared.as_mut().expect("nothing else is attended to");
+        shared.pending = None;
+        if let Ok(progress) = shared.memory.progress()
+            && let Some(step) = progress.pending()
+        {
+            let before = shared.deadly.replace((step, cause.clone()));
+            if let Some((_, first)) = before.filter(|(deadly, _)| *deadly == step) {
+                return Err(dies_again(&first, &cause));
+            }
+        }
+        self.restart(cause)
+    }
+
     fn virial(&self, frame: &Frame, computed: &Computed, forces: &Floats) -> Option<[f64; 9]> {
         let pbc = self
             .system
@@ -158,12 +275,7 @@ impl Model<'_> {
                 ));
                 Ok(computed)
             }
-            Err(second) if second == first => {
-                Err(Failure::Died(format!("{first}, twice at the same step")))
-            }
-            Err(second) => Err(Failure::Died(format!(
-                "{first}, and then, at the same step, {second}"
-            ))),
+            Err(second) => Err(dies_again(&first, &second)),
         }
     }
 
@@ -174,10 +286,8 @@ impl Model<'_> {
         results: &mut [Results],
     ) -> Result<Result<Answer, String>, Failure> {
         let life = self.life.as_mut().expect(ALIVE);
-        match life
-            .hand_over
-            .step(frames, results, self.patience, self.signals)
-        {
+        let meanwhile = meanwhile(self.patience, self.signals, self.peer.as_ref());
+        match life.hand_over.step(frames, results, meanwhile) {
             Ok(answer) => Ok(Ok(answer)),
             Err(silence) => self.cause(silence).map(Err),
         }
@@ -186,6 +296,7 @@ impl Model<'_> {
     /// How Python ended, if it did.
     fn cause(&self, silence: Silence) -> Result<String, Failure> {
         match silence {
+            Silence::Abandoned => Err(Failure::Abandoned),
             Silence::Raised(raised) => Err(raised.into()),
             Silence::Gone(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
                 Err(Raised::new("TooLarge", error.to_string()).into())
@@ -234,6 +345,9 @@ impl Model<'_> {
             // A Python that is gone again is found out by the step that follows.
             let _ = life.hand_over.tell(system);
         }
+        if let Some(shared) = &self.shared {
+            let _ = life.hand_over.share(&shared.memory, shared.atoms);
+        }
         self.life = Some(life);
         Ok(())
     }
@@ -241,6 +355,26 @@ impl Model<'_> {
 
 /// Why there always is a Python when a step begins.
 const ALIVE: &str = "a Python that could not be started again ended the run";
+
+fn dies_again(first: &str, second: &str) -> Failure {
+    Failure::Died(if first == second {
+        format!("{first}, twice at the same step")
+    } else {
+        format!("{first}, and then, at the same step, {second}")
+    })
+}
+
+fn meanwhile<'a>(
+    patience: Option<Duration>,
+    signals: &'a Signals,
+    peer: Option<&'a Rc<Peer>>,
+) -> Meanwhile<'a> {
+    Meanwhile {
+        patience,
+        signals,
+        server: peer.map(|peer| peer.end()),
+    }
+}
 
 /// Says in the further results how long the launcher took, beside how long the calculator did.
 fn with_time(more: &[u8], took: Duration) -> Vec<u8> {

@@ -72,6 +72,8 @@ pub enum Failure {
     Raised(Raised),
     /// The calculator itself is gone; how it ended, in one line.
     Died(String),
+    /// Nobody waits for results any more.
+    Abandoned,
 }
 
 /// A computation that went wrong.
@@ -117,6 +119,7 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Raised(raised) => write!(out, "the calculation failed: {}", raised.error),
             Failure::Died(cause) => out.write_str(cause),
+            Failure::Abandoned => out.write_str("nobody waits for the results any more"),
         }
     }
 }

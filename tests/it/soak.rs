@@ -24,6 +24,11 @@ fn runs_of_ipi() {
 }
 
 #[test]
+fn runs_of_our_calculator() {
+    soak("calculator");
+}
+
+#[test]
 fn runs_of_a_client_of_our_own() {
     soak("own");
 }

@@ -136,7 +136,7 @@ mod ends {
         launcher_is_killed grandchildren_do_not_stay chatter_does_not_block
         no_stress other_atoms coinciding_atoms charge_and_spin
         setup_fails broken_template
-        nobody_listens server_comes_late_and_leaves_early strangers_are_refused
+        nobody_listens server_comes_late_and_leaves_early server_leaves_in_the_middle_of_a_step strangers_are_refused
     );
 }
 

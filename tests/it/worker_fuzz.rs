@@ -92,6 +92,11 @@ const TEXTS: &[&str] = &[
 fn message(dice: &mut Dice) -> Vec<u8> {
     match dice.below(20) {
         0..4 => header("STATUS"),
+        5 if dice.below(4) == 0 => [
+            header("MEMORY"),
+            dice.one_of(&[0_i32, 1, 2, -1]).to_le_bytes().to_vec(),
+        ]
+        .concat(),
         4..6 => header("GETFORCE"),
         6 => header(dice.one_of(&["GETSTRESSES", "STRESSES_ON", "STRESSES_OFF"])),
         7..10 => {

@@ -1,6 +1,7 @@
 """How workers end when something goes wrong, driven by stock ASE: clearly, never with zeros, and leaving nothing behind."""
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -213,6 +214,33 @@ def nobody_listens():
     listener.bind(path)
     Worker("odd-zero", path, *arguments).fails(1, "no server listens on `%s`" % path)
     Worker("odd-zero", "x" * 200, *arguments).fails(2, "too long for a socket")
+
+
+def server_leaves_in_the_middle_of_a_step():
+    """Python hangs, for ever if need be; nobody is left to wait for it."""
+    for tcp in (False, True):
+        where = str(harness.SCRATCH / "leaves")
+        listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+        listener.bind(("127.0.0.1", 0) if tcp else where)
+        listener.listen()
+        if tcp:
+            where = "127.0.0.1:%d" % listener.getsockname()[1]
+        option = "--tcp" if tcp else "--unix"
+        worker = Worker("odd-mortal-hangs", where, "--species", "Cu", "--pbc", "FFF", option=option)
+        connection, _ = listener.accept()
+        step = b"POSDATA     " + bytes(144) + (1).to_bytes(4, "little") + bytes(24) + b"GETFORCE    "
+        for _ in range(2):
+            connection.sendall(step)
+            answer = 12 + 8 + 4 + 24 + 72 + 4
+            assert len(connection.recv(answer, socket.MSG_WAITALL)) == answer
+        (python,) = children(worker.process.pid)
+        watched = os.pidfd_open(python)
+        connection.sendall(step)
+        worker.await_saying("hanging")
+        connection.close()
+        assert select.select([watched], [], [], 60)[0], "Python computes for nobody"
+        said = worker.succeeds()
+        assert "was gone" in said and "starting it again" not in said, said
 
 
 def server_comes_late_and_leaves_early():

@@ -9,6 +9,7 @@ outside, whenever they come.
 
 import collections
 import json
+import logging
 import os
 import random
 import signal
@@ -21,11 +22,13 @@ driver, deaths, seed = sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 # The scripts whose classes are borrowed run the cases that are named behind.
 del sys.argv[3:]
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "python"))
 import harness
 from ase.calculators.socketio import SocketIOCalculator
 from harness import Worker, children, copper
 from ipi_runs import Ipi
 from own_client import Client
+from rootstock import RootstockCalculator
 
 # Often enough for every run. Only where a Python will hang is it asked whether it does; a machine that has other things to do
 # may look like it, which costs another restart and no number.
@@ -167,6 +170,33 @@ def own(plan, kills=0):
     said = client.goodbye()
     killer.join()
     return seen, said, killer.killed
+
+
+def calculator(plan, kills=0):
+    """Of this one's steps all but the first two are asked for and answered in memory."""
+    seen, said = [], []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    log = logging.getLogger("rootstock")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    atoms = copper()
+    patience = float(HANGING[1]) if HANGING[0] in plan.arguments else None
+    settings = {"root": harness.ROOT, "program": harness.ROOTSTOCK, "restarts": int(ARGUMENTS[1])}
+    with RootstockCalculator("odd-soaked", step_timeout=patience, **settings) as atoms.calc:
+        for step, positions in enumerate(frames(plan.steps)):
+            atoms.positions = positions
+            seen.append((atoms.get_potential_energy(), atoms.get_forces().tobytes(), atoms.get_stress().tobytes()))
+            if step == 1:
+                process = atoms.calc._worker.process
+                held, killer = Held(process.pid), Killer(plan, process, kills)
+                killer.start()
+        assert atoms.calc._worker.process is process
+        if not kills:
+            held.check()
+    log.removeHandler(handler)
+    killer.join()
+    return seen, "\n".join(said), killer.killed
 
 
 def left_behind(plan):

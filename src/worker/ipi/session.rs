@@ -29,6 +29,12 @@ pub trait Calculator {
     fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure>;
     /// Minus the virial of each atom, 3x3, of the frame that was computed last.
     fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure>;
+    /// May answer steps of so many atoms in memory from now on, of which it knows by itself.
+    fn share(&mut self, _atoms: usize) {}
+    /// Waits until there is a message, and sees to it meanwhile that what is asked in memory is answered there.
+    fn attend(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
     /// Something a person should know.
     fn remark(&mut self, text: &str);
 }
@@ -141,7 +147,13 @@ impl<'a, S: Read + Write> Session<'a, S> {
 
     /// Answers until the server has had enough.
     pub fn serve(&mut self, calculator: &mut impl Calculator) -> Result<End, Error> {
-        while let Some(header) = wire::read_header(&mut self.stream)? {
+        loop {
+            if let Err(failure) = calculator.attend() {
+                return self.end_in_memory(calculator, failure);
+            }
+            let Some(header) = wire::read_header(&mut self.stream)? else {
+                return Ok(End::Closed);
+            };
             let answered = match header {
                 Header::Status => self.write(self.status().bytes()),
                 Header::Init => self.init(calculator).map(|()| true),
@@ -149,13 +161,40 @@ impl<'a, S: Read + Write> Session<'a, S> {
                 Header::GetForce => self.forces(calculator),
                 Header::GetStresses => self.stresses(calculator),
                 Header::Stresses => Ok(true),
+                Header::Memory => self.memory(calculator).map(|()| true),
                 Header::Exit => return Ok(End::Exit),
-            }?;
-            if !answered {
-                return Ok(End::Gone);
+            };
+            match answered {
+                Ok(true) => {}
+                Ok(false) | Err(Error::Failed(Failure::Abandoned)) => return Ok(End::Gone),
+                Err(error) => return Err(error),
             }
         }
-        Ok(End::Closed)
+    }
+
+    /// An offer, which needs no answer: whether it was taken is seen in the memory.
+    fn memory(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
+        if self.dialect != Dialect::Rootstock {
+            return Err(wire::Error::Unknown("MEMORY".to_owned()).into());
+        }
+        let atoms = wire::read_atoms(&mut self.stream)?;
+        if calculator.atoms() == Some(atoms) && self.refused.is_none() {
+            calculator.share(atoms);
+        }
+        Ok(())
+    }
+
+    /// Says what became of a step that was asked for in memory, and never will be answered there.
+    fn end_in_memory(
+        &mut self,
+        calculator: &impl Calculator,
+        failure: Failure,
+    ) -> Result<End, Error> {
+        self.sent = calculator.atoms().unwrap_or_default();
+        self.prepare_error(&Raised::new("WorkerDied", failure.to_string()));
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        Err(Error::Failed(failure))
     }
 
     /// The stream, to be closed as the caller sees fit.
@@ -320,6 +359,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
             Err(failure) => failure,
         };
         match failure {
+            Failure::Abandoned => Err(Error::Failed(failure)),
             failure if !self.dialect.is_json() => Err(Error::Failed(failure)),
             Failure::Raised(raised) => {
                 calculator.remark(&format!(
@@ -391,7 +431,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         }
         let to_force = units.bohr / units.hartree;
         for one in &self.results {
-            wire::push(message, one.forces.iter().map(|force| force * to_force));
+            wire::push_scaled(message, &one.forces, to_force);
         }
         let forces = message.len();
         for tensor in tensors {
@@ -473,7 +513,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
 /// What makes a result unfit to be sent, if anything does.
 fn not_finite(Results { energy, forces, .. }: &Results) -> Option<Raised> {
     let error = if energy.is_finite() {
-        let place = forces.iter().position(|force| !force.is_finite())?;
+        let place = forces.first_not_finite()?;
         let atom = place / 3;
         format!(
             "the model computed forces that are not finite, first that on atom {atom} (counted from 0)"

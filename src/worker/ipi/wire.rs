@@ -31,6 +31,10 @@
 //! | server | `GETSTRESSES`                    |                                                                 |
 //! | client | `STRESSREADY`                    | i32 atoms, f64\[9 atoms\]                                       |
 //!
+//! And from clients of our own, with two descriptors (see `worker::memory`):
+//!
+//! | client | `MEMORY`                         | i32 atoms                                                       |
+//!
 //! - The cell has its vectors as **columns**: ax bx cx ay by cy az bz cz.
 //! - The inverse is never used: i-PI sends the inverse of what is on the wire, ASE its transpose.
 //! - The virial is minus the derivative of the energy by strain, not divided by the volume, and transposed like the cell.
@@ -63,6 +67,8 @@ pub enum Header {
     GetStresses,
     /// Will ask for them, or not; they are computed when they are asked for.
     Stresses,
+    /// The next steps may be asked for in memory.
+    Memory,
     /// Nothing more will be asked.
     Exit,
 }
@@ -136,6 +142,7 @@ pub fn read_header(stream: &mut impl Read) -> Result<Option<Header>, Error> {
         b"GETFORCE" => Ok(Some(Header::GetForce)),
         b"GETSTRESSES" => Ok(Some(Header::GetStresses)),
         b"STRESSES_ON" | b"STRESSES_OFF" => Ok(Some(Header::Stresses)),
+        b"MEMORY" => Ok(Some(Header::Memory)),
         b"EXIT" => Ok(Some(Header::Exit)),
         unknown => Err(Error::Unknown(unknown.escape_ascii().to_string())),
     }
@@ -234,6 +241,16 @@ pub fn push(message: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = f64>) 
     message.resize(start + numbers.len() * 8, 0);
     for (bytes, number) in message[start..].chunks_exact_mut(8).zip(numbers) {
         bytes.copy_from_slice(&number.to_le_bytes());
+    }
+}
+
+/// Adds numbers to a message, each multiplied.
+#[allow(clippy::float_cmp, reason = "only exactly 1 changes nothing")]
+pub fn push_scaled(message: &mut Vec<u8>, numbers: &Floats, factor: f64) {
+    if factor == 1.0 {
+        message.extend_from_slice(numbers.bytes());
+    } else {
+        push(message, numbers.iter().map(|number| number * factor));
     }
 }
 
