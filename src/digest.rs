@@ -1,5 +1,6 @@
 //! SHA-256 as a value: of bytes, of files while they are read, and of canonical texts.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest; prints as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Cow<'_, str>", into = "String")]
 pub struct Digest([u8; 32]);
 
 /// The text is not 64 hexadecimal digits.
@@ -140,22 +141,27 @@ impl FromStr for Digest {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = || Invalid(text.to_owned());
-        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(invalid());
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| invalid())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| invalid())?;
-        }
-        Ok(Self(bytes))
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            b'A'..=b'F' => Some(digit - b'A' + 10),
+            _ => None,
+        };
+        let parse = || {
+            let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+            let mut bytes = [0; 32];
+            for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+                *byte = value(pair[0])? << 4 | value(pair[1])?;
+            }
+            Some(Self(bytes))
+        };
+        parse().ok_or_else(|| Invalid(text.to_owned()))
     }
 }
 
-impl TryFrom<String> for Digest {
+impl TryFrom<Cow<'_, str>> for Digest {
     type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
+    fn try_from(text: Cow<'_, str>) -> Result<Self, Invalid> {
         text.parse()
     }
 }

@@ -69,6 +69,7 @@ use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
+mod toml_text;
 mod write;
 
 pub use write::text;
@@ -131,10 +132,11 @@ pub struct Edit {
     pub line: Option<usize>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Written {
-    version: u64,
+    /// Always there; not in every piece of the text.
+    version: Option<u64>,
     #[serde(default)]
     environment: Vec<WrittenEnvironment>,
     #[serde(default)]
@@ -272,22 +274,24 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
             found,
         })
     };
-    let written = match toml::from_str::<Written>(&text) {
-        Ok(written) if written.version > VERSION => return newer(written.version),
-        Ok(written) => written,
+    let parsed = parse(&text);
+    let (written, packages) = match parsed {
+        Ok(parsed) if parsed.0.version.is_some_and(|version| version <= VERSION) => parsed,
         // A later format may have keys of which this one knows nothing; its version is readable all the same.
-        Err(error) => match toml::from_str::<Format>(&text) {
+        other => match toml::from_str::<Format>(&text) {
             Ok(Format { version }) if version > VERSION => return newer(version),
-            _ => return Err(unreadable(&error)),
+            Ok(_) => return Err(unreadable(&other.err().expect("its version is known"))),
+            Err(error) => return Err(unreadable(&other.err().unwrap_or(error))),
         },
     };
     let mut edits = Vec::new();
-    let mut spelling = Spelling::default();
-    let lock = lock(written, &mut spelling, &mut edits);
-    if edits.is_empty()
-        && let Some(edit) = first_difference(&text, &write::spelled(&lock, &mut spelling))
-    {
-        edits.push(edit);
+    let Packages {
+        files,
+        mut spelling,
+    } = packages;
+    let lock = lock(written, files, &mut spelling, &mut edits);
+    if edits.is_empty() && !write::is_text(&text, &lock, &mut spelling) {
+        edits.extend(first_difference(&text, &write::text(&lock)));
     }
     if edits.is_empty() {
         Ok(lock)
@@ -299,21 +303,95 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
     }
 }
 
-fn lock(written: Written, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Lock {
+/// What `[files]` says, and how each package is spelled.
+#[derive(Default)]
+struct Packages {
+    files: Files,
+    spelling: Spelling,
+}
+
+impl Packages {
+    fn of(files: BTreeMap<String, WrittenFile>) -> Self {
+        let mut spelling = Spelling::default();
+        let named = files.into_iter().map(|(reference, file)| {
+            let package = package(&reference, file, &mut spelling);
+            (reference, package)
+        });
+        let files = named.collect();
+        Self { files, spelling }
+    }
+}
+
+/// Reads the text as TOML: piece by piece, which takes a fraction of the memory and so of the time, and reads the same.
+fn parse(text: &str) -> Result<(Written, Packages), toml::de::Error> {
+    let mut written = match in_pieces(text) {
+        Some(written) => written,
+        // What is wrong with a text, and where, is found in it as a whole.
+        None => toml::from_str(text)?,
+    };
+    let packages = Packages::of(std::mem::take(&mut written.files));
+    Ok((written, packages))
+}
+
+/// `None` if the text cannot be cut, or a piece is not what it should be.
+fn in_pieces(text: &str) -> Option<Written> {
+    const ENVIRONMENT: &str = "\n[[environment]]\n";
+    const FILES: &str = "\n[files]\n";
+    let (mut tables, mut files) = text.split_at(text.find(FILES)? + FILES.len());
+    let mut whole = Written::default();
+    while !tables.is_empty() {
+        let next = tables.get(1..)?.find(ENVIRONMENT).map(|at| at + 1);
+        let (piece, rest) = tables.split_at(next.unwrap_or(tables.len()));
+        whole.extend(toml::from_str(piece).ok()?)?;
+        tables = rest;
+    }
+    while !files.is_empty() {
+        let (piece, rest) = files.split_at(lines(files));
+        for (reference, file) in toml::from_str::<BTreeMap<_, _>>(piece).ok()? {
+            let before = whole.files.insert(reference, file);
+            before.is_none().then_some(())?;
+        }
+        files = rest;
+    }
+    whole.version.map(|_| whole)
+}
+
+/// How long the first lines are, some kilobytes of them.
+fn lines(text: &str) -> usize {
+    const ENOUGH: usize = 8 * 1024;
+    let end = text.bytes().skip(ENOUGH).position(|byte| byte == b'\n');
+    end.map_or(text.len(), |end| ENOUGH + end + 1)
+}
+
+impl Written {
+    /// Takes over what another piece of the text says; `None` if both say it.
+    fn extend(&mut self, other: Written) -> Option<()> {
+        let Written {
+            version,
+            environment,
+            models,
+            pythons,
+            files: _,
+        } = other;
+        let once = (self.version.is_none() || version.is_none())
+            && (self.models.is_empty() || models.is_empty())
+            && (self.pythons.is_empty() || pythons.is_empty());
+        self.version = self.version.or(version);
+        self.environment.extend(environment);
+        self.models.extend(models);
+        self.pythons.extend(pythons);
+        once.then_some(())
+    }
+}
+
+fn lock(written: Written, files: Files, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Lock {
     let Written {
         version: _,
         environment,
         models,
         pythons,
-        files,
+        files: _,
     } = written;
-    let files = files
-        .into_iter()
-        .map(|(reference, file)| {
-            let package = package(&reference, file, spelling);
-            (reference, package)
-        })
-        .collect();
     let sections = Sections { pythons, files };
     let environments = environment
         .into_iter()
@@ -788,6 +866,54 @@ pub(crate) mod tests {
             read("rootstock.lock", &text.replace('\n', "\r\n")).unwrap(),
             sample()
         );
+    }
+
+    #[test]
+    fn a_large_lock_is_read_in_pieces_and_nothing_is_lost_between_them() {
+        let mut lock = sample();
+        let environment = &mut lock.environments[0];
+        environment.targets[0].packages = (0..600)
+            .map(|at| LockedPackage {
+                name: format!("p{at:03}").parse().unwrap(),
+                version: "1.0".parse().unwrap(),
+                origin: Origin::Index(None),
+                file: format!("p{at:03}-1.0-py3-none-any.whl"),
+                size: Some(at),
+                sha256: Digest::of(at.to_string()),
+            })
+            .collect();
+        let digest = Digest::of(environment.answer(&environment.targets[0]));
+        environment.targets[0].digest = digest;
+        environment.targets[0].trees.clear();
+        let text = text(&lock);
+        assert!(in_pieces(&text).is_some() && lines(&text) < text.len() / 4);
+        assert_eq!(read("rootstock.lock", &text).unwrap(), lock);
+        // A line that stands in two pieces, a table behind, a line that is none, another size: all are seen, and in
+        // their places.
+        let first = text.rfind("\"p300 1.0").unwrap();
+        let (first, second) = text.split_at(first);
+        let line = text.lines().find(|line| line.starts_with("\"p001 1.0"));
+        let again = format!("{first}{}\n{second}", line.unwrap());
+        let behind = format!("{text}\n[models]\n");
+        let broken = format!("{first}what is this?\n{second}");
+        let size = second.replacen("size = ", "size = 1", 1);
+        for edited in [&again, &behind, &broken, &format!("{first}{size}")] {
+            assert!(read("rootstock.lock", edited).is_err(), "{edited}");
+        }
+        let Err(Error::Unreadable(unreadable)) = read("rootstock.lock", &broken) else {
+            panic!("it was read");
+        };
+        let place = unreadable.place.unwrap();
+        assert!(first.len() <= place.offset() && place.offset() < first.len() + 14);
+    }
+
+    #[test]
+    fn a_lock_without_a_version_is_none() {
+        let text = text(&sample()).replace("version = 1\n", "");
+        let Err(Error::Unreadable(unreadable)) = read("rootstock.lock", &text) else {
+            panic!("it was read");
+        };
+        assert!(unreadable.reason.contains("version"), "{unreadable}");
     }
 
     #[test]

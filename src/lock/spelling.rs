@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{LockedPackage, Origin};
 use crate::digest::Digest;
@@ -12,7 +13,7 @@ use crate::name::IndexName;
 #[derive(Debug, Default)]
 pub(super) struct Spelling {
     // Two packages of one digest are rare, but nothing forbids them.
-    known: HashMap<Digest, Vec<(LockedPackage, Spelled)>>,
+    known: HashMap<Digest, Vec<(LockedPackage, Spelled)>, BuildHasherDefault<LastBytes>>,
 }
 
 /// A package in words.
@@ -37,6 +38,29 @@ impl Spelling {
             });
         &same[at].1
     }
+
+    /// How this package is spelled, if it was spelled before.
+    pub(super) fn known(&self, package: &LockedPackage) -> Option<&Spelled> {
+        let same = self.known.get(&package.sha256)?;
+        let found = same.iter().find(|(known, _)| known == package);
+        found.map(|(_, spelled)| spelled)
+    }
+}
+
+/// A hash of what is a digest already: some of its bytes.
+#[derive(Debug, Default)]
+struct LastBytes(u64);
+
+impl Hasher for LastBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk() {
+            self.0 = u64::from_le_bytes(*last);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 fn spelled(package: &LockedPackage) -> Spelled {
@@ -50,8 +74,12 @@ fn spelled(package: &LockedPackage) -> Spelled {
     } = package;
     let version = version.to_string();
     let index = origin.index().map_or("-", IndexName::as_str);
-    let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
-    let mut answer = format!("package {name} {version} {index} {file} {size} {sha256}");
+    let mut answer = String::with_capacity(file.len() + 160);
+    let _ = write!(answer, "package {name} {version} {index} {file} ");
+    let _ = match size {
+        Some(size) => write!(answer, "{size} {sha256}"),
+        None => write!(answer, "- {sha256}"),
+    };
     if !matches!(origin, Origin::Index(_)) {
         let _ = write!(answer, " {origin}");
     }

@@ -1,115 +1,140 @@
 //! The text of a lock: one lock has one text. What stands in it is specified in the parent.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write};
 
 use super::super::spelling::Spelling;
 use super::super::{
     Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget,
     LockedWeight, Origin, PythonSource, RecordedTree,
 };
+use super::toml_text::{Inline, Key, Quoted, Table, separated, write_list};
+use crate::name::IndexName;
 
 const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is found by `rootstock lock --check`.\nversion = 1\n";
 
 /// The text of a lock.
 pub fn text(lock: &Lock) -> String {
-    spelled(lock, &mut Spelling::default())
+    let mut text = String::new();
+    write(&mut text, lock, &mut Spelling::default()).expect("a string takes every text");
+    text
 }
 
-/// The text of a lock whose packages may have been spelled already.
-pub(super) fn spelled(lock: &Lock, spelling: &mut Spelling) -> String {
-    // About what a lock of this many lines takes.
-    let mut text = String::with_capacity(64 * 1024);
-    text.push_str(HEADER);
+/// Whether this is the text of a lock whose packages may have been spelled already.
+pub(super) fn is_text(found: &str, lock: &Lock, spelling: &mut Spelling) -> bool {
+    let mut same = Same(found);
+    write(&mut same, lock, spelling).is_ok() && same.0.is_empty()
+}
+
+/// Takes only what stands there already: a text is compared without being made.
+struct Same<'a>(&'a str);
+
+impl Write for Same<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+fn write(out: &mut impl Write, lock: &Lock, spelling: &mut Spelling) -> fmt::Result {
+    out.write_str(HEADER)?;
     for environment in &lock.environments {
-        write_environment(&mut text, environment, spelling);
+        write_environment(out, environment, spelling)?;
     }
     if !lock.models.is_empty() {
-        text.push_str("\n[models]\n");
+        out.write_str("\n[models]\n")?;
     }
     for model in &lock.models {
-        write_model(&mut text, model);
+        write_model(out, model)?;
     }
-    let targets = lock
-        .environments
-        .iter()
-        .flat_map(|environment| &environment.targets);
+    let targets = lock.environments.iter().flat_map(|e| &e.targets);
+    write_pythons(out, targets.clone())?;
+    write_files(out, targets, spelling)
+}
+
+fn write_pythons<'l>(
+    out: &mut impl Write,
+    targets: impl Iterator<Item = &'l LockedTarget>,
+) -> fmt::Result {
     let archives: BTreeMap<String, &LockedArchive> = targets
-        .clone()
         .filter_map(|LockedTarget { python, .. }| {
             let archive = python.archive()?;
             Some((python.reference(archive), archive))
         })
         .collect();
     if !archives.is_empty() {
-        text.push_str("\n[pythons]\n");
+        out.write_str("\n[pythons]\n")?;
     }
     for (reference, LockedArchive { build, url, sha256 }) in archives {
-        let build = build
-            .as_deref()
-            .map_or_else(String::new, |build| format!("build = {}, ", quoted(build)));
-        let _ = writeln!(
-            text,
-            "{} = {{ {build}url = {}, sha256 = \"{sha256}\" }}",
-            quoted(&reference),
-            quoted(url)
-        );
+        write!(out, "{} = {{ ", Quoted(&reference))?;
+        write_optional(out, "build", build.as_deref())?;
+        writeln!(out, "url = {}, sha256 = \"{sha256}\" }}", Quoted(url))?;
     }
-    let files: BTreeMap<String, &LockedPackage> = targets
-        .flat_map(LockedTarget::files)
-        .map(|package| (spelling.of(package).reference.clone(), package))
+    Ok(())
+}
+
+fn write_files<'l>(
+    out: &mut impl Write,
+    targets: impl Iterator<Item = &'l LockedTarget>,
+    spelling: &mut Spelling,
+) -> fmt::Result {
+    let packages: Vec<&LockedPackage> = targets.flat_map(LockedTarget::files).collect();
+    for package in &packages {
+        spelling.of(package);
+    }
+    let reference = |package| spelling.known(package).map(|spelled| &*spelled.reference);
+    let mut files: Vec<(&str, &LockedPackage)> = packages
+        .into_iter()
+        .filter_map(|package| Some((reference(package)?, package)))
         .collect();
+    files.sort_unstable_by_key(|(reference, _)| *reference);
+    files.dedup_by_key(|(reference, _)| *reference);
     if !files.is_empty() {
-        text.push_str("\n[files]\n");
+        out.write_str("\n[files]\n")?;
     }
-    for (
-        reference,
-        LockedPackage {
+    for (reference, package) in files {
+        let LockedPackage {
             name: _,
             version: _,
             origin,
             file,
             size,
             sha256,
-        },
-    ) in files
-    {
-        let _ = write!(text, "{} = {{ ", quoted(&reference));
-        write_origin(&mut text, origin);
-        let _ = write!(text, "file = {}, ", quoted(file));
+        } = package;
+        write!(out, "{} = {{ ", Quoted(reference))?;
+        write_origin(out, origin)?;
+        write!(out, "file = {}, ", Quoted(file))?;
         if let Some(size) = size {
-            let _ = write!(text, "size = {size}, ");
+            write!(out, "size = {size}, ")?;
         }
-        let _ = writeln!(text, "sha256 = \"{sha256}\" }}");
+        writeln!(out, "sha256 = \"{sha256}\" }}")?;
     }
-    text
+    Ok(())
 }
 
-fn write_origin(text: &mut String, origin: &Origin) {
-    let _ = match origin {
-        Origin::Index(None) => Ok(()),
-        Origin::Index(Some(index)) => write!(text, "index = {}, ", quoted(index.as_str())),
-        Origin::Url(url) => write!(text, "url = {}, ", quoted(url)),
-        Origin::Path(path) => write!(text, "path = {}, ", quoted(path)),
+fn write_origin(out: &mut impl Write, origin: &Origin) -> fmt::Result {
+    match origin {
+        Origin::Index(index) => write_optional(out, "index", index.as_ref().map(IndexName::as_str)),
+        Origin::Url(url) => write_optional(out, "url", Some(url)),
+        Origin::Path(path) => write_optional(out, "path", Some(path)),
         Origin::Git {
             url,
             commit,
             subdirectory,
         } => {
-            let within = subdirectory.as_ref().map_or_else(String::new, |directory| {
-                format!("subdirectory = {}, ", quoted(directory))
-            });
-            write!(
-                text,
-                "git = {}, commit = {}, {within}",
-                quoted(url),
-                quoted(commit)
-            )
+            write_optional(out, "git", Some(url))?;
+            write_optional(out, "commit", Some(commit))?;
+            write_optional(out, "subdirectory", subdirectory.as_deref())
         }
-    };
+    }
 }
 
-fn write_model(text: &mut String, model: &LockedModel) {
+/// A pair of an inline table and what separates it from the next one, if there is a value.
+fn write_optional(out: &mut impl Write, key: &str, value: Option<&str>) -> fmt::Result {
+    value.map_or(Ok(()), |value| write!(out, "{key} = {}, ", Quoted(value)))
+}
+
+fn write_model(out: &mut impl Write, model: &LockedModel) -> fmt::Result {
     let LockedModel {
         id,
         environment,
@@ -117,53 +142,52 @@ fn write_model(text: &mut String, model: &LockedModel) {
         setup,
         weights,
     } = model;
-    let _ = write!(
-        text,
-        "{} = {{ environment = {}",
-        key(id.as_str()),
-        quoted(environment.as_str())
-    );
-    let _ = write!(text, ", argument = {}", quoted(argument));
+    write!(
+        out,
+        "{} = {{ environment = {}, argument = {}",
+        Key(id.as_str()),
+        Quoted(environment.as_str()),
+        Quoted(argument)
+    )?;
     if !setup.is_empty() {
-        let _ = write!(
-            text,
-            ", setup = {}",
-            inline(&serde_json::Value::Object(setup.clone()))
-        );
+        let setup = setup
+            .iter()
+            .map(|(key, value)| (key.as_str(), Inline(value)));
+        write!(out, ", setup = {}", Table(setup))?;
     }
     if !weights.is_empty() {
-        let weights: Vec<String> = weights.iter().map(weight).collect();
-        let _ = write!(
-            text,
-            ", weights = [{}], digest = \"{}\"",
-            weights.join(", "),
-            model.digest()
-        );
+        out.write_str(", weights = [")?;
+        for (at, weight) in weights.iter().enumerate() {
+            out.write_str(if at == 0 { "" } else { ", " })?;
+            write_weight(out, weight)?;
+        }
+        write!(out, "], digest = \"{}\"", model.digest())?;
     }
-    text.push_str(" }\n");
+    out.write_str(" }\n")
 }
 
-fn weight(
-    LockedWeight {
+fn write_weight(out: &mut impl Write, weight: &LockedWeight) -> fmt::Result {
+    let LockedWeight {
         url,
         commit,
         path,
         size,
         sha256,
-    }: &LockedWeight,
-) -> String {
-    let commit = commit.as_ref().map_or_else(String::new, |commit| {
-        format!("commit = {}, ", quoted(commit))
-    });
-    let size = size.map_or_else(String::new, |size| format!("size = {size}, "));
-    format!(
-        "{{ url = {}, {commit}path = {}, {size}sha256 = \"{sha256}\" }}",
-        quoted(url),
-        quoted(path)
-    )
+    } = weight;
+    write!(out, "{{ url = {}, ", Quoted(url))?;
+    write_optional(out, "commit", commit.as_deref())?;
+    write!(out, "path = {}, ", Quoted(path))?;
+    if let Some(size) = size {
+        write!(out, "size = {size}, ")?;
+    }
+    write!(out, "sha256 = \"{sha256}\" }}")
 }
 
-fn write_environment(text: &mut String, environment: &LockedEnvironment, spelling: &mut Spelling) {
+fn write_environment(
+    out: &mut impl Write,
+    environment: &LockedEnvironment,
+    spelling: &mut Spelling,
+) -> fmt::Result {
     let LockedEnvironment {
         name,
         source,
@@ -174,43 +198,44 @@ fn write_environment(text: &mut String, environment: &LockedEnvironment, spellin
         inputs,
         targets,
     } = environment;
-    let _ = write!(
-        text,
-        "\n[[environment]]\nname = {}\n",
-        quoted(name.as_str())
-    );
-    let _ = write!(
-        text,
-        "source = {}\nsource-sha256 = \"{}\"\n",
-        quoted(&source.path),
+    write!(
+        out,
+        "\n[[environment]]\nname = {}\nsource = {}\nsource-sha256 = \"{}\"\n",
+        Quoted(name.as_str()),
+        Quoted(&source.path),
         source.sha256
-    );
+    )?;
     if !variables.is_empty() {
-        let pairs: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| format!("{} = {}", key(name), quoted(value)))
-            .collect();
-        let _ = writeln!(text, "variables = {{ {} }}", pairs.join(", "));
+        let pairs = variables.iter();
+        let pairs = pairs.map(|(name, value)| (name.as_str(), Quoted(value)));
+        writeln!(out, "variables = {}", Table(pairs))?;
     }
     if !keep.is_empty() {
-        let names: Vec<_> = keep.iter().map(|name| quoted(name)).collect();
-        let _ = writeln!(text, "keep = [{}]", names.join(", "));
+        out.write_str("keep = [")?;
+        separated(out, keep.iter().map(|name| Quoted(name)))?;
+        out.write_str("]\n")?;
     }
-    let _ = write!(
-        text,
-        "resolver = {}\ninputs = \"{inputs}\"\n",
-        quoted(resolver)
-    );
-    text.push_str("\n[environment.question]\n");
+    write!(
+        out,
+        "resolver = {}\ninputs = \"{inputs}\"\n\n[environment.question]\n",
+        Quoted(resolver)
+    )?;
     for (name, values) in &question.0 {
-        let _ = writeln!(text, "{} = {}", key(name), list(values));
+        write!(out, "{} = ", Key(name))?;
+        write_list(out, values.iter().map(String::as_str))?;
+        out.write_char('\n')?;
     }
     for target in targets {
-        write_target(text, target, spelling);
+        write_target(out, target, spelling)?;
     }
+    Ok(())
 }
 
-fn write_target(text: &mut String, target: &LockedTarget, spelling: &mut Spelling) {
+fn write_target(
+    out: &mut impl Write,
+    target: &LockedTarget,
+    spelling: &mut Spelling,
+) -> fmt::Result {
     let LockedTarget {
         target,
         python,
@@ -225,130 +250,67 @@ fn write_target(text: &mut String, target: &LockedTarget, spelling: &mut Spellin
         source,
         soabi,
     } = python;
-    let _ = write!(
-        text,
+    write!(
+        out,
         "\n[[environment.target]]\nname = \"{}\"\nglibc = \"{}\"\n",
         target.name(),
         target.glibc
-    );
-    let _ = write!(
-        text,
+    )?;
+    write!(
+        out,
         "implementation = {}\npython = \"{version}\"\n",
-        quoted(implementation)
-    );
-    let (source, archive) = match source {
-        PythonSource::System => ("system", String::new()),
-        PythonSource::Managed(archive) => (
-            "managed",
-            format!("archive = {}\n", quoted(&python.reference(archive))),
-        ),
+        Quoted(implementation)
+    )?;
+    let source = match source {
+        PythonSource::System => "system",
+        PythonSource::Managed(_) => "managed",
     };
-    let _ = write!(
-        text,
-        "python-source = \"{source}\"\nsoabi = {}\n{archive}digest = \"{digest}\"\n",
-        quoted(soabi)
-    );
-    let mut references = |packages: &[LockedPackage]| {
-        let reference = |package| spelling.of(package).reference.clone();
-        let each: Vec<String> = packages.iter().map(reference).collect();
-        list(&each)
-    };
-    let _ = writeln!(text, "packages = {}", references(packages));
+    write!(
+        out,
+        "python-source = \"{source}\"\nsoabi = {}\n",
+        Quoted(soabi)
+    )?;
+    if let Some(archive) = python.archive() {
+        writeln!(out, "archive = {}", Quoted(&python.reference(archive)))?;
+    }
+    write!(out, "digest = \"{digest}\"\npackages = ")?;
+    write_references(out, packages, spelling)?;
     if !builds.is_empty() {
-        text.push_str("\n[environment.target.build]\n");
+        out.write_str("\n[environment.target.build]\n")?;
     }
     for (name, requirements) in builds {
-        let _ = writeln!(
-            text,
-            "{} = {}",
-            key(name.as_ref()),
-            references(requirements)
-        );
+        write!(out, "{} = ", Key(name.as_ref()))?;
+        write_references(out, requirements, spelling)?;
     }
     if !trees.is_empty() {
-        text.push_str("\n[environment.target.trees]\n");
+        out.write_str("\n[environment.target.trees]\n")?;
     }
     for (id, record) in trees {
         let RecordedTree { python, tree } = record;
-        let _ = writeln!(
-            text,
+        writeln!(
+            out,
             "{} = {{ python = {}, tree = \"{tree}\", digest = \"{}\" }}",
-            key(id),
-            quoted(python),
+            Key(id),
+            Quoted(python),
             record.digest(id, digest)
-        );
+        )?;
     }
+    Ok(())
 }
 
-/// One item a line, so that a diff shows the item.
-fn list(items: &[String]) -> String {
-    match items {
-        [] => "[]".into(),
-        [one] => format!("[{}]", quoted(one)),
-        many => {
-            let mut text = String::from("[\n");
-            for item in many {
-                text.push_str("    ");
-                text.push_str(&quoted(item));
-                text.push_str(",\n");
-            }
-            text.push(']');
-            text
-        }
+/// A list of packages, and the end of its line.
+fn write_references(
+    out: &mut impl Write,
+    packages: &[LockedPackage],
+    spelling: &mut Spelling,
+) -> fmt::Result {
+    for package in packages {
+        spelling.of(package);
     }
-}
-
-fn key(name: &str) -> String {
-    let bare = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if bare { name.to_owned() } else { quoted(name) }
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// A JSON value as an inline TOML value. JSON's null cannot come from TOML, so it has no text here.
-fn inline(value: &serde_json::Value) -> String {
-    use serde_json::Value;
-    match value {
-        Value::Null => quoted(""),
-        Value::Bool(boolean) => boolean.to_string(),
-        // Rust prints a float that is whole as `1.0`, in both formats.
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => quoted(text),
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(inline).collect::<Vec<_>>().join(", ")
-        ),
-        Value::Object(map) => {
-            let pairs: Vec<_> = map
-                .iter()
-                .map(|(name, value)| format!("{} = {}", key(name), inline(value)))
-                .collect();
-            if pairs.is_empty() {
-                "{}".into()
-            } else {
-                format!("{{ {} }}", pairs.join(", "))
-            }
-        }
-    }
+    let reference = |package| {
+        let spelled = spelling.known(package).expect("it has just been spelled");
+        &*spelled.reference
+    };
+    write_list(out, packages.iter().map(reference))?;
+    out.write_char('\n')
 }

@@ -1,0 +1,231 @@
+"""Time `rootstock sync` against `uv pip sync` on the same wheels, and what an administrator does every day beside it.
+
+    python benchmarks/sync.py ROOTSTOCK UV [--runs 5] [--skip-torch] [--directory DIR]
+
+Nothing is downloaded while something is timed: `rootstock bundle` fetches the wheels once (about 3.5 GB; with --skip-torch
+90 MB), and both tools take them from there. Both compile bytecode, and both build into a new directory each time.
+
+    cold    our store and uv's cache are empty: wheels are unpacked
+    warm    the store, or the cache, has every wheel unpacked; in both tools files are linked from there
+    four    four environments that share torch, one after another, warm
+    no-op   nothing to do: `rootstock sync` against `uv sync` (and `uv pip sync`)
+    deep    `rootstock doctor --deep` against sha256sum of the same files, one process for each core
+    status  of a root with 100 environments
+
+The tools run in turn, A B A B ...; medians, and the median of the pairwise ratios. A run that comes before the others is not
+counted. Peak memory is the largest of any process of a run (`getrusage`).
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+# Four environments with the same torch, of wheels only.
+TORCH = {
+    "sevennet": ["sevenn>=0.11"],
+    "orb": ["orb-models"],
+    "aimnet": ["aimnet"],
+    "bare": [],
+}
+HEADER = """
+[rootstock]
+root = "root"
+targets = ["linux-x86_64"]
+python-source = "system"
+exclude-newer = "2026-11-20T00:00:00Z"
+"""
+SOURCE = "def setup(model, device):\n    raise NotImplementedError\n"
+
+
+def run(command, **more):
+    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True, **more)
+
+
+def timed(*commands, cwd=None):
+    start = time.perf_counter()
+    for command in commands:
+        run(command, cwd=cwd)
+    return time.perf_counter() - start
+
+
+def remove(path):
+    """Removes a tree whose directories may be read-only."""
+    for directory, _, _ in os.walk(path):
+        os.chmod(directory, 0o755)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def table(title, pairs, unit=1.0, name="s"):
+    mine, other = (statistics.median(column) * unit for column in zip(*pairs))
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(f"{title:44} {mine:9.2f} {name:2} {other:9.2f} {name:2} {ratio:7.3f}", flush=True)
+
+
+class Project:
+    """A manifest with some environments, its bundle, and the same as uv wants it."""
+
+    def __init__(self, directory, rootstock, uv, environments):
+        self.directory, self.rootstock, self.uv = directory, rootstock, uv
+        self.names = list(environments)
+        directory.mkdir()
+        text = HEADER
+        for name, dependencies in environments.items():
+            text += f'\n[environments.{name}]\nsource = "{name}.py"\npython = "3.11"\ndependencies = {json.dumps(dependencies)}\n'
+            (directory / f"{name}.py").write_text(SOURCE)
+        (directory / "rootstock.toml").write_text(text)
+        run([rootstock, "lock"], cwd=directory)
+        run([rootstock, "bundle", "-o", "bundle"], cwd=directory)
+        self.wheels = directory / "wheels"
+        self.wheels.mkdir()
+        for file in json.loads((directory / "bundle/rootstock-bundle.json").read_text())["files"]:
+            os.link(directory / "bundle" / file["path"], self.wheels / file["name"])
+        for name in self.names:
+            command = [rootstock, "export", name, "--format", "requirements", "-o", f"{name}.txt"]
+            run(command, cwd=directory)
+        self.python = run(["python3.11", "-c", "import sys; print(sys.executable)"]).stdout.strip()
+
+    def ours(self, root, *names):
+        return [self.rootstock, "--root", root, "sync", "--offline", "--bundle", "bundle", *names]
+
+    def theirs(self, cache, environment, name):
+        offline = ["--no-index", "--find-links", self.wheels, "--offline", "--cache-dir", cache]
+        return [
+            [self.uv, "venv", "-q", "--no-config", "--python", self.python, environment],
+            [self.uv, "pip", "sync", "-q", "--no-config", *offline, "--compile-bytecode", "--require-hashes"]
+            + ["--python", environment / "bin/python", f"{name}.txt"],
+        ]
+
+    def cold(self, name, runs):
+        pairs = []
+        for at in range(runs + 1):
+            root, cache, environment = (self.directory / f"{what}-{at}" for what in ("root", "cache", "venv"))
+            mine = timed(self.ours(root, name), cwd=self.directory)
+            other = timed(*self.theirs(cache, environment, name), cwd=self.directory)
+            pairs.append((mine, other))
+            for path in (root, cache, environment):
+                remove(path)
+        table(f"{name}, cold", pairs[1:])
+
+    def warm(self, names, runs, title):
+        """From a store and a cache that have everything, into new generations and new virtual environments."""
+        root, cache = self.directory / "root", self.directory / "cache"
+        pairs = []
+        for at in range(runs + 1):
+            for name in names:
+                remove(root / "generations" / name)
+            mine = timed(self.ours(root, *names), cwd=self.directory)
+            environments = [self.directory / f"venv-{at}-{name}" for name in names]
+            commands = [c for name, e in zip(names, environments) for c in self.theirs(cache, e, name)]
+            pairs.append((mine, timed(*commands, cwd=self.directory)))
+            for environment in environments:
+                remove(environment)
+        table(title, pairs[1:])
+
+
+def nothing_to_do(project, name, runs):
+    """The same environment as a project of uv's, which `uv sync` finds in order."""
+    theirs = project.directory / "uv-project"
+    theirs.mkdir()
+    requirements = (project.directory / f"{name}.txt").read_text().replace("\\\n", " ").splitlines()
+    pins = [line.split("--hash")[0].strip() for line in requirements if "==" in line]
+    (theirs / "pyproject.toml").write_text(
+        f'[project]\nname = "x"\nversion = "1"\nrequires-python = "==3.11.*"\ndependencies = {json.dumps(pins)}\n'
+    )
+    offline = ["--no-index", "--find-links", project.wheels, "--offline", "--cache-dir", project.directory / "cache"]
+    uv_sync = [project.uv, "sync", "-q", "--no-config", *offline, "--python", project.python]
+    run(uv_sync, cwd=theirs)
+    venv = theirs / ".venv"
+    pip_sync = project.theirs(project.directory / "cache", venv, name)[1]
+    mine = [project.rootstock, "--root", project.directory / "root", "sync", name]
+    run(mine, cwd=project.directory)
+    for title, command, where in (
+        ("no-op, against uv sync", uv_sync, theirs),
+        ("no-op, against uv pip sync", pip_sync, project.directory),
+    ):
+        pairs = [(timed(mine, cwd=project.directory), timed(command, cwd=where)) for _ in range(4 * runs + 1)]
+        table(title, pairs[1:], 1000, "ms")
+
+
+def deep(project, runs):
+    root = project.directory / "root"
+    seen, files = set(), []
+    for directory, _, names in os.walk(root):
+        for name in names:
+            path = pathlib.Path(directory, name)
+            at = path.lstat()
+            if not path.is_symlink() and (at.st_dev, at.st_ino) not in seen:
+                seen.add((at.st_dev, at.st_ino))
+                files.append(str(path))
+    listed = project.directory / "files"
+    listed.write_bytes(b"\0".join(os.fsencode(file) for file in files))
+    sums = f"xargs -0 -a {listed} -P {os.cpu_count()} -n 256 sha256sum > /dev/null"
+    doctor = [project.rootstock, "--root", root, "doctor", "--deep"]
+    pairs = []
+    for _ in range(runs + 1):
+        mine = timed(doctor, cwd=project.directory)
+        pairs.append((mine, timed(["sh", "-c", sums])))
+    size = sum(os.path.getsize(file) for file in files)
+    table(f"doctor --deep, {len(files)} files, {size / 1e9:.2f} GB", pairs[1:])
+
+
+def hundred(directory, rootstock, uv, runs):
+    project = Project(directory / "hundred", rootstock, uv, {f"e{at:03}": ["six"] for at in range(100)})
+    build = timed(project.ours(project.directory / "root"), cwd=project.directory)
+    status = [rootstock, "--root", project.directory / "root", "status"]
+    times = [timed(status, cwd=project.directory) for _ in range(4 * runs + 1)][1:]
+    print(f"{'status of 100 environments':44} {statistics.median(times) * 1000:9.2f} ms   (built in {build:.1f} s)")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rootstock", type=pathlib.Path)
+    parser.add_argument("uv", type=pathlib.Path)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--skip-torch", action="store_true")
+    parser.add_argument("--directory", type=pathlib.Path, help="on the filesystem to measure")
+    arguments = parser.parse_args()
+    rootstock, uv, runs = arguments.rootstock.resolve(), arguments.uv.resolve(), arguments.runs
+    directory = pathlib.Path(tempfile.mkdtemp(dir=arguments.directory))
+    try:
+        print(f"{'':44} {'rootstock':>12} {'uv':>12} {'ratio':>7}   (medians of {runs} pairs)")
+        emt = Project(directory / "emt", rootstock, uv, {"emt": ["ase==3.29.0", "scipy"]})
+        emt.cold("emt", runs)
+        emt.warm(["emt"], runs, "emt, warm")
+        nothing_to_do(emt, "emt", runs)
+        deep(emt, runs)
+        hundred(directory, rootstock, uv, runs)
+        if not arguments.skip_torch:
+            torch = {name: ["ase==3.29.0", "torch==2.15.0", *more] for name, more in TORCH.items()}
+            torch = Project(directory / "torch", rootstock, uv, torch)
+            torch.cold("sevennet", runs)
+            torch.warm(["sevennet"], runs, "sevennet, warm")
+            torch.warm(torch.names, runs, "four environments with torch, warm")
+            deep(torch, runs)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        print(f"largest process of all, either tool: {peak:.0f} MiB")
+        for name in ["emt"] if arguments.skip_torch else ["emt", "sevennet"]:
+            project = emt if name == "emt" else torch
+            print(f"peak memory of a cold sync of {name}: {memory(project, name):.0f} MiB")
+    finally:
+        remove(directory)
+
+
+def memory(project, name):
+    """The peak of one process, which a process of its own has to wait for: `getrusage` knows only the largest of all."""
+    root = project.directory / "root-memory"
+    code = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
+    code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    said = run([project.python, "-c", code, *project.ours(root, name)], cwd=project.directory).stdout
+    remove(root)
+    return int(said.split()[-1]) / 1024
+
+
+if __name__ == "__main__":
+    main()
