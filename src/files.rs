@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub mod abilities;
+pub mod acl;
 pub mod freed;
 pub mod link;
 pub mod maker;

@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::progress::{self, bytes};
 use super::{Shared, place, show};
-use crate::doctor::{self, Ability, Examination, Filesystem, Finding};
+use crate::doctor::{
+    self, Ability, Driver, Examination, Filesystem, Finding, Machine, Needs, Reach,
+};
 use crate::store::Root;
+use crate::target::Glibc;
 
 /// Arguments of `rootstock doctor`.
 #[derive(Debug, clap::Args)]
@@ -20,15 +23,33 @@ pub(crate) struct Arguments {
     /// Read every file of every generation, of the store and of the weights, and compare it with its sha256.
     #[arg(long)]
     deep: bool,
+    /// Compare what the environments need with this NVIDIA driver instead of this machine's: that of the compute nodes.
+    #[arg(long, value_name = "VERSION")]
+    driver: Option<Driver>,
+    /// Compare what the environments need with this glibc instead of this machine's.
+    #[arg(long, value_name = "VERSION", value_parser = glibc)]
+    glibc: Option<Glibc>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
+fn glibc(text: &str) -> Result<Glibc, String> {
+    text.parse()
+        .map_err(|()| "write it as `ldd --version` does: `2.28`".to_owned())
+}
+
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = place::built(shared)?;
     let reading = progress::Reading::new();
-    let examined = doctor::examine(&root, arguments.deep, &|bytes| reading.heard(bytes));
+    let here = Machine::here();
+    let machine = Machine {
+        glibc: arguments.glibc.or(here.glibc),
+        driver: arguments.driver.clone().or(here.driver),
+    };
+    let examined = doctor::examine(&root, &machine, arguments.deep, &|bytes| {
+        reading.heard(bytes);
+    });
     reading.finish();
     let examination = examined.map_err(|error| {
         let exit = match error {
@@ -41,9 +62,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         }
     })?;
     if arguments.json {
-        print_json(&root, &examination);
+        print_json(&root, &machine, &examination);
     } else {
-        print_text(&root, &examination);
+        print_text(&root, &machine, &examination);
     }
     Ok(if examination.findings.is_empty() {
         Exit::Ok
@@ -52,9 +73,11 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     })
 }
 
-fn print_text(root: &Root, examination: &Examination) {
+fn print_text(root: &Root, machine: &Machine, examination: &Examination) {
     let Examination {
         filesystem,
+        reach,
+        needs,
         read: (files, size),
         findings,
     } = examination;
@@ -72,6 +95,11 @@ fn print_text(root: &Root, examination: &Examination) {
     }
     if filesystem.abilities.is_none() {
         show::line("  we may not write there: nothing was tried");
+    }
+    show::line(&format!("access: {}", describe_reach(reach)));
+    show::line(&format!("machine: {}", describe_machine(machine)));
+    for line in needs.iter().filter_map(describe_needs) {
+        show::line(&format!("  {line}"));
     }
     if *files > 0 {
         show::line(&format!("read: {files} files, {}", bytes(*size)));
@@ -95,6 +123,44 @@ fn print_text(root: &Root, examination: &Examination) {
     });
 }
 
+fn describe_reach(Reach { policy, closed }: &Reach) -> String {
+    let stop: Vec<String> = closed
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    match (policy, stop.is_empty()) {
+        (Some(policy), true) => policy.to_string(),
+        (Some(policy), false) => format!("{policy}, but not through {}", stop.join(", ")),
+        (None, true) => {
+            "nobody has said for whom (`access` in the manifest); others can come here".to_owned()
+        }
+        (None, false) => format!(
+            "nobody has said for whom (`access` in the manifest); others cannot pass {}",
+            stop.join(", ")
+        ),
+    }
+}
+
+fn describe_machine(Machine { glibc, driver }: &Machine) -> String {
+    let glibc = glibc.map_or("no glibc that we know of".to_owned(), |g| {
+        format!("glibc {g}")
+    });
+    let driver = driver.as_ref().map_or("no NVIDIA driver".to_owned(), |d| {
+        format!("NVIDIA driver {d}")
+    });
+    format!("{glibc}, {driver}")
+}
+
+/// `mace needs glibc 2.28 (torch 2.9.1) and an NVIDIA driver 525.60.13 (…)`; nothing for what runs everywhere.
+fn describe_needs(needs: &Needs) -> Option<String> {
+    let glibc = needs.glibc.as_ref();
+    let glibc = glibc.map(|(floor, package)| format!("glibc {floor} ({package})"));
+    let driver = needs.driver.as_ref();
+    let driver = driver.map(|(floor, package)| format!("NVIDIA driver {floor} ({package})"));
+    let all: Vec<String> = glibc.into_iter().chain(driver).collect();
+    (!all.is_empty()).then(|| format!("{} needs {}", needs.environment, all.join(", ")))
+}
+
 fn describe(filesystem: &Filesystem) -> String {
     let space = &filesystem.space;
     let place = if space.network { ", on a network" } else { "" };
@@ -111,9 +177,11 @@ fn describe(filesystem: &Filesystem) -> String {
     )
 }
 
-fn print_json(root: &Root, examination: &Examination) {
+fn print_json(root: &Root, machine: &Machine, examination: &Examination) {
     let Examination {
         filesystem: Filesystem { space, abilities },
+        reach,
+        needs,
         read: (files, size),
         findings,
     } = examination;
@@ -145,7 +213,26 @@ fn print_json(root: &Root, examination: &Examination) {
             "inodes": space.inodes,
             "abilities": abilities,
         },
+        "access": { "policy": reach.policy, "closed": reach.closed },
+        "machine": {
+            "glibc": machine.glibc.map(|glibc| glibc.to_string()),
+            "driver": machine.driver.as_ref().map(ToString::to_string),
+        },
+        "needs": needs.iter().map(needs_json).collect::<Vec<_>>(),
         "read": { "files": files, "bytes": size },
         "findings": findings,
     }));
+}
+
+fn needs_json(needs: &Needs) -> Value {
+    let floor = |floor: Option<(String, &String)>| {
+        floor.map(|(floor, package)| json!({ "floor": floor, "package": package }))
+    };
+    let glibc = needs.glibc.as_ref();
+    let driver = needs.driver.as_ref();
+    json!({
+        "environment": needs.environment,
+        "glibc": floor(glibc.map(|(floor, package)| (floor.to_string(), package))),
+        "driver": floor(driver.map(|(floor, package)| (floor.to_string(), package))),
+    })
 }

@@ -84,6 +84,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             "name another one with `--root DIR`",
         ));
     }
+    let root = place::under_its_own_policy(root)?;
     if !arguments.pin.is_empty() || !arguments.unpin.is_empty() {
         return change_pins(&root, arguments);
     }

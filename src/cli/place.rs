@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Shared;
 use super::exit::{Exit, Failure, OrExit};
+use crate::access::Access;
 use crate::files::{self, standing};
 use crate::manifest::{self, Manifest};
 use crate::name::EnvironmentName;
@@ -48,6 +49,16 @@ pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Fail
         Some(access) => Some(access),
         None => layout::access(&root).or_exit(Exit::Failed)?,
     };
+    under(root, access)
+}
+
+/// A root that is there, under the policy it says it has, for who writes in it without a manifest.
+pub(super) fn under_its_own_policy(root: Root) -> Result<Root, Failure> {
+    let access = layout::access(&root).or_exit(Exit::Failed)?;
+    under(root, access)
+}
+
+fn under(root: Root, access: Option<Access>) -> Result<Root, Failure> {
     let policy = access.map(Policy::of).transpose().or_exit(Exit::Usage)?;
     if let Some(policy) = &policy {
         standing::set_umask(policy.access().umask());

@@ -1,11 +1,12 @@
 //! Links, generations, stamps, trees and interpreters of a root. What they are made of is known to `store`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::digest::Digest;
-use crate::files::{self, maker};
+use crate::files;
 use crate::name::EnvironmentName;
-use crate::store::installed::{self, Complete, Current, Generation};
+use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
 use crate::store::tree::{self, Here, What};
 use crate::store::{Reading, Root, Tree, inside};
@@ -13,16 +14,19 @@ use crate::store::{Reading, Root, Tree, inside};
 use super::Finding;
 
 /// Examines every environment of a root; every file of every generation if it is to be read.
-pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<Finding>> {
+pub(super) fn examine(
+    root: &Root,
+    environments: &BTreeMap<EnvironmentName, Installed>,
+    deep: Option<&Reading>,
+) -> files::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let names = names(root)?;
-    for (name, there) in installed::read(root, &names)? {
-        if let Some(finding) = link(root, &name, &there.current, there.current()) {
+    for (name, there) in environments {
+        if let Some(finding) = link(root, name, &there.current, there.current()) {
             findings.push(finding);
         }
         let fix = format!("rootstock sync --repair {name}");
         for (id, generation) in &there.generations {
-            let path = root.generation(&name, id);
+            let path = root.generation(name, id);
             match generation {
                 Generation::Incomplete => findings.push(Finding {
                     code: "stamp-unreadable",
@@ -41,13 +45,12 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
                 }
             }
         }
-        findings.extend(leftovers(root, &name)?);
     }
     Ok(findings)
 }
 
 /// Every environment that has a link or generations.
-fn names(root: &Root) -> files::Result<Vec<EnvironmentName>> {
+pub(super) fn names(root: &Root) -> files::Result<Vec<EnvironmentName>> {
     let linked = files::names(&root.path().join("envs"))?;
     let built = files::names(&root.path().join("generations"))?;
     let mut names: Vec<EnvironmentName> = linked
@@ -135,6 +138,20 @@ fn generation_findings(
             format!("`{}` was built on it", path.display()),
         )),
     }
+    if let (Base::Same, Some(reading)) = (base, deep) {
+        for part in &stamp.interpreter {
+            if reading.digest_once(&part.path)? != part.sha256 {
+                findings.push(finding(
+                    "interpreter-changed",
+                    part.path.clone(),
+                    format!(
+                        "`{}` was built on another file of this name",
+                        path.display()
+                    ),
+                ));
+            }
+        }
+    }
     let list = path.join(inside::TREE);
     if !files::exists(&list) {
         // Told as damage.
@@ -197,20 +214,4 @@ fn source_difference(complete: &Complete, tree: &Tree) -> Vec<tree::Difference> 
         path: inside::SOURCE.to_owned(),
         what,
     }]
-}
-
-/// What builders that are certainly gone have left.
-fn leftovers(root: &Root, name: &EnvironmentName) -> files::Result<Vec<Finding>> {
-    let directory = root.generations(name);
-    let left = files::names(&directory)?
-        .into_iter()
-        .filter(|entry| entry.strip_prefix(".staging-").is_some_and(maker::is_gone));
-    Ok(left
-        .map(|entry| Finding {
-            code: "staging-left",
-            path: directory.join(entry),
-            message: "a build that was killed has left it".into(),
-            fix: format!("the next build of {name} removes it"),
-        })
-        .collect())
 }

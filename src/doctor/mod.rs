@@ -7,15 +7,20 @@
 use std::path::PathBuf;
 
 use crate::files;
-use crate::store::{Policy, Reading, Root, layout};
+use crate::store::{Policy, Reading, Root, installed, layout};
 
+mod access;
 mod environments;
 mod filesystem;
+mod leftovers;
+mod machine;
 mod pythons;
 mod shelf;
 mod weights;
 
+pub use access::Reach;
 pub use filesystem::{Ability, Filesystem};
+pub use machine::{Driver, Machine, Needs};
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +40,10 @@ pub struct Finding {
 pub struct Examination {
     /// What the root's filesystem is and can do.
     pub filesystem: Filesystem,
+    /// Who can use the root.
+    pub reach: Reach,
+    /// What its environments need of a machine.
+    pub needs: Vec<Needs>,
     /// How many files were read to the end, and how many bytes they have.
     pub read: (u64, u64),
     /// Everything that is wrong, by path.
@@ -63,8 +72,13 @@ pub enum Error {
 /// Hears how far a deep examination is: bytes read so far.
 pub type Watch<'a> = &'a (dyn Fn(u64) + Sync);
 
-/// Examines a root. Uses the rayon pool it is called in.
-pub fn examine(root: &Root, deep: bool, watch: Watch) -> Result<Examination, Error> {
+/// Examines a root as this machine would use it. Uses the rayon pool it is called in.
+pub fn examine(
+    root: &Root,
+    machine: &Machine,
+    deep: bool,
+    watch: Watch,
+) -> Result<Examination, Error> {
     if !layout::check(root)? {
         return Err(Error::Nothing(root.path().to_owned()));
     }
@@ -86,7 +100,18 @@ pub fn examine(root: &Root, deep: bool, watch: Watch) -> Result<Examination, Err
     };
     let root = &root.clone().under(policy);
     let reading = Reading::new(watch);
-    findings.extend(environments::examine(root, deep.then_some(&reading))?);
+    let (reach, found) = access::examine(root, deep)?;
+    findings.extend(found);
+    let names = environments::names(root)?;
+    let there = installed::read(root, &names)?;
+    findings.extend(environments::examine(
+        root,
+        &there,
+        deep.then_some(&reading),
+    )?);
+    let needs = machine::needs(root, there.iter())?;
+    findings.extend(machine::findings(root, machine, &needs));
+    findings.extend(leftovers::examine(root)?);
     if deep {
         findings.extend(shelf::examine(root, &reading)?);
         findings.extend(pythons::examine(root, &reading)?);
@@ -95,6 +120,8 @@ pub fn examine(root: &Root, deep: bool, watch: Watch) -> Result<Examination, Err
     findings.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
     Ok(Examination {
         filesystem,
+        reach,
+        needs,
         read: reading.total(),
         findings,
     })

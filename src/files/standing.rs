@@ -80,11 +80,20 @@ pub struct File {
     inode: u64,
 }
 
+/// Which file it is.
+pub fn identity(file: &super::File) -> io::Result<File> {
+    Ok(which(&file.metadata()?))
+}
+
 /// Which file it is, if it has several names.
 pub fn shared(file: &super::File) -> io::Result<Option<File>> {
     let metadata = file.metadata()?;
-    Ok((metadata.nlink() > 1).then(|| File {
+    Ok((metadata.nlink() > 1).then(|| which(&metadata)))
+}
+
+fn which(metadata: &std::fs::Metadata) -> File {
+    File {
         device: metadata.dev(),
         inode: metadata.ino(),
-    }))
+    }
 }

@@ -136,6 +136,16 @@ impl Policy {
         self.settle(directory, self.directory(area(Path::new(""))))
     }
 
+    /// The mode and the group that something below a root should have; `None` where modes mean nothing, and for
+    /// published files, which a list of their own is about.
+    pub fn wanted(&self, entry: &files::Entry) -> Option<(u32, Option<u32>)> {
+        let there = area(&entry.path);
+        if entry.kind == Kind::File && there == Area::Closed {
+            return None;
+        }
+        Some((self.mode(entry, &|_| there)?, self.group))
+    }
+
     /// The mode of an entry; `None` where modes mean nothing.
     fn mode(&self, entry: &files::Entry, area: &dyn Fn(&Path) -> Area) -> Option<u32> {
         match entry.kind {

@@ -29,17 +29,33 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The digest of a file that several ask for: it is read once, though it has only one name.
+    pub fn digest_once(&self, path: &Path) -> files::Result<Digest> {
+        let file = files::open(path)?;
+        let which = standing::identity(&file).context("examine", path)?;
+        self.known(&file, path, which)
+    }
+
     /// The digest of a file.
     pub fn digest(&self, path: &Path) -> files::Result<Digest> {
         let file = files::open(path)?;
-        let Some(shared) = standing::shared(&file).context("examine", path)? else {
-            return self.read(&file, path);
-        };
+        match standing::shared(&file).context("examine", path)? {
+            Some(which) => self.known(&file, path, which),
+            None => self.read(&file, path),
+        }
+    }
+
+    fn known(
+        &self,
+        file: &files::File,
+        path: &Path,
+        which: standing::File,
+    ) -> files::Result<Digest> {
         let mut all = self.shared.lock().expect("nobody panics while holding it");
-        let known = Arc::clone(all.entry(shared).or_default());
+        let known = Arc::clone(all.entry(which).or_default());
         drop(all);
         let mut failed = None;
-        let digest = known.get_or_init(|| match self.read(&file, path) {
+        let digest = known.get_or_init(|| match self.read(file, path) {
             Ok(digest) => Some(digest),
             Err(error) => {
                 failed = Some(error);
@@ -50,7 +66,7 @@ impl<'a> Reading<'a> {
             (Some(digest), _) => Ok(*digest),
             (None, Some(error)) => Err(error),
             // Under its other name it could not be read: this one says why.
-            (None, None) => self.read(&file, path),
+            (None, None) => self.read(file, path),
         }
     }
 

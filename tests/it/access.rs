@@ -54,7 +54,11 @@ fn assert_follows(modes: &BTreeMap<String, (u32, u32)>, open: u32, closed: u32, 
         let read = file & 0o444;
         let allowed = [open, closed, read, read | read >> 2, read | 0o200];
         assert!(allowed.contains(mode), "{path}: {mode:04o}");
-        let published = path.split('/').count() > 2 && path.starts_with("generations/");
+        let published = path.starts_with("generations/")
+            && path
+                .split('/')
+                .nth(2)
+                .is_some_and(|id| !id.starts_with('.'));
         assert!(!published || mode & 0o222 == 0, "{path}: {mode:04o}");
     }
 }
@@ -206,7 +210,7 @@ fn carried(access: &str) -> Sandbox {
     }
     let shared = sandbox.path("shared");
     fs::create_dir(&shared).unwrap();
-    fs::set_permissions(shared, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(shared, fs::Permissions::from_mode(0o1777)).unwrap();
     sandbox
 }
 
@@ -304,4 +308,130 @@ fn what_belongs_to_others_is_named_with_its_owner() {
     assert!(layout.contains("group:users"), "{layout}");
     ALICE.run(&sandbox, "022", &SYNC).expect(0);
     assert_follows(&modes(&sandbox.path("shared/root")), 0o755, 0o555, 0o444);
+}
+
+/// What doctor finds about access below a project's directory: code, path below it, fix.
+fn audit(sandbox: &Sandbox, root: &str, arguments: &[&str]) -> Vec<(String, String, String)> {
+    let here = sandbox.path("").canonicalize().unwrap();
+    let said = sandbox.run(&[&["doctor", "--json", "--root", root], arguments].concat());
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let answer = said.json();
+    let findings = answer["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .filter_map(|finding| {
+            let path = text(&finding["path"]);
+            // Directories above the project are not ours to change.
+            let below = Path::new(&path).strip_prefix(&here).ok()?;
+            let below = below.display().to_string();
+            Some((text(&finding["code"]), below, text(&finding["fix"])))
+        })
+        .collect()
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The owner may do everything in all of these cases, and still each is found; what is told to do mends it.
+#[test]
+fn doctor_sees_what_others_would_and_its_fixes_mend_it() {
+    let sandbox = Sandbox::single().with_weights();
+    policy(&sandbox, "world");
+    chmod(&sandbox.path(""), 0o755);
+    let root = "group/our root";
+    fs::create_dir(sandbox.path("group")).unwrap();
+    chmod(&sandbox.path("group"), 0o700);
+    run(&sandbox, "077", &["sync", "--root", root]).expect(0);
+    let path = |below: &str| sandbox.path(root).join(below);
+    // The classic: the root is as it should be, and the directory above it is private.
+    let found = audit(&sandbox, root, &[]);
+    let told: Vec<(&str, &str)> = found.iter().map(|f| (f.0.as_str(), f.1.as_str())).collect();
+    assert_eq!(told, [("access-ancestor", "group")]);
+    let said = sandbox.run(&["doctor", "--root", root]);
+    let line = said
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("access: "));
+    assert!(
+        line.unwrap().contains("world, but not through `"),
+        "{line:?}"
+    );
+
+    let generation = sandbox.generation(root, "one");
+    chmod(&generation.join("bin"), 0o500);
+    chmod(&path("models.json"), 0o600);
+    chmod(&path("cache/potentials"), 0o777);
+    chmod(&path("cache/potentials/p.bin"), 0o400);
+    chmod(&path("envs"), 0o2775);
+    let id = generation.file_name().unwrap().to_str().unwrap();
+    let wheel = &sandbox.names(&format!("{root}/store/wheels-1"))[0];
+    chmod(&path(&format!("store/wheels-1/{wheel}/tree")), 0o700);
+    let bin = format!("{root}/generations/one/{id}/bin");
+    let mut expected: Vec<(String, String)> = [
+        ("access-ancestor", "group"),
+        ("access-mode", &bin),
+        ("access-mode", &format!("{root}/cache/potentials")),
+        ("access-mode", &format!("{root}/cache/potentials/p.bin")),
+        ("access-mode", &format!("{root}/envs")),
+        ("access-mode", &format!("{root}/models.json")),
+    ]
+    .map(|(code, path)| (code.to_owned(), path.to_owned()))
+    .to_vec();
+    expected.sort();
+    let named = |found: Vec<(String, String, String)>| -> Vec<(String, String)> {
+        let mut named: Vec<_> = found
+            .into_iter()
+            .map(|(code, path, _)| (code, path))
+            .collect();
+        named.sort();
+        named
+    };
+    assert_eq!(named(audit(&sandbox, root, &[])), expected);
+    let deep = format!("{root}/store/wheels-1/{wheel}/tree");
+    expected.push(("access-mode".to_owned(), deep));
+    expected.sort();
+    assert_eq!(named(audit(&sandbox, root, &["--deep"])), expected);
+
+    for (_, _, fix) in audit(&sandbox, root, &["--deep"]) {
+        let done = Command::new("/bin/sh").args(["-ec", &fix]).status();
+        assert!(done.unwrap().success(), "{fix}");
+    }
+    assert_eq!(audit(&sandbox, root, &["--deep"]), []);
+}
+
+#[test]
+fn doctor_says_how_it_stands_where_nobody_has_said_for_whom() {
+    let sandbox = Sandbox::single();
+    run(&sandbox, "077", &["sync"]).expect(0);
+    assert_eq!(audit(&sandbox, "root", &["--deep"]), []);
+    let said = sandbox.run(&["doctor"]);
+    said.expect(0);
+    let told = "access: nobody has said for whom (`access` in the manifest); others cannot pass ";
+    assert!(said.stdout.contains(told), "{}", said.stdout);
+    // What everybody can change decides what runs in everybody's name, whatever the policy is.
+    chmod(&sandbox.path("root/envs"), 0o777);
+    chmod(&sandbox.path(""), 0o777);
+    let found = audit(&sandbox, "root", &[]);
+    let told: Vec<(&str, &str)> = found.iter().map(|f| (f.0.as_str(), f.1.as_str())).collect();
+    assert_eq!(
+        told,
+        [("access-writable", ""), ("access-writable", "root/envs")]
+    );
+}
+
+#[test]
+fn what_belongs_to_another_group_is_found() {
+    if !can_be_others("access::what_belongs_to_another_group_is_found") {
+        return;
+    }
+    let sandbox = carried("group:users");
+    ALICE.run(&sandbox, "022", &SYNC).expect(0);
+    assert_eq!(audit(&sandbox, "shared/root", &["--deep"]), []);
+    std::os::unix::fs::chown(sandbox.path("shared/root/envs"), None, Some(60)).unwrap();
+    let found = audit(&sandbox, "shared/root", &[]);
+    let envs = sandbox.path("shared/root/envs").canonicalize().unwrap();
+    let fix = format!("chgrp users {0} && chmod 2770 {0}", envs.display());
+    let expected = ("access-group".into(), "shared/root/envs".into(), fix);
+    assert_eq!(found, [expected]);
 }

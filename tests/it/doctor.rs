@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Wheel};
 
 /// A synced sandbox: environment `one` with package `single`, and a model with a weight file.
 fn synced() -> Sandbox {
@@ -297,4 +297,61 @@ fn what_was_never_built_lacks_nothing() {
     let sandbox = Sandbox::shared().with_weights();
     sandbox.sync(&["two"]);
     assert_eq!(findings(&sandbox, &["--deep"]), [""; 0]);
+}
+
+/// Where a login node has no driver, that of the compute nodes can be named.
+#[test]
+fn what_environments_need_of_the_machine_is_compared_with_it() {
+    let sandbox = Sandbox::new(&[("one", &["torch"])]);
+    let torch = Wheel::new("torch", "2.9.1+cu128").file("torch.py", "");
+    let tag = format!("cp311-cp311-manylinux_2_17_{}", std::env::consts::ARCH);
+    sandbox.index.add(&torch.tagged(&tag));
+    sandbox.lock();
+    sandbox.sync(&[]);
+    assert_eq!(findings(&sandbox, &["--driver", "525.60.13"]), [""; 0]);
+    let here = ["--driver", "520.61.05", "--glibc", "2.12"];
+    assert_eq!(
+        findings(&sandbox, &here),
+        ["driver-old envs/one", "glibc-old envs/one"]
+    );
+    let said = sandbox.run(&[&["doctor"], &here[..]].concat());
+    let needs =
+        "one needs glibc 2.17 (torch 2.9.1+cu128), NVIDIA driver 525.60.13 (torch 2.9.1+cu128)";
+    assert!(said.stdout.contains(needs), "{}", said.stdout);
+    sandbox.run(&["doctor", "--driver", "new"]).expect(2);
+}
+
+/// A name says who made it, so neither a clock nor an age is asked.
+#[test]
+fn what_killed_builds_have_left_is_found_wherever_it_lies() {
+    let sandbox = synced();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let boot: String = boot
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(12)
+        .collect();
+    let space = fs::read_link("/proc/self/ns/pid").unwrap();
+    let space = space.to_str().unwrap().to_owned();
+    let space: String = space.chars().filter(char::is_ascii_digit).collect();
+    let (gone, elsewhere) = (
+        format!("{boot}-{space}-4194305-1-abc"),
+        format!("000000000000-{space}-4194305-1-abc"),
+    );
+    let mut left = Vec::new();
+    for place in [
+        "generations/one/.staging-",
+        "store/wheels-1/.making-",
+        "store/bytecode-1/.making-",
+        "pythons/.staging-",
+        "envs/.one-",
+    ] {
+        fs::create_dir_all(sandbox.path(&format!("root/{place}{elsewhere}"))).unwrap();
+        fs::create_dir_all(sandbox.path(&format!("root/{place}{gone}"))).unwrap();
+        left.push(format!("staging-left {place}{gone}"));
+    }
+    left.sort();
+    let mut found = findings(&sandbox, &[]);
+    found.sort();
+    assert_eq!(found, left);
 }

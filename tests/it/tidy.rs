@@ -49,7 +49,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "python", "store", "target", "uv",
         ],
     ),
-    ("doctor", &["name", "digest", "files", "store", "build"]),
+    (
+        "doctor",
+        &[
+            "name", "digest", "target", "access", "files", "store", "build",
+        ],
+    ),
     ("gc", &["name", "digest", "files", "store", "build"]),
     (
         "worker",
@@ -65,9 +70,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "name", "digest", "files", "fetch", "hub", "lock", "manifest", "plan", "process",
-            "python", "resolve", "store", "target", "uv", "build", "doctor", "gc", "worker",
-            "probe", "prefetch", "export",
+            "name", "digest", "access", "files", "fetch", "hub", "lock", "manifest", "plan",
+            "process", "python", "resolve", "store", "target", "uv", "build", "doctor", "gc",
+            "worker", "probe", "prefetch", "export",
         ],
     ),
 ];

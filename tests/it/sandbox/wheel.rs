@@ -14,6 +14,7 @@ pub(crate) struct Wheel {
     pub(crate) version: String,
     requires: Vec<String>,
     files: Vec<(String, String)>,
+    tag: String,
 }
 
 impl Wheel {
@@ -37,11 +38,18 @@ impl Wheel {
             version: version.into(),
             requires: Vec::new(),
             files: Vec::new(),
+            tag: "py3-none-any".into(),
         }
     }
 
     pub(crate) fn file(mut self, path: &str, text: &str) -> Self {
         self.files.push((path.into(), text.into()));
+        self
+    }
+
+    /// For one kind of machine.
+    pub(crate) fn tagged(mut self, tag: &str) -> Self {
+        self.tag = tag.into();
         self
     }
 
@@ -51,7 +59,7 @@ impl Wheel {
     }
 
     pub(crate) fn file_name(&self) -> String {
-        format!("{}-{}-py3-none-any.whl", self.name, self.version)
+        format!("{}-{}-{}.whl", self.name, self.version, self.tag)
     }
 
     pub(crate) fn metadata(&self) -> String {
@@ -74,8 +82,10 @@ impl Wheel {
         files.push((format!("{inside}/METADATA"), self.metadata()));
         files.push((
             format!("{inside}/WHEEL"),
-            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-                .into(),
+            format!(
+                "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {}\n",
+                self.tag
+            ),
         ));
         let mut record = String::new();
         for (path, text) in &files {

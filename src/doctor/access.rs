@@ -1,0 +1,281 @@
+//! Who can use a root, as others would find out: the directories above it that everybody has to pass, and the modes of
+//! what is in it. The owner's own rights hide every such error from the owner; here they do not count.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::access::Access;
+use crate::files::{self, Kind, acl, standing};
+use crate::store::{Policy, Root};
+
+use super::Finding;
+
+/// Who can use a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Its policy, if it has one.
+    pub policy: Option<Access>,
+    /// The directories, above the root or itself, through which those it is for cannot pass. Without a policy it is for
+    /// everybody.
+    pub closed: Vec<PathBuf>,
+}
+
+/// How many findings of one kind are told one by one.
+const TOLD: usize = 20;
+
+/// How deep a quick look goes, below these directories of a root; one that is not listed is looked into once.
+const DEPTHS: &[(&str, usize)] = &[
+    ("generations", 4),
+    ("pythons", 2),
+    ("store", 2),
+    ("trash", 1),
+    // Few files, and large ones.
+    ("cache", usize::MAX),
+];
+
+/// Examines the directories above a root and its cache, and what is in them: all of it, or what matters most.
+pub(super) fn examine(root: &Root, deep: bool) -> files::Result<(Reach, Vec<Finding>)> {
+    let mut findings = Vec::new();
+    let mut closed = Vec::new();
+    let tops: Vec<&Path> = std::iter::once(root.path())
+        .chain(root.cache_elsewhere().filter(|cache| files::exists(cache)))
+        .collect();
+    let mut above: Vec<PathBuf> = Vec::new();
+    for top in &tops {
+        let real = files::real_path(top)?;
+        let parents = real.ancestors().skip(1).map(Path::to_owned);
+        above.extend(
+            parents
+                .filter(|path| !above.contains(path))
+                .collect::<Vec<_>>(),
+        );
+    }
+    for directory in &above {
+        let found = ancestor(directory, root.policy())?;
+        closed.extend(found.closed.then(|| directory.clone()));
+        findings.extend(found.finding);
+    }
+    for top in &tops {
+        if root.policy().is_none() && standing::standing(top)?.mode & 0o001 == 0 {
+            closed.push((*top).to_owned());
+        }
+        let wanted = |path: &Path| *top == root.cache() || is_examined(path, deep);
+        inside(top, root.policy(), &wanted, &mut findings)?;
+    }
+    let reach = Reach {
+        policy: root.access().cloned(),
+        closed,
+    };
+    Ok((reach, shortened(root, findings)))
+}
+
+struct Ancestor {
+    closed: bool,
+    finding: Option<Finding>,
+}
+
+/// A directory above a root: those whom the policy is for must pass it, and nobody else may replace what is below it.
+fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
+    let there = standing::standing(path)?;
+    let passes = match policy.map(|policy| (policy.access(), policy.group())) {
+        None | Some((Access::World, _) | (Access::Group(_), None)) => there.mode & 0o001 != 0,
+        Some((Access::Group(_), Some(group))) => acl::group_may(path, &there, group) & 0o1 != 0,
+        Some((Access::Owner, _)) => true,
+    };
+    let sticky = there.mode & 0o1000 != 0;
+    let finding = if let (false, Some(policy)) = (passes, policy) {
+        let bits = match policy.group() {
+            Some(group) if group == there.group => "g+x",
+            _ => "o+x",
+        };
+        Some(Finding {
+            code: "access-ancestor",
+            path: path.to_owned(),
+            message: format!(
+                "{} cannot pass through it: it has mode {:04o}, owner {} and group {}",
+                whom(policy.access()),
+                there.mode,
+                standing::user_name(there.owner),
+                standing::group_name(there.group)
+            ),
+            fix: format!("chmod {bits} {}", quoted(path)),
+        })
+    } else if there.mode & 0o002 != 0 && !sticky {
+        Some(writable(path))
+    } else {
+        None
+    };
+    Ok(Ancestor {
+        closed: !passes,
+        finding,
+    })
+}
+
+fn whom(access: &Access) -> String {
+    match access {
+        Access::World => "others than its owner and group".to_owned(),
+        Access::Group(name) => format!("the group {name}"),
+        Access::Owner => "its owner".to_owned(),
+    }
+}
+
+fn writable(path: &Path) -> Finding {
+    Finding {
+        code: "access-writable",
+        path: path.to_owned(),
+        message: "everybody can write there, and so decide what runs in everybody's name".into(),
+        fix: format!("chmod o-w {}", quoted(path)),
+    }
+}
+
+/// What is in a root or a cache.
+fn inside(
+    top: &Path,
+    policy: Option<&Policy>,
+    is_examined: &dyn Fn(&Path) -> bool,
+    findings: &mut Vec<Finding>,
+) -> files::Result<()> {
+    let there = standing::standing(top)?;
+    let itself = files::Entry {
+        path: PathBuf::new(),
+        kind: Kind::Directory,
+        mode: there.mode,
+        group: there.group,
+        size: 0,
+    };
+    let entries = files::walk_some(top, is_examined)?;
+    for entry in std::iter::once(itself).chain(entries) {
+        let path = if entry.path.as_os_str().is_empty() {
+            top.to_owned()
+        } else {
+            top.join(&entry.path)
+        };
+        match policy.and_then(|policy| Some((policy, policy.wanted(&entry)?))) {
+            Some((policy, wanted)) => findings.extend(deviation(&path, &entry, policy, wanted)),
+            None if entry.mode & 0o002 != 0 && entry.kind != Kind::Link => {
+                findings.push(writable(&path));
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Staging is nobody's business yet; the files of generations and interpreters are compared with their lists.
+fn is_examined(path: &Path, deep: bool) -> bool {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let first = parts[0].as_ref();
+    let kept = ["generations", "pythons", "store", "envs", "trash"].contains(&first);
+    if (kept || parts.len() == 1) && parts.iter().any(|part| part.starts_with('.')) {
+        return false;
+    }
+    let depth = DEPTHS.iter().find(|(name, _)| *name == first);
+    let depth = depth.map_or(2, |(_, depth)| *depth);
+    parts.len() <= depth || (deep && first != "trash")
+}
+
+fn deviation(
+    path: &Path,
+    entry: &files::Entry,
+    policy: &Policy,
+    (mode, group): (u32, Option<u32>),
+) -> Option<Finding> {
+    // chmod(1) leaves the set-group bit of a directory alone unless the number has five digits.
+    let width = if entry.mode & !mode & 0o6000 == 0 {
+        4
+    } else {
+        5
+    };
+    let chmod = format!("chmod {mode:0width$o} {}", quoted(path));
+    let access = policy.access();
+    if let Some(group) = group.filter(|group| *group != entry.group) {
+        let name = standing::group_name(group);
+        return Some(Finding {
+            code: "access-group",
+            path: path.to_owned(),
+            message: format!(
+                "it belongs to the group {}, and `access = \"{access}\"` means {name}",
+                standing::group_name(entry.group)
+            ),
+            fix: format!("chgrp {name} {} && {chmod}", quoted(path)),
+        });
+    }
+    (entry.mode != mode).then(|| Finding {
+        code: "access-mode",
+        path: path.to_owned(),
+        message: format!(
+            "it has mode {:04o}, and `access = \"{access}\"` means {mode:04o}",
+            entry.mode
+        ),
+        fix: chmod,
+    })
+}
+
+/// The first of each kind, and how many there are more.
+fn shortened(root: &Root, findings: Vec<Finding>) -> Vec<Finding> {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut told = Vec::new();
+    for finding in findings {
+        let count = counts.entry(finding.code).or_default();
+        *count += 1;
+        if *count <= TOLD {
+            told.push(finding);
+        }
+    }
+    for (code, count) in counts {
+        if count > TOLD {
+            told.push(Finding {
+                code,
+                path: root.path().to_owned(),
+                message: format!("{} more like those that are named", count - TOLD),
+                fix: "rootstock sync --repair".into(),
+            });
+        }
+    }
+    told
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=@%:,".contains(c);
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_look_goes_as_deep_as_it_matters() {
+        for (path, quick) in [
+            ("models.json", true),
+            (".doctor-x", false),
+            ("envs/emt", true),
+            ("generations/emt/0123/lib", true),
+            ("generations/emt/.staging-1/lib", false),
+            ("generations/emt/0123/lib/python3.11", false),
+            ("store/wheels-1", true),
+            ("store/wheels-1/.making-x", false),
+            ("store/wheels-1/0123", false),
+            ("cache/huggingface", true),
+            ("cache/huggingface/hub/.no_exist", true),
+            ("prefetched/emt.json", true),
+            ("prefetched/emt/more/x", false),
+        ] {
+            assert_eq!(is_examined(Path::new(path), false), quick, "{path}");
+        }
+        assert!(is_examined(Path::new("store/wheels-1/0123"), true));
+        assert!(!is_examined(Path::new("trash/x/y"), true));
+    }
+
+    #[test]
+    fn a_path_is_quoted_for_a_shell_where_it_must_be() {
+        assert_eq!(quoted(Path::new("/a/b-1.0")), "/a/b-1.0");
+        assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+    }
+}

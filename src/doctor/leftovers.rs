@@ -1,0 +1,46 @@
+//! What builders that are certainly gone have left: it only takes space, and no clock says how old it is. Who made it
+//! stands in its name.
+
+use std::path::PathBuf;
+
+use crate::files::{self, maker};
+use crate::store::Root;
+
+use super::Finding;
+
+/// Examines every place in which something is staged.
+pub(super) fn examine(root: &Root) -> files::Result<Vec<Finding>> {
+    let mut places = vec![root.pythons(), root.path().join("envs")];
+    for parent in [root.path().join("generations"), root.store()] {
+        let names = files::names(&parent)?.into_iter();
+        places.extend(names.map(|name| parent.join(name)));
+    }
+    let mut findings = Vec::new();
+    for place in places {
+        for name in files::names(&place)? {
+            if is_left(&name) {
+                findings.push(finding(place.join(name)));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether a name, `.staging-<maker>-…`, says that its maker is gone.
+fn is_left(name: &str) -> bool {
+    let Some(name) = name.strip_prefix('.') else {
+        return false;
+    };
+    // The name of an environment, which comes first for links, may have hyphens of its own.
+    name.match_indices('-')
+        .any(|(at, _)| maker::is_gone(&name[at + 1..]))
+}
+
+fn finding(path: PathBuf) -> Finding {
+    Finding {
+        code: "staging-left",
+        path,
+        message: "a build that was killed has left it".into(),
+        fix: "the next `rootstock sync` that builds there removes it".into(),
+    }
+}
