@@ -4,7 +4,7 @@
 //! {root}/pythons/<id>/           read-only, shared by all environments
 //! ├── bin/python3.11  lib/python3.11/…  as in the archive, with bytecode of the standard library
 //! ├── rootstock-tree.txt         sha256, mode and path of every file (see `tree`)
-//! └── rootstock-stamp.json       written last: the archive's sha256, the digest of the tree
+//! └── rootstock-stamp.json       written last, sealed: the archive's sha256, the digest of the tree
 //! ```
 //!
 //! Nothing in it names the machine or the root. The id is the digest of the archive's sha256 and of what is made of it.
@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::files;
 
 use super::tree::{self, Difference, Here, Tree};
-use super::{Reading, Root, inside};
+use super::{Reading, Root, inside, sealed};
 
 /// Counts up when this program would make other files of the same archive.
 const FORMAT: u32 = 1;
@@ -60,15 +60,13 @@ impl Stamp {
     /// The stamp in this directory; `None` if there is none that can be read, so that nobody finished it.
     pub fn read(home: &Path) -> files::Result<Option<Self>> {
         let text = files::read_text_if_present(&home.join(inside::STAMP))?;
-        let stamp = text.and_then(|text| serde_json::from_str::<Self>(&text).ok());
+        let stamp: Option<Self> = text.and_then(|text| sealed::open(text.as_bytes()));
         Ok(stamp.filter(|stamp| stamp.schema == SCHEMA))
     }
 
     /// The stamp as it is written.
     pub fn text(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("a stamp has only plain fields");
-        text.push('\n');
-        text
+        sealed::text(self)
     }
 }
 

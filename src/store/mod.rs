@@ -32,6 +32,7 @@ pub mod pins;
 pub mod policy;
 pub mod prefetched;
 pub mod reading;
+mod sealed;
 pub mod stamp;
 pub mod trash;
 pub mod tree;

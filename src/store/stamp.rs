@@ -1,7 +1,6 @@
 //! The last file written into a generation. A directory without a valid stamp does not exist.
 //!
-//! `rootstock-stamp.json` is a JSON object with the fields of [`Stamp`] and, last, `seal`: the sha256 of the others as
-//! they are written. `schema` is 1. A stamp that cannot be read, or was changed, is a miss, never a crash; one of a newer
+//! `rootstock-stamp.json` is a JSON object with the fields of [`Stamp`], sealed (see `sealed`). `schema` is 1. A stamp that cannot be read, or was changed, is a miss, never a crash; one of a newer
 //! schema is foreign.
 
 use std::path::Path;
@@ -14,8 +13,8 @@ use crate::files;
 use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 
-use super::inside;
 use super::interpreter::Part;
+use super::{inside, sealed};
 
 /// The schema this version writes and reads.
 pub const SCHEMA: u32 = 1;
@@ -52,14 +51,6 @@ pub struct Stamp {
     pub bytes: u64,
 }
 
-/// A stamp as it is written.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    #[serde(flatten)]
-    stamp: Stamp,
-    seal: Digest,
-}
-
 /// What stands where a stamp should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -87,26 +78,12 @@ impl Stamp {
         };
         Ok(match serde_json::from_slice::<Schema>(&bytes) {
             Ok(Schema { schema }) if schema > SCHEMA => Found::Newer(schema),
-            _ => match serde_json::from_slice::<Sealed>(&bytes) {
-                Ok(Sealed { stamp, seal }) if seal == stamp.seal() => Found::Stamp(Box::new(stamp)),
-                _ => Found::Nothing,
-            },
+            _ => sealed::open(&bytes).map_or(Found::Nothing, |stamp| Found::Stamp(Box::new(stamp))),
         })
-    }
-
-    fn seal(&self) -> Digest {
-        Digest::of(serde_json::to_vec(self).expect("a stamp has only plain fields"))
     }
 
     /// The stamp as it is written.
     pub fn text(&self) -> String {
-        let sealed = Sealed {
-            stamp: self.clone(),
-            seal: self.seal(),
-        };
-        let mut text =
-            serde_json::to_string_pretty(&sealed).expect("a stamp has only plain fields");
-        text.push('\n');
-        text
+        sealed::text(self)
     }
 }

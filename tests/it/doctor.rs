@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Sandbox, Wheel};
+use crate::sandbox::{Interpreters, Sandbox, Wheel};
 
 /// A synced sandbox: environment `one` with package `single`, and a model with a weight file.
 fn synced() -> Sandbox {
@@ -133,6 +133,63 @@ fn one_changed_byte_anywhere_is_found_and_mended() {
 fn shares(store: &Path, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     path.starts_with(store) || fs::metadata(path).unwrap().nlink() > 1
+}
+
+/// What environments stand on is read to the end as well, and so is what the store has for environments to come.
+#[test]
+fn one_changed_byte_in_an_interpreter_or_in_the_store_alone_is_found_and_mended() {
+    let sandbox = Sandbox::new(&[("one", &["single"])]);
+    sandbox.index.add(&Wheel::simple("single", "1.0"));
+    let _interpreters = Interpreters::new(&sandbox);
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let root = sandbox.path("root");
+    let home = root.join("pythons").join(&sandbox.names("root/pythons")[0]);
+    let module = file(&root.join("store/wheels-1"), "single/__init__.py");
+    // The store's own copy, which the environment does not share.
+    let bytes = fs::read(&module).unwrap();
+    fs::remove_file(&module).unwrap();
+    fs::write(&module, bytes).unwrap();
+    fs::set_permissions(&module, fs::Permissions::from_mode(0o444)).unwrap();
+    let stamp = home.join("rootstock-stamp.json");
+    for tampered in [
+        &[
+            module,
+            file(&home, "/json/decoder.py"),
+            file(&home.join("lib"), "__pycache__/os.cpython-311.pyc"),
+            home.join("bin/python3.11").canonicalize().unwrap(),
+        ][..],
+        &[home.join("rootstock-tree.txt")],
+        std::slice::from_ref(&stamp),
+    ] {
+        for path in tampered {
+            if *path == stamp {
+                let text = fs::read_to_string(path).unwrap();
+                let files = text.replacen("\"files\": ", "\"files\": 1", 1);
+                fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+                fs::write(path, files).unwrap();
+            } else {
+                tamper(path);
+            }
+        }
+        let found = findings(&sandbox, &["--deep"]);
+        for path in tampered {
+            let real = path.canonicalize().unwrap();
+            let below = real.strip_prefix(root.canonicalize().unwrap()).unwrap();
+            let damaged = ["store-damaged", "python-damaged"];
+            let named = damaged.map(|code| format!("{code} {}", below.display()));
+            assert!(
+                found.iter().any(|f| named.contains(f)),
+                "{named:?}: {found:?}"
+            );
+        }
+        sandbox.sync(&["--repair"]);
+    }
+    assert_eq!(findings(&sandbox, &["--deep"]), [""; 0]);
+    assert_eq!(
+        sandbox.python("one", "import single; print(single.VERSION)"),
+        "1.0\n"
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod python_client;
 mod pythons;
 mod probe;
 mod prefetch;
+mod readonly;
 mod record;
 mod run;
 mod soak;

@@ -1,0 +1,225 @@
+//! On compute nodes the root, and the cache where it lies elsewhere, are mounted read-only: nothing that runs there
+//! writes, or even tries to.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::sandbox::{Said, Sandbox, trace};
+use crate::worker;
+
+const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
+
+/// System calls that change a filesystem; those that open a file do it with some flags only.
+const CHANGING: &str = "trace=open,openat,creat,mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,renameat2,\
+                        link,linkat,symlink,symlinkat,chmod,fchmod,fchmodat,chown,lchown,fchown,fchownat,utime,utimes,\
+                        utimensat,futimesat,truncate,ftruncate,mknod,mknodat,setxattr,lsetxattr";
+
+/// Whether this machine lets us mount something for ourselves; if not, says that nothing is shown.
+fn can_mount(test: &str) -> bool {
+    let script = "mount --bind /usr /mnt && mount -o remount,ro,bind /mnt";
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-ec", script])
+        .output();
+    let can = output.is_ok_and(|output| output.status.success());
+    if !can {
+        // Past the test's own capture, so that it is seen.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{test}: NOT SHOWN HERE, nothing can be mounted (unshare -rm)"
+        );
+    }
+    can
+}
+
+/// A command that starts rootstock with these directories mounted read-only; what it changes is written to `seen`.
+fn mounted(directories: &[&Path], seen: &Path) -> Command {
+    let mount = |directory: &&Path| {
+        let path = directory.display();
+        format!(
+            "mount --bind '{path}' '{path}'\nmount -o remount,ro,bind '{path}'\n\
+             if touch '{path}/x' 2>/dev/null; then exit 99; fi\n"
+        )
+    };
+    let mut script: String = directories.iter().map(mount).collect();
+    script.push_str("exec \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-ec", &script, "sh"]);
+    if trace::is_possible() {
+        command.args(["strace", "-f", "-y", "-qq", "-e", CHANGING, "-o"]);
+        command.arg(seen);
+    }
+    command.arg(ROOTSTOCK);
+    command
+}
+
+/// The system calls that would have changed something in these directories.
+fn attempts(directories: &[&Path], seen: &Path) -> Vec<String> {
+    let Ok(text) = fs::read_to_string(seen) else {
+        return Vec::new();
+    };
+    assert!(text.contains("O_RDONLY"), "strace saw nothing: {text}");
+    let changes = |line: &&str| {
+        let opens = line.contains(" open") && !line.contains("O_CREAT");
+        let reads = opens && !line.contains("O_WRONLY") && !line.contains("O_RDWR");
+        let inside = directories
+            .iter()
+            .any(|directory| line.contains(&format!("{}/", directory.display())));
+        inside && !reads
+    };
+    text.lines().filter(changes).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_worker_serves_from_a_root_it_cannot_write() {
+    if !can_mount("readonly::a_worker_serves_from_a_root_it_cannot_write") {
+        return;
+    }
+    let root = worker::root().canonicalize().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let seen = temporary.path().join("seen");
+    // The server is the program itself, the worker a process that it starts.
+    let output = mounted(&[&root], &seen)
+        .args(["probe", "odd-emt", "--steps", "2"])
+        .env("ROOTSTOCK_ROOT", &root)
+        .env("HOME", temporary.path())
+        .env_remove("XDG_CACHE_HOME")
+        .current_dir(temporary.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", worker::told(&output));
+    assert_eq!(attempts(&[&root], &seen), [""; 0]);
+}
+
+/// A cluster whose cache is not in its root, built, with a model that has weights.
+fn split() -> (Sandbox, PathBuf, PathBuf) {
+    let sandbox = Sandbox::single().with_weights();
+    let manifest = sandbox.read("rootstock.toml");
+    let manifest = manifest.replacen(
+        "[environments.one]\n",
+        "[environments.one]\nvariables = { WEIGHTS = \"{cache}/potentials/p.bin\" }\n",
+        1,
+    );
+    let cluster = "[clusters.della]\nroot = \"software/root\"\ncache = \"scratch/cache\"\naccess = \"world\"\n";
+    sandbox.write("rootstock.toml", &format!("{manifest}\n{cluster}"));
+    sandbox.lock();
+    sandbox.sync(&["--cluster", "della"]);
+    let real = |name: &str| sandbox.path(name).canonicalize().unwrap();
+    let (root, cache) = (real("software/root"), real("scratch/cache"));
+    (sandbox, root, cache)
+}
+
+#[test]
+fn a_command_runs_from_a_root_and_a_cache_it_cannot_write() {
+    if !can_mount("readonly::a_command_runs_from_a_root_and_a_cache_it_cannot_write") {
+        return;
+    }
+    let (sandbox, root, cache) = split();
+    let seen = sandbox.path("seen");
+    let code = "import os, single; print(single.VERSION, open(os.environ['WEIGHTS']).read())";
+    let run = ["run", "one", "--", "python", "-c", code];
+    for arguments in [&run[..], &["doctor"], &["status", "--cluster", "della"]] {
+        let mut command = mounted(&[&root, &cache], &seen);
+        sandbox.set_up(&mut command);
+        let path = std::env::var_os("PATH").unwrap();
+        command.args(arguments).env("PATH", path);
+        if arguments[0] != "status" {
+            command.env("ROOTSTOCK_ROOT", &root);
+        }
+        let said = Said::from(command.output().unwrap());
+        if arguments[0] == "run" {
+            assert_eq!(said.expect(0).stdout, "1.0 numbers\n");
+        }
+        // Doctor tries whether it may write in the root, once, and says that it may not.
+        let tried = attempts(&[&root, &cache], &seen);
+        let expected = usize::from(arguments[0] == "doctor" && trace::is_possible());
+        assert_eq!(tried.len(), expected, "{arguments:?}: {tried:#?}");
+        if arguments[0] == "doctor" {
+            let told = "we may not write there: nothing was tried";
+            assert!(said.stdout.contains(told), "{}", said.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_sync_of_what_cannot_be_written_says_so() {
+    if !can_mount("readonly::a_sync_of_what_cannot_be_written_says_so") {
+        return;
+    }
+    let (sandbox, root, cache) = split();
+    let sync = |sandbox: &Sandbox| {
+        let mut command = mounted(&[&root, &cache], &sandbox.path("seen"));
+        sandbox.set_up(&mut command);
+        let path = std::env::join_paths(
+            [sandbox.path("bin")]
+                .into_iter()
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        command.env("PATH", path.unwrap());
+        let output = command.args(["sync", "--cluster", "della"]).output();
+        Said::from(output.unwrap())
+    };
+    // Where nothing is to be done, nothing is written.
+    let said = sync(&sandbox);
+    assert!(said.expect(0).stdout.starts_with("up to date"), "{said:?}");
+    sandbox.write_source("one", &["single"], "# edited\n");
+    sandbox.lock();
+    let said = sync(&sandbox);
+    said.expect(1);
+    assert!(
+        said.stderr.contains("it is mounted read-only here"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn a_cache_of_its_own_is_synced_examined_mended_and_left_alone() {
+    let (sandbox, root, cache) = split();
+    let weights = cache.join("potentials/p.bin");
+    assert!(weights.is_file() && !root.join("cache").exists());
+    let doctor = |arguments: &[&str]| {
+        // Only the root is named: it says itself where its cache is.
+        let root = root.to_str().unwrap();
+        let said = sandbox.run(&[&["doctor", "--json", "--root", root], arguments].concat());
+        let answer = said.json();
+        let findings = answer["findings"].as_array().unwrap().clone();
+        let here = sandbox.path("").canonicalize().unwrap();
+        let told = findings.iter().filter_map(|finding| {
+            let path = Path::new(finding["path"].as_str().unwrap());
+            let below = path.strip_prefix(&here).ok()?;
+            (!below.as_os_str().is_empty())
+                .then(|| format!("{} {}", finding["code"].as_str().unwrap(), below.display()))
+        });
+        told.collect::<Vec<String>>()
+    };
+    assert_eq!(doctor(&["--deep"]), [""; 0]);
+    let permissions = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    fs::set_permissions(&weights, permissions(0o644)).unwrap();
+    fs::write(&weights, "numbeRs").unwrap();
+    fs::set_permissions(&weights, permissions(0o400)).unwrap();
+    fs::set_permissions(&cache, permissions(0o700)).unwrap();
+    assert_eq!(
+        doctor(&["--deep"]),
+        [
+            "access-mode scratch/cache",
+            "access-mode scratch/cache/potentials/p.bin",
+            "weight-changed scratch/cache/potentials/p.bin",
+        ]
+    );
+    sandbox.sync(&["--cluster", "della", "--repair"]);
+    assert_eq!(doctor(&["--deep"]), [""; 0]);
+    assert_eq!(fs::read_to_string(&weights).unwrap(), "numbers");
+
+    // Whose a cache is beside us, gc does not know.
+    fs::write(cache.join("of-somebody"), "").unwrap();
+    let root = root.to_str().unwrap();
+    sandbox
+        .run(&["gc", "--root", root, "--keep", "0", "--older-than", "0s"])
+        .expect(0);
+    assert!(weights.is_file() && cache.join("of-somebody").is_file());
+    sandbox
+        .run(&["sync", "--cluster", "della", "--check"])
+        .expect(0);
+}
