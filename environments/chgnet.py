@@ -16,3 +16,11 @@ def setup(model, device, **kwargs):
 
     network = CHGNet.load(model_name=model or "0.3.0", use_device=device, verbose=False)
     return CHGNetCalculator(network, use_device=device, **kwargs)
+
+
+def setup_from_path(path, device, **kwargs):
+    """Return the calculator of a CHGNet that its trainer has saved, as a `.pth.tar`."""
+    from chgnet.model.dynamics import CHGNetCalculator
+    from chgnet.model.model import CHGNet
+
+    return CHGNetCalculator(CHGNet.from_file(path), use_device=device, **kwargs)

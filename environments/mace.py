@@ -22,3 +22,10 @@ def setup(model, device, default_dtype="float64", **kwargs):
     if os.path.sep in model:
         return MACECalculator(model_paths=model, device=device, default_dtype=default_dtype, **kwargs)
     return mace_mp(model=model or "medium", device=device, default_dtype=default_dtype, **kwargs)
+
+
+def setup_from_path(path, device, default_dtype="float64", **kwargs):
+    """Return the calculator of a MACE model file."""
+    from mace.calculators import MACECalculator
+
+    return MACECalculator(model_paths=path, device=device, default_dtype=default_dtype, **kwargs)

@@ -14,3 +14,10 @@ def setup(model, device, **kwargs):
     from sevenn.calculator import SevenNetCalculator
 
     return SevenNetCalculator(model=model or "7net-0", device=device, **kwargs)
+
+
+def setup_from_path(path, device, **kwargs):
+    """Return the calculator of a checkpoint that SevenNet's trainer has saved."""
+    from sevenn.calculator import SevenNetCalculator
+
+    return SevenNetCalculator(model=path, device=device, **kwargs)

@@ -42,6 +42,8 @@ _TENSOR = struct.Struct("=9d")
 _RESULT = struct.Struct(f"={_HEADER}sdi")
 _MEMORY = struct.Struct(f"={_HEADER}si")
 _NUMBERS = struct.Struct("=10d")
+# How often memory is looked at before one goes to sleep; who looked in vain does not do it again for so many steps.
+_LOOKS, _REST = 1000, 100
 
 
 class Dialect(NamedTuple):
@@ -112,7 +114,8 @@ class Memory:
         self._positions = np.frombuffer(self._memory, np.float64, 3 * atoms, self._HEAD + 72).reshape(-1, 3)
         self._forces = np.frombuffer(self._memory, np.float64, 3 * atoms, self._results + 80).reshape(-1, 3)
         self._given = np.empty_like(self._forces)
-        self._step = 0
+        self._step = self._rest = 0
+        self._looks = range(_LOOKS if len(os.sched_getaffinity(0)) > 1 else 0)
 
     @property
     def taken(self) -> bool:
@@ -124,11 +127,11 @@ class Memory:
         state, bell = self._state, self._bell
         self._cell[...] = cell
         self._positions[...] = positions
-        self._step += 1
-        state[self._ASKED] = self._step
+        self._step = state[self._ASKED] = step = self._step + 1
         bell.send(b"?", socket.MSG_NOSIGNAL)
-        while state[self._ANSWERED] != self._step:
-            if not bell.recv(64) and state[self._ANSWERED] != self._step:
+        self._look()
+        while state[self._ANSWERED] != step:
+            if not bell.recv(4096) and state[self._ANSWERED] != step:
                 return None
         energy, *tensor = _NUMBERS.unpack_from(self._memory, self._results)
         flags, length = state[self._FLAGS], state[self._LENGTH]
@@ -140,6 +143,17 @@ class Memory:
             self._given = np.empty_like(self._forces)
         self._given[...] = self._forces
         return Answer(energy, self._given, tuple(tensor), more)
+
+    def _look(self) -> None:
+        """Look for an answer for some 50 µs, which is less than to sleep and be woken; but not where that was in vain lately."""
+        if self._rest:
+            self._rest -= 1
+            return
+        state, step = self._state, self._step
+        for _ in self._looks:
+            if state[1] == step:
+                return
+        self._rest = _REST
 
     def close(self) -> None:
         self._bell.close()

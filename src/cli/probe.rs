@@ -1,5 +1,6 @@
 //! `rootstock probe`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::process::Command;
 use crate::store::Root;
 use crate::worker::environment::{self, Variables};
 use crate::worker::measure;
-use crate::worker::select::{self, Selected};
+use crate::worker::select::Selected;
 use crate::worker::step::Frame;
 
 /// Arguments of `rootstock probe`.
@@ -46,6 +47,9 @@ pub(crate) struct Arguments {
     /// A model, or an environment of the root.
     #[arg(required_unless_present = "ipc_only")]
     model: Option<String>,
+    /// Weights of your own, for a MODEL that is `ENVIRONMENT:custom`.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    weights: Option<PathBuf>,
     /// What to compute, in any format the environment's ASE reads.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["atoms", "ipc_only"])]
     structure: Option<PathBuf>,
@@ -87,19 +91,10 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         return exchange(arguments);
     };
     let root = place::built(shared)?;
-    let selected = select::select(&root, model).map_err(|error| {
-        let exit = match error {
-            select::Error::Unknown { .. } => Exit::Usage,
-            _ => Exit::Environment,
-        };
-        Failure {
-            report: error.into(),
-            exit,
-        }
-    })?;
+    let selected = super::worker::select(&root, model, arguments.weights.as_deref())?;
     let inherited = context::variables();
     let structures = structures(&root, &selected, &inherited, arguments)?;
-    let command = worker(&root, model, &inherited, arguments)?;
+    let command = worker(&root, model, &selected, &inherited, arguments)?;
     let asked = probe::with_worker(command, |server| {
         let mut refusals = Vec::new();
         for structure in structures {
@@ -178,6 +173,7 @@ fn structures(
 fn worker(
     root: &Root,
     model: &str,
+    selected: &Selected,
     inherited: &Variables,
     arguments: &Arguments,
 ) -> Result<Command, Failure> {
@@ -185,10 +181,13 @@ fn worker(
         report: miette::miette!("cannot find this program to start it as a worker: {error}"),
         exit: Exit::Failed,
     })?;
+    let weights = selected.weights.iter();
+    let weights = weights.flat_map(|path| [OsStr::new("--weights"), path.as_os_str()]);
     Ok(Command::new(program)
         .arguments(["worker", model, "--device", &arguments.device, "--root"])
         .argument(root.path())
         .arguments(["--startup-timeout", &arguments.startup_timeout.to_string()])
+        .arguments(weights)
         .variables(inherited))
 }
 

@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, place, show};
 use crate::files;
+use crate::store::Root;
 use crate::worker::connect::{self, Address};
 use crate::worker::ipi::End;
+use crate::worker::prewarm::Prewarm;
+use crate::worker::select::Selected;
 use crate::worker::signals::Told;
 use crate::worker::step::System;
 use crate::worker::{self, Options, Served, Species, inherited, select, species};
@@ -80,6 +85,10 @@ pub(crate) struct Arguments {
     /// How often to say that the model is still loading, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     heartbeat: Duration,
+    /// Whether to have the system read the environment's libraries and the model's weights ahead while Python starts: where they
+    /// are not in memory, and with `auto` only on a network filesystem, from which they come slowly, piece by piece.
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = prewarm())]
+    prewarm: Prewarm,
     /// How long a step may take, in seconds, before Python counts as hanging and is started again; for ever if not given.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     step_timeout: Option<Duration>,
@@ -123,6 +132,14 @@ fn object(text: &str) -> Result<Object, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
 }
 
+fn prewarm() -> impl TypedValueParser<Value = Prewarm> {
+    PossibleValuesParser::new(["never", "auto", "always"]).map(|text| match text.as_str() {
+        "never" => Prewarm::Never,
+        "always" => Prewarm::Always,
+        _ => Prewarm::Auto,
+    })
+}
+
 /// A length of time: a positive number of seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
@@ -163,23 +180,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let address = address(arguments)?;
     let options = options(arguments, address).or_exit(Exit::Usage)?;
     let root = place::built(shared)?;
-    let selected = match &arguments.weights {
-        None => select::select(&root, &arguments.model),
-        Some(weights) => select::custom(&root, &arguments.model, weights),
-    };
-    let mut selected = selected.map_err(|error| {
-        let exit = match error {
-            select::Error::Unknown { .. }
-            | select::Error::NoWeights(_)
-            | select::Error::NotCustom(_)
-            | select::Error::NoFile(_) => Exit::Usage,
-            _ => Exit::Environment,
-        };
-        Failure {
-            report: error.into(),
-            exit,
-        }
-    })?;
+    let mut selected = select(&root, &arguments.model, arguments.weights.as_deref())?;
     selected
         .setup
         .extend(arguments.setup.clone().unwrap_or_default());
@@ -196,6 +197,31 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         }
         Err(error) => Err(failure(error)),
     }
+}
+
+/// Finds a model, which may need weights of the user's own.
+pub(crate) fn select(
+    root: &Root,
+    model: &str,
+    weights: Option<&Path>,
+) -> Result<Selected, Failure> {
+    let selected = match weights {
+        None => select::select(root, model),
+        Some(weights) => select::custom(root, model, weights),
+    };
+    selected.map_err(|error| {
+        let exit = match error {
+            select::Error::Unknown { .. }
+            | select::Error::NoWeights(_)
+            | select::Error::NotCustom(_)
+            | select::Error::NoFile(_) => Exit::Usage,
+            _ => Exit::Environment,
+        };
+        Failure {
+            report: error.into(),
+            exit,
+        }
+    })
 }
 
 fn failure(error: worker::Error) -> Failure {
@@ -240,6 +266,7 @@ fn options(arguments: &Arguments, server: Address) -> Result<Options, Usage> {
         connect_timeout: Duration::from_secs(arguments.connect_timeout),
         startup_timeout: Duration::from_secs(arguments.startup_timeout),
         heartbeat: arguments.heartbeat,
+        prewarm: arguments.prewarm,
         step_timeout: arguments.step_timeout,
         restarts: arguments.restarts,
     })

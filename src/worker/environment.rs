@@ -217,6 +217,7 @@ mod tests {
             argument: String::new(),
             setup: serde_json::Map::new(),
             weights: None,
+            cached: Vec::new(),
             settings: CatalogueEnvironment {
                 variables: BTreeMap::from([
                     ("OMP_NUM_THREADS".to_owned(), "1".to_owned()),

@@ -12,6 +12,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -33,6 +34,7 @@ pub mod measure;
 mod memory;
 mod model;
 mod output;
+pub mod prewarm;
 mod python;
 pub mod select;
 pub mod signals;
@@ -45,6 +47,7 @@ use environment::Variables;
 use handover::{HandOver, Silence};
 use model::{Life, Model, Ready};
 use output::Tail;
+use prewarm::Prewarm;
 use python::Python;
 use select::Selected;
 use signals::{Signals, Told};
@@ -74,6 +77,8 @@ pub struct Options {
     pub startup_timeout: Duration,
     /// How often to say that it is still loading.
     pub heartbeat: Duration,
+    /// Whether to read ahead what Python loads.
+    pub prewarm: Prewarm,
     /// How long a step may take; for ever if `None`.
     pub step_timeout: Option<Duration>,
     /// How often in a run a Python that died is started again.
@@ -198,14 +203,24 @@ pub fn serve(
     let (stop, never_written) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
     let tail = Tail::default();
+    let loaded = AtomicBool::new(false);
     let served = std::thread::scope(|scope| {
-        let (stop, tail) = (&stop, &tail);
+        let (stop, tail, loaded) = (&stop, &tail, &loaded);
+        if options.prewarm.is_for_environment(&selected.generation) {
+            let files = || prewarm::read_ahead(&selected.generation, &selected.cached, loaded);
+            scope.spawn(move || match files() {
+                0 => {}
+                count => say(&format!("rootstock: {count} files are read ahead")),
+            });
+        }
         let begin = || {
             let (hand_over, stdin) = HandOver::new().map_err(Error::System)?;
             let (python, stdout, stderr) =
                 Python::start(selected, &variables, stdin, PROGRAM.len())?;
             scope.spawn(move || output::drain(stdout, stderr, stop, tail, say));
-            load(hand_over, python, selected, options, rank, &signals, say)
+            let life = load(hand_over, python, selected, options, rank, &signals, say);
+            loaded.store(true, Ordering::Relaxed);
+            life
         };
         let served = live(&begin, options, &signals, say);
         // Python is gone by now; what it has printed is read to the end before anything is told about it.

@@ -32,6 +32,8 @@ pub struct Selected {
     pub setup: serde_json::Map<String, serde_json::Value>,
     /// Weights of the user's own, for `setup_from_path` in place of `setup`.
     pub weights: Option<PathBuf>,
+    /// The model's files in the cache.
+    pub cached: Vec<PathBuf>,
     /// What the manifest says of the variables it runs with, unexpanded.
     pub settings: CatalogueEnvironment,
 }
@@ -150,7 +152,10 @@ pub fn select(root: &Root, model: &str) -> Result<Selected, Error> {
             model: model.to_owned(),
             path: absent.clone(),
         }),
-        None => Ok(selected),
+        None => Ok(Selected {
+            cached: weights,
+            ..selected
+        }),
     }
 }
 
@@ -221,6 +226,7 @@ fn usable(root: &Root, catalogue: &Catalogue, meaning: CatalogueModel) -> Result
         argument: meaning.argument,
         setup: meaning.setup,
         weights: None,
+        cached: Vec::new(),
     })
 }
 

@@ -9,6 +9,7 @@ import array
 import ctypes
 import importlib.util
 import json
+import math
 import mmap
 import os
 import select
@@ -23,6 +24,9 @@ STEP, TEXT, STRESSES, MEMORY = 1, 2, 3, 4
 WORD = struct.Struct("=ii")
 DONE = WORD.pack(STEP, 0), WORD.pack(STEP, 1)
 CELL, HEAD = 9, 10  # numbers: the cell before the positions, energy and stress before the forces
+# How often memory is looked at before one goes to sleep, which takes longer to wake from than some steps take: up to some
+# 50 µs. Who looked in vain does not do it again for so many steps, so that a model that computes for longer is not kept from it.
+LOOKS, REST = 1000, 100
 # Further results that are told if they are there; any other is if it is a single number.
 SMALL = ("dipole", "polarization", "dielectric_tensor", "polarizability")
 
@@ -153,7 +157,8 @@ class Frame:
         self.positions = numbers[CELL : CELL + 3 * atoms].reshape(atoms, 3)
         self.energy = results[:1]
         self.stress = results[1:HEAD].reshape(3, 3)
-        self.forces = results[HEAD:].reshape(atoms, 3)
+        self.flat_forces = results[HEAD:]
+        self.forces = self.flat_forces.reshape(atoms, 3)
 
 
 class SharedFile:
@@ -205,6 +210,8 @@ class Memory:
         size = CELL + HEAD + 6 * atoms
         self.frame = Frame(numpy.frombuffer(self.memory, numpy.float64, size, self.HEAD), atoms)
         self.text = self.HEAD + 8 * size
+        self.rest, self.looks = 0, range(LOOKS if len(os.sched_getaffinity(0)) > 1 else 0)
+        self.only_bell = [(bell, select.POLLIN)]
         self.poller = select.poll()
         self.poller.register(self.bell, select.POLLIN)
         self.poller.register(launcher.connection, select.POLLIN)
@@ -214,19 +221,27 @@ class Memory:
 
     def is_asked(self):
         """Waits until something is to be computed; or is not any more, because the launcher has something to say."""
-        state, bell = self.state, self.bell.fileno()
-        while state[self.ASKED] == state[self.ANSWERED]:
-            ready = [descriptor for descriptor, _ in self.poller.poll()]
-            if ready != [bell]:
+        state, answered = self.state, self.state[self.ANSWERED]
+        if self.rest:
+            self.rest -= 1
+        else:
+            for _ in self.looks:
+                if state[self.ASKED] != answered:
+                    return True
+            self.rest = REST
+        while state[self.ASKED] == answered:
+            ready = self.poller.poll()
+            if ready != self.only_bell:
                 return False
-            if not self.bell.recv(64):
+            if not self.bell.recv(4096):
                 # The client has gone, or will come with a new system; the launcher knows.
-                self.poller.unregister(bell)
+                self.poller.unregister(self.bell)
         return True
 
     def answer(self, flags, text):
-        self.memory[self.text : self.text + len(text)] = text
         state = self.state
+        if text:
+            self.memory[self.text : self.text + len(text)] = text
         state[self.FLAGS], state[self.LENGTH] = flags, len(text)
         state[self.ANSWERED] = state[self.ASKED]
         self.ring()
@@ -257,13 +272,15 @@ class Memory:
 
     def check(self):
         """Sees to it that no number is infinite, or none."""
-        numpy, frame = self.numpy, self.frame
-        if not numpy.isfinite(frame.energy[0]):
+        frame = self.frame
+        # A sum is finite where all are, unless they are beyond all measure.
+        if math.isfinite(frame.energy[0] + frame.flat_forces.sum()):
+            return
+        if not math.isfinite(frame.energy[0]):
             raise NotFinite("the model computed an energy of %s eV" % frame.energy[0])
-        forces = frame.forces.reshape(-1)
-        # Squares may be too large where the forces are not.
-        if not numpy.isfinite(forces.dot(forces)) and not numpy.isfinite(forces).all():
-            atom = int(numpy.isfinite(frame.forces).all(axis=1).argmin())
+        finite = self.numpy.isfinite(frame.forces).all(axis=1)
+        if not finite.all():
+            atom = int(finite.argmin())
             raise NotFinite(
                 "the model computed forces that are not finite, first that on atom %d (counted from 0)" % atom
             )

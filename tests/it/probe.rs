@@ -1,5 +1,6 @@
 //! `rootstock probe`: numbers that make sense pass, others do not, and the time is where it was spent.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::sandbox::Said;
@@ -40,6 +41,21 @@ fn a_sound_model_passes_and_its_time_adds_up() {
     }
     let overhead = 100.0 * (latency("socket") + latency("hand_over")) / latency("compute");
     assert!((value["overhead_percent"].as_f64().unwrap() - overhead).abs() < 1e-6);
+}
+
+#[test]
+fn weights_of_ones_own_are_probed_as_a_worker_would_load_them() {
+    let weights = Path::new(env!("CARGO_TARGET_TMPDIR")).join("probe-weights");
+    std::fs::write(&weights, "1.5").unwrap();
+    let with = |model: &str, weights: &str| {
+        let arguments = ["--weights", weights, "--steps", "0", "--json"];
+        probe(&[&[model][..], &arguments].concat())
+    };
+    let said = with("odd:custom", weights.to_str().unwrap());
+    assert_eq!(said.expect(0).json()["energy_ev"], 1.5);
+    with("odd-emt", weights.to_str().unwrap()).expect(2);
+    with("odd:custom", "nowhere").expect(2);
+    probe(&["odd:custom"]).expect(2);
 }
 
 #[test]

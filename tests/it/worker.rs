@@ -320,3 +320,31 @@ fn an_environment_that_is_not_built_comes_with_the_command_that_builds_it() {
         "{told}"
     );
 }
+
+/// Traced where the machine has strace.
+#[test]
+fn libraries_are_read_ahead_where_they_are_wanted_to_be() {
+    let looked_at = |prewarm: &str| {
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("prewarm-{prewarm}"));
+        let traced = Command::new("strace")
+            .args(["-f", "-qq", "-e", "trace=preadv2", "-o"])
+            .arg(&log)
+            .args([ROOTSTOCK, "worker", "odd-zero", "--unix", "nobody"])
+            .args(["--connect-timeout", "0", "--species", "Cu", "--pbc", "TTT"])
+            .args(["--prewarm", prewarm, "--root"])
+            .arg(root())
+            .output();
+        // No strace here, or it may not be used.
+        let told = traced.map_or_else(|_| String::new(), |output| told(&output));
+        told.contains("no server listens").then(|| {
+            std::fs::read_to_string(log)
+                .unwrap()
+                .matches("preadv2(")
+                .count()
+        })
+    };
+    if let Some(never) = looked_at("never") {
+        assert_eq!(never, 0);
+        assert!(looked_at("always") > Some(10));
+    }
+}
