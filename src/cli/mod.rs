@@ -31,6 +31,28 @@ mod worker;
 
 use exit::{Exit, Failure};
 
+const EXAMPLES: &str =
+    "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
+    4 environment missing, stale or unusable here
+
+Examples:
+  rootstock lock && rootstock sync     resolve, then build
+  rootstock lock --check               for CI: has the lock drifted from the manifest?
+  rootstock worker emt --unix name     serve forces to an i-PI server
+  rootstock run emt -- python x.py     run a command in an environment";
+
+const VARIABLES: &str = "Environment variables:
+  ROOTSTOCK_ROOT            the root, where `--root` does not name it
+  ROOTSTOCK_UV              the uv to resolve with
+  ROOTSTOCK_PYTHON_MIRROR   where managed interpreters are fetched: an address or a directory
+  UV_DEFAULT_INDEX          the package index, if it is another one than uv's
+  UV_INDEX_<NAME>_USERNAME, UV_INDEX_<NAME>_PASSWORD, NETRC, UV_KEYRING_PROVIDER
+                            who asks an index
+  HF_ENDPOINT, HF_TOKEN     a mirror of the Hugging Face Hub, and who asks it
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
+                            how the network is reached
+  NO_COLOR                  no colours";
+
 /// Reproducible Python environments and i-PI workers for machine-learning interatomic potentials.
 #[derive(Debug, Parser)]
 #[command(
@@ -39,14 +61,7 @@ use exit::{Exit, Failure};
     max_term_width = 100,
     propagate_version = true
 )]
-#[command(
-    after_help = "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
-                        4 environment missing, stale or unusable here\n\n\
-                        Examples:\n  rootstock lock && rootstock sync     resolve, then build\n  \
-                        rootstock lock --check               for CI: has the lock drifted from the manifest?\n  \
-                        rootstock worker emt --unix name     serve forces to an i-PI server\n  \
-                        rootstock run emt -- python x.py     run a command in an environment"
-)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{VARIABLES}\n\n{EXAMPLES}"))]
 struct Arguments {
     #[command(flatten)]
     shared: Shared,

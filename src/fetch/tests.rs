@@ -20,9 +20,11 @@ enum Answer {
     Status(u16),
     /// Another file of the same length.
     Other,
+    /// That the file is at this host, which is this one by one of its names.
+    Moved(&'static str),
 }
 
-use Answer::{BreakOff, Other, Range, Status, Whole, WrongRange};
+use Answer::{BreakOff, Moved, Other, Range, Status, Whole, WrongRange};
 
 /// How a download went: its result, and the range that each request asked for.
 struct Outcome {
@@ -79,6 +81,11 @@ fn serve(mut stream: &TcpStream, answer: &Answer) -> String {
         BreakOff(n) => ("200 OK".to_owned(), &FILE[..*n], 1000),
         WrongRange => (part(from + 1), &FILE[from + 1..], 999 - from),
         Status(status) => (format!("{status} Nothing"), &[][..], 0),
+        Moved(host) => {
+            let here = stream.local_addr().unwrap().port();
+            let there = format!("http://{host}:{here}/moved");
+            (format!("302 Found\r\nlocation: {there}"), &[][..], 0)
+        }
         Other => ("200 OK".to_owned(), &[b'y'; 1000][..], 1000),
     };
     let head_out =
@@ -148,6 +155,20 @@ fn a_file_comes_with_credentials_and_unencoded() {
         "{head}"
     );
     assert!(head.contains("accept-encoding: identity\r\n"), "{head}");
+}
+
+#[test]
+fn who_we_are_is_not_told_where_a_server_sends_us() {
+    for (host, told) in [("127.0.0.1", true), ("localhost", false)] {
+        let place = place();
+        let answers = vec![Moved(host), Whole];
+        let outcome = fetch(&place.destination, answers, Digest::of(FILE), None);
+        outcome.result.unwrap();
+        place.assert_whole();
+        let head = outcome.heads[1].to_lowercase();
+        assert!(head.starts_with("get /moved http/1.1\r\n"), "{head}");
+        assert_eq!(head.contains("authorization:"), told, "{head}");
+    }
 }
 
 #[test]

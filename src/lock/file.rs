@@ -69,6 +69,7 @@ use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
+mod line;
 mod toml_text;
 mod write;
 
@@ -233,7 +234,7 @@ struct WrittenWeight {
     sha256: Digest,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenFile {
     index: Option<IndexName>,
@@ -322,7 +323,7 @@ impl Packages {
     }
 }
 
-/// Reads the text as TOML: piece by piece, which takes a fraction of the memory and so of the time, and reads the same.
+/// Reads the text as TOML: piece by piece, which takes a fraction of the memory and of the time, and reads the same.
 fn parse(text: &str) -> Result<(Written, Packages), toml::de::Error> {
     let mut written = match in_pieces(text) {
         Some(written) => written,
@@ -337,7 +338,7 @@ fn parse(text: &str) -> Result<(Written, Packages), toml::de::Error> {
 fn in_pieces(text: &str) -> Option<Written> {
     const ENVIRONMENT: &str = "\n[[environment]]\n";
     const FILES: &str = "\n[files]\n";
-    let (mut tables, mut files) = text.split_at(text.find(FILES)? + FILES.len());
+    let (mut tables, files) = text.split_at(text.find(FILES)? + FILES.len());
     let mut whole = Written::default();
     while !tables.is_empty() {
         let next = tables.get(1..)?.find(ENVIRONMENT).map(|at| at + 1);
@@ -345,22 +346,12 @@ fn in_pieces(text: &str) -> Option<Written> {
         whole.extend(toml::from_str(piece).ok()?)?;
         tables = rest;
     }
-    while !files.is_empty() {
-        let (piece, rest) = files.split_at(lines(files));
-        for (reference, file) in toml::from_str::<BTreeMap<_, _>>(piece).ok()? {
-            let before = whole.files.insert(reference, file);
-            before.is_none().then_some(())?;
-        }
-        files = rest;
+    for text in files.lines() {
+        let (reference, file) = line::read(text)?;
+        let before = whole.files.insert(reference.to_owned(), file);
+        before.is_none().then_some(())?;
     }
     whole.version.map(|_| whole)
-}
-
-/// How long the first lines are, some kilobytes of them.
-fn lines(text: &str) -> usize {
-    const ENOUGH: usize = 8 * 1024;
-    let end = text.bytes().skip(ENOUGH).position(|byte| byte == b'\n');
-    end.map_or(text.len(), |end| ENOUGH + end + 1)
 }
 
 impl Written {
@@ -886,7 +877,7 @@ pub(crate) mod tests {
         environment.targets[0].digest = digest;
         environment.targets[0].trees.clear();
         let text = text(&lock);
-        assert!(in_pieces(&text).is_some() && lines(&text) < text.len() / 4);
+        assert!(in_pieces(&text).is_some());
         assert_eq!(read("rootstock.lock", &text).unwrap(), lock);
         // A line that stands in two pieces, a table behind, a line that is none, another size: all are seen, and in
         // their places.

@@ -232,6 +232,18 @@ fn a_branch_is_locked_to_its_commit_until_it_moves_on() {
         lock.contains(&second) && lock.contains("\"demo 2.0 "),
         "{lock}"
     );
+    // A bundle has the archive of the commit: where it is carried to needs neither git nor the repository.
+    with_git(&sandbox, &["bundle", "-o", "carried"]).expect(0);
+    let carried = [
+        "--root",
+        "there",
+        "sync",
+        "--offline",
+        "--bundle",
+        "carried",
+    ];
+    sandbox.run(&carried).expect(0);
+    assert_eq!(sandbox.stamp("there", "one", "packages"), 2);
     // Without git, who needs it is named.
     let said = sandbox.run(&["sync"]);
     said.expect(1);

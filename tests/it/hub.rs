@@ -112,6 +112,34 @@ fn files_lie_where_the_library_looks() {
     assert!(fs::symlink_metadata(plain).unwrap().is_file());
     let again = run(&sandbox, &hub, None, &["sync"]);
     assert!(again.stdout.starts_with("up to date"), "{}", again.stdout);
+    // A bundle carries them in the same layout, to where there is no hub.
+    run(&sandbox, &hub, None, &["bundle", "-o", "carried"]).expect(0);
+    let carried = [
+        "--root",
+        "there",
+        "sync",
+        "--offline",
+        "--bundle",
+        "carried",
+    ];
+    sandbox.run(&carried).expect(0);
+    let there = CACHE.replacen("root/", "there/", 1);
+    for name in [
+        &*format!("snapshots/{FIRST}/a/b.ckpt"),
+        "refs/main",
+        "refs/v1",
+    ] {
+        let [here, there] = [CACHE, &there].map(|cache| sandbox.read(&format!("{cache}/{name}")));
+        assert_eq!(here, there);
+    }
+    assert!(
+        fs::read_link(
+            sandbox
+                .path(&there)
+                .join(format!("snapshots/{FIRST}/a/b.ckpt"))
+        )
+        .is_ok()
+    );
 
     // What was purged or changed is seen and repaired.
     hub.asked();
