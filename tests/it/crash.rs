@@ -1,8 +1,14 @@
 //! Killed at any moment, `sync` leaves nothing half-made in sight, and the next one finishes.
+//!
+//! `ROOTSTOCK_TEST_KILLS` says how often `killed_at_random_moments` kills (a few times, if it does not), and
+//! `ROOTSTOCK_TEST_SEED` which moments are drawn.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rootstock::digest::Digest;
 
 use crate::sandbox::{Said, Sandbox, Wheel, trace};
 
@@ -19,9 +25,23 @@ fn nothing_half_made_is_visible(sandbox: &Sandbox) {
             generation.display()
         );
         let tree = std::fs::read_to_string(generation.join("rootstock-tree.txt")).unwrap();
+        assert_eq!(
+            sandbox.stamp("root", name, "tree"),
+            Digest::of(&tree).to_string()
+        );
         for line in tree.lines() {
-            let path = generation.join(line.splitn(3, ' ').nth(2).unwrap());
-            assert!(path.symlink_metadata().is_ok(), "{}", path.display());
+            let mut words = line.splitn(3, ' ');
+            let (first, path) = (words.next().unwrap(), words.nth(1).unwrap());
+            let place = generation.join(path);
+            match first {
+                "link" => assert!(place.exists(), "{}", place.display()),
+                // The only file that names the machine.
+                _ if path == "pyvenv.cfg" => assert!(place.is_file()),
+                sha256 => {
+                    let found = Digest::of(std::fs::read(&place).unwrap()).to_string();
+                    assert_eq!(found, sha256, "{}", place.display());
+                }
+            }
         }
     }
 }
@@ -111,4 +131,93 @@ fn killed_at_every_rename() {
 #[test]
 fn killed_at_every_symbolic_link() {
     kill_at_every("symlink,symlinkat");
+}
+
+/// Numbers that look random and are the same for the same seed (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % limit
+    }
+}
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn killed_at_random_moments() {
+    let (kills, seed) = (
+        setting("ROOTSTOCK_TEST_KILLS", 6),
+        setting("ROOTSTOCK_TEST_SEED", 1),
+    );
+    let sandbox = Sandbox::shared();
+    let states: Vec<[(&str, String); 3]> = (0..4)
+        .map(|n| {
+            for (name, other) in [("one", "first"), ("two", "second")] {
+                sandbox.write_source(name, &["shared", other], &format!("# {n}\n"));
+            }
+            sandbox.lock();
+            [
+                "environments/one.py",
+                "environments/two.py",
+                "rootstock.lock",
+            ]
+            .map(|file| (file, sandbox.read(file)))
+        })
+        .collect();
+    let started = Instant::now();
+    sandbox.sync(&[]);
+    let whole = u64::try_from(started.elapsed().as_micros()).unwrap();
+    let mut numbers = Numbers(seed);
+    let (mut killed, mut finished) = (0, 0);
+    while killed < kills {
+        // From nothing, from another lock, or from where the last one was killed.
+        match numbers.below(4) {
+            0 => remove(&sandbox.path("root"), 0),
+            1 | 2 => {
+                for (file, text) in &states[usize::try_from(numbers.below(4)).unwrap()] {
+                    sandbox.write(file, text);
+                }
+            }
+            _ => {}
+        }
+        let mut child = sandbox
+            .command(&["sync"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(numbers.below(whole)));
+        child.kill().unwrap();
+        match child.wait().unwrap().signal() {
+            Some(SIGKILL) => killed += 1,
+            _ => finished += 1,
+        }
+        nothing_half_made_is_visible(&sandbox);
+    }
+    println!("seed {seed}: {killed} killed, {finished} were faster");
+    sandbox.sync(&[]);
+    sandbox.run(&["sync", "--check"]).expect(0);
+    sandbox.run(&["doctor", "--deep"]).expect(0);
+    // Nothing that a killed one left is there for ever.
+    sandbox
+        .run(&["gc", "--keep", "0", "--older-than", "0s"])
+        .expect(0);
+    for directory in [
+        "envs",
+        "generations/one",
+        "generations/two",
+        "store/wheels-1",
+        "store/archives",
+    ] {
+        let names = sandbox.names(&format!("root/{directory}"));
+        assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");
+    }
+    sandbox.run(&["doctor", "--deep"]).expect(0);
 }

@@ -1,15 +1,23 @@
 //! Several syncs of one root at once: no error, nothing twice, nothing half.
+//!
+//! `ROOTSTOCK_TEST_ROUNDS` says how many rounds are made without any lock (two, if it does not).
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Said, Sandbox, trace};
 
 /// Runs so many syncs of one root at once.
 fn at_once(sandbox: &Sandbox, number: usize, arguments: &[&str]) -> Vec<Said> {
+    started(number, &|_| {
+        sandbox.command(&[&["sync"], arguments].concat())
+    })
+}
+
+/// Runs so many commands at once.
+fn started(number: usize, command: &dyn Fn(usize) -> Command) -> Vec<Said> {
     let children: Vec<_> = (0..number)
-        .map(|_| {
-            let mut command = sandbox.command(&[&["sync"], arguments].concat());
-            command
+        .map(|index| {
+            command(index)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
@@ -77,4 +85,44 @@ fn eight_syncs_by_force_change_nothing_that_is_whole() {
     assert_eq!(sandbox.generation("root", "one"), before);
     assert_eq!(sandbox.names("root/trash"), [""; 0]);
     sandbox.run(&["sync", "--check"]).expect(0);
+}
+
+#[test]
+fn eight_syncs_at_once_where_no_lock_works() {
+    if !trace::is_possible() {
+        return;
+    }
+    let rounds = std::env::var("ROOTSTOCK_TEST_ROUNDS").map_or(2, |text| text.parse().unwrap());
+    let sandbox = Sandbox::shared();
+    // From a bundle, so that uv, which locks the cache of its user, is not needed.
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    for round in 0..rounds {
+        let root = format!("root-{round}");
+        let error = ["ENOLCK", "ENOSYS", "EINVAL"][round % 3];
+        let inject = format!("inject=flock:error={error}");
+        let seen = |index| sandbox.path(&format!("seen-{round}-{index}"));
+        let said = started(8, &|index| {
+            let expressions = ["trace=flock,fcntl", &inject];
+            let mut command = trace::writing_to(&sandbox, &seen(index), &expressions);
+            command.args(["sync", "--offline", "--bundle", "carried", "--root", &root]);
+            command
+        });
+        for (index, said) in said.iter().enumerate() {
+            said.expect(0);
+            // Of the locks of POSIX none is asked for, so that it cannot fail.
+            let calls = std::fs::read_to_string(seen(index)).unwrap();
+            for lock in ["F_SETLK", "F_OFD_SETLK", "F_GETLK", "F_SETLEASE"] {
+                assert!(!calls.contains(lock), "{calls}");
+            }
+        }
+        for environment in ["one", "two"] {
+            let generations = sandbox.names(&format!("{root}/generations/{environment}"));
+            assert_eq!(generations.len(), 1, "{generations:?}");
+        }
+        assert_eq!(sandbox.names(&format!("{root}/envs")), ["one", "two"]);
+        sandbox
+            .run(&["doctor", "--deep", "--root", &root])
+            .expect(0);
+        sandbox.run(&["sync", "--check", "--root", &root]).expect(0);
+    }
 }
