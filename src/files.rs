@@ -176,7 +176,7 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
         .unwrap_or(Path::new("."));
     let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o7777);
     let mut beside = tempfile::Builder::new()
-        .prefix(".rootstock-")
+        .prefix(&format!(".rootstock-{}-", maker::this_process()))
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(directory)
         .context("write in", directory)?;
@@ -187,6 +187,22 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
         .map_err(|e| e.error)
         .context("replace", path)?;
     Ok(())
+}
+
+/// Writes a file whole, unless something is there already: whether it is ours.
+pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut beside = tempfile::Builder::new()
+        .prefix(&format!(".rootstock-{}-", maker::this_process()))
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(directory)
+        .context("write in", directory)?;
+    beside.write_all(contents).context("write", path)?;
+    match beside.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error).context("write", path),
+    }
 }
 
 /// Writes a new file of our own making; overwrites what is there. Not atomic: for directories nobody can see yet.

@@ -38,6 +38,7 @@ pub mod record;
 pub mod repair;
 pub mod sdist;
 pub mod shelf;
+mod waiting;
 pub mod weights;
 pub mod wheel;
 
@@ -47,6 +48,7 @@ pub use environment::{Built, Error as EnvironmentError};
 pub use gather::{Error as PackageError, Failure as PackageFailure, TAKEN_AWAY};
 use gather::{Gathered, Need, Ready, Sources};
 use progress::{Event, Progress};
+use waiting::{Claims, Wanted};
 
 /// How often that is made again which was taken away under our hands; more is not a race.
 const AGAIN: usize = 3;
@@ -270,7 +272,7 @@ fn build_all(steps: &[&Step], means: &Means) -> Result<Vec<Result<Built, Error>>
     let built = if jobs.is_empty() {
         Vec::new()
     } else {
-        build(&jobs, means, &pool)?
+        share(&jobs, means, &pool)?
     };
     let mut built = built.into_iter();
     let results = begun.into_iter().map(|begun| match begun? {
@@ -278,6 +280,49 @@ fn build_all(steps: &[&Step], means: &Means) -> Result<Vec<Result<Built, Error>>
         Begun::Job(_) => built.next().expect("every job has a result"),
     });
     Ok(results.collect())
+}
+
+/// Builds what nobody else builds; then takes what others have built meanwhile, or builds that too.
+fn share(
+    jobs: &[&Job],
+    means: &Means,
+    pool: &rayon::ThreadPool,
+) -> Result<Vec<Result<Built, Error>>, RootError> {
+    let mut built: Vec<Option<Result<Built, Error>>> = jobs.iter().map(|_| None).collect();
+    let mut left: Vec<usize> = (0..jobs.len()).collect();
+    while !left.is_empty() {
+        let wanted = |at: &usize| (jobs[*at].environment.name.clone(), jobs[*at].id());
+        let wanted: Vec<Wanted> = left.iter().map(wanted).collect();
+        let (mut held, others) = Claims::take(means.root, &wanted);
+        // Who is told to build anew does not take what others build.
+        let (ours, theirs): (Vec<_>, Vec<_>) = left
+            .into_iter()
+            .zip(others)
+            .partition(|(at, other)| other.is_none() || jobs[*at].force);
+        if !ours.is_empty() {
+            let now: Vec<&Job> = ours.iter().map(|(at, _)| jobs[*at]).collect();
+            let results = held.beating(|| build(&now, means, pool))?;
+            for ((at, _), result) in ours.into_iter().zip(results) {
+                built[at] = Some(result);
+            }
+        }
+        drop(held);
+        left = Vec::new();
+        for (at, claim) in theirs {
+            if let Some(claim) = claim {
+                waiting::wait(means.root, &claim, means.progress);
+            }
+            match jobs[at].adopt(means.root) {
+                Ok(None) => left.push(at),
+                Ok(Some(there)) => built[at] = Some(Ok(there)),
+                Err(error) => built[at] = Some(Err(error.into())),
+            }
+        }
+    }
+    let results = built.into_iter();
+    Ok(results
+        .map(|result| result.expect("every job was built or taken"))
+        .collect())
 }
 
 /// A build as far as it goes without packages.

@@ -1,6 +1,7 @@
 //! What a watcher of a build hears. How it looks is the watcher's business.
 
 use crate::name::EnvironmentName;
+use crate::store::claims::Claim;
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Event {
     Prepared(String),
     /// All of them are.
     PreparationsDone,
+    /// Somebody else builds what we need, and is waited for.
+    Waiting(Claim),
     /// An environment's files are being linked together.
     Assembling(EnvironmentName),
     /// An environment is finished, well or not.

@@ -14,6 +14,7 @@ mod exit;
 mod export;
 mod findings;
 mod gc;
+mod interrupt;
 mod lock;
 mod outcome;
 mod place;
@@ -143,6 +144,9 @@ enum Command {
     Run(run::Arguments),
     /// Serve a model's energies and forces to an i-PI server.
     Worker(Box<worker::Arguments>),
+    /// What a sync that was told to end does as its last.
+    #[command(hide = true)]
+    Interrupted(interrupt::Arguments),
 }
 
 /// Runs the program; the exit code is that of the command.
@@ -160,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Probe(probe) => probe::run(&arguments.shared, &probe),
         Command::Run(run) => run::run(&arguments.shared, &run),
         Command::Worker(worker) => worker::run(&arguments.shared, &worker),
+        Command::Interrupted(interrupted) => Ok(interrupt::run(&interrupted)),
     };
     match result {
         Ok(exit) => exit.into(),

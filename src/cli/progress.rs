@@ -56,6 +56,12 @@ impl Progress for Lines {
                 }
             }
             Event::Preparing(packages) => show::remark(&format!("preparing {packages} packages")),
+            Event::Waiting(claim) => {
+                show::remark(&format!(
+                    "{} is built by {claim}: waiting",
+                    claim.environment
+                ));
+            }
             Event::Assembling(name) => show::remark(&format!("linking {name}")),
             Event::Finished(..)
             | Event::DownloadsDone
@@ -108,6 +114,11 @@ impl Progress for Bars {
                 if let Some(bar) = &*self.packages.lock().expect(HELD) {
                     bar.inc(1);
                 }
+            }
+            Event::Waiting(claim) => {
+                let line = format!("{} is built by {claim}: waiting", claim.environment);
+                // Where the line cannot be drawn, nothing else could.
+                let _ = self.all.println(line);
             }
             Event::PreparationsDone => finish(self.packages.lock().expect(HELD).take()),
             Event::Assembling(name) => {

@@ -10,6 +10,7 @@ use crate::lock::{Lock, drift};
 use crate::manifest::{Manifest, Model};
 use crate::name::EnvironmentName;
 use crate::plan;
+use crate::store::claims::{self, Builder, Claim};
 use crate::store::installed::{Complete, Generation};
 use crate::store::{Installed, Root, prefetched, weights};
 
@@ -36,6 +37,8 @@ struct Line<'a> {
     optional: bool,
     /// The generation it leads to, if that is finished.
     current: Option<&'a Complete>,
+    /// Who builds it now.
+    building: Vec<Claim>,
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -48,16 +51,20 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let names = names(&manifest, &root)?;
     let disk = sync::disk(&root, &names)?;
     let target = place::target()?;
+    let claims = claims::all(&root);
     let lines: Vec<Line> = names
         .iter()
         .map(|name| {
-            line(
+            let mut line = line(
                 name,
                 &disk.environments[name],
                 lock.as_ref(),
                 &manifest,
                 target,
-            )
+            );
+            let ours = |claim: &&Claim| claim.environment == *name;
+            line.building = claims.iter().filter(ours).cloned().collect();
+            line
         })
         .collect();
     if arguments.json {
@@ -116,6 +123,7 @@ fn line<'a>(
             Some(Generation::Complete(complete)) => Some(complete),
             _ => None,
         },
+        building: Vec::new(),
     }
 }
 
@@ -159,6 +167,16 @@ fn print_text(
             let optional = if line.optional { " (optional)" } else { "" };
             show::line(&format!("{}{optional}: {reason}", line.name));
         }
+    }
+    for claim in lines.iter().flat_map(|line| &line.building) {
+        let gone = match claim.builder() {
+            Builder::Gone => ", who is gone",
+            Builder::Lives | Builder::Unseen => "",
+        };
+        show::line(&format!(
+            "{}: being built by {claim}{gone}",
+            claim.environment
+        ));
     }
     for model in &manifest.models {
         if let (_, Some(reason)) = state(lines, model, lock, root) {
@@ -226,6 +244,23 @@ fn line_json(line: &Line, root: &Root) -> Value {
         "bytes": stamp.map(|stamp| stamp.bytes),
         "rootstock": stamp.map(|stamp| &stamp.rootstock),
         "path": stamp.map(|stamp| root.generation(line.name, &stamp.id)),
+        "building": line.building.iter().map(building_json).collect::<Vec<_>>(),
+    })
+}
+
+fn building_json(claim: &Claim) -> Value {
+    json!({
+        "id": claim.id,
+        "user": claim.user,
+        "host": claim.host,
+        "process": claim.process,
+        "since": claim.since,
+        "beat": claim.beat,
+        "builder": match claim.builder() {
+            Builder::Lives => "lives",
+            Builder::Gone => "gone",
+            Builder::Unseen => "unseen",
+        },
     })
 }
 

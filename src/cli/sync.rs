@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
-use super::{Shared, context, findings, lock, outcome, place, progress, pythons, show};
+use super::{Shared, context, findings, interrupt, lock, outcome, place, progress, pythons, show};
 use crate::build::{self, Means, weights as fetching};
 use crate::files;
 use crate::lock::LockedEnvironment;
@@ -152,24 +152,29 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }
-    if plan.access.is_some() {
-        apply_policy(&root)?;
-    }
-    let outcomes = carry_out(&plan, &root, &manifest, shared, arguments, bundle.as_ref())?;
-    let fetched = fetch_weights(&plan, &root, arguments, bundle.as_ref());
-    let written = build::write_down(&plan, &root);
-    if written.is_err() {
-        // What a model is called with stands there.
-        plan.prefetch.clear();
-    }
-    let prefetched = prefetch(&mut plan, &outcomes, &root, arguments, bundle.as_ref());
+    let is_nothing = plan.is_nothing();
+    let mut work = || {
+        do_it(
+            &mut plan,
+            &root,
+            &manifest,
+            shared,
+            arguments,
+            bundle.as_ref(),
+        )
+    };
+    let work = if is_nothing {
+        work()?
+    } else {
+        interrupt::minding(&root, work)?
+    };
     let exit = outcome::tell(
         &outcome::Ended {
             plan: &plan,
-            outcomes: &outcomes,
-            fetched: &fetched,
-            prefetched: &prefetched,
-            written: &written,
+            outcomes: &work.outcomes,
+            fetched: &work.fetched,
+            prefetched: &work.prefetched,
+            written: &work.written,
             took: started.elapsed(),
         },
         &root,
@@ -188,6 +193,42 @@ fn apply_policy(root: &Root) -> Result<(), Failure> {
         layout::create(root).or_exit(Exit::Failed)?;
     }
     Ok(())
+}
+
+/// How everything ended, in the order of the plan's steps.
+struct Work {
+    outcomes: Vec<build::Outcome>,
+    fetched: Vec<Result<(), fetching::Error>>,
+    written: files::Result<()>,
+    prefetched: Vec<Result<Record, prefetch::Error>>,
+}
+
+/// Makes the root match the plan. Leaves in it what could be tried.
+fn do_it(
+    plan: &mut Plan,
+    root: &Root,
+    manifest: &Manifest,
+    shared: &Shared,
+    arguments: &Arguments,
+    bundle: Option<&Bundle>,
+) -> Result<Work, Failure> {
+    if plan.access.is_some() {
+        apply_policy(root)?;
+    }
+    let outcomes = carry_out(plan, root, manifest, shared, arguments, bundle)?;
+    let fetched = fetch_weights(plan, root, arguments, bundle);
+    let written = build::write_down(plan, root);
+    if written.is_err() {
+        // What a model is called with stands there.
+        plan.prefetch.clear();
+    }
+    let prefetched = prefetch(plan, &outcomes, root, arguments, bundle);
+    Ok(Work {
+        outcomes,
+        fetched,
+        written,
+        prefetched,
+    })
 }
 
 impl Arguments {

@@ -32,9 +32,11 @@ impl std::fmt::Display for Method {
 
 /// The best method that works from files in the directory `from` to files in the directory `to`, found by trying.
 pub fn probe(from: &Path, to: &Path) -> Result<Method> {
-    let source = tempfile::NamedTempFile::new_in(from).context("write in", from)?;
+    let prefix = format!(".probe-{}-", super::maker::this_process());
+    let source =
+        tempfile::NamedTempFile::with_prefix_in(&prefix, from).context("write in", from)?;
     fs::write(source.path(), b"rootstock").context("write", source.path())?;
-    let directory = super::temporary_directory(to, ".probe-")?;
+    let directory = super::temporary_directory(to, &prefix)?;
     for (name, method) in [("a", Method::Reflink), ("b", Method::HardLink)] {
         let second = directory.path().join(name);
         // A method that fails here for any reason is not used; copying remains and has its own errors.

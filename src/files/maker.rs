@@ -21,6 +21,12 @@ pub fn this_process() -> String {
     )
 }
 
+/// The name of this host, for people.
+pub fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
 /// Whether the process of this name is certain to be gone.
 pub fn is_gone(name: &str) -> bool {
     lives(name) == Some(false)

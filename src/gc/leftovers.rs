@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::needs::Needs;
 use super::{Item, Kept, Kind, LABEL, Looking, Survey, Why, generations};
 use crate::files::{self, maker, times};
-use crate::store::{Catalogue, trash};
+use crate::store::{Catalogue, Root, claims, trash};
 
 /// What another host, or a container, is making cannot be seen to be abandoned. No build takes so long.
 const BUILD: Duration = Duration::from_secs(48 * 3_600);
@@ -80,7 +80,7 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<()
             }
         }
     }
-    for directory in ["", "envs", "generations", "pins", "prefetched"] {
+    for directory in ["", "claims", "envs", "generations", "pins", "prefetched"] {
         let directory = root.path().join(directory);
         for name in files::names(&directory)? {
             if name.starts_with('.') {
@@ -88,11 +88,35 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<()
             }
         }
     }
+    claims(looking, survey)?;
     parts_of_weights(looking, survey)?;
     for name in files::names(&root.trash())? {
         discarded(looking, survey, root.trash().join(&name), &name)?;
     }
     Ok(())
+}
+
+/// Everything unfinished that bears this name.
+pub(super) fn made_by(root: &Root, maker: &str) -> files::Result<Vec<PathBuf>> {
+    let (generations, store) = (root.path().join("generations"), root.store());
+    let mut directories: Vec<PathBuf> = ["", "claims", "envs", "pins", "prefetched", "pythons"]
+        .map(|directory| root.path().join(directory))
+        .into();
+    for above in [generations, store] {
+        let below = files::names(&above)?.into_iter();
+        let below = below.filter(|name| !name.starts_with('.'));
+        directories.extend(below.map(|name| above.join(name)));
+        directories.push(above);
+    }
+    let mut found = Vec::new();
+    for directory in directories {
+        let names = files::names(&directory)?.into_iter();
+        let ours = names.filter(|name| {
+            name.starts_with('.') && !name.starts_with(trash::ASIDE) && name.contains(maker)
+        });
+        found.extend(ours.map(|name| directory.join(name)));
+    }
+    Ok(found)
 }
 
 /// Something whose name begins with a dot: put aside, or unfinished. Its maker is named in it, or nobody knows him.
@@ -130,6 +154,20 @@ fn discarded(
             because,
         }),
         None => survey.items.push(Item { kind, name, path }),
+    }
+    Ok(())
+}
+
+/// Claims of builders that are gone.
+fn claims(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
+    let directory = claims::directory(looking.root);
+    for name in files::names(&directory)? {
+        let path = directory.join(&name);
+        let maker = claims::parse(&path).map_or_else(String::new, |claim| claim.maker);
+        let kind = Kind::Unfinished;
+        if !name.starts_with('.') && abandoned(looking, kind, &path, &maker)? {
+            survey.items.push(Item { kind, name, path });
+        }
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use crate::files::freed::{Room, Scales, remove_what_goes};
 use crate::files::{self, standing, times};
 use crate::name::EnvironmentName;
-use crate::store::{Root, layout, pins, trash};
+use crate::store::{Root, claims, layout, pins, trash};
 
 mod generations;
 mod leftovers;
@@ -198,6 +198,21 @@ pub fn sweep(root: &Root, items: Vec<Item>) -> files::Result<Vec<Gone>> {
     Ok(gone
         .map(|((item, room), end)| Gone { item, room, end })
         .collect())
+}
+
+/// Removes what a process of this name was making and has not finished; what is left of it. For who knows that it does
+/// not go on. Broken-off downloads, and what it put into the trash, stay.
+pub fn sweep_of(root: &Root, maker: &str) -> files::Result<Vec<files::Error>> {
+    let mut left = Vec::new();
+    for path in leftovers::made_by(root, maker)? {
+        left.extend(remove_what_goes(&path));
+    }
+    for claim in claims::all(root) {
+        if claim.maker == maker {
+            claim.give_up(root);
+        }
+    }
+    Ok(left)
 }
 
 /// Where an item is now.

@@ -11,6 +11,7 @@
 //! ├── pythons/<id>/                     managed interpreters (see `managed`), read-only
 //! ├── store/                            wheels and bytecode by content, shared by all environments
 //! ├── cache/                            XDG_CACHE_HOME of workers
+//! ├── claims/<env>@<id>.json            who is building it (see `claims`)
 //! ├── pins/<env>@<id>                  what `gc` must leave (see `pins`)
 //! └── trash/                            what was replaced and may still be in use (see `trash`)
 //! ```
@@ -24,6 +25,7 @@ use crate::name::EnvironmentName;
 
 pub mod bundle;
 pub mod catalogue;
+pub mod claims;
 pub mod installed;
 pub mod interpreter;
 pub mod layout;

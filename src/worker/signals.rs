@@ -43,7 +43,7 @@ impl fmt::Display for Told {
 }
 
 /// The signals, heard for as long as this lives.
-pub(super) struct Signals {
+pub struct Signals {
     descriptor: SignalFd,
     before: SigSet,
     told: Cell<Option<Told>>,
@@ -51,7 +51,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Hears them from now on in this thread, and in those and the programs that it starts.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
         let ignored = ignored();
         let set: SigSet = HEARD
             .into_iter()
@@ -74,7 +74,7 @@ impl Signals {
     }
 
     /// What we were told, if we were.
-    pub(super) fn told(&self) -> Option<Told> {
+    pub fn told(&self) -> Option<Told> {
         if self.told.get().is_none()
             && let Ok(Some(signal)) = self.descriptor.read_signal()
         {

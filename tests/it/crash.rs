@@ -151,6 +151,7 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "who runs the long one wants to know")]
 fn killed_at_random_moments() {
     let (kills, seed) = (
         setting("ROOTSTOCK_TEST_KILLS", 6),
@@ -177,23 +178,36 @@ fn killed_at_random_moments() {
     let mut numbers = Numbers(seed);
     let (mut killed, mut finished) = (0, 0);
     while killed < kills {
-        // From nothing, from another lock, or from where the last one was killed.
-        match numbers.below(4) {
-            0 => remove(&sandbox.path("root"), 0),
+        // From nothing, from the store alone, from another lock, or from where the last one was killed.
+        let longest = match numbers.below(5) {
+            0 => {
+                remove(&sandbox.path("root"), 0);
+                whole
+            }
             1 | 2 => {
+                for directory in ["root/envs", "root/generations"] {
+                    remove(&sandbox.path(directory), 0);
+                }
+                whole / 2
+            }
+            3 => {
                 for (file, text) in &states[usize::try_from(numbers.below(4)).unwrap()] {
                     sandbox.write(file, text);
                 }
+                whole / 4
             }
-            _ => {}
-        }
+            _ => whole / 4,
+        };
         let mut child = sandbox
             .command(&["sync"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_micros(numbers.below(whole)));
+        let end = Instant::now() + Duration::from_micros(numbers.below(longest));
+        while Instant::now() < end && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
         child.kill().unwrap();
         match child.wait().unwrap().signal() {
             Some(SIGKILL) => killed += 1,

@@ -375,7 +375,8 @@ fn a_generation_that_goes_while_a_sync_leads_to_it_is_built_again() {
     sandbox.write_source("one", &["single"], "# 0\n");
     sandbox.lock();
     // It has written down that the present one gives way, and made no link yet.
-    let stopped = trace::stopped_after(&sandbox, "rename,renameat,renameat2", 1, &["sync"]);
+    let stopped =
+        trace::stopped_after(&sandbox, "rename,renameat,renameat2", 1, &["sync"]).unwrap();
     gc(&sandbox, &ALL);
     assert_eq!(generations(&sandbox, "one"), &ids[1..]);
     let said = stopped.go_on(&sandbox);
@@ -393,7 +394,7 @@ fn a_link_that_is_not_yet_in_its_place_leads_already() {
     let (sandbox, ids) = with_generations(2);
     sandbox.write_source("one", &["single"], "# 0\n");
     sandbox.lock();
-    let stopped = trace::stopped_after(&sandbox, "symlink,symlinkat", 1, &["sync"]);
+    let stopped = trace::stopped_after(&sandbox, "symlink,symlinkat", 1, &["sync"]).unwrap();
     assert_eq!(code(&gc(&sandbox, &ALL), &ids[0]), "led-to");
     let said = stopped.go_on(&sandbox);
     assert!(said.stdout.starts_with("switched one"), "{}", said.stdout);
@@ -413,7 +414,8 @@ fn a_generation_that_is_led_to_while_it_goes_is_put_back() {
     }
     let (sandbox, ids) = with_generations(2);
     let arguments = [&["gc"], &ALL[..]].concat();
-    let stopped = trace::stopped_after(&sandbox, "rename,renameat,renameat2", 1, &arguments);
+    let stopped =
+        trace::stopped_after(&sandbox, "rename,renameat,renameat2", 1, &arguments).unwrap();
     assert_eq!(generations(&sandbox, "one"), &ids[1..]);
     let link = sandbox.path("root/envs/one-of-before");
     std::os::unix::fs::symlink(format!("../generations/one/{}", ids[0]), link).unwrap();

@@ -55,9 +55,7 @@ pub fn contents(root: &Root) -> files::Result<Vec<Object>> {
             let what = match name.strip_prefix(STAGING) {
                 Some(maker) => What::Unfinished(maker.to_owned()),
                 // Put aside, because it is another maintainer's.
-                None if name.starts_with('.') => {
-                    What::Unfinished(maker::in_name(&name).unwrap_or_default().to_owned())
-                }
+                None if name.starts_with('.') => unfinished(&name),
                 None if shelf == WHEELS => wheel(name, &path),
                 None if shelf == BYTECODE => bytecode(&name),
                 None => What::Built(built(&path)?),
@@ -69,7 +67,7 @@ pub fn contents(root: &Root) -> files::Result<Vec<Object>> {
     for name in files::names(&archives)? {
         let what = match name.split_once(".part") {
             Some((_, maker)) => What::Part(maker.trim_start_matches('-').to_owned()),
-            None if name.starts_with('.') => What::Unfinished(String::new()),
+            None if name.starts_with('.') => unfinished(&name),
             None => What::Archive,
         };
         let path = archives.join(name);
@@ -78,8 +76,8 @@ pub fn contents(root: &Root) -> files::Result<Vec<Object>> {
     // Where links were tried out by a run that was killed.
     let tried = files::names(&root.store())?;
     found.extend(tried.into_iter().filter(|n| n.starts_with('.')).map(|n| {
+        let what = unfinished(&n);
         let path = root.store().join(n);
-        let what = What::Unfinished(String::new());
         Object { path, what }
     }));
     Ok(found)
@@ -100,6 +98,10 @@ fn wheel(sha256: String, path: &std::path::Path) -> What {
         record: record.map(|file| file.sha256),
         sha256,
     }
+}
+
+fn unfinished(name: &str) -> What {
+    What::Unfinished(maker::in_name(name).unwrap_or_default().to_owned())
 }
 
 fn bytecode(name: &str) -> What {

@@ -35,6 +35,10 @@ struct State {
     replaced: HashMap<String, Vec<u8>>,
     /// Files that are asked for and not sent.
     held: Vec<String>,
+    /// Files of which only the first half is sent.
+    halved: Vec<String>,
+    /// Those of them that were sent so far.
+    half_sent: Vec<String>,
     /// Every wheel, and every other thing, that was asked for, in order.
     asked: Vec<String>,
     /// What a request must say in `Authorization`, and the answers that were refused for want of it.
@@ -126,9 +130,24 @@ impl Index {
         self.shelves.state.lock().unwrap().held.push(file.into());
     }
 
+    /// Sends the first half of this file, and the second when it is released.
+    pub(crate) fn stall(&self, file: &str) {
+        self.shelves.state.lock().unwrap().halved.push(file.into());
+    }
+
+    /// Waits until the first half of a file was sent.
+    pub(crate) fn wait_for_half(&self, file: &str) {
+        let state = self.shelves.state.lock().unwrap();
+        let missing = |state: &mut State| !state.half_sent.iter().any(|sent| sent == file);
+        drop(self.shelves.changed.wait_while(state, missing).unwrap());
+    }
+
     /// Sends all files from now on.
     pub(crate) fn release(&self) {
-        self.shelves.state.lock().unwrap().held.clear();
+        let mut state = self.shelves.state.lock().unwrap();
+        state.held.clear();
+        state.halved.clear();
+        drop(state);
         self.shelves.changed.notify_all();
     }
 
@@ -187,9 +206,23 @@ fn serve(mut stream: TcpStream, shelves: &Shelves, port: u16) -> std::io::Result
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     )?;
-    if !request.starts_with("HEAD") {
-        stream.write_all(&body)?;
+    if request.starts_with("HEAD") {
+        return stream.flush();
     }
+    let file = path.strip_prefix("/files/").unwrap_or_default();
+    let halved = |state: &mut State| state.halved.iter().any(|halved| halved == file);
+    let mut rest = &body[..];
+    if halved(&mut shelves.state.lock().unwrap()) {
+        let (half, other) = body.split_at(body.len() / 2);
+        stream.write_all(half)?;
+        stream.flush()?;
+        rest = other;
+        let mut state = shelves.state.lock().unwrap();
+        state.half_sent.push(file.to_owned());
+        shelves.changed.notify_all();
+        drop(shelves.changed.wait_while(state, halved).unwrap());
+    }
+    stream.write_all(rest)?;
     stream.flush()
 }
 

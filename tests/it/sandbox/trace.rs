@@ -48,19 +48,21 @@ pub(crate) fn on_path(sandbox: &Sandbox, path: &Path, expressions: &[&str]) -> C
 }
 
 /// The program, stopped in the middle of its work.
+#[derive(Debug)]
 pub(crate) struct Stopped {
     child: Child,
     process: String,
     seen: BufReader<std::fs::File>,
 }
 
-/// Starts the program and waits until it has made its `nth` system call of one of these kinds; there it is stopped.
+/// Starts the program and waits until a thread of it has made its `nth` system call of one of these kinds; there it is
+/// stopped. One that makes fewer has come to its end.
 pub(crate) fn stopped_after(
     sandbox: &Sandbox,
     calls: &str,
     nth: usize,
     arguments: &[&str],
-) -> Stopped {
+) -> Result<Stopped, Said> {
     let seen = sandbox.path("seen");
     let made = Command::new("mkfifo").arg(&seen).status().unwrap();
     assert!(made.success());
@@ -72,12 +74,15 @@ pub(crate) fn stopped_after(
         .spawn()
         .unwrap();
     let mut seen = BufReader::new(std::fs::File::open(&seen).unwrap());
-    let process = next_stop(&mut seen).expect("it is stopped before it ends");
-    Stopped {
+    let Some(process) = next_stop(&mut seen) else {
+        std::fs::remove_file(sandbox.path("seen")).unwrap();
+        return Err(Said::from(child.wait_with_output().unwrap()));
+    };
+    Ok(Stopped {
         child,
         process,
         seen,
-    }
+    })
 }
 
 /// Waits until a thread of it is stopped; `None` if it ends.
@@ -94,16 +99,30 @@ fn next_stop(seen: &mut impl BufRead) -> Option<String> {
 }
 
 impl Stopped {
+    /// Sends it this signal, which it hears when it goes on.
+    pub(crate) fn send(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.process);
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
     /// Lets it go on to its end.
     pub(crate) fn go_on(mut self, sandbox: &Sandbox) -> Said {
-        let go_on = format!("kill -CONT {}", self.process);
-        // strace counts the calls of each thread by themselves, so that it may be stopped again.
-        loop {
-            Command::new("sh").args(["-c", &go_on]).status().unwrap();
-            if next_stop(&mut self.seen).is_none() {
-                break;
+        let go_on = format!("kill -CONT {} 2>/dev/null", self.process);
+        std::thread::scope(|scope| {
+            let seen = scope.spawn(|| while next_stop(&mut self.seen).is_some() {});
+            // strace counts the calls of each thread by themselves, so that it is stopped again and again; and strace may
+            // miss that it is to go on.
+            while !seen.is_finished() {
+                Command::new("sh").args(["-c", &go_on]).status().unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(20));
             }
-        }
+        });
         std::fs::remove_file(sandbox.path("seen")).unwrap();
         Said::from(self.child.wait_with_output().unwrap())
     }

@@ -1,0 +1,136 @@
+//! Being told to end (Ctrl-C, or a scheduler's SIGTERM) while a root is being changed. How a root is changed is not known
+//! here.
+//!
+//! Whatever a killed process leaves is invisible and bears its name (see `files::maker`), so that nothing has to be undone
+//! in order: an interrupted process becomes a new program by `exec`, which ends all its threads at once and keeps its
+//! number. That one ends the programs which the old one has started, and sweeps what bears their common name. Downloads
+//! that broke off stay for the next run.
+
+use std::path::PathBuf;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+
+use super::exit::Exit;
+use super::outcome::chain;
+use super::{context, show};
+use crate::files::{self, maker};
+use crate::gc;
+use crate::process::Command;
+use crate::store::Root;
+use crate::worker::signals::{Signals, Told};
+
+/// Arguments of the program that an interrupted one becomes; nobody types them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What it was told to end by.
+    told: String,
+    /// The root that was being changed.
+    path: PathBuf,
+}
+
+/// Does this; comes back only if nobody tells us to end meanwhile.
+pub(super) fn minding<T: Send>(root: &Root, work: impl FnOnce() -> T + Send) -> T {
+    // Where signals cannot be heard they end us as they end any program, and the next sync sweeps.
+    let (Ok(signals), Ok((end, begin))) = (Signals::listen(), rustix::pipe::pipe()) else {
+        return work();
+    };
+    std::thread::scope(|scope| {
+        let work = scope.spawn(move || {
+            // Closed when the work is done, or has panicked.
+            let _begin = begin;
+            work()
+        });
+        loop {
+            let mut waited = [
+                PollFd::new(&signals, PollFlags::IN),
+                PollFd::new(&end, PollFlags::IN),
+            ];
+            match poll(&mut waited, None) {
+                Ok(_) if !waited[1].revents().is_empty() => break,
+                Ok(_) => {
+                    if let Some(told) = signals.told() {
+                        become_sweeper(root, told);
+                    }
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        work.join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Comes back only if the system refuses; then the work goes on to its end.
+fn become_sweeper(root: &Root, told: Told) {
+    let error = Command::new("/proc/self/exe")
+        .arguments(["interrupted", &told.to_string()])
+        .argument(root.path())
+        .variables(context::variables())
+        .exec();
+    show::remark(&format!("{told}, but this has to go on: {}", chain(&error)));
+}
+
+/// What an interrupted process does as its last.
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    let root = Root::at(&arguments.path, None);
+    end_descendants();
+    let left = gc::sweep_of(&root, &maker::this_process());
+    // The line in which a bar was drawn.
+    show::remark("");
+    match left {
+        Ok(left) if left.is_empty() => {
+            show::remark(
+                "interrupted: nothing half-made is left; downloads go on where they broke off",
+            );
+        }
+        Ok(left) => show::remark(&format!(
+            "interrupted; what is left takes only space until the next sync: {}",
+            left.iter().map(|e| chain(e)).collect::<Vec<_>>().join(", ")
+        )),
+        Err(error) => show::remark(&format!(
+            "interrupted; what is left takes only space until the next sync: {}",
+            chain(&error)
+        )),
+    }
+    match arguments.told.as_str() {
+        "SIGINT" => Exit::Interrupted,
+        "SIGHUP" => Exit::HungUp,
+        _ => Exit::Terminated,
+    }
+}
+
+/// Ends all programs that this process has started before it was interrupted, and theirs, and waits for its own.
+fn end_descendants() {
+    let mut ancestors = vec![std::process::id()];
+    let mut parents = parents();
+    while let Some(at) = parents
+        .iter()
+        .position(|(_, parent)| ancestors.contains(parent))
+    {
+        let (process, _) = parents.swap_remove(at);
+        ancestors.push(process);
+    }
+    for process in &ancestors[1..] {
+        let pid = i32::try_from(*process).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // One that has ended already is ended.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    while wait(WaitOptions::empty()).is_ok() {}
+}
+
+/// Every process with its parent.
+fn parents() -> Vec<(u32, u32)> {
+    let names = files::names("/proc".as_ref()).unwrap_or_default();
+    let parent = |name: &String| {
+        let process = name.parse().ok()?;
+        let text = files::read_text(format!("/proc/{name}/stat").as_ref()).ok()?;
+        // The second field is a name in parentheses that may hold anything; the parent is the fourth.
+        let (_, after) = text.rsplit_once(')')?;
+        Some((process, after.split_whitespace().nth(1)?.parse().ok()?))
+    };
+    names.iter().filter_map(parent).collect()
+}

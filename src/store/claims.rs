@@ -1,0 +1,166 @@
+//! `claims/<env>@<id>.json`: who is building a generation at this moment, for people to read and for others not to do the same
+//! work. Nothing depends on it: a claim that cannot be read, written or removed is none.
+//!
+//! ```json
+//! {"schema": 1, "environment": "mace", "id": "…", "user": "alice", "host": "login03", "process": 4711,
+//!  "maker": "…", "since": "2026-11-22T12:00:00Z", "beat": 17}
+//! ```
+//!
+//! `beat` counts up while the builder lives. Whoever waits watches whether it changes, by his own clock: the clocks of two
+//! hosts are never compared. `since` is the filesystem's time, for people only.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Root;
+use crate::files::{self, maker, standing, times};
+use crate::name::EnvironmentName;
+
+/// The schema this version writes and reads.
+pub const SCHEMA: u32 = 1;
+
+/// What a builder says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Version of this format.
+    pub schema: u32,
+    /// What is built.
+    pub environment: EnvironmentName,
+    /// Which generation of it.
+    pub id: String,
+    /// Who builds.
+    pub user: String,
+    /// Where.
+    pub host: String,
+    /// The number of the process there.
+    pub process: u32,
+    /// The name of the process, see [`maker`].
+    pub maker: String,
+    /// Since when.
+    pub since: String,
+    /// Counts up while the builder lives.
+    pub beat: u64,
+}
+
+/// How a builder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// It lives on this host.
+    Lives,
+    /// It is certainly gone.
+    Gone,
+    /// It cannot be seen from here.
+    Unseen,
+}
+
+impl Claim {
+    /// A claim of this process.
+    pub fn ours(root: &Root, environment: &EnvironmentName, id: &str) -> Self {
+        let since = times::now(root.path()).map(times::text);
+        Self {
+            schema: SCHEMA,
+            environment: environment.clone(),
+            id: id.to_owned(),
+            user: standing::user_name(standing::us()),
+            host: maker::host(),
+            process: std::process::id(),
+            maker: maker::this_process(),
+            since: since.unwrap_or_default(),
+            beat: 0,
+        }
+    }
+
+    fn path(&self, root: &Root) -> PathBuf {
+        path(root, &self.environment, &self.id)
+    }
+
+    fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a claim has only plain fields");
+        text.push('\n');
+        text
+    }
+
+    /// Writes it down, unless somebody else was faster: his then. One that cannot be read is replaced.
+    pub fn take(&self, root: &Root) -> Option<Claim> {
+        let path = self.path(root);
+        let taken = files::create_directories(&directory(root))
+            .and_then(|()| files::write_new(&path, self.text().as_bytes()));
+        // Where it cannot be written nobody waits for us, and that is all.
+        if taken.unwrap_or(true) {
+            return None;
+        }
+        let there = read(root, &self.environment, &self.id);
+        if there.is_none() {
+            self.put(root);
+        }
+        there
+    }
+
+    /// Puts it in the place of whatever is there: of a claim of somebody who is gone, or of an earlier beat.
+    pub fn put(&self, root: &Root) {
+        let _ = files::write_atomically(&self.path(root), self.text().as_bytes());
+    }
+
+    /// Takes it away, if it is still ours.
+    pub fn give_up(&self, root: &Root) {
+        let there = read(root, &self.environment, &self.id);
+        if there.is_some_and(|there| there.maker == self.maker) {
+            let _ = files::remove_if_present(&self.path(root));
+        }
+    }
+
+    /// How its builder is, as far as that can be seen from here.
+    pub fn builder(&self) -> Builder {
+        if maker::is_gone(&self.maker) {
+            Builder::Gone
+        } else if maker::is_here(&self.maker) {
+            Builder::Lives
+        } else {
+            Builder::Unseen
+        }
+    }
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            user,
+            host,
+            process,
+            since,
+            ..
+        } = self;
+        write!(out, "{user} on {host} (process {process}) since {since}")
+    }
+}
+
+/// Where claims lie.
+pub fn directory(root: &Root) -> PathBuf {
+    root.path().join("claims")
+}
+
+fn path(root: &Root, environment: &EnvironmentName, id: &str) -> PathBuf {
+    directory(root).join(format!("{environment}@{id}.json"))
+}
+
+/// The claim on a generation.
+pub fn read(root: &Root, environment: &EnvironmentName, id: &str) -> Option<Claim> {
+    parse(&path(root, environment, id))
+}
+
+/// All claims of a root.
+pub fn all(root: &Root) -> Vec<Claim> {
+    let directory = directory(root);
+    let names = files::names(&directory).unwrap_or_default().into_iter();
+    names
+        .filter_map(|name| parse(&directory.join(name)))
+        .collect()
+}
+
+/// The claim in this file; `None` if it cannot be read.
+pub fn parse(path: &std::path::Path) -> Option<Claim> {
+    let text = files::read_text(path).ok()?;
+    let claim: Claim = serde_json::from_str(&text).ok()?;
+    (claim.schema == SCHEMA).then_some(claim)
+}

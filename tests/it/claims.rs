@@ -1,0 +1,130 @@
+//! Who builds says so, so that nobody does the same work; nobody depends on it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use crate::sandbox::{Said, Sandbox};
+
+const FILE: &str = "second-1.0-py3-none-any.whl";
+
+#[test]
+fn a_second_sync_takes_what_the_first_one_builds() {
+    let sandbox = Sandbox::shared();
+    sandbox.index.hold(FILE);
+    let start = || {
+        sandbox
+            .command(&["sync"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let first = start();
+    sandbox.index.wait_for(FILE);
+    let answer = sandbox.run(&["status", "--json"]).json();
+    for environment in answer["environments"].as_array().unwrap() {
+        let building = &environment["building"][0];
+        assert_eq!(building["process"], first.id());
+        assert_eq!(building["builder"], "lives");
+        assert!(
+            building["since"].as_str().unwrap().ends_with('Z'),
+            "{building}"
+        );
+    }
+    let said = sandbox.run(&["status"]);
+    let line = format!("(process {}) since", first.id());
+    assert!(
+        said.stdout.contains("one: being built by "),
+        "{}",
+        said.stdout
+    );
+    assert!(said.stdout.contains(&line), "{}", said.stdout);
+
+    let mut second = start();
+    let mut told = BufReader::new(second.stderr.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    assert!(line.starts_with("one is built by "), "{line}");
+    assert!(
+        line.contains(&format!("(process {})", first.id())),
+        "{line}"
+    );
+    sandbox.index.release();
+    told.read_to_string(&mut line).unwrap();
+    let [first, second] =
+        [first, second].map(|child| Said::from(child.wait_with_output().unwrap()));
+    first.expect(0);
+    assert!(
+        first.stdout.starts_with("built one, two"),
+        "{}",
+        first.stdout
+    );
+    second.expect(0);
+    assert!(
+        second.stdout.starts_with("kept one, two"),
+        "{}",
+        second.stdout
+    );
+    let asked = sandbox.index.asked();
+    assert_eq!(asked.iter().filter(|file| *file == FILE).count(), 1);
+    assert_eq!(sandbox.names("root/claims"), [""; 0]);
+}
+
+#[test]
+fn who_waits_builds_if_the_builder_dies() {
+    let sandbox = Sandbox::shared();
+    sandbox.index.hold(FILE);
+    let mut first = sandbox
+        .command(&["sync"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    sandbox.index.wait_for(FILE);
+    let mut others: Vec<_> = (0..3)
+        .map(|_| {
+            sandbox
+                .command(&["sync"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for other in &mut others {
+        let mut line = String::new();
+        let mut told = BufReader::new(other.stderr.as_mut().unwrap());
+        told.read_line(&mut line).unwrap();
+        assert!(
+            line.contains(&format!("(process {})", first.id())),
+            "{line}"
+        );
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    sandbox.index.release();
+    for other in others {
+        let status = other.wait_with_output().unwrap().status;
+        assert_eq!(status.code(), Some(0));
+    }
+    sandbox.run(&["sync", "--check"]).expect(0);
+    sandbox.run(&["doctor", "--deep"]).expect(0);
+    assert_eq!(sandbox.names("root/claims"), [""; 0]);
+}
+
+#[test]
+fn claims_that_are_damaged_or_cannot_be_written_keep_nobody_from_building() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let generation = sandbox.generation("root", "one");
+    let id = generation.file_name().unwrap().to_str().unwrap();
+    let claim = format!("root/claims/one@{id}.json");
+    for (root, text) in [("damaged", "{"), ("empty", "")] {
+        sandbox.write(&claim.replace("root/", &format!("{root}/")), text);
+        sandbox.sync(&["--root", root]);
+        assert_eq!(sandbox.names(&format!("{root}/claims")), [""; 0]);
+    }
+    sandbox.write("occupied/claims", "a file where the directory would be");
+    let said = sandbox.sync(&["--root", "occupied"]);
+    assert!(said.stdout.starts_with("built one"), "{}", said.stdout);
+}

@@ -1,0 +1,144 @@
+//! A sync that is told to end leaves nothing half-made, keeps what it has downloaded, and says so.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::sandbox::{Said, Sandbox, Wheel, trace};
+
+const FILE: &str = "large-1.0-py3-none-any.whl";
+
+/// Two environments, of which one needs a file that takes a while.
+fn project() -> Sandbox {
+    let sandbox = Sandbox::new(&[("one", &["small"]), ("two", &["small", "large"])]);
+    sandbox.index.add(&Wheel::simple("small", "1.0"));
+    let text = "x = 1\n".repeat(50_000);
+    sandbox
+        .index
+        .add(&Wheel::simple("large", "1.0").file("large/data.py", &text));
+    sandbox.lock();
+    sandbox
+}
+
+fn started(sandbox: &Sandbox) -> Child {
+    sandbox
+        .command(&["sync"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn send(signal: &str, child: &Child) {
+    let kill = format!("kill -{signal} {}", child.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+fn unfinished(sandbox: &Sandbox) -> Vec<String> {
+    let directories = [
+        "root",
+        "root/envs",
+        "root/generations",
+        "root/generations/one",
+        "root/generations/two",
+        "root/store",
+        "root/store/wheels-1",
+        "root/store/bytecode-1",
+        "root/store/archives",
+    ];
+    let names = directories
+        .iter()
+        .flat_map(|directory| sandbox.names(directory));
+    names.filter(|name| name.starts_with('.')).collect()
+}
+
+#[test]
+fn in_the_middle_of_a_download() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let sandbox = project();
+        sandbox.index.stall(FILE);
+        let child = started(&sandbox);
+        sandbox.index.wait_for_half(FILE);
+        let part = || {
+            let names = sandbox.names("root/store/archives");
+            names.iter().any(|name| name.contains(".part"))
+        };
+        // The first half is on its way from one process to another.
+        while !part() {
+            std::thread::yield_now();
+        }
+        send(signal, &child);
+        let said = Said::from(child.wait_with_output().unwrap());
+        said.expect(code);
+        assert!(
+            said.stderr
+                .contains("interrupted: nothing half-made is left"),
+            "{said:?}"
+        );
+        assert_eq!(said.stdout, "");
+        assert_eq!(unfinished(&sandbox), [""; 0]);
+        assert!(part(), "what was downloaded is kept");
+        sandbox.index.release();
+        let said = sandbox.sync(&[]);
+        assert!(said.stdout.starts_with("built one, two"), "{}", said.stdout);
+        let archives = sandbox.names("root/store/archives");
+        assert_eq!(archives, [""; 0], "it was taken over");
+        sandbox.run(&["doctor", "--deep"]).expect(0);
+    }
+}
+
+#[test]
+fn in_the_middle_of_a_build_with_all_it_has_started() {
+    if !trace::is_possible() {
+        return;
+    }
+    let sandbox = project();
+    let calls = "rename,renameat,renameat2";
+    // At some of the moments at which things get their names.
+    for nth in [1, 2, 4, 7, 11] {
+        match trace::stopped_after(&sandbox, calls, nth, &["sync", "-j", "1"]) {
+            Ok(stopped) => {
+                stopped.send("TERM");
+                stopped.go_on(&sandbox).expect(143);
+            }
+            Err(said) => {
+                said.expect(0);
+                assert!(nth > 2, "{nth}");
+                break;
+            }
+        }
+        assert_eq!(unfinished(&sandbox), [""; 0], "{nth}");
+    }
+    sandbox.sync(&[]);
+    sandbox.run(&["doctor", "--deep"]).expect(0);
+}
+
+#[test]
+fn nothing_that_it_has_started_goes_on() {
+    let sandbox = Sandbox::single();
+    // An interpreter that never answers, with a program of its own.
+    let python = sandbox.path("bin/python3.11");
+    std::fs::remove_file(&python).unwrap();
+    sandbox.write(
+        "bin/python3.11",
+        "#!/bin/sh\nexec >/dev/null 2>&1\n/bin/sleep 1000 &\necho $! $$ > pids.new\n/bin/mv pids.new pids\nwait\n",
+    );
+    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let child = started(&sandbox);
+    while !sandbox.path("pids").exists() {
+        std::thread::yield_now();
+    }
+    send("INT", &child);
+    Said::from(child.wait_with_output().unwrap()).expect(130);
+    for process in sandbox.read("pids").split_whitespace() {
+        // Without its parent a process that was ended may take a moment to go.
+        let stat = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        while !stat().is_empty() && !stat().contains(") Z ") {
+            std::thread::yield_now();
+        }
+    }
+}
