@@ -9,8 +9,12 @@ impl Display for Quoted<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_char('"')?;
         // Nearly every string of a lock is plain, and there are thousands of them.
-        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        if self.0.bytes().all(|byte| byte == b' ' || plain(byte)) {
+        let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        if self
+            .0
+            .bytes()
+            .fold(true, |so_far, byte| so_far & plain(byte))
+        {
             out.write_str(self.0)?;
         } else {
             for character in self.0.chars() {
