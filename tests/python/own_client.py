@@ -126,6 +126,25 @@ def errors():
     assert client.goodbye(b"").count("the server was told so") == 5
 
 
+def failed_start():
+    """Who has asked already is told why there is no worker; who has not hears an end, not a reset."""
+    for model, code, reason in [
+        ("odd-fails", 1, "there is no model for the device 'cpu'"),
+        ("nonsense", 2, "the root knows no model `nonsense`"),
+    ]:
+        client = Client(model)
+        energy, forces, stress, extras = client.step(harness.copper())
+        assert np.isnan(energy) and np.isnan(forces).all() and np.isnan(stress).all()
+        assert extras["kind"] == "WorkerDied" and reason in extras["error"], extras
+        assert client.socket.recv(1) == b""
+        assert client.process.wait(timeout=60) == code, client.said()
+        assert reason in client.said()
+        client = Client(model)
+        client.socket.sendall(b"POSDATA     " + bytes(100))
+        assert client.socket.recv(1) == b""
+        assert client.process.wait(timeout=60) == code, client.said()
+
+
 def refused():
     """Numbers that are not those of a connected stream socket are refused before anything is started."""
     here, there = socket.socketpair(type=socket.SOCK_SEQPACKET)
