@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -57,16 +58,25 @@ class Runner:
             stderr=None if settings["verbose"] else subprocess.DEVNULL,
             env=environment,
             text=True,
+            start_new_session=True,
         )
+        # i-PI's server looks for work all the time, also when it has none: it is stopped while others have their turn.
+        self.polls = name.startswith("ipi")
 
     def turn(self, what):
+        if self.polls:
+            os.killpg(self.process.pid, signal.SIGCONT)
         self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
+        if self.polls and line:
+            os.killpg(self.process.pid, signal.SIGSTOP)
         assert line, f"{self.process.args} has ended"
         return json.loads(line)
 
     def close(self):
+        if self.polls:
+            os.killpg(self.process.pid, signal.SIGCONT)
         self.process.stdin.close()
         self.process.wait()
 
