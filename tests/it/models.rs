@@ -37,13 +37,23 @@ fn sync(root: &Path, names: &[&str]) {
 fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("models-root");
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("models-world");
+        for_everybody(&root);
         sync(&root, &[]);
         if with_mlips() {
             sync(&root, &["chgnet", "sevennet"]);
         }
         root
     })
+}
+
+/// A root that says itself whom it is for, as one does that an administrator has set up.
+fn for_everybody(root: &Path) {
+    std::fs::create_dir_all(root).unwrap();
+    let layout = root.join("layout.json");
+    if !layout.exists() {
+        std::fs::write(layout, "{\"schema\":1,\"access\":\"world\"}\n").unwrap();
+    }
 }
 
 fn stamp(root: &Path, environment: &str) -> serde_json::Value {
@@ -96,17 +106,42 @@ fn chgnet_and_sevennet_give_what_they_give_in_process() {
     }
 }
 
+/// Another path, another number of threads, another umask.
 #[test]
-fn two_roots_hold_the_same_trees_bytecode_included() {
+fn two_roots_hold_the_same_trees_bytecode_included_and_the_same_modes() {
     let other = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let elsewhere = other.path().join("a/longer/path than the first");
-    sync(&elsewhere, &[]);
+    for_everybody(&elsewhere);
+    let output = Command::new("/bin/sh")
+        .args(["-c", "umask 077; exec \"$@\"", "sh", ROOTSTOCK])
+        .args(["sync", "-j", "3", "--root"])
+        .arg(&elsewhere)
+        .current_dir(here())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
     for environment in ["emt", "tblite"] {
         let (here, there) = (stamp(root(), environment), stamp(&elsewhere, environment));
         assert_eq!(here["tree"], there["tree"], "{environment}");
         assert_eq!(here["id"], there["id"], "{environment}");
+        let modes = |root: &Path| modes(&root.join("envs").join(environment));
+        assert_eq!(modes(root()), modes(&elsewhere), "{environment}");
     }
     make_removable(&elsewhere);
+}
+
+/// Every path below a directory with its mode, as `find` tells it; links have none of their own.
+fn modes(directory: &Path) -> Vec<String> {
+    let output = Command::new("find")
+        .arg(directory.canonicalize().unwrap())
+        .args(["!", "-type", "l", "-printf", "%m %P\n"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 /// Published directories are read-only; whoever is not root cannot empty them.
