@@ -30,6 +30,7 @@ pub mod bytecode;
 pub mod choose;
 mod downloads;
 mod environment;
+pub mod foresee;
 mod gather;
 pub mod progress;
 pub mod publish;
@@ -75,6 +76,8 @@ pub struct Means<'a> {
     pub offline: bool,
     /// Where files are taken from instead of being downloaded, if they are there.
     pub bundle: Option<&'a Bundle>,
+    /// How files of the store are put into environments.
+    pub link: link::Mode,
     /// How many threads unpack, check and link.
     pub jobs: usize,
     /// This program's version, for stamps.
@@ -182,6 +185,17 @@ pub enum RootError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Layout(#[from] layout::Error),
+    /// Files cannot be linked as was asked for.
+    #[error("`link-mode` asks for {method}, which do not work here")]
+    #[diagnostic(help(
+        "with `link-mode = \"auto\"` the best that works is found by trying; `rootstock doctor` shows what that is"
+    ))]
+    Link {
+        /// The method.
+        method: link::Method,
+        /// Why not.
+        source: files::Error,
+    },
     /// A file operation failed.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -421,7 +435,15 @@ fn build(
         let _ = publish::sweep(means.root, &job.environment.name);
     }
     let (store, generations) = (means.root.store(), means.root.path().join("generations"));
-    let method = link::probe(&store, &generations)?;
+    let method = match means.link {
+        link::Mode::Auto => link::probe(&store, &generations)?,
+        link::Mode::Forced(link::Method::Copy) => link::Method::Copy,
+        link::Mode::Forced(method) => {
+            let tried = link::check(method, &store, &generations);
+            tried.map_err(|source| RootError::Link { method, source })?;
+            method
+        }
+    };
     let once = |jobs: &[&Job]| -> Vec<Result<Built, Error>> {
         let gathered = gather::gather(&needs(jobs), &means.packages(), pool);
         pool.install(|| {

@@ -220,11 +220,16 @@ pub fn wheel_directory(root: &Root, wheel: &Digest) -> PathBuf {
 /// Where the bytecode of the wheel of this digest is shelved.
 pub fn bytecode_directory(root: &Root, wheel: &Digest, interpreter: &python::Identity) -> PathBuf {
     let name = format!("{wheel}-{}", interpreter.digest().short(16));
-    root.store().join(BYTECODE).join(name)
+    bytecode_shelf(root).join(name)
+}
+
+/// Where all bytecode is shelved.
+pub fn bytecode_shelf(root: &Root) -> PathBuf {
+    root.store().join(BYTECODE)
 }
 
 /// What is shelved in this directory; `None` if there is no such directory.
-fn find(directory: &Path) -> Result<Option<Shelved>, Error> {
+pub fn find(directory: &Path) -> Result<Option<Shelved>, Error> {
     let list = directory.join("files.txt");
     let Some(text) = files::read_text_if_present(&list)? else {
         return Ok(None);

@@ -11,7 +11,7 @@ use super::progress::bytes;
 use super::{Shared, context, findings, lock, outcome, place, progress, pythons, show};
 use crate::build::{self, Means, weights as fetching};
 use crate::digest::Digest;
-use crate::files::{self, Context};
+use crate::files::{self, Context, link};
 use crate::lock::{Lock, LockedEnvironment, LockedTarget};
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
@@ -217,6 +217,7 @@ fn fill(
         mirror: mirror.as_ref(),
         variables: &context::kept_environment(),
         uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
+        link: link::Mode::Auto,
         offline: false,
         bundle: None,
         jobs: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),

@@ -76,7 +76,7 @@ impl FromStr for Age {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    let root = place::built(shared)?;
+    let root = place::under_its_own_policy(place::built(shared)?)?;
     if !layout::check(&root).or_exit(Exit::Failed)? {
         let path = root.path().display();
         return Err(usage(

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Shared;
 use super::exit::{Exit, Failure, OrExit};
 use crate::access::Access;
-use crate::files::{self, standing};
+use crate::files::{self, link, standing};
 use crate::manifest::{self, Manifest};
 use crate::name::EnvironmentName;
 use crate::store::{Catalogue, Policy, Root, layout};
@@ -50,6 +50,15 @@ pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Fail
         None => layout::access(&root).or_exit(Exit::Failed)?,
     };
     under(root, access)
+}
+
+/// How files of the store are put into environments: what the cluster says, or the manifest.
+pub(super) fn link_mode(shared: &Shared, manifest: &Manifest) -> Result<link::Mode, Failure> {
+    let cluster = match &shared.cluster {
+        Some(name) => cluster(name, manifest)?.link_mode,
+        None => None,
+    };
+    Ok(cluster.or(manifest.link_mode).unwrap_or_default())
 }
 
 /// A root that is there, under the policy it says it has, for who writes in it without a manifest.

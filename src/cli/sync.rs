@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
 use super::{Shared, context, findings, interrupt, lock, outcome, place, progress, pythons, show};
+use crate::build::foresee::{self, Foreseen};
 use crate::build::{self, Means, weights as fetching};
-use crate::files;
+use crate::files::{self, link};
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
@@ -63,6 +64,9 @@ pub(crate) struct Arguments {
     /// Take from this bundle what it has instead of downloading it.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
+    /// How files of the store are put into environments; else what the manifest says, or `auto`: the best that works.
+    #[arg(long, value_name = "MODE", value_parser = clap::builder::PossibleValuesParser::new(link::MODES))]
+    link_mode: Option<String>,
     /// Do only these parts of the work.
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<Part>,
@@ -148,7 +152,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         forgo(&mut plan, bundle.as_ref());
     }
     if arguments.check || arguments.dry_run {
-        foretell(&plan, &root, arguments.json);
+        foretell(&plan, &root, arguments.json).or_exit(Exit::Failed)?;
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }
@@ -397,6 +401,10 @@ fn carry_out(
         uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
         offline: arguments.offline,
         bundle,
+        link: match &arguments.link_mode {
+            Some(mode) => mode.parse().expect("clap knows the modes"),
+            None => place::link_mode(shared, manifest)?,
+        },
         jobs,
         rootstock: &version.expect("our own version is one"),
         progress: &*progress::watcher(),
@@ -405,10 +413,20 @@ fn carry_out(
 }
 
 /// What would be done, and why.
-fn foretell(plan: &Plan, root: &Root, as_json: bool) {
+fn foretell(plan: &Plan, root: &Root, as_json: bool) -> files::Result<()> {
     let (files, size) = build::to_download(plan, root);
+    let foreseen = |step: &Step| match step.action {
+        Action::Build { .. } => foresee::foresee(step, root).map(Some),
+        Action::Keep { .. } | Action::Flip { .. } => Ok(None),
+    };
+    let foreseen: Vec<Option<Foreseen>> = plan
+        .steps
+        .iter()
+        .map(foreseen)
+        .collect::<files::Result<_>>()?;
+    let steps = plan.steps.iter().zip(&foreseen);
     if as_json {
-        let steps: Vec<Value> = plan.steps.iter().map(step_json).collect();
+        let steps: Vec<Value> = steps.map(step_json).collect();
         show::json(&json!({
             "root": root.path(),
             "matches": plan.is_nothing(),
@@ -420,13 +438,16 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
             "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
             "download": { "files": files, "bytes": size },
         }));
-        return;
+        return Ok(());
     }
     if let Some(step) = &plan.access {
         show::line(&format!("access: {step}"));
     }
-    for step in &plan.steps {
+    for (step, foreseen) in steps {
         show::line(&describe(step));
+        if let Some(foreseen) = foreseen {
+            show::line(&format!("  {}", amounts(foreseen)));
+        }
     }
     for WeightStep {
         model,
@@ -451,6 +472,36 @@ fn foretell(plan: &Plan, root: &Root, as_json: bool) {
     if plan.is_nothing() {
         show::line(&format!("`{}` matches the lock", root.path().display()));
     }
+    Ok(())
+}
+
+/// What a build takes, in one line.
+fn amounts(foreseen: &Foreseen) -> String {
+    let download = match foreseen.files {
+        0 => "nothing to download".to_owned(),
+        files => format!(
+            "download {}, {}",
+            show::counted(files, "file"),
+            bytes(foreseen.download)
+        ),
+    };
+    let about = if foreseen.estimated == 0 {
+        ""
+    } else {
+        "about "
+    };
+    let estimated = match foreseen.estimated {
+        0 => String::new(),
+        number => format!(
+            " (estimated for {} that are not in the store)",
+            show::counted(number, "package")
+        ),
+    };
+    format!(
+        "{download}; on disk {about}{}, {} inodes{estimated}",
+        bytes(foreseen.bytes),
+        foreseen.inodes
+    )
 }
 
 fn describe(step: &Step) -> String {
@@ -476,7 +527,7 @@ fn prefetch_json(PrefetchStep { model, because, .. }: &PrefetchStep) -> Value {
     json!({ "model": model.id, "reason": because.to_string() })
 }
 
-fn step_json(step: &Step) -> Value {
+fn step_json((step, foreseen): (&Step, &Option<Foreseen>)) -> Value {
     let (action, id, because) = match &step.action {
         Action::Keep { id } => ("keep", Some(id), None),
         Action::Flip { to, because } => ("switch", Some(to), Some(because)),
@@ -489,5 +540,11 @@ fn step_json(step: &Step) -> Value {
         "reason": because.map(ToString::to_string),
         "id": id,
         "digest": step.target.digest,
+        "download": foreseen.map(|f| json!({ "files": f.files, "bytes": f.download })),
+        "disk": foreseen.map(|f| json!({
+            "bytes": f.bytes,
+            "inodes": f.inodes,
+            "estimated-packages": f.estimated,
+        })),
     })
 }

@@ -30,23 +30,64 @@ impl std::fmt::Display for Method {
     }
 }
 
+/// Which method is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The best that works.
+    #[default]
+    Auto,
+    /// This one, or none.
+    Forced(Method),
+}
+
+/// The names of the modes, as people write them.
+pub const MODES: [&str; 4] = ["auto", "reflink", "hardlink", "copy"];
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        Ok(match text {
+            "auto" => Mode::Auto,
+            "reflink" => Mode::Forced(Method::Reflink),
+            "hardlink" => Mode::Forced(Method::HardLink),
+            "copy" => Mode::Forced(Method::Copy),
+            _ => return Err(format!("one of {}", MODES.join(", "))),
+        })
+    }
+}
+
+/// Tries this method from files in the directory `from` to files in the directory `to`; why it does not work, if not.
+pub fn check(method: Method, from: &Path, to: &Path) -> Result<()> {
+    trying(from, to, |source, beside| {
+        try_method(method, source, &beside.join("a")).context(verb(method), to)
+    })?
+}
+
 /// The best method that works from files in the directory `from` to files in the directory `to`, found by trying.
 pub fn probe(from: &Path, to: &Path) -> Result<Method> {
+    trying(from, to, |source, beside| {
+        for (name, method) in [("a", Method::Reflink), ("b", Method::HardLink)] {
+            let second = beside.join(name);
+            // A method that fails here for any reason is not used; copying remains and has its own errors.
+            if try_method(method, source, &second).is_ok()
+                && fs::read(&second).is_ok_and(|bytes| bytes == b"rootstock")
+            {
+                return method;
+            }
+        }
+        Method::Copy
+    })
+}
+
+/// Makes a file in the directory `from` and a directory in `to`, for trying something with them.
+fn trying<T>(from: &Path, to: &Path, what: impl FnOnce(&Path, &Path) -> T) -> Result<T> {
     let prefix = format!(".probe-{}-", super::maker::this_process());
     let source =
         tempfile::NamedTempFile::with_prefix_in(&prefix, from).context("write in", from)?;
     fs::write(source.path(), b"rootstock").context("write", source.path())?;
     let directory = super::temporary_directory(to, &prefix)?;
-    for (name, method) in [("a", Method::Reflink), ("b", Method::HardLink)] {
-        let second = directory.path().join(name);
-        // A method that fails here for any reason is not used; copying remains and has its own errors.
-        if try_method(method, source.path(), &second).is_ok()
-            && fs::read(&second).is_ok_and(|bytes| bytes == b"rootstock")
-        {
-            return Ok(method);
-        }
-    }
-    Ok(Method::Copy)
+    Ok(what(source.path(), directory.path()))
 }
 
 /// Puts the file `from` at `to`, which must not exist, with this mode and this time of last change.

@@ -12,6 +12,7 @@ use super::{Cluster, Environment, Index, Manifest, PythonSource, environment, mo
 use crate::access::Access;
 use crate::fetch;
 use crate::files;
+use crate::files::link;
 use crate::name::{ClusterName, IndexName};
 use crate::target::{self, Glibc, Target};
 
@@ -74,6 +75,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         exclude_newer: general.exclude_newer,
         python_mirror: general.python_mirror,
         access: general.access,
+        link_mode: general.link_mode,
         clusters,
         indexes,
         environments: environments
@@ -137,6 +139,7 @@ pub(super) fn root(
                 root: here.join(root.value),
                 cache: None,
                 access: None,
+                link_mode: None,
             }),
     };
     if text.complaints.is_empty() {
@@ -158,6 +161,8 @@ struct General {
     python_mirror: Option<String>,
     /// Who may use what is built.
     access: Option<Access>,
+    /// How files of the store are put into environments.
+    link_mode: Option<link::Mode>,
 }
 
 fn general(text: &mut Text, here: &Path, top: &Section) -> General {
@@ -169,6 +174,7 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
         python_source: PythonSource::Managed,
         python_mirror: None,
         access: None,
+        link_mode: None,
     };
     if let Some(section) = top.table(text, "rootstock", "`[rootstock]`") {
         section.check_keys(
@@ -181,6 +187,7 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
                 "python-source",
                 "python-mirror",
                 "access",
+                "link-mode",
             ],
         );
         if let Some(requires) = section.string(text, "requires") {
@@ -201,6 +208,9 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
         general.access = section
             .string(text, "access")
             .and_then(|access| self::access(text, &access));
+        general.link_mode = section
+            .string(text, "link-mode")
+            .and_then(|mode| link_mode(text, &mode));
         for name in section.strings(text, "targets") {
             general.targets.extend(target(text, &name));
         }
@@ -236,6 +246,21 @@ fn access(text: &mut Text, access: &Placed<String>) -> Option<Access> {
             format!("`{}` does not say who may use the root", access.value),
             "`world`, `group:NAME` or `owner`",
             Some(help),
+        );
+    }
+    found.ok()
+}
+
+/// How files of the store are put into environments; anything but a mode is complained about.
+fn link_mode(text: &mut Text, mode: &Placed<String>) -> Option<link::Mode> {
+    let found = mode.value.parse();
+    if found.is_err() {
+        let near = nearest(&mode.value, link::MODES);
+        text.complain(
+            mode.span.clone(),
+            format!("`{}` is no way to link files", mode.value),
+            "`auto`, `reflink`, `hardlink` or `copy`",
+            near.map(|near| format!("did you mean `{near}`?")),
         );
     }
     found.ok()
@@ -334,7 +359,10 @@ fn glibc_floors(text: &mut Text, top: &Section) -> BTreeMap<String, Glibc> {
 fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName, Cluster> {
     let mut clusters = BTreeMap::new();
     for (name, section) in top.tables(text, "clusters", "a cluster") {
-        section.check_keys(text, &["root", "cache", "access"]);
+        section.check_keys(text, &["root", "cache", "access", "link-mode"]);
+        let link_mode = section
+            .string(text, "link-mode")
+            .and_then(|mode| self::link_mode(text, &mode));
         let access = section
             .string(text, "access")
             .and_then(|access| self::access(text, &access));
@@ -359,6 +387,7 @@ fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName
                     root: here.join(root.value),
                     cache,
                     access,
+                    link_mode,
                 },
             );
         }

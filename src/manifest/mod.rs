@@ -12,6 +12,7 @@ use pep508_rs::PackageName;
 use crate::access::Access;
 use crate::digest::Digest;
 use crate::files;
+use crate::files::link;
 use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
@@ -46,6 +47,8 @@ pub struct Manifest {
     pub clusters: BTreeMap<ClusterName, Cluster>,
     /// Who may use what is built, where a cluster does not say it.
     pub access: Option<Access>,
+    /// How files of the store are put into environments, where a cluster does not say it.
+    pub link_mode: Option<link::Mode>,
     /// Where archives with managed interpreters are mirrored: an address or a directory.
     pub python_mirror: Option<String>,
     /// The indexes that packages can be routed to.
@@ -65,6 +68,8 @@ pub struct Cluster {
     pub cache: Option<PathBuf>,
     /// Who may use what is built there.
     pub access: Option<Access>,
+    /// How files of the store are put into environments there.
+    pub link_mode: Option<link::Mode>,
 }
 
 /// Where an interpreter comes from.

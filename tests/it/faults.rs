@@ -133,3 +133,117 @@ fn a_catalogue_that_cannot_be_written_hides_no_environment() {
     );
     assert!(models.exists());
 }
+
+/// Gives everything below a directory this time.
+fn set_times(directory: &std::path::Path, time: std::time::SystemTime) {
+    for (path, ..) in crate::sandbox::traces(directory) {
+        if !path.is_symlink() {
+            let file = std::fs::File::open(&path).unwrap();
+            file.set_times(
+                std::fs::FileTimes::new()
+                    .set_modified(time)
+                    .set_accessed(time),
+            )
+            .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let century = std::time::Duration::from_secs(100 * 365 * 86_400);
+    for time in [
+        std::time::SystemTime::UNIX_EPOCH,
+        std::time::SystemTime::now() + century,
+    ] {
+        set_times(&sandbox.path("root"), time);
+        let said = sandbox.sync(&[]);
+        assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+        sandbox.run(&["doctor", "--deep"]).expect(0);
+        sandbox.run(&["gc"]).expect(0);
+        sandbox.sync(&["--force"]);
+        sandbox.run(&["sync", "--check"]).expect(0);
+    }
+}
+
+#[test]
+fn a_quota_of_files_that_is_used_up_at_any_step_is_told_and_the_old_environment_still_served() {
+    // Links of the interpreter and of the environment; hard links; names given by rename.
+    for calls in [
+        "symlink,symlinkat",
+        "link,linkat",
+        "rename,renameat,renameat2",
+    ] {
+        let sandbox = Sandbox::single();
+        sandbox.sync(&[]);
+        let before = sandbox.generation("root", "one");
+        sandbox.write_source("one", &["single"], "# edited\n");
+        sandbox.lock();
+        let Some(said) = sync_with(&sandbox, calls, "error=EDQUOT", &[]) else {
+            return;
+        };
+        // Without hard links there are copies.
+        if calls != "link,linkat" {
+            said.expect(1);
+            assert!(
+                said.stderr
+                    .contains("your quota of bytes or files is used up"),
+                "{said:?}"
+            );
+            assert_eq!(sandbox.generation("root", "one"), before);
+        }
+        sandbox.sync(&[]);
+        assert_ne!(sandbox.generation("root", "one"), before);
+        sandbox.run(&["doctor", "--deep"]).expect(0);
+        let hidden = sandbox.names("root/generations/one");
+        let staging = hidden.iter().filter(|name| name.starts_with(".staging"));
+        assert_eq!(staging.count(), 0);
+    }
+}
+
+#[test]
+fn a_download_that_is_cut_off_is_begun_again_by_the_next_sync() {
+    let sandbox = Sandbox::single();
+    let file = "single-1.0-py3-none-any.whl";
+    sandbox.index.cut(file);
+    let said = sandbox.run(&["sync"]);
+    said.expect(1);
+    let told: Vec<&str> = said.stderr.split_whitespace().collect();
+    assert!(
+        told.join(" ")
+            .contains("the download goes on where it broke off"),
+        "{said:?}"
+    );
+    assert_eq!(sandbox.names("root/envs"), [""; 0]);
+    let parts = sandbox.names("root/store/archives");
+    assert_eq!(parts.len(), 1, "{parts:?}");
+    // Given up, with no maker's name behind it.
+    assert_eq!(parts[0].split_once('.').unwrap().1, "part", "{parts:?}");
+    sandbox.index.release();
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.names("root/store/archives"), [""; 0]);
+    sandbox.run(&["doctor", "--deep"]).expect(0);
+}
+
+#[test]
+fn no_call_that_some_filesystems_lack_is_needed() {
+    let sandbox = Sandbox::single();
+    // Renames with flags, copies in the kernel, links by descriptor.
+    let calls = "renameat2,copy_file_range,sendfile";
+    for error in ["ENOSYS", "EINVAL"] {
+        let (root, fault) = (format!("root-{error}"), format!("error={error}"));
+        let Some(said) = sync_with(&sandbox, calls, &fault, &["--root", &root]) else {
+            return;
+        };
+        said.expect(0);
+        let arguments = ["--root", &root, "--link-mode", "copy", "--force"];
+        sync_with(&sandbox, calls, &fault, &arguments)
+            .unwrap()
+            .expect(0);
+        sandbox
+            .run(&["doctor", "--deep", "--root", &root])
+            .expect(0);
+    }
+}

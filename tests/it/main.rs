@@ -25,6 +25,7 @@ mod lock;
 mod models;
 mod faults;
 mod parallel;
+mod foresee;
 mod python_client;
 mod pythons;
 mod probe;

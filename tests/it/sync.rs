@@ -273,10 +273,13 @@ fn a_dry_run_says_what_and_why_and_writes_nothing() {
     assert_eq!(one["state"], "missing");
     assert!(!sandbox.path("root").exists());
     let text = sandbox.sync(&["--dry-run"]).stdout;
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("one: build: it is not built"));
     assert!(
-        text.starts_with("one: build: it is not built\ntwo: build: it is not built\n"),
+        lines.next().unwrap().starts_with("  download 2 files, "),
         "{text}"
     );
+    assert_eq!(lines.next(), Some("two: build: it is not built"));
     sandbox.sync(&[]);
     let text = sandbox.sync(&["--dry-run"]).stdout;
     assert!(text.ends_with("/root` matches the lock\n"), "{text}");

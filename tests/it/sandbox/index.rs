@@ -37,6 +37,8 @@ struct State {
     held: Vec<String>,
     /// Files of which only the first half is sent.
     halved: Vec<String>,
+    /// Files of which the first half is sent, and then no more.
+    cut: Vec<String>,
     /// Those of them that were sent so far.
     half_sent: Vec<String>,
     /// Every wheel, and every other thing, that was asked for, in order.
@@ -135,6 +137,11 @@ impl Index {
         self.shelves.state.lock().unwrap().halved.push(file.into());
     }
 
+    /// Sends the first half of this file and hangs up, until it is released.
+    pub(crate) fn cut(&self, file: &str) {
+        self.shelves.state.lock().unwrap().cut.push(file.into());
+    }
+
     /// Waits until the first half of a file was sent.
     pub(crate) fn wait_for_half(&self, file: &str) {
         let state = self.shelves.state.lock().unwrap();
@@ -147,6 +154,7 @@ impl Index {
         let mut state = self.shelves.state.lock().unwrap();
         state.held.clear();
         state.halved.clear();
+        state.cut.clear();
         drop(state);
         self.shelves.changed.notify_all();
     }
@@ -212,6 +220,17 @@ fn serve(mut stream: TcpStream, shelves: &Shelves, port: u16) -> std::io::Result
     let file = path.strip_prefix("/files/").unwrap_or_default();
     let halved = |state: &mut State| state.halved.iter().any(|halved| halved == file);
     let mut rest = &body[..];
+    if shelves
+        .state
+        .lock()
+        .unwrap()
+        .cut
+        .iter()
+        .any(|cut| cut == file)
+    {
+        stream.write_all(&body[..body.len() / 2])?;
+        return stream.flush();
+    }
     if halved(&mut shelves.state.lock().unwrap()) {
         let (half, other) = body.split_at(body.len() / 2);
         stream.write_all(half)?;

@@ -1,0 +1,114 @@
+//! What building an environment will take: what is downloaded, and bytes and inodes of what is built. Looks at the shelf
+//! and writes nothing. What is not on the shelf is estimated from its size, and it is said for how much that is so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::shelf::{self, Place, Shelved};
+use super::{gather, pythons};
+use crate::files;
+use crate::lock::LockedPackage;
+use crate::plan::Step;
+use crate::store::Root;
+
+/// What building an environment will take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Foreseen {
+    /// How many files are downloaded.
+    pub files: usize,
+    /// How many bytes they have, as far as the lock says.
+    pub download: u64,
+    /// How many bytes the environment will have; where files are shared with the store, they are there once.
+    pub bytes: u64,
+    /// How many files, directories and links it will have; where files are hard links, only directories and links are new.
+    pub inodes: u64,
+    /// Of how many packages bytes and inodes are estimated: what is not on the shelf is not known.
+    pub estimated: usize,
+}
+
+/// The links to the interpreter, `pyvenv.cfg`, the source, the list of files, the stamp, and the directory itself.
+const OWN: u64 = 8;
+
+/// What building this step's environment will take.
+pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
+    let target = step.target;
+    let missing = target
+        .packages
+        .iter()
+        .filter(|package| gather::is_missing(root, package));
+    let mut foreseen = Foreseen {
+        inodes: OWN,
+        ..Foreseen::default()
+    };
+    for package in missing {
+        foreseen.files += 1;
+        foreseen.download += package.size.unwrap_or(0);
+    }
+    if let Some(archive) = target.python.archive() {
+        foreseen.files += usize::from(pythons::is_missing(root, archive));
+    }
+    let release = target.python.version.release();
+    let series = (release[0], release.get(1).copied().unwrap_or(0));
+    let bytecode = files::names(&shelf::bytecode_shelf(root))?;
+    let mut paths: BTreeMap<String, u64> = BTreeMap::new();
+    for package in &target.packages {
+        // One that is damaged is made anew, and as unknown as one that is not there.
+        let Ok(Some(wheel)) = shelf::find_wheel(root, &package.sha256) else {
+            foreseen.estimated += 1;
+            estimate(package, &mut foreseen);
+            continue;
+        };
+        add(&wheel, series, &mut paths);
+        match compiled(root, package, &bytecode) {
+            Some(compiled) => add(&compiled, series, &mut paths),
+            None => not_compiled(&wheel, series, &mut paths),
+        }
+    }
+    foreseen.bytes += paths.values().sum::<u64>();
+    let mut directories = BTreeSet::from(["bin"]);
+    for path in paths.keys() {
+        let mut above = path.as_str();
+        while let Some((parent, _)) = above.rsplit_once('/') {
+            directories.insert(parent);
+            above = parent;
+        }
+    }
+    foreseen.inodes += (paths.len() + directories.len()) as u64;
+    Ok(foreseen)
+}
+
+fn add(shelved: &Shelved, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
+    for file in &shelved.files {
+        paths.insert(file.installed(series), file.size);
+    }
+}
+
+/// The bytecode of a package, of whichever interpreter: one is about as large as another.
+fn compiled(root: &Root, package: &LockedPackage, names: &[String]) -> Option<Shelved> {
+    let wheel = package.sha256.to_string();
+    let name = names.iter().find(|name| name.starts_with(&wheel))?;
+    shelf::find(&shelf::bytecode_shelf(root).join(name)).ok()?
+}
+
+/// Bytecode that is not there yet: one file for each module, about as large.
+fn not_compiled(wheel: &Shelved, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
+    let modules = wheel.files.iter();
+    let modules = modules.filter(|file| file.place == Place::SitePackages);
+    for file in modules {
+        let path = file.installed(series);
+        if let Some((directory, name)) = path.rsplit_once('/')
+            && let Some(stem) = name.strip_suffix(".py")
+        {
+            let (major, minor) = series;
+            let compiled = format!("{directory}/__pycache__/{stem}.cpython-{major}{minor}.pyc");
+            paths.insert(compiled, file.size);
+        }
+    }
+}
+
+/// Wheels of the field unpack to about three times their size, and the number of their files grows with its square root: a
+/// thousand for ten megabytes, ten thousand for a gigabyte. Right within a factor of two or three.
+fn estimate(package: &LockedPackage, foreseen: &mut Foreseen) {
+    let size = package.size.unwrap_or(0);
+    foreseen.bytes += 3 * size;
+    foreseen.inodes += 10 + size.isqrt() / 3;
+}

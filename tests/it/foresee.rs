@@ -1,0 +1,134 @@
+//! What a sync says it will do, and how: amounts for each environment, and how files are linked.
+
+use std::os::unix::fs::MetadataExt;
+
+use serde_json::Value;
+
+use crate::sandbox::{Said, Sandbox, trace, traces};
+
+fn dry(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let said = sandbox.run(&[&["sync", "--dry-run", "--json"], arguments].concat());
+    said.expect(0);
+    said.json()
+}
+
+#[test]
+fn each_environment_is_told_with_bytes_and_inodes() {
+    let sandbox = Sandbox::shared();
+    let answer = dry(&sandbox, &[]);
+    for step in answer["environments"].as_array().unwrap() {
+        assert_eq!(step["download"]["files"], 2);
+        assert!(
+            step["download"]["bytes"].as_u64().unwrap() > 1_000,
+            "{step}"
+        );
+        assert_eq!(step["disk"]["estimated-packages"], 2);
+    }
+    // What both need is downloaded once.
+    assert_eq!(answer["download"]["files"], 3);
+    let said = sandbox.run(&["sync", "--dry-run"]);
+    assert!(
+        said.stdout.contains("  download 2 files, "),
+        "{}",
+        said.stdout
+    );
+    let estimated = "inodes (estimated for 2 packages that are not in the store)";
+    assert!(said.stdout.contains(estimated), "{}", said.stdout);
+    assert!(sandbox.names("root").is_empty());
+
+    sandbox.sync(&["one"]);
+    let steps = dry(&sandbox, &["two"]);
+    let step = &steps["environments"][0];
+    assert_eq!(
+        (
+            &step["download"]["files"],
+            &step["disk"]["estimated-packages"]
+        ),
+        (&1.into(), &1.into())
+    );
+
+    // What is on the shelf is known exactly.
+    let answer = dry(&sandbox, &["--force", "one"]);
+    let step = &answer["environments"][0];
+    assert_eq!(
+        (
+            &step["download"]["files"],
+            &step["disk"]["estimated-packages"]
+        ),
+        (&0.into(), &0.into())
+    );
+    let there = traces(&sandbox.generation("root", "one")).len();
+    assert_eq!(step["disk"]["inodes"], there);
+    let source = sandbox.read("environments/one.py").len() as u64;
+    let bytes = sandbox.stamp("root", "one", "bytes").as_u64().unwrap();
+    assert_eq!(step["disk"]["bytes"], bytes - source);
+    let kept = dry(&sandbox, &["one"]);
+    assert_eq!(kept["environments"][0]["disk"], Value::Null);
+}
+
+#[test]
+fn files_are_linked_as_was_asked_for() {
+    let sandbox = Sandbox::single();
+    let names = |root: &str| {
+        let file = sandbox.generation(root, "one");
+        let file = file.join("lib/python3.11/site-packages/single/__init__.py");
+        std::fs::metadata(file).unwrap().nlink()
+    };
+    sandbox.sync(&["--root", "copied", "--link-mode", "copy"]);
+    assert_eq!(names("copied"), 1);
+    sandbox.sync(&["--root", "linked", "--link-mode", "hardlink"]);
+    assert_eq!(names("linked"), 2);
+    // A cluster before the manifest, an argument before both; the lock knows nothing of it.
+    let manifest = sandbox.read("rootstock.toml");
+    let manifest = manifest.replace("[rootstock]\n", "[rootstock]\nlink-mode = \"copy\"\n");
+    let clusters = "\n[clusters.here]\nroot = \"of-the-cluster\"\nlink-mode = \"hardlink\"\n";
+    sandbox.write("rootstock.toml", &format!("{manifest}{clusters}"));
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.sync(&["--root", "by-manifest"]);
+    assert_eq!(names("by-manifest"), 1);
+    sandbox.sync(&["--cluster", "here"]);
+    assert_eq!(names("of-the-cluster"), 2);
+    let tree = |root| sandbox.stamp(root, "one", "tree");
+    assert_eq!(tree("copied"), tree("linked"));
+
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("\"copy\"", "\"hardlinks\""),
+    );
+    let said = sandbox.run(&["sync"]);
+    said.expect(2);
+    assert!(
+        said.stderr.contains("did you mean `hardlink`?"),
+        "{}",
+        said.stderr
+    );
+    sandbox.run(&["sync", "--link-mode", "soft"]).expect(2);
+}
+
+#[test]
+fn a_way_to_link_that_does_not_work_here_is_refused() {
+    if !trace::is_possible() {
+        return;
+    }
+    let sandbox = Sandbox::single();
+    let refused = |said: &Said, what: &str| {
+        said.expect(1);
+        let words: Vec<&str> = said.stderr.split_whitespace().collect();
+        let told = format!("`link-mode` asks for {what}, which do not work here");
+        assert!(words.join(" ").contains(&told), "{}", said.stderr);
+        assert!(said.stderr.contains("auto"), "{}", said.stderr);
+        assert!(sandbox.names("root/envs").is_empty());
+    };
+    let fault = "inject=link,linkat:error=EOPNOTSUPP";
+    let mut command = trace::command(&sandbox, &["trace=link,linkat", fault]);
+    let said = command.args(["sync", "--link-mode", "hardlink"]).output();
+    refused(&Said::from(said.unwrap()), "hard links");
+    let said = sandbox.run(&["sync", "--link-mode", "reflink"]);
+    let filesystem = sandbox.run(&["doctor", "--json"]).json();
+    if filesystem["filesystem"]["abilities"]["reflink"] == false {
+        refused(&said, "reflinks");
+    } else {
+        said.expect(0);
+    }
+    sandbox.sync(&[]);
+}
