@@ -41,11 +41,20 @@ targets = ["linux-x86_64"]
 python-source = "system"
 exclude-newer = "2026-11-20T00:00:00Z"
 """
-SOURCE = "def setup(model, device):\n    raise NotImplementedError\n"
+SOURCE = """# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+# ///
+def setup(model, device):
+    raise NotImplementedError
+"""
 
 
 def run(command, **more):
-    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True, **more)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done
 
 
 def timed(*commands, cwd=None):
