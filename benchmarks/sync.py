@@ -1,9 +1,9 @@
 """Time `rootstock sync` against `uv pip sync` on the same wheels, and what an administrator does every day beside it.
 
-    python benchmarks/sync.py ROOTSTOCK UV [--runs 5] [--skip-torch] [--directory DIR]
+    python benchmarks/sync.py ROOTSTOCK UV [--runs 5] [--torch-runs 5] [--only-torch] [--directory DIR]
 
-Nothing is downloaded while something is timed: `rootstock bundle` fetches the wheels once (about 3.5 GB; with --skip-torch
-90 MB), and both tools take them from there. Both compile bytecode, and both build into a new directory each time.
+Nothing is downloaded while something is timed: `rootstock bundle` fetches the wheels once (about 3.5 GB; with
+--torch-runs 0 90 MB), and both tools take them from there. Both compile bytecode, and both build into a new directory each time.
 
     cold    our store and uv's cache are empty: wheels are unpacked
     warm    the store, or the cache, has every wheel unpacked; in both tools files are linked from there
@@ -20,7 +20,6 @@ import argparse
 import json
 import os
 import pathlib
-import resource
 import shutil
 import statistics
 import subprocess
@@ -197,31 +196,30 @@ def main():
     parser.add_argument("rootstock", type=pathlib.Path)
     parser.add_argument("uv", type=pathlib.Path)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--skip-torch", action="store_true")
+    parser.add_argument("--torch-runs", type=int, default=5, help="0 leaves out what needs torch, 3.5 GB to download")
+    parser.add_argument("--only-torch", action="store_true")
     parser.add_argument("--directory", type=pathlib.Path, help="on the filesystem to measure")
     arguments = parser.parse_args()
     rootstock, uv, runs = arguments.rootstock.resolve(), arguments.uv.resolve(), arguments.runs
     directory = pathlib.Path(tempfile.mkdtemp(dir=arguments.directory))
     try:
         print(f"{'':44} {'rootstock':>12} {'uv':>12} {'ratio':>7}   (medians of {runs} pairs)")
-        emt = Project(directory / "emt", rootstock, uv, {"emt": ["ase==3.29.0", "scipy"]})
-        emt.cold("emt", runs)
-        emt.warm(["emt"], runs, "emt, warm")
-        nothing_to_do(emt, "emt", runs)
-        deep(emt, runs)
-        hundred(directory, rootstock, uv, runs)
-        if not arguments.skip_torch:
+        if not arguments.only_torch:
+            emt = Project(directory / "emt", rootstock, uv, {"emt": ["ase==3.29.0", "scipy"]})
+            emt.cold("emt", runs)
+            emt.warm(["emt"], runs, "emt, warm")
+            nothing_to_do(emt, "emt", runs)
+            deep(emt, runs)
+            print(f"peak memory of a cold sync of emt: {memory(emt, 'emt'):.0f} MiB", flush=True)
+            hundred(directory, rootstock, uv, runs)
+        if arguments.torch_runs:
             torch = {name: ["ase==3.29.0", "torch==2.15.0", *more] for name, more in TORCH.items()}
             torch = Project(directory / "torch", rootstock, uv, torch)
-            torch.cold("sevennet", runs)
-            torch.warm(["sevennet"], runs, "sevennet, warm")
-            torch.warm(torch.names, runs, "four environments with torch, warm")
-            deep(torch, runs)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"largest process of all, either tool: {peak:.0f} MiB")
-        for name in ["emt"] if arguments.skip_torch else ["emt", "sevennet"]:
-            project = emt if name == "emt" else torch
-            print(f"peak memory of a cold sync of {name}: {memory(project, name):.0f} MiB")
+            torch.warm(["sevennet"], arguments.torch_runs, "sevennet, warm")
+            torch.warm(torch.names, arguments.torch_runs, "four environments with torch, warm")
+            deep(torch, 1)
+            torch.cold("sevennet", arguments.torch_runs)
+            print(f"peak memory of a cold sync of sevennet: {memory(torch, 'sevennet'):.0f} MiB")
     finally:
         remove(directory)
 
