@@ -54,11 +54,9 @@
 //! edited by hand.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use miette::Diagnostic;
-use pep508_rs::PackageName;
-use serde::Deserialize;
 
 use super::spelling::Spelling;
 use super::{
@@ -66,14 +64,19 @@ use super::{
     LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree,
 };
 use crate::digest::Digest;
-use crate::name::{EnvironmentName, IndexName, ModelId};
+use crate::name::{EnvironmentName, ModelId};
 use crate::target::Target;
 
 mod line;
 mod toml_text;
 mod write;
+mod written;
 
 pub use write::text;
+use written::{
+    Format, Written, WrittenArchive, WrittenEnvironment, WrittenFile, WrittenModel, WrittenSource,
+    WrittenTarget, WrittenTree, WrittenWeight,
+};
 
 /// The format this version writes and reads.
 pub const VERSION: u64 = 1;
@@ -133,124 +136,10 @@ pub struct Edit {
     pub line: Option<usize>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Written {
-    /// Always there; not in every piece of the text.
-    version: Option<u64>,
-    #[serde(default)]
-    environment: Vec<WrittenEnvironment>,
-    #[serde(default)]
-    models: BTreeMap<ModelId, WrittenModel>,
-    #[serde(default)]
-    pythons: BTreeMap<String, WrittenArchive>,
-    #[serde(default)]
-    files: BTreeMap<String, WrittenFile>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct WrittenEnvironment {
-    name: EnvironmentName,
-    source: String,
-    source_sha256: Digest,
-    #[serde(default)]
-    variables: BTreeMap<String, String>,
-    #[serde(default)]
-    keep: BTreeSet<String>,
-    resolver: String,
-    inputs: Digest,
-    question: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    target: Vec<WrittenTarget>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct WrittenTarget {
-    name: String,
-    glibc: String,
-    implementation: String,
-    python: pep440_rs::Version,
-    python_source: WrittenSource,
-    soabi: String,
-    archive: Option<String>,
-    digest: Digest,
-    packages: Vec<String>,
-    #[serde(default)]
-    build: BTreeMap<PackageName, Vec<String>>,
-    #[serde(default)]
-    trees: BTreeMap<String, WrittenTree>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenTree {
-    python: String,
-    tree: Digest,
-    digest: Digest,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum WrittenSource {
-    System,
-    Managed,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenArchive {
-    build: Option<String>,
-    url: String,
-    sha256: Digest,
-}
-
 /// What targets refer to.
 struct Sections {
     pythons: BTreeMap<String, WrittenArchive>,
     files: Files,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenModel {
-    environment: EnvironmentName,
-    argument: String,
-    #[serde(default)]
-    setup: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
-    weights: Vec<WrittenWeight>,
-    digest: Option<Digest>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenWeight {
-    url: String,
-    commit: Option<String>,
-    path: String,
-    size: Option<u64>,
-    sha256: Digest,
-}
-
-#[derive(Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenFile {
-    index: Option<IndexName>,
-    url: Option<String>,
-    git: Option<String>,
-    commit: Option<String>,
-    subdirectory: Option<String>,
-    path: Option<String>,
-    file: String,
-    size: Option<u64>,
-    sha256: Digest,
-}
-
-#[derive(Deserialize)]
-struct Format {
-    version: u64,
 }
 
 /// Reads the text of a lock; `name` is what messages call it.
@@ -275,9 +164,8 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
             found,
         })
     };
-    let parsed = parse(&text);
-    let (written, packages) = match parsed {
-        Ok(parsed) if parsed.0.version.is_some_and(|version| version <= VERSION) => parsed,
+    let written = match Written::parse(&text) {
+        Ok(written) if written.version.is_some_and(|version| version <= VERSION) => written,
         // A later format may have keys of which this one knows nothing; its version is readable all the same.
         other => match toml::from_str::<Format>(&text) {
             Ok(Format { version }) if version > VERSION => return newer(version),
@@ -286,11 +174,8 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
         },
     };
     let mut edits = Vec::new();
-    let Packages {
-        files,
-        mut spelling,
-    } = packages;
-    let lock = lock(written, files, &mut spelling, &mut edits);
+    let mut spelling = Spelling::default();
+    let lock = lock(written, &mut spelling, &mut edits);
     if edits.is_empty() && !write::is_text(&text, &lock, &mut spelling) {
         edits.extend(first_difference(&text, &write::text(&lock)));
     }
@@ -304,85 +189,21 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
     }
 }
 
-/// What `[files]` says, and how each package is spelled.
-#[derive(Default)]
-struct Packages {
-    files: Files,
-    spelling: Spelling,
-}
-
-impl Packages {
-    fn of(files: BTreeMap<String, WrittenFile>) -> Self {
-        let mut spelling = Spelling::default();
-        let named = files.into_iter().map(|(reference, file)| {
-            let package = package(&reference, file, &mut spelling);
-            (reference, package)
-        });
-        let files = named.collect();
-        Self { files, spelling }
-    }
-}
-
-/// Reads the text as TOML: piece by piece, which takes a fraction of the memory and of the time, and reads the same.
-fn parse(text: &str) -> Result<(Written, Packages), toml::de::Error> {
-    let mut written = match in_pieces(text) {
-        Some(written) => written,
-        // What is wrong with a text, and where, is found in it as a whole.
-        None => toml::from_str(text)?,
-    };
-    let packages = Packages::of(std::mem::take(&mut written.files));
-    Ok((written, packages))
-}
-
-/// `None` if the text cannot be cut, or a piece is not what it should be.
-fn in_pieces(text: &str) -> Option<Written> {
-    const ENVIRONMENT: &str = "\n[[environment]]\n";
-    const FILES: &str = "\n[files]\n";
-    let (mut tables, files) = text.split_at(text.find(FILES)? + FILES.len());
-    let mut whole = Written::default();
-    while !tables.is_empty() {
-        let next = tables.get(1..)?.find(ENVIRONMENT).map(|at| at + 1);
-        let (piece, rest) = tables.split_at(next.unwrap_or(tables.len()));
-        whole.extend(toml::from_str(piece).ok()?)?;
-        tables = rest;
-    }
-    for text in files.lines() {
-        let (reference, file) = line::read(text)?;
-        let before = whole.files.insert(reference.to_owned(), file);
-        before.is_none().then_some(())?;
-    }
-    whole.version.map(|_| whole)
-}
-
-impl Written {
-    /// Takes over what another piece of the text says; `None` if both say it.
-    fn extend(&mut self, other: Written) -> Option<()> {
-        let Written {
-            version,
-            environment,
-            models,
-            pythons,
-            files: _,
-        } = other;
-        let once = (self.version.is_none() || version.is_none())
-            && (self.models.is_empty() || models.is_empty())
-            && (self.pythons.is_empty() || pythons.is_empty());
-        self.version = self.version.or(version);
-        self.environment.extend(environment);
-        self.models.extend(models);
-        self.pythons.extend(pythons);
-        once.then_some(())
-    }
-}
-
-fn lock(written: Written, files: Files, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Lock {
+fn lock(written: Written, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Lock {
     let Written {
         version: _,
         environment,
         models,
         pythons,
-        files: _,
+        files,
     } = written;
+    let files = files
+        .into_iter()
+        .map(|(reference, file)| {
+            let package = package(&reference, file, spelling);
+            (reference, package)
+        })
+        .collect();
     let sections = Sections { pythons, files };
     let environments = environment
         .into_iter()

@@ -8,7 +8,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
-use miette::Diagnostic;
 use pep440_rs::Version;
 use pep508_rs::{PackageName, VersionOrUrl};
 use rayon::prelude::*;
@@ -17,15 +16,12 @@ use tempfile::TempDir;
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
-use crate::hub;
 use crate::lock::{
-    Distribution, Lock, LockedEnvironment, LockedModel, LockedPython, LockedSource, LockedTarget,
-    LockedWeight, Origin, Question, question,
+    Distribution, Lock, LockedEnvironment, LockedPython, LockedSource, LockedTarget, Origin,
+    Question, question,
 };
-use crate::manifest::{
-    Environment, Manifest, Model, Requirement, Weight, normal_form, python_allows,
-};
-use crate::name::{EnvironmentName, ModelId};
+use crate::manifest::{Environment, Manifest, Requirement, normal_form, python_allows};
+use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
@@ -33,12 +29,16 @@ use crate::uv::{Compile, Route, Unresolved, Uv};
 mod builds;
 mod choose;
 mod direct;
+mod failure;
 mod pythons;
+mod weights;
 
 pub use builds::Error as BuildError;
 use choose::For;
+pub use failure::{Error, Failure};
 pub use pythons::Digester;
 use pythons::Pythons;
+pub use weights::{Weigh, Weighed};
 
 /// What to move on from the versions of the old lock, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,20 +71,6 @@ impl Upgrade {
     }
 }
 
-/// What was found out about a weight file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weighed {
-    /// The commit, of a file of the hub.
-    pub commit: Option<String>,
-    /// Its size in bytes.
-    pub size: Option<u64>,
-    /// Its digest.
-    pub sha256: Digest,
-}
-
-/// Finds out about a weight file what the manifest does not say, or tells why not.
-pub type Weigh = dyn Fn(&Weight) -> Result<Weighed, String> + Sync;
-
 /// What a resolution needs beside the manifest.
 pub struct Means<'a> {
     /// The resolver; asked for only when there is something to solve.
@@ -110,184 +96,6 @@ pub struct Means<'a> {
     pub credentials: &'a fetch::Credentials,
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
-}
-
-/// Why an environment has no answer.
-#[derive(Debug, thiserror::Error, Diagnostic)]
-pub enum Failure {
-    /// The requirements contradict each other.
-    #[error(
-        "environment `{environment}` has no solution for {target} with Python {python}:\n{why}"
-    )]
-    #[diagnostic(help(
-        "change its requirements, in `{source_path}` or in the manifest, so that one version of each package fits all"
-    ))]
-    Unsatisfiable {
-        /// The environment.
-        environment: EnvironmentName,
-        /// For which machine.
-        target: Target,
-        /// For which Python.
-        python: Version,
-        /// The environment's source file.
-        source_path: String,
-        /// The resolver's explanation.
-        why: String,
-    },
-    /// The resolver could not work.
-    #[error("environment `{environment}` could not be resolved:\n{why}")]
-    #[diagnostic(help(
-        "is the package index reachable from here? proxies and mirrors are read from HTTPS_PROXY, UV_DEFAULT_INDEX and \
-         SSL_CERT_FILE"
-    ))]
-    Resolver {
-        /// The environment.
-        environment: EnvironmentName,
-        /// What it said.
-        why: String,
-    },
-    /// No interpreter of this machine is allowed by `requires-python`.
-    #[error(
-        "no Python on PATH satisfies `requires-python = \"{wanted}\"` of environment `{environment}`\n{found}"
-    )]
-    #[diagnostic(help(
-        "put one on PATH, or say which version to lock with `python = \"3.11\"` in the manifest"
-    ))]
-    NoPython {
-        /// The environment.
-        environment: EnvironmentName,
-        /// What it requires.
-        wanted: String,
-        /// What there is.
-        found: String,
-    },
-    /// No managed interpreter is of the version asked for.
-    #[error(
-        "there is no managed CPython {wanted} for {target}, which environment `{environment}` asks for; {has}"
-    )]
-    #[diagnostic(help(
-        "ask for one of these (`python = \"3.11\"`), or use the machine's own with `python-source = \"system\"`"
-    ))]
-    NoBuild {
-        /// The environment.
-        environment: EnvironmentName,
-        /// What it asks for.
-        wanted: String,
-        /// For which machine.
-        target: Target,
-        /// What there is.
-        has: String,
-    },
-    /// The digest of an archive with a managed interpreter cannot be had.
-    #[error(
-        "the interpreter of environment `{environment}` cannot be locked: nobody says the sha256 of `{url}`\n{reason}"
-    )]
-    #[diagnostic(help(
-        "a site without access names a mirror of such archives in `python-mirror` or ROOTSTOCK_PYTHON_MIRROR, or uses \
-         the machine's own interpreter with `python-source = \"system\"`"
-    ))]
-    Archive {
-        /// The environment.
-        environment: EnvironmentName,
-        /// The archive.
-        url: String,
-        /// What went wrong.
-        reason: String,
-    },
-    /// Packages of which no file may be installed.
-    #[error(
-        "environment `{environment}` needs what cannot be installed on {target} with Python {python}:\n{list}"
-    )]
-    #[diagnostic(help("{advice}"))]
-    NoFile {
-        /// The environment.
-        environment: EnvironmentName,
-        /// For which machine.
-        target: Target,
-        /// For which Python.
-        python: Version,
-        /// Each package and why.
-        list: String,
-        /// The line to add to the manifest.
-        advice: String,
-    },
-    /// A weight file that cannot be had.
-    #[error("the weights of model `{model}` cannot be locked: {reason}")]
-    #[diagnostic(help(
-        "write its `sha256` (and the commit, if it is a file of the hub) into the manifest, and it need not be reached to be \
-         locked"
-    ))]
-    Weights {
-        /// The model.
-        model: ModelId,
-        /// What went wrong.
-        reason: String,
-    },
-    /// It cannot be told what building a package takes.
-    #[error(
-        "environment `{environment}`: the build requirements of `{package}` cannot be locked: {why}"
-    )]
-    #[diagnostic(help(
-        "a source distribution is built with what the lock says; a version that is published as a wheel needs no build"
-    ))]
-    Build {
-        /// The environment.
-        environment: EnvironmentName,
-        /// The package.
-        package: String,
-        /// What went wrong.
-        why: Box<BuildError>,
-    },
-    /// A repository cannot be had.
-    #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]
-    #[diagnostic(help(
-        "it must be reachable from here; credentials are git's business: set up its helper or an ssh key"
-    ))]
-    Repository {
-        /// The environment.
-        environment: EnvironmentName,
-        /// The package.
-        package: String,
-        /// What went wrong.
-        why: Box<crate::project::git::Error>,
-    },
-    /// An answer that makes no sense.
-    #[error("environment `{environment}`: {reason}")]
-    Answer {
-        /// The environment.
-        environment: EnvironmentName,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-/// Nothing could be decided, or not everything.
-#[derive(Debug, thiserror::Error, Diagnostic)]
-pub enum Error {
-    /// There is no resolver.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Uv(#[from] crate::uv::Error),
-    /// There is no place to work in, or no way to download.
-    #[error(transparent)]
-    Files(#[from] crate::files::Error),
-    /// There is no way to download.
-    #[error(transparent)]
-    Fetch(#[from] fetch::Error),
-    /// Some environments have no answer.
-    #[error("{} not be locked", count(failures.len()))]
-    Failures {
-        /// Each of them.
-        #[related]
-        failures: Vec<Failure>,
-    },
-}
-
-fn count(failures: usize) -> String {
-    match failures {
-        1 => "one environment could".into(),
-        n => format!("{n} environments could"),
-    }
 }
 
 /// A lock that answers the manifest. What the old lock still answers is kept as it is.
@@ -369,7 +177,7 @@ pub fn resolve(
             Err(failure) => failures.push(failure),
         }
     }
-    let models = models(manifest, old, upgrade, means, &mut failures);
+    let models = weights::models(manifest, old, upgrade, means, &mut failures);
     if failures.is_empty() {
         Ok(Lock {
             environments,
@@ -445,105 +253,6 @@ fn seal(environment: &mut LockedEnvironment) {
     for (target, digest) in environment.targets.iter_mut().zip(digests) {
         target.digest = digest;
     }
-}
-
-fn models(
-    manifest: &Manifest,
-    old: Option<&Lock>,
-    upgrade: &Upgrade,
-    means: &Means,
-    failures: &mut Vec<Failure>,
-) -> Vec<LockedModel> {
-    let mut models = Vec::new();
-    for Model {
-        id,
-        environment,
-        argument,
-        setup,
-        weights,
-    } in &manifest.models
-    {
-        // The digest of a file that is already locked stays: a remote file that changes is an error, not a new digest.
-        let locked = old
-            .filter(|_| *upgrade.of(environment) != Moving::All)
-            .and_then(|old| old.models.iter().find(|m| m.id == *id));
-        let locked = locked.map_or(&[][..], |locked| &locked.weights);
-        let weights = weights
-            .iter()
-            .map(|weight| self::weight(weight, locked, means))
-            .collect::<Result<_, _>>();
-        match weights {
-            Ok(weights) => models.push(LockedModel {
-                id: id.clone(),
-                environment: environment.clone(),
-                argument: argument.clone(),
-                setup: setup.clone(),
-                weights,
-            }),
-            Err(reason) => failures.push(Failure::Weights {
-                model: id.clone(),
-                reason,
-            }),
-        }
-    }
-    models
-}
-
-fn weight(asked: &Weight, locked: &[LockedWeight], means: &Means) -> Result<LockedWeight, String> {
-    let Weight {
-        url,
-        path,
-        sha256,
-        size,
-    } = asked;
-    let known = |there: &&LockedWeight| {
-        there.url == *url
-            && sha256.is_none_or(|s| s == there.sha256)
-            && size.is_none_or(|s| Some(s) == there.size)
-    };
-    let of_the_hub: Option<hub::File> = url.parse().ok();
-    let pinned = of_the_hub.as_ref().and_then(hub::File::commit);
-    let found = if let Some(there) = locked.iter().find(known) {
-        Weighed {
-            commit: there.commit.clone(),
-            size: there.size,
-            sha256: there.sha256,
-        }
-    } else {
-        match sha256 {
-            Some(sha256) if of_the_hub.is_some() == pinned.is_some() => Weighed {
-                commit: pinned.map(str::to_owned),
-                size: *size,
-                sha256: *sha256,
-            },
-            _ => (means.weigh)(asked)?,
-        }
-    };
-    if let (Some(size), Some(found)) = (size, found.size)
-        && *size != found
-    {
-        return Err(format!(
-            "`{url}` has {found} bytes, not {size} as the manifest says"
-        ));
-    }
-    if let Some(sha256) = sha256.filter(|sha256| *sha256 != found.sha256) {
-        return Err(format!(
-            "`{url}` has the sha256 {}, not {sha256} as the manifest says",
-            found.sha256
-        ));
-    }
-    let file = of_the_hub.zip(found.commit.as_deref());
-    let snapshot = file.map(|(file, commit)| file.at(commit).snapshot());
-    Ok(LockedWeight {
-        url: url.clone(),
-        path: path
-            .clone()
-            .or(snapshot)
-            .ok_or_else(|| format!("`{url}` has no path below the cache"))?,
-        commit: found.commit,
-        size: found.size,
-        sha256: found.sha256,
-    })
 }
 
 /// What is needed only if there is something to solve.

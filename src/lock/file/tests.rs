@@ -1,5 +1,7 @@
 //! Locks written and read again, edited byte by byte, in pieces, and of later formats.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// A small lock, whole.
@@ -150,7 +152,7 @@ fn a_large_lock_is_read_in_pieces_and_nothing_is_lost_between_them() {
     environment.targets[0].digest = digest;
     environment.targets[0].trees.clear();
     let text = text(&lock);
-    assert!(in_pieces(&text).is_some());
+    assert!(written::in_pieces(&text).is_some());
     assert_eq!(read("rootstock.lock", &text).unwrap(), lock);
     // A line that stands in two pieces, a table behind, a line that is none, another size: all are seen, and in
     // their places.

@@ -1,0 +1,187 @@
+//! Why something cannot be locked, as it is told.
+
+use miette::Diagnostic;
+use pep440_rs::Version;
+
+use super::BuildError;
+use crate::fetch;
+use crate::name::{EnvironmentName, ModelId};
+use crate::target::Target;
+
+/// Why an environment has no answer.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Failure {
+    /// The requirements contradict each other.
+    #[error(
+        "environment `{environment}` has no solution for {target} with Python {python}:\n{why}"
+    )]
+    #[diagnostic(help(
+        "change its requirements, in `{source_path}` or in the manifest, so that one version of each package fits all"
+    ))]
+    Unsatisfiable {
+        /// The environment.
+        environment: EnvironmentName,
+        /// For which machine.
+        target: Target,
+        /// For which Python.
+        python: Version,
+        /// The environment's source file.
+        source_path: String,
+        /// The resolver's explanation.
+        why: String,
+    },
+    /// The resolver could not work.
+    #[error("environment `{environment}` could not be resolved:\n{why}")]
+    #[diagnostic(help(
+        "is the package index reachable from here? proxies and mirrors are read from HTTPS_PROXY, UV_DEFAULT_INDEX and \
+         SSL_CERT_FILE"
+    ))]
+    Resolver {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What it said.
+        why: String,
+    },
+    /// No interpreter of this machine is allowed by `requires-python`.
+    #[error(
+        "no Python on PATH satisfies `requires-python = \"{wanted}\"` of environment `{environment}`\n{found}"
+    )]
+    #[diagnostic(help(
+        "put one on PATH, or say which version to lock with `python = \"3.11\"` in the manifest"
+    ))]
+    NoPython {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What it requires.
+        wanted: String,
+        /// What there is.
+        found: String,
+    },
+    /// No managed interpreter is of the version asked for.
+    #[error(
+        "there is no managed CPython {wanted} for {target}, which environment `{environment}` asks for; {has}"
+    )]
+    #[diagnostic(help(
+        "ask for one of these (`python = \"3.11\"`), or use the machine's own with `python-source = \"system\"`"
+    ))]
+    NoBuild {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What it asks for.
+        wanted: String,
+        /// For which machine.
+        target: Target,
+        /// What there is.
+        has: String,
+    },
+    /// The digest of an archive with a managed interpreter cannot be had.
+    #[error(
+        "the interpreter of environment `{environment}` cannot be locked: nobody says the sha256 of `{url}`\n{reason}"
+    )]
+    #[diagnostic(help(
+        "a site without access names a mirror of such archives in `python-mirror` or ROOTSTOCK_PYTHON_MIRROR, or uses \
+         the machine's own interpreter with `python-source = \"system\"`"
+    ))]
+    Archive {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The archive.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Packages of which no file may be installed.
+    #[error(
+        "environment `{environment}` needs what cannot be installed on {target} with Python {python}:\n{list}"
+    )]
+    #[diagnostic(help("{advice}"))]
+    NoFile {
+        /// The environment.
+        environment: EnvironmentName,
+        /// For which machine.
+        target: Target,
+        /// For which Python.
+        python: Version,
+        /// Each package and why.
+        list: String,
+        /// The line to add to the manifest.
+        advice: String,
+    },
+    /// A weight file that cannot be had.
+    #[error("the weights of model `{model}` cannot be locked: {reason}")]
+    #[diagnostic(help(
+        "write its `sha256` (and the commit, if it is a file of the hub) into the manifest, and it need not be reached to be \
+         locked"
+    ))]
+    Weights {
+        /// The model.
+        model: ModelId,
+        /// What went wrong.
+        reason: String,
+    },
+    /// It cannot be told what building a package takes.
+    #[error(
+        "environment `{environment}`: the build requirements of `{package}` cannot be locked: {why}"
+    )]
+    #[diagnostic(help(
+        "a source distribution is built with what the lock says; a version that is published as a wheel needs no build"
+    ))]
+    Build {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The package.
+        package: String,
+        /// What went wrong.
+        why: Box<BuildError>,
+    },
+    /// A repository cannot be had.
+    #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]
+    #[diagnostic(help(
+        "it must be reachable from here; credentials are git's business: set up its helper or an ssh key"
+    ))]
+    Repository {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The package.
+        package: String,
+        /// What went wrong.
+        why: Box<crate::project::git::Error>,
+    },
+    /// An answer that makes no sense.
+    #[error("environment `{environment}`: {reason}")]
+    Answer {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Nothing could be decided, or not everything.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// There is no resolver.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Uv(#[from] crate::uv::Error),
+    /// There is no place to work in, or no way to download.
+    #[error(transparent)]
+    Files(#[from] crate::files::Error),
+    /// There is no way to download.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
+    /// Some environments have no answer.
+    #[error("{} not be locked", count(failures.len()))]
+    Failures {
+        /// Each of them.
+        #[related]
+        failures: Vec<Failure>,
+    },
+}
+
+fn count(failures: usize) -> String {
+    match failures {
+        1 => "one environment could".into(),
+        n => format!("{n} environments could"),
+    }
+}
