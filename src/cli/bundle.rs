@@ -92,12 +92,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     entries.dedup_by(|a, b| a.path == b.path);
     if !errors.is_empty() {
         for (text, help) in errors {
-            let report = match help {
-                Some(help) => miette::miette!(help = help, "{text}"),
-                None => miette::miette!("{text}"),
-            };
-            let exit = Exit::Failed;
-            show::failure(&Failure { report, exit });
+            show::failure(&Failure::new(Exit::Failed, &text, help.as_deref()));
         }
         return Ok(Exit::Failed);
     }
@@ -122,28 +117,24 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 fn check_place(output: &Path, manifest: &Manifest) -> Result<(), Failure> {
     let here = manifest.path.parent().unwrap_or(Path::new(""));
     let real = |path: &Path| files::real_path(path).unwrap_or_else(|_| path.to_owned());
-    let refused = |message: String, help: &str| Failure {
-        report: miette::miette!(help = help.to_owned(), "{message}"),
-        exit: Exit::Usage,
-    };
     if real(&here.join(".")) == real(output) {
-        return Err(refused(
-            format!("`{}` is the manifest's own directory", output.display()),
+        return Err(Failure::usage(
+            &format!("`{}` is the manifest's own directory", output.display()),
             "name another one with `-o DIR`",
         ));
     }
     for path in manifest.environments.iter().flat_map(|e| e.local.keys()) {
         if path.starts_with("..") || path.starts_with('/') {
-            return Err(refused(
-                format!(
+            return Err(Failure::usage(
+                &format!(
                     "`{path}` lies outside the manifest's directory, and a bundle carries only what is in it"
                 ),
                 "move the package below the manifest's directory, or build a wheel of it there",
             ));
         }
         if real(output).starts_with(real(&here.join(path))) {
-            return Err(refused(
-                format!(
+            return Err(Failure::usage(
+                &format!(
                     "`{}` lies in `{path}`, which the bundle would hold",
                     output.display()
                 ),

@@ -43,18 +43,24 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// What went wrong and, where that is known, what a person can do about it.
+    pub(crate) fn new(exit: Exit, message: &str, help: Option<&str>) -> Self {
+        let report = match help {
+            Some(help) => miette::miette!(help = help, "{message}"),
+            None => miette::miette!("{message}"),
+        };
+        Failure { report, exit }
+    }
+
+    /// The command line, or what it names, asks for what cannot be: exit 2, with what to write instead.
+    pub(crate) fn usage(message: &str, help: &str) -> Self {
+        Self::new(Exit::Usage, message, Some(help))
+    }
+
     /// A file could not be written or read: exit 1, with what a person can do about it.
     pub(crate) fn files(error: &crate::files::Error) -> Self {
-        let advice = error.advice();
-        let cause = error.source.to_string();
-        let report = match advice {
-            Some(advice) => miette::miette!(help = advice, "{error}: {cause}"),
-            None => miette::miette!("{error}: {cause}"),
-        };
-        Failure {
-            report,
-            exit: Exit::Failed,
-        }
+        let message = format!("{error}: {}", error.source);
+        Self::new(Exit::Failed, &message, error.advice())
     }
 }
 

@@ -76,10 +76,10 @@ impl FromStr for Age {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    let root = place::under_its_own_policy(place::built(shared)?)?;
+    let root = place::built(shared)?;
     if !layout::check(&root).or_exit(Exit::Failed)? {
         let path = root.path().display();
-        return Err(usage(
+        return Err(Failure::usage(
             &format!("there is no root at `{path}`"),
             "name another one with `--root DIR`",
         ));
@@ -313,9 +313,9 @@ fn change_pins(root: &Root, arguments: &Arguments) -> Result<Exit, Failure> {
             .filter(|pin| pin.environment == environment && pin.id.starts_with(&id))
             .peekable();
         if found.peek().is_none() {
-            return Err(usage(
+            return Err(Failure::usage(
                 &format!("nothing is pinned as `{text}`"),
-                &list("pinned:", known.iter().map(ToString::to_string)),
+                &show::listed("pinned:", known.iter().map(ToString::to_string)),
             ));
         }
         for pin in found {
@@ -350,16 +350,16 @@ fn generation(root: &Root, text: &str) -> Result<Pin, Failure> {
             environment,
             id: id.clone(),
         }),
-        [] => Err(usage(
+        [] => Err(Failure::usage(
             &format!("there is no generation `{text}`"),
-            &list(
+            &show::listed(
                 "there are:",
                 ids.iter().map(|id| format!("{environment}@{id}")),
             ),
         )),
-        _ => Err(usage(
+        _ => Err(Failure::usage(
             &format!("`{text}` may be one of several generations"),
-            &list(
+            &show::listed(
                 "write more of it:",
                 found.iter().map(|id| format!("{environment}@{id}")),
             ),
@@ -372,22 +372,6 @@ fn parts(text: &str) -> Result<(EnvironmentName, String), Failure> {
     let (environment, id) = text.split_once('@').unwrap_or((text, ""));
     let environment = environment
         .parse()
-        .map_err(|error| usage(&format!("{error}"), "write ENV or ENV@ID"))?;
+        .map_err(|error| Failure::usage(&format!("{error}"), "write ENV or ENV@ID"))?;
     Ok((environment, id.to_owned()))
-}
-
-fn list(introduction: &str, names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        format!("{introduction} none")
-    } else {
-        format!("{introduction} {}", names.join(", "))
-    }
-}
-
-fn usage(message: &str, help: &str) -> Failure {
-    Failure {
-        report: miette::miette!(help = help, "{message}"),
-        exit: Exit::Usage,
-    }
 }

@@ -200,13 +200,10 @@ fn check(
     };
     let occupied = arguments.sarif.as_deref() == Some(Path::new(findings::STDOUT));
     if occupied && (arguments.json || arguments.github) {
-        return Err(Failure {
-            report: miette::miette!(
-                help = "write SARIF to a file: `--sarif rootstock.sarif`",
-                "standard output has room for one of `--sarif`, `--json` and `--github`"
-            ),
-            exit: Exit::Usage,
-        });
+        return Err(Failure::usage(
+            "standard output has room for one of `--sarif`, `--json` and `--github`",
+            "write SARIF to a file: `--sarif rootstock.sarif`",
+        ));
     }
     if let Some(file) = &arguments.sarif {
         report.sarif(file)?;
@@ -233,10 +230,6 @@ fn check(
 }
 
 fn upgrade(arguments: &Arguments, manifest: &Manifest) -> Result<Upgrade, Failure> {
-    let wrong = |message: String, help: String| Failure {
-        report: miette::miette!(help = help, "{message}"),
-        exit: Exit::Usage,
-    };
     let what = match (
         arguments.upgrade.as_deref(),
         &arguments.upgrade_environments,
@@ -248,7 +241,7 @@ fn upgrade(arguments: &Arguments, manifest: &Manifest) -> Result<Upgrade, Failur
             for name in names {
                 let package = name.parse().map_err(|_| {
                     let help = "write only the name: `--upgrade=torch`";
-                    wrong(format!("`{name}` is not a package name"), help.to_owned())
+                    Failure::usage(&format!("`{name}` is not a package name"), help)
                 })?;
                 packages.insert(package);
             }
@@ -265,9 +258,9 @@ fn upgrade(arguments: &Arguments, manifest: &Manifest) -> Result<Upgrade, Failur
         let find = |name: &String| {
             let found = known().find(|known| known.as_str() == name);
             found.cloned().ok_or_else(|| {
-                let names: Vec<&str> = known().map(EnvironmentName::as_str).collect();
                 let message = format!("the manifest has no environment `{name}`");
-                wrong(message, format!("it has {}", names.join(", ")))
+                let names = known().map(ToString::to_string);
+                Failure::usage(&message, &show::listed("it has", names))
             })
         };
         names.iter().map(find).collect()

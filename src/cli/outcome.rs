@@ -70,11 +70,7 @@ pub(super) fn tell(ended: &Ended, root: &Root, as_json: bool) -> Exit {
         Exit::Failed
     };
     for (text, help) in failures {
-        let report = match help {
-            Some(help) => miette::miette!(help = help, "{text}"),
-            None => miette::miette!("{text}"),
-        };
-        show::failure(&Failure { report, exit });
+        show::failure(&Failure::new(exit, &text, help.as_deref()));
     }
     if !as_json {
         show::line(&summary(ended));

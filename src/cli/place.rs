@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Shared;
 use super::exit::{Exit, Failure, OrExit};
+use super::{Shared, show};
 use crate::access::Access;
 use crate::files::{self, link, standing};
 use crate::manifest::{self, Manifest};
@@ -24,7 +24,7 @@ pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure
         .or(cluster.map(|cluster| cluster.root.as_path()))
         .or(manifest.root.as_deref());
     let Some(path) = path else {
-        return Err(usage(
+        return Err(Failure::usage(
             "no root is named",
             "name the directory everything is built in with `--root DIR` or `ROOTSTOCK_ROOT`, or write `root = \"root\"` \
              into the manifest's `[rootstock]`",
@@ -95,7 +95,7 @@ pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
         None => None,
     };
     let Some((path, cache)) = found else {
-        return Err(usage(
+        return Err(Failure::usage(
             "nobody says where the environments are",
             "name the root with `--root DIR`, in ROOTSTOCK_ROOT, or in a `rootstock.toml` here",
         ));
@@ -122,9 +122,9 @@ fn cluster<'a>(
         .find(|(known, _)| known.as_str() == name);
     known.map(|(_, cluster)| cluster).ok_or_else(|| {
         let names = manifest.clusters.keys().map(ToString::to_string);
-        usage(
+        Failure::usage(
             &format!("the manifest has no cluster `{name}`"),
-            &list("it has", names),
+            &show::listed("it has", names),
         )
     })
 }
@@ -132,9 +132,9 @@ fn cluster<'a>(
 /// The name of the machine type we run on.
 pub(super) fn target() -> Result<&'static str, Failure> {
     Target::here().map(|target| target.name()).ok_or_else(|| {
-        usage(
+        Failure::usage(
             "rootstock does not know this machine type",
-            &list(
+            &show::listed(
                 "it knows",
                 crate::target::NAMES.iter().map(ToString::to_string),
             ),
@@ -174,12 +174,12 @@ pub(super) fn environments(
     let models = manifest.models.iter().map(|m| m.id.to_string());
     let help = format!(
         "{}\n{}",
-        list("environments:", environments),
-        list("models:", models)
+        show::listed("environments:", environments),
+        show::listed("models:", models)
     );
     let verb = if unknown.len() == 1 { "is" } else { "are" };
     let what = "neither an environment nor a model of the manifest";
-    Err(usage(
+    Err(Failure::usage(
         &format!("{} {verb} {what}", unknown.join(", ")),
         &help,
     ))
@@ -188,20 +188,4 @@ pub(super) fn environments(
 /// The bytes of an environment's source.
 pub(super) fn source(manifest: &Path, path: &str) -> files::Result<Vec<u8>> {
     files::read(&manifest.parent().unwrap_or(Path::new("")).join(path))
-}
-
-fn list(introduction: &str, names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        format!("{introduction} none")
-    } else {
-        format!("{introduction} {}", names.join(", "))
-    }
-}
-
-fn usage(message: &str, help: &str) -> Failure {
-    Failure {
-        report: miette::miette!(help = help, "{message}"),
-        exit: Exit::Usage,
-    }
 }

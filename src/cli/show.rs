@@ -61,6 +61,16 @@ pub(crate) fn failure(failure: &Failure) {
     eprintln!("{:?}", failure.report);
 }
 
+/// `there are: emt, mace`, or `there are: none`.
+pub(crate) fn listed(introduction: &str, names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        format!("{introduction} none")
+    } else {
+        format!("{introduction} {}", names.join(", "))
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn counted(number: usize, what: &str) -> String {
     if number == 1 {
