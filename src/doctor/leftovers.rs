@@ -18,22 +18,12 @@ pub(super) fn examine(root: &Root) -> files::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for place in places {
         for name in files::names(&place)? {
-            if is_left(&name) {
+            if name.starts_with('.') && maker::in_name(&name).is_some_and(maker::is_gone) {
                 findings.push(finding(place.join(name)));
             }
         }
     }
     Ok(findings)
-}
-
-/// Whether a name, `.staging-<maker>-…`, says that its maker is gone.
-fn is_left(name: &str) -> bool {
-    let Some(name) = name.strip_prefix('.') else {
-        return false;
-    };
-    // The name of an environment, which comes first for links, may have hyphens of its own.
-    name.match_indices('-')
-        .any(|(at, _)| maker::is_gone(&name[at + 1..]))
 }
 
 fn finding(path: PathBuf) -> Finding {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Item, Kept, Kind, Looking, Survey, Why};
+use super::{Item, Kind, Looking, Survey, Why};
 use crate::files::{self, maker, times};
 use crate::name::EnvironmentName;
 use crate::store::{Root, pins};
@@ -18,7 +18,7 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Le
     let root = looking.root;
     let led = led_to(root)?;
     let pins = pins::read(root)?;
-    let mut left = Left::new();
+    let kind = Kind::Generation;
     for environment in environments(root)? {
         let mut unreferenced = Vec::new();
         for id in files::names(&root.generations(&environment))? {
@@ -34,16 +34,8 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Le
                 None => pins.iter().any(pinned).then_some(Why::Pinned),
             };
             match why {
-                Some(because) => {
-                    left.push(path.clone());
-                    survey.kept.push(Kept {
-                        kind: Kind::Generation,
-                        name,
-                        path,
-                        because,
-                    });
-                }
                 None => unreferenced.push((since(root, &environment, &id)?, name, path)),
+                led_to => survey.settle(Item { kind, name, path }, led_to),
             }
         }
         // The last ones first.
@@ -51,22 +43,12 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Le
         for (index, (since, name, path)) in unreferenced.into_iter().enumerate() {
             let keep = looking.policy.keep;
             let newest = (index < keep).then_some(Why::Newest(keep));
-            let kind = Kind::Generation;
-            match newest.or_else(|| looking.spares(&path, since)) {
-                Some(because) => {
-                    left.push(path.clone());
-                    survey.kept.push(Kept {
-                        kind,
-                        name,
-                        path,
-                        because,
-                    });
-                }
-                None => survey.items.push(Item { kind, name, path }),
-            }
+            let why = newest.or_else(|| looking.spares(&path, since));
+            survey.settle(Item { kind, name, path }, why);
         }
     }
-    Ok(left)
+    let left = survey.kept.iter().filter(|kept| kept.kind == kind);
+    Ok(left.map(|kept| kept.path.clone()).collect())
 }
 
 /// Since when nothing leads to a generation: when its link was led elsewhere or, if there never was one, when it was

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::needs::Needs;
-use super::{Item, Kept, Kind, LABEL, Looking, Survey, Why, generations};
+use super::{Item, Kind, LABEL, Looking, Survey, Why, generations};
 use crate::files::{self, maker, times};
 use crate::store::{Catalogue, Root, claims, trash};
 
@@ -54,15 +54,8 @@ pub(super) fn pythons(looking: &Looking, needs: &Needs, survey: &mut Survey) -> 
         let kind = Kind::Python;
         let unknown = needs.unknown.clone().map(Why::Unknown);
         let since = times::changed(&path)?;
-        match unknown.or_else(|| looking.spares(&path, since)) {
-            Some(because) => survey.kept.push(Kept {
-                kind,
-                name,
-                path,
-                because,
-            }),
-            None => survey.items.push(Item { kind, name, path }),
-        }
+        let why = unknown.or_else(|| looking.spares(&path, since));
+        survey.settle(Item { kind, name, path }, why);
     }
     Ok(())
 }
@@ -146,15 +139,8 @@ fn discarded(
     } else {
         times::changed(&path)?
     };
-    match looking.spares(&path, since) {
-        Some(because) => survey.kept.push(Kept {
-            kind,
-            name,
-            path,
-            because,
-        }),
-        None => survey.items.push(Item { kind, name, path }),
-    }
+    let why = looking.spares(&path, since);
+    survey.settle(Item { kind, name, path }, why);
     Ok(())
 }
 

@@ -115,6 +115,24 @@ pub struct Survey {
     pub kept: Vec<Kept>,
 }
 
+impl Survey {
+    /// Puts something with what stays, for this reason, or with what goes, for want of one.
+    fn settle(&mut self, item: Item, why: Option<Why>) {
+        match why {
+            Some(because) => {
+                let Item { kind, name, path } = item;
+                self.kept.push(Kept {
+                    kind,
+                    name,
+                    path,
+                    because,
+                });
+            }
+            None => self.items.push(item),
+        }
+    }
+}
+
 /// What became of an item.
 #[derive(Debug)]
 pub struct Gone {
