@@ -246,8 +246,7 @@ fn maintainers_of_one_group_sync_one_root_after_each_other() {
     // Whoever is not in the group cannot give anything to it.
     let said = EVE.run(&sandbox, "022", &SYNC);
     said.expect(1);
-    let told: Vec<&str> = said.stderr.split_whitespace().collect();
-    let told = told.join(" ");
+    let told = said.told();
     assert!(
         told.contains("cannot give to its group") && told.contains("only members of a group"),
         "{told}"

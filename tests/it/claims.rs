@@ -1,7 +1,6 @@
 //! Who builds says so, so that nobody does the same work; nobody depends on it.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
 
 use crate::sandbox::{Said, Sandbox};
 
@@ -11,15 +10,7 @@ const FILE: &str = "second-1.0-py3-none-any.whl";
 fn a_second_sync_takes_what_the_first_one_builds() {
     let sandbox = Sandbox::shared();
     sandbox.index.hold(FILE);
-    let start = || {
-        sandbox
-            .command(&["sync"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    };
-    let first = start();
+    let first = sandbox.start(&["sync"]);
     sandbox.index.wait_for(FILE);
     let answer = sandbox.run(&["status", "--json"]).json();
     for environment in answer["environments"].as_array().unwrap() {
@@ -40,7 +31,7 @@ fn a_second_sync_takes_what_the_first_one_builds() {
     );
     assert!(said.stdout.contains(&line), "{}", said.stdout);
 
-    let mut second = start();
+    let mut second = sandbox.start(&["sync"]);
     let mut told = BufReader::new(second.stderr.take().unwrap());
     let mut line = String::new();
     told.read_line(&mut line).unwrap();
@@ -74,23 +65,9 @@ fn a_second_sync_takes_what_the_first_one_builds() {
 fn who_waits_builds_if_the_builder_dies() {
     let sandbox = Sandbox::shared();
     sandbox.index.hold(FILE);
-    let mut first = sandbox
-        .command(&["sync"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut first = sandbox.start(&["sync"]);
     sandbox.index.wait_for(FILE);
-    let mut others: Vec<_> = (0..3)
-        .map(|_| {
-            sandbox
-                .command(&["sync"])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
+    let mut others: Vec<_> = (0..3).map(|_| sandbox.start(&["sync"])).collect();
     for other in &mut others {
         let mut line = String::new();
         let mut told = BufReader::new(other.stderr.as_mut().unwrap());

@@ -5,7 +5,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rootstock::digest::Digest;
@@ -67,12 +67,7 @@ fn killed_while_it_downloads() {
     let sandbox = Sandbox::shared();
     let file = "second-1.0-py3-none-any.whl";
     sandbox.index.hold(file);
-    let mut child = sandbox
-        .command(&["sync"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = sandbox.start(&["sync"]);
     sandbox.index.wait_for(file);
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(SIGKILL));
@@ -198,12 +193,9 @@ fn killed_at_random_moments() {
             }
             _ => whole / 4,
         };
-        let mut child = sandbox
-            .command(&["sync"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = sandbox.start(&["sync"]);
+        // Not a wait for anything: the moment is what the test varies, and whichever it is, what it leaves must be whole.
+        // Naps, so that one that was faster is not slept over.
         let end = Instant::now() + Duration::from_micros(numbers.below(longest));
         while Instant::now() < end && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_micros(200));

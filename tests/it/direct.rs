@@ -5,11 +5,6 @@ use std::process::Command;
 
 use crate::sandbox::{Index, Said, Sandbox, Sdist, Wheel};
 
-fn words(said: &Said) -> String {
-    let text = format!("{} {}", said.stdout, said.stderr).replace('│', " ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// The codes of the findings of `lock --check`.
 fn findings(sandbox: &Sandbox) -> Vec<String> {
     let said = sandbox.run(&["lock", "--check", "--json"]);
@@ -109,7 +104,7 @@ fn a_wheel_at_an_address_is_locked_by_its_bytes() {
     );
     let said = sandbox.run(&["sync", "--root", "other"]);
     said.expect(1);
-    assert!(words(&said).contains("has the sha256"), "{}", words(&said));
+    assert!(said.told().contains("has the sha256"), "{}", said.told());
 
     // The same package from elsewhere is another question.
     sandbox.write_source("one", &["demo", "other"], "");
@@ -199,10 +194,12 @@ fn a_branch_is_locked_to_its_commit_until_it_moves_on() {
     let refused = with_git(&sandbox, &["lock"]);
     refused.expect(1);
     assert!(
-        words(&refused).contains("`demo 1.0` is asked for as source, which must be built")
-            && words(&refused).contains("sdists = [\"demo\"]"),
+        refused
+            .told()
+            .contains("`demo 1.0` is asked for as source, which must be built")
+            && refused.told().contains("sdists = [\"demo\"]"),
         "{}",
-        words(&refused)
+        refused.told()
     );
     sandbox.more("sdists = [\"demo\"]");
     with_git(&sandbox, &["lock"]).expect(0);
@@ -234,23 +231,15 @@ fn a_branch_is_locked_to_its_commit_until_it_moves_on() {
     );
     // A bundle has the archive of the commit: where it is carried to needs neither git nor the repository.
     with_git(&sandbox, &["bundle", "-o", "carried"]).expect(0);
-    let carried = [
-        "--root",
-        "there",
-        "sync",
-        "--offline",
-        "--bundle",
-        "carried",
-    ];
-    sandbox.run(&carried).expect(0);
+    sandbox.sync_carried("there");
     assert_eq!(sandbox.stamp("there", "one", "packages"), 2);
     // Without git, who needs it is named.
     let said = sandbox.run(&["sync"]);
     said.expect(1);
     assert!(
-        words(&said).contains("`git` is not on PATH"),
+        said.told().contains("`git` is not on PATH"),
         "{}",
-        words(&said)
+        said.told()
     );
     with_git(&sandbox, &["sync"]).expect(0);
     assert_eq!(
@@ -280,7 +269,8 @@ fn references_that_cannot_be_locked_are_refused_without_their_passwords() {
         let sandbox = Sandbox::new(&[("one", &[requirement])]);
         let said = sandbox.run(&["lock", "--check"]);
         said.expect(2);
-        words(&said)
+        assert_eq!(said.stdout, "");
+        said.told()
     };
     for requirement in [
         "demo @ https://me:secret@example.org/demo-1.0-py3-none-any.whl",

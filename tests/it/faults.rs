@@ -210,9 +210,8 @@ fn a_download_that_is_cut_off_is_begun_again_by_the_next_sync() {
     sandbox.index.cut(file);
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    let told: Vec<&str> = said.stderr.split_whitespace().collect();
     assert!(
-        told.join(" ")
+        said.told()
             .contains("the download goes on where it broke off"),
         "{said:?}"
     );

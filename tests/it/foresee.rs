@@ -113,9 +113,8 @@ fn a_way_to_link_that_does_not_work_here_is_refused() {
     let sandbox = Sandbox::single();
     let refused = |said: &Said, what: &str| {
         said.expect(1);
-        let words: Vec<&str> = said.stderr.split_whitespace().collect();
-        let told = format!("`link-mode` asks for {what}, which do not work here");
-        assert!(words.join(" ").contains(&told), "{}", said.stderr);
+        let refusal = format!("`link-mode` asks for {what}, which do not work here");
+        assert!(said.told().contains(&refusal), "{}", said.stderr);
         assert!(said.stderr.contains("auto"), "{}", said.stderr);
         assert!(sandbox.names("root/envs").is_empty());
     };

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, trace, traces};
+use crate::sandbox::{Said, Sandbox, maker_like, trace, traces};
 
 /// What nothing leads to goes, however young it is.
 const ALL: [&str; 4] = ["--keep", "0", "--older-than", "0s"];
@@ -281,12 +281,7 @@ fn what_a_killed_sync_has_left_goes_and_what_a_running_one_makes_stays() {
     let sandbox = Sandbox::shared();
     let file = "second-1.0-py3-none-any.whl";
     sandbox.index.hold(file);
-    let mut killed = sandbox
-        .command(&["sync"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut killed = sandbox.start(&["sync"]);
     sandbox.index.wait_for(file);
     killed.kill().unwrap();
     killed.wait().unwrap();
@@ -314,25 +309,13 @@ fn what_a_killed_sync_has_left_goes_and_what_a_running_one_makes_stays() {
     sandbox.index.release();
 
     sandbox.index.hold(file);
-    let running = sandbox
-        .command(&["sync"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let running = sandbox.start(&["sync"]);
     sandbox.index.wait_for(file);
     gc(&sandbox, &ALL);
     sandbox.index.release();
-    crate::sandbox::Said::from(running.wait_with_output().unwrap()).expect(0);
+    Said::from(running.wait_with_output().unwrap()).expect(0);
     sandbox.run(&["sync", "--check"]).expect(0);
     sandbox.run(&["doctor", "--deep"]).expect(0);
-}
-
-/// A name like that which this process would give to its staging.
-fn maker_like(process: u32) -> String {
-    let us = rootstock::files::maker::this_process();
-    let parts: Vec<&str> = us.split('-').collect();
-    format!("{}-{}-{process}-1", parts[0], parts[1])
 }
 
 #[test]
@@ -342,12 +325,7 @@ fn what_a_sync_is_about_to_link_is_made_again() {
     fs::remove_file(sandbox.path("root/envs/one")).unwrap();
     let file = "second-1.0-py3-none-any.whl";
     sandbox.index.hold(file);
-    let running = sandbox
-        .command(&["sync", "two"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let running = sandbox.start(&["sync", "two"]);
     // `shared` was looked at and found good before anything was asked for.
     sandbox.index.wait_for(file);
     let answer = gc(&sandbox, &ALL);
@@ -357,7 +335,7 @@ fn what_a_sync_is_about_to_link_is_made_again() {
     );
     let before = sandbox.index.asked();
     sandbox.index.release();
-    crate::sandbox::Said::from(running.wait_with_output().unwrap()).expect(0);
+    Said::from(running.wait_with_output().unwrap()).expect(0);
     assert_eq!(
         asked_since(&sandbox, before),
         ["shared-1.0-py3-none-any.whl"]
@@ -440,7 +418,7 @@ fn what_cannot_be_removed_waits_in_the_trash() {
     let fault = "inject=rmdir,unlinkat:error=EBUSY:when=1";
     let mut command = trace::command(&sandbox, &["trace=rmdir,unlinkat", fault]);
     let said = command.arg("gc").args(ALL).output().unwrap();
-    let said = crate::sandbox::Said::from(said);
+    let said = Said::from(said);
     said.expect(0);
     assert!(
         said.stderr.contains("wait in the trash for the next gc"),
@@ -458,7 +436,7 @@ fn what_cannot_be_removed_waits_in_the_trash() {
     let fault = "inject=rename,renameat,renameat2:error=EACCES";
     let mut command = trace::command(&sandbox, &["trace=rename,renameat,renameat2", fault]);
     let said = command.arg("gc").args(ALL).output().unwrap();
-    let said = crate::sandbox::Said::from(said);
+    let said = Said::from(said);
     said.expect(1);
     assert!(said.stderr.contains("you may not write there"), "{said:?}");
     sandbox.run(&["doctor", "--deep"]).expect(0);

@@ -114,15 +114,7 @@ fn files_lie_where_the_library_looks() {
     assert!(again.stdout.starts_with("up to date"), "{}", again.stdout);
     // A bundle carries them in the same layout, to where there is no hub.
     run(&sandbox, &hub, None, &["bundle", "-o", "carried"]).expect(0);
-    let carried = [
-        "--root",
-        "there",
-        "sync",
-        "--offline",
-        "--bundle",
-        "carried",
-    ];
-    sandbox.run(&carried).expect(0);
+    sandbox.sync_carried("there");
     let there = CACHE.replacen("root/", "there/", 1);
     for name in [
         &*format!("snapshots/{FIRST}/a/b.ckpt"),
@@ -192,30 +184,17 @@ fn a_token_opens_what_is_gated_and_is_found_nowhere() {
     hub.gate("org/name", "hf_secret");
     let said = run(&sandbox, &hub, None, &["lock"]);
     said.expect(1);
-    let words = |text: &str| {
-        text.replace('│', " ")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
     assert!(
-        words(&said.stderr).contains("the hub does not show `org/name` (status 401)"),
+        said.told()
+            .contains("the hub does not show `org/name` (status 401)"),
         "{}",
         said.stderr
     );
-    assert!(
-        words(&said.stderr).contains("set HF_TOKEN"),
-        "{}",
-        said.stderr
-    );
+    assert!(said.told().contains("set HF_TOKEN"), "{}", said.stderr);
     run(&sandbox, &hub, Some("hf_secret"), &["lock"]).expect(0);
     let said = run(&sandbox, &hub, None, &["sync"]);
     said.expect(1);
-    assert!(
-        words(&said.stderr).contains("set HF_TOKEN"),
-        "{}",
-        said.stderr
-    );
+    assert!(said.told().contains("set HF_TOKEN"), "{}", said.stderr);
     hub.asked();
     let said = run(&sandbox, &hub, Some("hf_secret"), &["sync"]);
     said.expect(0);
@@ -251,13 +230,7 @@ fn what_the_hub_does_not_have_is_told() {
         let before = sandbox.read("rootstock.lock");
         let said = run(&sandbox, &hub, None, &["lock"]);
         said.expect(1);
-        let words = said
-            .stderr
-            .replace('│', " ")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        assert!(words.contains(told), "{}", said.stderr);
+        assert!(said.told().contains(told), "{}", said.stderr);
         assert_eq!(sandbox.read("rootstock.lock"), before);
     }
     let (sandbox, hub) = project("{ url = \"hf://org/name/a/b.ckpt\" }");

@@ -1,8 +1,6 @@
 //! A sync that is told to end leaves nothing half-made, keeps what it has downloaded, and says so.
 
-use std::process::{Child, Command, Stdio};
-
-use crate::sandbox::{Said, Sandbox, Wheel, trace};
+use crate::sandbox::{Said, Sandbox, Wheel, send, trace};
 
 const FILE: &str = "large-1.0-py3-none-any.whl";
 
@@ -16,26 +14,6 @@ fn project() -> Sandbox {
         .add(&Wheel::simple("large", "1.0").file("large/data.py", &text));
     sandbox.lock();
     sandbox
-}
-
-fn started(sandbox: &Sandbox) -> Child {
-    sandbox
-        .command(&["sync"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn send(signal: &str, child: &Child) {
-    let kill = format!("kill -{signal} {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
 }
 
 fn unfinished(sandbox: &Sandbox) -> Vec<String> {
@@ -61,7 +39,7 @@ fn in_the_middle_of_a_download() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let sandbox = project();
         sandbox.index.stall(FILE);
-        let child = started(&sandbox);
+        let child = sandbox.start(&["sync"]);
         sandbox.index.wait_for_half(FILE);
         let part = || {
             let names = sandbox.names("root/store/archives");
@@ -71,7 +49,7 @@ fn in_the_middle_of_a_download() {
         while !part() {
             std::thread::yield_now();
         }
-        send(signal, &child);
+        send(signal, child.id());
         let said = Said::from(child.wait_with_output().unwrap());
         said.expect(code);
         assert!(
@@ -128,11 +106,11 @@ fn nothing_that_it_has_started_goes_on() {
         "#!/bin/sh\nexec >/dev/null 2>&1\n/bin/sleep 1000 &\necho $! $$ > pids.new\n/bin/mv pids.new pids\nwait\n",
     );
     std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let child = started(&sandbox);
+    let child = sandbox.start(&["sync"]);
     while !sandbox.path("pids").exists() {
         std::thread::yield_now();
     }
-    send("INT", &child);
+    send("INT", child.id());
     Said::from(child.wait_with_output().unwrap()).expect(130);
     for process in sandbox.read("pids").split_whitespace() {
         // Without its parent a process that was ended may take a moment to go.

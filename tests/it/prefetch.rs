@@ -196,17 +196,16 @@ fn a_failure_is_told_and_the_environment_stays() {
     let (sandbox, remote) = project(&["fails", "none"]);
     let said = sync(&sandbox, &remote, &[]);
     said.expect(1);
-    let words = said.stderr.replace('│', " ");
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = said.told();
     assert!(
-        words.contains("model one-fails: its `setup()` failed: Python ended with exit code 1"),
-        "{words}"
+        told.contains("model one-fails: its `setup()` failed: Python ended with exit code 1"),
+        "{told}"
     );
     assert!(
-        words.contains("OSError: no route to http://127.0.0.1"),
-        "{words}"
+        told.contains("OSError: no route to http://127.0.0.1"),
+        "{told}"
     );
-    assert!(words.contains("write `prefetch = false`"), "{words}");
+    assert!(told.contains("write `prefetch = false`"), "{told}");
     assert!(
         said.stdout.starts_with("built one; provided 1 model"),
         "{}",

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::Sandbox;
 
 /// Changes a shelved module and every digest that the store has of it: what somebody does who knows the store.
 fn forge(sandbox: &Sandbox, root: &str) {
@@ -38,16 +38,6 @@ fn forge(sandbox: &Sandbox, root: &str) {
 fn remove(path: &Path) {
     let removed = Command::new("rm").arg("-rf").arg(path).status().unwrap();
     assert!(removed.success());
-}
-
-/// What was said, in one line.
-fn words(said: &Said) -> String {
-    let words: Vec<&str> = said.stderr.split_whitespace().collect();
-    words
-        .into_iter()
-        .filter(|word| *word != "│")
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 #[test]
@@ -122,7 +112,7 @@ fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
 
     let said = sandbox.run(&["sync", "--root", "new"]);
     said.expect(1);
-    let told = words(&said);
+    let told = said.told();
     for part in [
         recorded.as_str().unwrap(),
         evil.as_str().unwrap(),
@@ -154,7 +144,7 @@ fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
     assert_eq!(sandbox.stamp("built", "one", "tree"), evil);
     let said = sandbox.run(&["lock", "--record", "--root", "built"]);
     said.expect(1);
-    assert!(words(&said).contains("nothing was recorded"), "{said:?}");
+    assert!(said.told().contains("nothing was recorded"), "{said:?}");
     remove(&sandbox.path("built/store"));
     sandbox.sync(&["--root", "built"]);
     assert_eq!(sandbox.stamp("built", "one", "tree"), recorded);
@@ -181,7 +171,7 @@ fn only_what_is_built_and_whole_is_recorded() {
     fs::write(&module, "VERSION = \"evil\"\n").unwrap();
     let said = sandbox.run(&["lock", "--record"]);
     said.expect(1);
-    let told = words(&said);
+    let told = said.told();
     assert!(told.contains("is not as it was built"), "{told}");
     assert_eq!(sandbox.read("rootstock.lock"), lock);
 

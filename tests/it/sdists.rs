@@ -12,12 +12,6 @@ fn project(demo: &Sdist) -> Sandbox {
     sandbox
 }
 
-/// Without the frames that wrap lines.
-fn words(said: &Said) -> String {
-    let text = format!("{} {}", said.stdout, said.stderr).replace('│', " ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[test]
 fn a_build_takes_what_is_locked_and_nothing_newer() {
     let demo = Sdist::new("demo", "1.0")
@@ -151,12 +145,12 @@ fn a_backend_that_asks_for_more_than_is_locked_is_stopped() {
     std::fs::write(flag.path(), "x").unwrap();
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    let words = words(&said);
+    let told = said.told();
     assert!(
-        words.contains(
+        told.contains(
             "building `demo-1.0.tar.gz` takes `extra` on this machine, which the lock does not hold"
-        ) && words.contains("run `rootstock lock` on a machine of this kind"),
-        "{words}"
+        ) && told.contains("run `rootstock lock` on a machine of this kind"),
+        "{told}"
     );
     assert_eq!(sandbox.names("root/generations/one"), [""; 0]);
 }
@@ -168,12 +162,9 @@ fn a_build_that_fails_shows_its_last_words_and_leaves_nothing() {
     sandbox.lock();
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    let words = words(&said);
-    assert!(
-        words.contains("`demo-1.0.tar.gz` cannot be built"),
-        "{words}"
-    );
-    assert!(words.contains("OSError: no compiler"), "{words}");
+    let told = said.told();
+    assert!(told.contains("`demo-1.0.tar.gz` cannot be built"), "{told}");
+    assert!(told.contains("OSError: no compiler"), "{told}");
     assert_eq!(sandbox.names("root/store/built-1"), [""; 0]);
     assert_eq!(sandbox.names("root/envs"), [""; 0]);
 }
@@ -185,11 +176,11 @@ fn what_builds_is_not_built_itself() {
     sandbox.index.add_sdist(&Sdist::new("helper", "2.0"));
     let said = sandbox.run(&["lock"]);
     said.expect(1);
-    let text = words(&said);
+    let told = said.told();
     assert!(
-        text.contains("`helper 2.0` has no wheel that fits, only a source distribution")
-            && text.contains("build-constraints = [\"helper<…\"]"),
-        "{text}"
+        told.contains("`helper 2.0` has no wheel that fits, only a source distribution")
+            && told.contains("build-constraints = [\"helper<…\"]"),
+        "{told}"
     );
     sandbox.more("build-constraints = [\"helper<2\"]");
     sandbox.lock();

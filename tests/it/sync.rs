@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::sandbox::{Sandbox, Wheel, trace, traces};
+use crate::sandbox::{Said, Sandbox, Wheel, trace, traces};
 
 #[test]
 fn what_is_locked_is_built_and_runs() {
@@ -152,7 +152,7 @@ fn one_failing_environment_does_not_cost_another() {
         said.stdout
     );
     let told = "bad failed: `left 1.0` and `right 1.0` both install `lib/python3.11/site-packages/both.py`, with";
-    assert!(flat(&said.stderr).contains(told), "{}", said.stderr);
+    assert!(said.told().contains(told), "{}", said.stderr);
     assert_eq!(sandbox.names("root/envs"), ["good"]);
     assert_eq!(
         sandbox.names("root/generations/bad"),
@@ -245,7 +245,7 @@ fn a_name_is_an_environment_or_a_model_and_others_are_refused() {
     sandbox.lock();
     let said = sandbox.run(&["sync", "tow", "one", "three"]);
     said.expect(2);
-    let told = flat(&said.stderr);
+    let told = said.told();
     assert!(
         told.contains("`tow`, `three` are neither an environment nor a model"),
         "{told}"
@@ -291,13 +291,9 @@ fn without_a_fitting_python_those_that_were_found_are_listed() {
     let sandbox = Sandbox::single();
     let empty = sandbox.path("empty");
     fs::create_dir(&empty).unwrap();
-    let output = sandbox
-        .command(&["sync"])
-        .env("PATH", &empty)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let told = flat(&String::from_utf8(output.stderr).unwrap());
+    let mut command = sandbox.command(&["sync"]);
+    let said = Said::from(command.env("PATH", &empty).output().unwrap());
+    let told = said.expect(1).told();
     assert!(told.contains("no cpython 3.11 for linux-"), "{told}");
     assert!(told.contains("no Python at all was found"), "{told}");
     assert_eq!(sandbox.names("root/envs"), [""; 0]);
@@ -309,7 +305,7 @@ fn a_root_that_cannot_be_written_is_named() {
     sandbox.write("file", "");
     let said = sandbox.run(&["sync", "--root", "file/root"]);
     said.expect(1);
-    let told = flat(&said.stderr);
+    let told = said.told();
     assert!(
         told.contains("cannot create") && told.contains("file/root"),
         "{told}"
@@ -322,7 +318,7 @@ fn a_root_of_a_newer_rootstock_is_refused() {
     sandbox.write("root/layout.json", "{\"schema\": 9}\n");
     for arguments in [&["sync"][..], &["sync", "--check"], &["status"]] {
         let said = sandbox.run(arguments);
-        let told = flat(&said.stderr);
+        let told = said.told();
         assert_ne!(said.code, Some(0));
         assert!(
             told.contains("has layout 9, and this rootstock knows layout 1"),
@@ -337,7 +333,7 @@ fn offline_says_which_file_is_missing() {
     let sandbox = Sandbox::single();
     let said = sandbox.run(&["sync", "--offline"]);
     said.expect(1);
-    let told = flat(&said.stderr);
+    let told = said.told();
     assert!(
         told.contains("a file is neither in the root's store nor in a bundle")
             && told.contains("forbids to download: single-1.0-py3-none-any.whl"),
@@ -349,26 +345,15 @@ fn offline_says_which_file_is_missing() {
 fn an_index_that_does_not_answer_is_told_once_for_all_environments() {
     let sandbox = Sandbox::shared();
     // Nothing listens on the port of discarded words.
-    let said = sandbox
-        .command(&["sync"])
+    let mut command = sandbox.command(&["sync"]);
+    command
         .env("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple/")
-        .env("UV_HTTP_RETRIES", "0")
-        .output()
-        .unwrap();
-    assert_eq!(said.status.code(), Some(1));
-    let told = flat(&String::from_utf8(said.stderr).unwrap());
+        .env("UV_HTTP_RETRIES", "0");
+    let told = Said::from(command.output().unwrap()).expect(1).told();
     assert_eq!(
         told.matches("one, two failed: cannot find out where to download")
             .count(),
         1,
         "{told}"
     );
-}
-
-/// A message without the line breaks it was printed with.
-fn flat(text: &str) -> String {
-    text.replace('│', " ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
 }

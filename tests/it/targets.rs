@@ -10,15 +10,6 @@ use rootstock::store::stamp::Found;
 
 use crate::sandbox::{Interpreters, Sandbox, Wheel};
 
-/// Words without the frame that messages are drawn in.
-fn plain(text: &str) -> String {
-    let words: Vec<&str> = text
-        .split_whitespace()
-        .filter(|word| *word != "│")
-        .collect();
-    words.join(" ")
-}
-
 /// A machine of another kind, as its interpreter tells it.
 struct Told<'a> {
     version: &'a str,
@@ -89,7 +80,7 @@ fn a_machine_with_an_older_glibc_is_refused_with_both_versions() {
     put_on_path(&sandbox, &Told::here("3.11.4", "2.17"));
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    let text = plain(&said.stderr);
+    let text = said.told();
     for part in [
         &format!(
             "one failed: the lock is for {here} (glibc 2.28) or newer, and this machine runs on glibc 2.17"
@@ -130,7 +121,7 @@ fn a_managed_interpreter_on_an_old_machine_is_refused_the_same_way() {
     sandbox.lock();
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    let text = plain(&said.stderr);
+    let text = said.told();
     assert!(
         text.contains("(glibc 2.28) or newer, and this machine runs on glibc 2.17"),
         "{text}"
@@ -185,7 +176,7 @@ fn every_interpreter_that_does_not_fit_is_listed_with_the_way_out() {
         put_on_path(&sandbox, &told);
         let said = sandbox.run(&["sync"]);
         said.expect(1);
-        let text = plain(&said.stderr);
+        let text = said.told();
         for part in [
             &format!(
                 "no cpython 3.11 for {here} (glibc 2.28) is on PATH; found were cpython {}",
@@ -223,7 +214,7 @@ fn a_version_is_checked_as_exactly_as_it_is_asked_for_and_stamped_exactly() {
     sandbox.lock();
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    let text = plain(&said.stderr);
+    let text = said.told();
     assert!(text.contains("no cpython 3.11.99 for"), "{text}");
     assert!(text.contains(&format!(": is {exact}")), "{text}");
 }
@@ -238,7 +229,7 @@ fn a_lock_without_this_machine_type_is_foreign() {
     let none = format!("the lock has no `{here}` for the environment `one`; it has `{other}`");
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    assert!(plain(&said.stderr).contains(&none), "{}", said.stderr);
+    assert!(said.told().contains(&none), "{}", said.stderr);
     let said = sandbox.run(&["status", "--json"]);
     said.expect(0);
     let environment = said.json()["environments"][0].clone();
@@ -273,7 +264,7 @@ fn what_was_built_for_another_machine_is_foreign_and_runs_no_worker() {
         "root",
     ]);
     said.expect(4);
-    let text = plain(&said.stderr);
+    let text = said.told();
     assert!(
         text.contains(&format!(
             "was built for {other}, and this machine is {here}"

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -167,6 +167,15 @@ impl Sandbox {
         Said::from(self.command(arguments).output().unwrap())
     }
 
+    /// Starts the program; its output is for whoever waits for it.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
     /// Locks; must succeed.
     pub(crate) fn lock(&self) {
         self.run(&["lock"]).expect(0);
@@ -177,6 +186,11 @@ impl Sandbox {
         let said = self.run(&[&["sync"], arguments].concat());
         said.expect(0);
         said
+    }
+
+    /// Syncs into this root from the bundle `carried`, and from nowhere else; must succeed.
+    pub(crate) fn sync_carried(&self, root: &str) {
+        self.sync(&["--root", root, "--offline", "--bundle", "carried"]);
     }
 
     /// The environment's current generation, its link resolved.
@@ -226,11 +240,31 @@ impl Said {
         self
     }
 
+    /// What was said on standard error, without the frame and the line breaks that errors are drawn with.
+    pub(crate) fn told(&self) -> String {
+        let words = self.stderr.split_whitespace().filter(|word| *word != "│");
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn send(signal: &str, process: u32) {
+    let kill = format!("kill -{signal} {process}");
+    let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// A name like that which a process of this machine with this number, and which is gone, has given to its staging.
+pub(crate) fn maker_like(process: u32) -> String {
+    let us = rootstock::files::maker::this_process();
+    let parts: Vec<&str> = us.split('-').collect();
+    format!("{}-{}-{process}-1", parts[0], parts[1])
 }
 
 /// The Python 3.11 of this machine.

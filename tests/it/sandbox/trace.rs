@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{Said, Sandbox};
+use super::{Said, Sandbox, send};
 
 /// Whether this machine lets us trace a program at all; containers often do not.
 pub(crate) fn is_possible() -> bool {
@@ -101,14 +101,7 @@ fn next_stop(seen: &mut impl BufRead) -> Option<String> {
 impl Stopped {
     /// Sends it this signal, which it hears when it goes on.
     pub(crate) fn send(&self, signal: &str) {
-        let kill = format!("kill -{signal} {}", self.process);
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .unwrap()
-                .success()
-        );
+        send(signal, self.process.parse().unwrap());
     }
 
     /// Lets it go on to its end.
