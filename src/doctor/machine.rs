@@ -2,7 +2,7 @@
 //! for, and an NVIDIA driver that is new enough for their CUDA. Read from files; nothing is started.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -108,6 +108,8 @@ pub struct Needs {
     pub glibc: Option<(Glibc, String)>,
     /// The oldest driver for its CUDA, with what tells its version.
     pub driver: Option<(Driver, String)>,
+    /// `WHEEL` files that cannot be read, and why: it may need more.
+    pub unread: Vec<(PathBuf, String)>,
 }
 
 /// What the current generations of these environments need.
@@ -136,13 +138,20 @@ fn of(name: &EnvironmentName, packages: &Path) -> files::Result<Needs> {
         environment: name.clone(),
         glibc: None,
         driver: None,
+        unread: Vec::new(),
     };
     for directory in files::names(packages)? {
         let Some(package) = directory.strip_suffix(".dist-info") else {
             continue;
         };
         let wheel = packages.join(&directory).join("WHEEL");
-        let text = files::read_text_if_present(&wheel).unwrap_or_default();
+        let text = match files::read_text_if_present(&wheel) {
+            Ok(text) => text,
+            Err(error) => {
+                needs.unread.push((wheel, error.source.to_string()));
+                None
+            }
+        };
         let package = package.replacen('-', " ", 1);
         let floor = text.as_deref().and_then(wheel_floor);
         if let Some(floor) =
@@ -217,8 +226,17 @@ pub(super) fn findings(root: &Root, machine: &Machine, needs: &[Needs]) -> Vec<F
         environment,
         glibc,
         driver,
+        unread,
     } in needs
     {
+        for (path, why) in unread {
+            findings.push(Finding {
+                code: "needs-unknown",
+                path: path.clone(),
+                message: format!("which glibc it needs cannot be read: {why}"),
+                fix: format!("rootstock sync --repair {environment}"),
+            });
+        }
         let path = root.current(environment);
         if let (Some((floor, package)), Some(here)) = (glibc, machine.glibc)
             && here < *floor

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Interpreters, Sandbox, Wheel};
+use crate::sandbox::{Interpreters, Sandbox, Wheel, maker_like};
 
 /// A synced sandbox: environment `one` with package `single`, and a model with a weight file.
 fn synced() -> Sandbox {
@@ -376,24 +376,31 @@ fn what_environments_need_of_the_machine_is_compared_with_it() {
         "one needs glibc 2.17 (torch 2.9.1+cu128), NVIDIA driver 525.60.13 (torch 2.9.1+cu128)";
     assert!(said.stdout.contains(needs), "{}", said.stdout);
     sandbox.run(&["doctor", "--driver", "new"]).expect(2);
+    // What cannot be read may need more, and is mended like any other damage.
+    let wheel = file(&sandbox.generation("root", "one"), ".dist-info/WHEEL");
+    let directory = wheel.parent().unwrap();
+    let mode = fs::metadata(directory).unwrap().permissions();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(&wheel).unwrap();
+    fs::create_dir(&wheel).unwrap();
+    fs::set_permissions(directory, mode).unwrap();
+    let wheel = wheel.strip_prefix(sandbox.path("root").canonicalize().unwrap());
+    let unknown = format!("needs-unknown {}", wheel.unwrap().display());
+    assert_eq!(findings(&sandbox, &[]), [unknown]);
+    sandbox.sync(&["--repair"]);
+    assert_eq!(findings(&sandbox, &["--deep"]), [""; 0]);
 }
 
 /// A name says who made it, so neither a clock nor an age is asked.
 #[test]
 fn what_killed_builds_have_left_is_found_wherever_it_lies() {
     let sandbox = synced();
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let boot: String = boot
-        .chars()
-        .filter(char::is_ascii_hexdigit)
-        .take(12)
-        .collect();
-    let space = fs::read_link("/proc/self/ns/pid").unwrap();
-    let space = space.to_str().unwrap().to_owned();
-    let space: String = space.chars().filter(char::is_ascii_digit).collect();
+    // No process has so high a number.
+    let maker = maker_like(4_194_305);
+    let (_, after_boot) = maker.split_once('-').unwrap();
     let (gone, elsewhere) = (
-        format!("{boot}-{space}-4194305-1-abc"),
-        format!("000000000000-{space}-4194305-1-abc"),
+        format!("{maker}-abc"),
+        format!("000000000000-{after_boot}-abc"),
     );
     let mut left = Vec::new();
     for place in [
