@@ -236,6 +236,8 @@ class Ipi:
         self.atoms.q[:] += 1e-9
         request = self.field.queue(self.atoms, self.cell)
         while request["status"] != "Done":
+            # As i-PI's own force fields wait for an answer: they look at the status that its thread for sockets sets, and
+            # sleep in between. It is part of what is measured.
             time.sleep(self.field.latency)
         self.field.release(request)
 

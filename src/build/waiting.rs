@@ -12,7 +12,8 @@ use crate::store::claims::{self, Builder, Claim};
 /// How often a builder says that it lives.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// How often who waits looks.
+/// How often who waits looks. There is nothing to wait for but time: what another host writes on a shared filesystem is no
+/// event here (inotify hears only this host's own writes).
 const LOOK: Duration = Duration::from_millis(250);
 
 /// How often who waits looks at a builder that says nothing before he takes it for dead: two minutes. What one host

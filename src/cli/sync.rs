@@ -288,7 +288,8 @@ fn forgo(plan: &mut Plan, bundle: Option<&Bundle>) {
 }
 
 /// Has models fetch what they need themselves, one after another: each may take as much memory as a node has. What a
-/// bundle has is taken from there, and nothing is called. Those of environments that were not built are left out; why is told with these.
+/// bundle has is taken from there, and nothing is called. Those of environments that were not built are left out; why is
+/// told with these.
 fn prefetch(
     plan: &mut Plan,
     outcomes: &[build::Outcome],
