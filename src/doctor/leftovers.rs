@@ -8,7 +8,7 @@ use crate::store::Root;
 
 use super::Finding;
 
-/// Examines every place in which something is staged.
+/// Examines every place that a sync sweeps by itself; what else there is takes `gc`.
 pub(super) fn examine(root: &Root) -> files::Result<Vec<Finding>> {
     let mut places = vec![root.pythons(), root.path().join("envs")];
     for parent in [root.path().join("generations"), root.store()] {
