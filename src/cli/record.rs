@@ -57,23 +57,24 @@ pub(super) fn record(
         }
     }
     if !wrong.is_empty() {
-        let report = miette::miette!(
-            help = "find out which of the two is as it should be; what is recorded wrongly is forgotten by removing its line \
-                    from the lock",
-            "nothing was recorded:\n{}",
-            wrong.join("\n")
-        );
-        let exit = Exit::Failed;
-        return Err(Failure { report, exit });
+        return Err(Failure::new(
+            Exit::Failed,
+            &format!("nothing was recorded:\n{}", wrong.join("\n")),
+            Some(
+                "find out which of the two is as it should be; what is recorded wrongly is forgotten by removing its line \
+                 from the lock, and with the last line the empty line and the title `[environment.target.trees]` above it",
+            ),
+        ));
     }
     if !any {
-        let report = miette::miette!(
-            help = "build it first, with `rootstock sync`, and record it then",
-            "nothing in `{}` is built from this lock",
-            root.path().display()
-        );
-        let exit = Exit::Environment;
-        return Err(Failure { report, exit });
+        return Err(Failure::new(
+            Exit::Environment,
+            &format!(
+                "nothing in `{}` is built from this lock",
+                root.path().display()
+            ),
+            Some("build it first, with `rootstock sync`, and record it then"),
+        ));
     }
     Ok(Ok((old, new)))
 }

@@ -153,6 +153,33 @@ fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
         .expect(0);
 }
 
+/// As the help says, and no other way.
+#[test]
+fn a_record_is_forgotten_with_its_line_and_the_last_one_with_its_title() {
+    let sandbox = Sandbox::single();
+    let without = sandbox.read("rootstock.lock");
+    sandbox.sync(&[]);
+    sandbox.run(&["lock", "--record"]).expect(0);
+    let tree = sandbox.stamp("root", "one", "tree");
+    let lock = sandbox.read("rootstock.lock");
+    let lines = lock.split_inclusive('\n');
+    let of_nothing: String = lines
+        .filter(|l| !l.contains(tree.as_str().unwrap()))
+        .collect();
+    sandbox.write("rootstock.lock", &of_nothing);
+    let said = sandbox.run(&["lock", "--check"]);
+    said.expect(3);
+    assert!(
+        said.told()
+            .contains("`[environment.target.trees]` [lock-edited]"),
+        "{said:?}"
+    );
+    let forgotten = of_nothing.replace("\n[environment.target.trees]\n", "");
+    assert_eq!(forgotten, without);
+    sandbox.write("rootstock.lock", &forgotten);
+    sandbox.run(&["lock", "--check"]).expect(0);
+}
+
 #[test]
 fn only_what_is_built_and_whole_is_recorded() {
     let sandbox = Sandbox::single();
