@@ -1,6 +1,5 @@
 //! `rootstock gc`: remove from a root what it can do without, or say what that would be; pin what must stay.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -34,9 +33,9 @@ pub(crate) struct Arguments {
     /// How many generations of each environment to keep beside those that links and pins lead to.
     #[arg(long, value_name = "N", default_value_t = 1)]
     keep: usize,
-    /// Remove only what nothing has led to for so long: a number with s, m, h, d or w.
-    #[arg(long, value_name = "DURATION", default_value = "14d")]
-    older_than: Age,
+    /// Remove only what nothing has led to for so long: `30d`, `1d 12h`; with s, m, h, d or w.
+    #[arg(long, value_name = "DURATION", default_value = "14d", value_parser = humantime::parse_duration)]
+    older_than: Duration,
     /// Remove nothing: say what would go, and what stays and why.
     #[arg(long)]
     dry_run: bool,
@@ -49,30 +48,6 @@ pub(crate) struct Arguments {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// A length of time as people write it.
-#[derive(Debug, Clone, Copy)]
-struct Age(Duration);
-
-impl FromStr for Age {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || "a number with s, m, h, d or w is expected: 30d".to_owned();
-        let unit = text.chars().last().ok_or_else(wrong)?;
-        let seconds = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            'w' => 7 * 86_400,
-            _ => return Err(wrong()),
-        };
-        let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-        let seconds = number.checked_mul(seconds).ok_or_else(wrong)?;
-        Ok(Self(Duration::from_secs(seconds)))
-    }
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -90,7 +65,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     }
     let policy = Policy {
         keep: arguments.keep,
-        older_than: arguments.older_than.0,
+        older_than: arguments.older_than,
     };
     let Survey { items, kept } = gc::survey(&root, policy).or_exit(Exit::Failed)?;
     let gone = if arguments.dry_run {

@@ -29,26 +29,11 @@ pub fn changed(path: &Path) -> Result<SystemTime> {
     Ok(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))
 }
 
-/// A time for people: `2026-11-22T12:00:00Z`.
+/// A time for people: `2026-11-22T12:00:00Z`. What lies outside of the years 1970 to 9999 is no time of a file.
 pub fn text(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH);
-    let seconds = seconds.unwrap_or_default().as_secs();
-    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March end with the day that is not always there; 400 of them always have as many days.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    let time = time.clamp(SystemTime::UNIX_EPOCH, last);
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 #[cfg(test)]
@@ -67,6 +52,10 @@ mod tests {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             assert_eq!(text(time), expected);
         }
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(text(SystemTime::UNIX_EPOCH - hour), "1970-01-01T00:00:00Z");
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        assert_eq!(text(late), "9999-12-31T23:59:59Z");
     }
 
     #[test]
