@@ -13,6 +13,7 @@ mod doctor;
 mod exit;
 mod export;
 mod findings;
+mod foretell;
 mod gc;
 mod interrupt;
 mod lock;

@@ -4,18 +4,18 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::progress::bytes;
-use super::{Shared, context, findings, interrupt, lock, outcome, place, progress, pythons, show};
-use crate::build::foresee::{self, Foreseen};
+use super::{
+    Shared, context, findings, foretell, interrupt, lock, outcome, place, progress, pythons, show,
+};
 use crate::build::{self, Means, weights as fetching};
 use crate::files::{self, link};
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
-use crate::plan::{self, Action, Disk, Plan, PrefetchReason, PrefetchStep, Step, WeightStep, Wish};
+use crate::plan::{self, Disk, Plan, PrefetchReason, PrefetchStep, Wish};
 use crate::prefetch;
 use crate::store::bundle::Bundle;
 use crate::store::prefetched::{self, Record};
@@ -152,7 +152,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         forgo(&mut plan, bundle.as_ref());
     }
     if arguments.check || arguments.dry_run {
-        foretell(&plan, &root, arguments.json).or_exit(Exit::Failed)?;
+        foretell::tell(&plan, &root, arguments.json).or_exit(Exit::Failed)?;
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }
@@ -411,141 +411,4 @@ fn carry_out(
         progress: &*progress::watcher(),
     };
     build::carry_out(plan, &means).or_exit(Exit::Failed)
-}
-
-/// What would be done, and why.
-fn foretell(plan: &Plan, root: &Root, as_json: bool) -> files::Result<()> {
-    let (files, size) = build::to_download(plan, root);
-    let foreseen = |step: &Step| match step.action {
-        Action::Build { .. } => foresee::foresee(step, root).map(Some),
-        Action::Keep { .. } | Action::Flip { .. } => Ok(None),
-    };
-    let foreseen: Vec<Option<Foreseen>> = plan
-        .steps
-        .iter()
-        .map(foreseen)
-        .collect::<files::Result<_>>()?;
-    let steps = plan.steps.iter().zip(&foreseen);
-    if as_json {
-        let steps: Vec<Value> = steps.map(step_json).collect();
-        show::json(&json!({
-            "root": root.path(),
-            "matches": plan.is_nothing(),
-            "environments": steps,
-            "weights": plan.weights.iter().map(weight_json).collect::<Vec<_>>(),
-            "references": plan.references,
-            "prefetch": plan.prefetch.iter().map(prefetch_json).collect::<Vec<_>>(),
-            "access": plan.access.as_ref().map(|step| step.now.to_string()),
-            "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
-            "download": { "files": files, "bytes": size },
-        }));
-        return Ok(());
-    }
-    if let Some(step) = &plan.access {
-        show::line(&format!("access: {step}"));
-    }
-    for (step, foreseen) in steps {
-        show::line(&describe(step));
-        if let Some(foreseen) = foreseen {
-            show::line(&format!("  {}", amounts(foreseen)));
-        }
-    }
-    for WeightStep {
-        model,
-        weight,
-        because,
-    } in &plan.weights
-    {
-        show::line(&format!("{}: fetch `{}`: {because}", model.id, weight.path));
-    }
-    for PrefetchStep { model, because, .. } in &plan.prefetch {
-        show::line(&format!("{}: load once: {because}", model.id));
-    }
-    for (path, commit) in &plan.references {
-        show::line(&format!("{path}: write, it does not say {commit}"));
-    }
-    if plan.catalogue.is_some() {
-        show::line("models.json: write, it does not say what the lock says");
-    }
-    if files > 0 {
-        show::line(&format!("to download: {files} files, {}", bytes(size)));
-    }
-    if plan.is_nothing() {
-        show::line(&format!("`{}` matches the lock", root.path().display()));
-    }
-    Ok(())
-}
-
-/// What a build takes, in one line.
-fn amounts(foreseen: &Foreseen) -> String {
-    let download = match foreseen.files {
-        0 => "nothing to download".to_owned(),
-        files => format!(
-            "download {}, {}",
-            show::counted(files, "file"),
-            bytes(foreseen.download)
-        ),
-    };
-    let about = if foreseen.estimated == 0 {
-        ""
-    } else {
-        "about "
-    };
-    let estimated = match foreseen.estimated {
-        0 => String::new(),
-        number => format!(
-            " (estimated for {} that are not in the store)",
-            show::counted(number, "package")
-        ),
-    };
-    format!(
-        "{download}; on disk {about}{}, {} inodes{estimated}",
-        bytes(foreseen.bytes),
-        foreseen.inodes
-    )
-}
-
-fn describe(step: &Step) -> String {
-    let name = &step.environment.name;
-    match &step.action {
-        Action::Keep { id } => format!("{name}: keep {id}"),
-        Action::Flip { to, because } => format!("{name}: switch to {to}: {because}"),
-        Action::Build { because } => format!("{name}: build: {because}"),
-    }
-}
-
-fn weight_json(
-    WeightStep {
-        model,
-        weight,
-        because,
-    }: &WeightStep,
-) -> Value {
-    json!({ "model": model.id, "path": weight.path, "size": weight.size, "reason": because.to_string() })
-}
-
-fn prefetch_json(PrefetchStep { model, because, .. }: &PrefetchStep) -> Value {
-    json!({ "model": model.id, "reason": because.to_string() })
-}
-
-fn step_json((step, foreseen): (&Step, &Option<Foreseen>)) -> Value {
-    let (action, id, because) = match &step.action {
-        Action::Keep { id } => ("keep", Some(id), None),
-        Action::Flip { to, because } => ("switch", Some(to), Some(because)),
-        Action::Build { because } => ("build", None, Some(because)),
-    };
-    json!({
-        "environment": step.environment.name,
-        "action": action,
-        "state": because.map_or("fresh", plan::Reason::state),
-        "reason": because.map(ToString::to_string),
-        "id": id,
-        "digest": step.target.digest,
-        "download": foreseen.map(|f| json!({ "files": f.files, "bytes": f.download })),
-        "disk": foreseen.map(|f| json!({
-            "bytes": f.bytes,
-            "inodes": f.inodes,
-            "estimated-packages": f.estimated,
-        })),
-    })
 }
