@@ -1,6 +1,11 @@
+use std::path::PathBuf;
+
 use super::*;
+use crate::digest::Digest;
 use crate::lock::{LockedModel, LockedPython, LockedSource, PythonSource, Question};
 use crate::python::{Identity, Interpreter};
+use crate::store::installed::{Complete, Generation};
+use crate::store::interpreter::Base;
 use crate::store::{Stamp, stamp};
 use crate::target::Target;
 
