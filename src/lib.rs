@@ -33,9 +33,9 @@ pub mod resolve;
 pub mod store;
 pub mod plan;
 pub mod build;
-pub mod doctor;
 pub mod gc;
 pub mod worker;
+pub mod doctor;
 pub mod probe;
 pub mod prefetch;
 

@@ -1,28 +1,52 @@
 //! `rootstock doctor`: what is wrong in a root, in words or as JSON.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::progress::{self, bytes};
-use super::{Shared, place, show};
+use super::{Shared, context, interrupt, place, show};
 use crate::doctor::{
-    self, Ability, Driver, Examination, Filesystem, Finding, Machine, Needs, Reach,
+    self, Ability, Driver, Examination, Filesystem, Finding, Import, Imports, Machine, Needs, Reach,
 };
+use crate::name::EnvironmentName;
 use crate::store::Root;
 use crate::target::Glibc;
+use crate::worker::select;
 
 /// Arguments of `rootstock doctor`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Needs only the root. Exit 1 if anything is wrong; each finding names what mends it.\n\n\
-                        Examples:\n  rootstock doctor                  in a moment: links, stamps, interpreters, filesystem\n  \
-                        rootstock doctor --deep           read every byte of environments, store and weights\n  \
-                        rootstock --root DIR doctor       without a manifest"
-)]
+#[command(after_help = "\
+Needs only the root. Exit 1 if anything is wrong; each finding names what mends it.
+
+With `--import` the source of each environment is imported by the environment's own Python, with the variables that a worker \
+gets: what it imports is loaded, `setup()` is not called and nothing is written. An environment that fails is read to the end, \
+as with `--deep`, to see whether its files are to blame.
+
+Examples:
+  rootstock doctor                  in a moment: links, stamps, interpreters, filesystem
+  rootstock doctor --deep           read every byte of environments, store and weights
+  rootstock sync && rootstock doctor --import
+                                    build, and see that each environment can be imported
+  rootstock doctor --import mace    the same for one
+  rootstock --root DIR doctor       without a manifest")]
 pub(crate) struct Arguments {
     /// Read every file of every generation, of the store and of the weights, and compare it with its sha256.
     #[arg(long)]
     deep: bool,
+    /// Import the source of each environment, or of these, as a worker would do it (a smoke import).
+    #[arg(long, value_name = "ENV", num_args = 0..)]
+    import: Option<Vec<String>>,
+    /// How long an import may take, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 300,
+        requires = "import"
+    )]
+    import_timeout: u32,
     /// Compare what the environments need with this NVIDIA driver instead of this machine's: that of the compute nodes.
     #[arg(long, value_name = "VERSION")]
     driver: Option<Driver>,
@@ -41,26 +65,13 @@ fn glibc(text: &str) -> Result<Glibc, String> {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = place::built(shared)?;
-    let reading = progress::Reading::new();
     let here = Machine::here();
     let machine = Machine {
         glibc: arguments.glibc.or(here.glibc),
         driver: arguments.driver.clone().or(here.driver),
     };
-    let examined = doctor::examine(&root, &machine, arguments.deep, &|bytes| {
-        reading.heard(bytes);
-    });
-    reading.finish();
-    let examination = examined.map_err(|error| {
-        let exit = match error {
-            doctor::Error::Nothing(_) => Exit::Usage,
-            _ => Exit::Failed,
-        };
-        Failure {
-            report: error.into(),
-            exit,
-        }
-    })?;
+    let work = || examine(&root, &machine, arguments);
+    let examination = interrupt::minding(&root, "nothing of it is left in the root", work)?;
     if arguments.json {
         print_json(&root, &machine, &examination);
     } else {
@@ -73,12 +84,44 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     })
 }
 
+fn examine(root: &Root, machine: &Machine, arguments: &Arguments) -> Result<Examination, Failure> {
+    let reading = progress::Reading::new();
+    let importing = progress::Importing::new();
+    let inherited = context::variables();
+    let heard = |all, done| importing.heard(all, done);
+    let imports = arguments.import.as_ref().map(|names| Imports {
+        names,
+        patience: Duration::from_secs(arguments.import_timeout.into()),
+        inherited: &inherited,
+        watch: &heard,
+    });
+    let watch = |bytes| reading.heard(bytes);
+    let examined = doctor::examine(root, machine, arguments.deep, imports.as_ref(), &watch);
+    importing.finish();
+    reading.finish();
+    examined.map_err(|error| {
+        let exit = match error {
+            doctor::Error::Nothing(_)
+            | doctor::Error::Environment(
+                select::Error::Unknown { .. } | select::Error::Model { .. },
+            ) => Exit::Usage,
+            doctor::Error::Environment(_) => Exit::Environment,
+            _ => Exit::Failed,
+        };
+        Failure {
+            report: error.into(),
+            exit,
+        }
+    })
+}
+
 fn print_text(root: &Root, machine: &Machine, examination: &Examination) {
     let Examination {
         filesystem,
         reach,
         needs,
         read: (files, size),
+        imports,
         findings,
     } = examination;
     show::line(&format!("root: {}", root.path().display()));
@@ -101,6 +144,9 @@ fn print_text(root: &Root, machine: &Machine, examination: &Examination) {
     for line in needs.iter().filter_map(describe_needs) {
         show::line(&format!("  {line}"));
     }
+    for line in imports.iter().flat_map(describe_imports) {
+        show::line(&line);
+    }
     if *files > 0 {
         show::line(&format!("read: {files} files, {}", bytes(*size)));
     }
@@ -111,8 +157,12 @@ fn print_text(root: &Root, machine: &Machine, examination: &Examination) {
         fix,
     } in findings
     {
+        let (message, more) = message.split_once('\n').unwrap_or((message, ""));
         show::line("");
         show::line(&format!("{}: {message} [{code}]", path.display()));
+        for line in more.lines() {
+            show::line(&format!("    {line}"));
+        }
         show::line(&format!("  to mend it: {fix}"));
     }
     show::line("");
@@ -161,6 +211,23 @@ fn describe_needs(needs: &Needs) -> Option<String> {
     (!all.is_empty()).then(|| format!("{} needs {}", needs.environment, all.join(", ")))
 }
 
+/// Which environments can be imported, and which were not asked because they cannot run here; the rest are findings.
+fn describe_imports(imports: &BTreeMap<EnvironmentName, Import>) -> Vec<String> {
+    let done = imports.iter().filter(|(_, i)| matches!(i, Import::Done));
+    let done: Vec<&str> = done.map(|(name, _)| name.as_str()).collect();
+    let mut lines = vec![if done.is_empty() {
+        "can be imported: none".to_owned()
+    } else {
+        format!("can be imported: {}", done.join(", "))
+    }];
+    for import in imports.values() {
+        if let Import::Unusable(error) = import {
+            lines.push(format!("  not tried: {error}"));
+        }
+    }
+    lines
+}
+
 fn describe(filesystem: &Filesystem) -> String {
     let space = &filesystem.space;
     let place = if space.network { ", on a network" } else { "" };
@@ -183,6 +250,7 @@ fn print_json(root: &Root, machine: &Machine, examination: &Examination) {
         reach,
         needs,
         read: (files, size),
+        imports,
         findings,
     } = examination;
     let abilities = abilities.as_ref().map(|abilities| {
@@ -219,9 +287,19 @@ fn print_json(root: &Root, machine: &Machine, examination: &Examination) {
             "driver": machine.driver.as_ref().map(ToString::to_string),
         },
         "needs": needs.iter().map(needs_json).collect::<Vec<_>>(),
+        "imports": imports.as_ref().map(|imports| imports.iter().map(import_json).collect::<Vec<_>>()),
         "read": { "files": files, "bytes": size },
         "findings": findings,
     }));
+}
+
+fn import_json((name, import): (&EnvironmentName, &Import)) -> Value {
+    let (imported, reason) = match import {
+        Import::Done => (Some(true), None),
+        Import::Failed(failure) => (Some(false), Some(failure.to_string())),
+        Import::Unusable(error) => (None, Some(error.to_string())),
+    };
+    json!({ "environment": name, "imported": imported, "reason": reason })
 }
 
 fn needs_json(needs: &Needs) -> Value {

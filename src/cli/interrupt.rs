@@ -1,5 +1,5 @@
-//! Being told to end (Ctrl-C, or a scheduler's SIGTERM) while a root is being changed. How a root is changed is not known
-//! here.
+//! Being told to end (Ctrl-C, or a scheduler's SIGTERM) while a root is being changed, or examined. How that is done is not
+//! known here.
 //!
 //! Whatever a killed process leaves is invisible and bears its name (see `files::maker`), so that nothing has to be undone
 //! in order: an interrupted process becomes a new program by `exec`, which ends all its threads at once and keeps its
@@ -27,10 +27,13 @@ pub(crate) struct Arguments {
     told: String,
     /// The root that was being changed.
     path: PathBuf,
+    /// What to say where nothing is left.
+    clean: String,
 }
 
-/// Does this; comes back only if nobody tells us to end meanwhile.
-pub(super) fn minding<T: Send>(root: &Root, work: impl FnOnce() -> T + Send) -> T {
+/// Does this; comes back only if nobody tells us to end meanwhile. If somebody does, and nothing half-made is left, it says
+/// this.
+pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> T + Send) -> T {
     // Where signals cannot be heard they end us as they end any program, and the next sync sweeps.
     let (Ok(signals), Ok((end, begin))) = (Signals::listen(), rustix::pipe::pipe()) else {
         return work();
@@ -50,7 +53,7 @@ pub(super) fn minding<T: Send>(root: &Root, work: impl FnOnce() -> T + Send) -> 
                 Ok(_) if !waited[1].revents().is_empty() => break,
                 Ok(_) => {
                     if let Some(told) = signals.told() {
-                        become_sweeper(root, told);
+                        become_sweeper(root, clean, told);
                     }
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -63,10 +66,11 @@ pub(super) fn minding<T: Send>(root: &Root, work: impl FnOnce() -> T + Send) -> 
 }
 
 /// Comes back only if the system refuses; then the work goes on to its end.
-fn become_sweeper(root: &Root, told: Told) {
+fn become_sweeper(root: &Root, clean: &str, told: Told) {
     let error = Command::new("/proc/self/exe")
         .arguments(["interrupted", &told.to_string()])
         .argument(root.path())
+        .argument(clean)
         .variables(context::variables())
         .exec();
     show::remark(&format!("{told}, but this has to go on: {}", chain(&error)));
@@ -81,9 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     show::remark("");
     match left {
         Ok(left) if left.is_empty() => {
-            show::remark(
-                "interrupted: nothing half-made is left; downloads go on where they broke off",
-            );
+            show::remark(&format!("interrupted: {}", arguments.clean));
         }
         Ok(left) => show::remark(&format!(
             "interrupted; what is left takes only space until the next sync: {}",

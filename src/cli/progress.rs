@@ -165,3 +165,30 @@ impl Reading {
         self.0.finish_and_clear();
     }
 }
+
+/// How many environments were imported: a bar on a terminal, elsewhere one line at the beginning.
+pub(super) struct Importing(ProgressBar);
+
+impl Importing {
+    /// Nothing is shown before something is heard.
+    pub(super) fn new() -> Self {
+        let style = ProgressStyle::with_template(COUNT).expect("the template is one");
+        let bar = ProgressBar::new(0).with_style(style);
+        Self(bar.with_message("importing"))
+    }
+
+    /// So many are to be imported, and so many of them have been.
+    pub(super) fn heard(&self, all: usize, done: usize) {
+        if done == 0 && !std::io::stderr().is_terminal() {
+            let plural = if all == 1 { "" } else { "s" };
+            show::remark(&format!("importing {all} environment{plural}"));
+        }
+        self.0.set_length(all as u64);
+        self.0.set_position(done as u64);
+    }
+
+    /// Nothing more will be imported.
+    pub(super) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

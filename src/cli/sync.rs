@@ -170,7 +170,8 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let work = if is_nothing {
         work()?
     } else {
-        interrupt::minding(&root, work)?
+        let clean = "nothing half-made is left; downloads go on where they broke off";
+        interrupt::minding(&root, clean, work)?
     };
     let exit = outcome::tell(
         &outcome::Ended {

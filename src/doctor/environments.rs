@@ -13,14 +13,15 @@ use crate::store::{Reading, Root, Tree, inside};
 
 use super::Finding;
 
-/// Examines every environment of a root; every file of every generation if it is to be read.
-pub(super) fn examine(
+/// Examines every environment of a root; every file of every generation of those that are to be read.
+pub(super) fn examine<'a>(
     root: &Root,
     environments: &BTreeMap<EnvironmentName, Installed>,
-    deep: Option<&Reading>,
+    deep: &dyn Fn(&EnvironmentName) -> Option<&'a Reading<'a>>,
 ) -> files::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (name, there) in environments {
+        let deep = deep(name);
         if let Some(finding) = link(root, name, &there.current, there.current()) {
             findings.push(finding);
         }

@@ -2,16 +2,20 @@
 //! manifest nor lock: a root must be able to answer for itself.
 //!
 //! A quick examination reads a few small files of each generation. A deep one reads every byte: of every generation,
-//! of the store and of the weights.
+//! of the store and of the weights. Nothing of a root is run, unless it is asked for ([`Imports`]).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::files;
+use crate::name::EnvironmentName;
 use crate::store::{Policy, Reading, Root, installed, layout};
+use crate::worker::select;
 
 mod access;
 mod environments;
 mod filesystem;
+mod import;
 mod leftovers;
 mod machine;
 mod pythons;
@@ -20,6 +24,7 @@ mod weights;
 
 pub use access::Reach;
 pub use filesystem::{Ability, Filesystem};
+pub use import::{Import, Imports};
 pub use machine::{Driver, Machine, Needs};
 
 /// Something that is not as it should be.
@@ -36,7 +41,7 @@ pub struct Finding {
 }
 
 /// What an examination found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Examination {
     /// What the root's filesystem is and can do.
     pub filesystem: Filesystem,
@@ -46,6 +51,8 @@ pub struct Examination {
     pub needs: Vec<Needs>,
     /// How many files were read to the end, and how many bytes they have.
     pub read: (u64, u64),
+    /// How the imports that were asked for went.
+    pub imports: Option<BTreeMap<EnvironmentName, Import>>,
     /// Everything that is wrong, by path.
     pub findings: Vec<Finding>,
 }
@@ -63,6 +70,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Layout(#[from] layout::Error),
+    /// An environment that was named cannot run here.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Environment(#[from] select::Error),
     /// A file operation failed.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -77,6 +88,7 @@ pub fn examine(
     root: &Root,
     machine: &Machine,
     deep: bool,
+    imports: Option<&Imports>,
     watch: Watch,
 ) -> Result<Examination, Error> {
     if !layout::check(root)? {
@@ -99,16 +111,19 @@ pub fn examine(
         }
     };
     let root = &root.clone().under(policy);
+    let imports = imports.map(|imports| imports.carry_out(root)).transpose()?;
     let reading = Reading::new(watch);
     let (reach, found) = access::examine(root, deep)?;
     findings.extend(found);
     let names = environments::names(root)?;
     let there = installed::read(root, &names)?;
-    findings.extend(environments::examine(
-        root,
-        &there,
-        deep.then_some(&reading),
-    )?);
+    // Where an import has failed, the files that were imported are looked at as well.
+    let is_read = |name: &_| deep || import::has_failed(imports.as_ref(), name);
+    findings.extend(environments::examine(root, &there, &|name| {
+        is_read(name).then_some(&reading)
+    })?);
+    let failed = import::findings(root, imports.iter().flatten(), &findings)?;
+    findings.extend(failed);
     let needs = machine::needs(root, there.iter())?;
     findings.extend(machine::findings(root, machine, &needs));
     findings.extend(leftovers::examine(root)?);
@@ -123,6 +138,7 @@ pub fn examine(
         reach,
         needs,
         read: reading.total(),
+        imports,
         findings,
     })
 }

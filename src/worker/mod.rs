@@ -29,6 +29,7 @@ pub mod environment;
 pub mod excuse;
 pub mod floats;
 mod handover;
+pub mod import;
 pub mod inherited;
 pub mod ipi;
 pub mod measure;

@@ -9,19 +9,36 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How many lines are kept.
+/// How many lines are kept of what a worker prints.
 const KEPT: usize = 40;
 /// A line is passed on at this length even if it goes on: progress bars never end theirs.
 const LONGEST: usize = 8 * 1024;
 
 /// The last lines that were printed.
-#[derive(Debug, Default)]
-pub(super) struct Tail(Mutex<VecDeque<String>>);
+#[derive(Debug)]
+pub(super) struct Tail {
+    lines: Mutex<VecDeque<String>>,
+    kept: usize,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self::of(KEPT)
+    }
+}
 
 impl Tail {
+    /// At most so many lines.
+    pub(super) fn of(kept: usize) -> Self {
+        Self {
+            lines: Mutex::default(),
+            kept,
+        }
+    }
+
     /// The lines as one text.
     pub(super) fn text(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines
             .iter()
             .map(String::as_str)
@@ -30,8 +47,8 @@ impl Tail {
     }
 
     fn keep(&self, line: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == KEPT {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == self.kept {
             lines.pop_front();
         }
         lines.push_back(line.to_owned());

@@ -7,6 +7,7 @@ numpy and ASE only, Python 3.8 or later.
 
 import array
 import ctypes
+import faulthandler
 import importlib.util
 import json
 import math
@@ -131,12 +132,18 @@ def choose_device(rank):
     return "cpu"
 
 
-def load_calculator(order):
-    """Calls `setup()` of the environment's source, or `setup_from_path()`; the calculator, and the source."""
-    where = importlib.util.spec_from_file_location("env_source", order["source"])
+def import_source(path):
+    """The environment's source, which defines `setup()`."""
+    where = importlib.util.spec_from_file_location("env_source", path)
     source = importlib.util.module_from_spec(where)
     sys.modules["env_source"] = source
     where.loader.exec_module(source)
+    return source
+
+
+def load_calculator(order):
+    """Calls `setup()` of the environment's source, or `setup_from_path()`; the calculator, and the source."""
+    source = import_source(order["source"])
     if order["device"] == "auto":
         order["device"] = order["chosen"] = choose_device(order["rank"])
     if order["weights"] is None:
@@ -483,11 +490,28 @@ def serve(launcher, model, shared):
             launcher.done(stress, more)
 
 
+def only_import(launcher, order):
+    """Imports the source, and no more; a Python that takes too long ends and says where it stands.
+
+    It does not die with its launcher: what it has started would not be found any more.
+    """
+    faulthandler.dump_traceback_later(order["patience"], exit=True)
+    try:
+        import_source(order["source"])
+    except BaseException as error:
+        launcher.tell(report(error))
+        leave(1)
+    launcher.tell({"system": None})
+    leave()
+
+
 def main(connection):
     # The launcher hears these on its own descriptor; programs that libraries start want to hear them as ever.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
     launcher = keep_streams_apart(connection)
     order, descriptor = launcher.receive_order()
+    if order.get("only_import"):
+        only_import(launcher, order)
     die_with(order["launcher"])
     try:
         # First what fails fast: a template that cannot be read is known before a model takes its minute.

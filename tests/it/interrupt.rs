@@ -112,11 +112,47 @@ fn nothing_that_it_has_started_goes_on() {
     }
     send("INT", child.id());
     Said::from(child.wait_with_output().unwrap()).expect(130);
-    for process in sandbox.read("pids").split_whitespace() {
-        // Without its parent a process that was ended may take a moment to go.
+    wait_for_the_end_of(&sandbox.read("pids"));
+}
+
+/// Without its parent a process that was ended may take a moment to go.
+fn wait_for_the_end_of(processes: &str) {
+    for process in processes.split_whitespace() {
         let stat = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         while !stat().is_empty() && !stat().contains(") Z ") {
             std::thread::yield_now();
         }
     }
+}
+
+#[test]
+fn in_the_middle_of_a_doctors_imports_with_all_they_have_started() {
+    let sandbox = Sandbox::single();
+    let source = "import os, subprocess\n\
+        child = subprocess.Popen(['/bin/sleep', '1000'])\n\
+        with open(os.environ['HOME'] + '/pids.new', 'w') as file:\n    \
+            file.write(f'{child.pid} {os.getpid()}')\n\
+        os.rename(file.name, os.environ['HOME'] + '/pids')\n\
+        child.wait()\n";
+    sandbox.write_source("one", &["single"], source);
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let child = sandbox
+        .command(&["doctor", "--import"])
+        .env("HOME", sandbox.path(""))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !sandbox.path("pids").exists() {
+        std::thread::yield_now();
+    }
+    send("INT", child.id());
+    let said = Said::from(child.wait_with_output().unwrap());
+    said.expect(130);
+    assert_eq!(said.stdout, "");
+    let told = "interrupted: nothing of it is left in the root";
+    assert!(said.stderr.contains(told), "{said:?}");
+    wait_for_the_end_of(&sandbox.read("pids"));
+    assert_eq!(unfinished(&sandbox), [""; 0]);
 }

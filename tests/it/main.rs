@@ -20,6 +20,7 @@ mod errors;
 mod export;
 mod gc;
 mod hub;
+mod imports;
 mod interrupt;
 mod lock;
 mod models;

@@ -119,7 +119,12 @@ fn a_command_runs_from_a_root_and_a_cache_it_cannot_write() {
     let seen = sandbox.path("seen");
     let code = "import os, single; print(single.VERSION, open(os.environ['WEIGHTS']).read())";
     let run = ["run", "one", "--", "python", "-c", code];
-    for arguments in [&run[..], &["doctor"], &["status", "--cluster", "della"]] {
+    for arguments in [
+        &run[..],
+        &["doctor"],
+        &["doctor", "--import"],
+        &["status", "--cluster", "della"],
+    ] {
         let mut command = mounted(&[&root, &cache], &seen);
         sandbox.set_up(&mut command);
         let path = std::env::var_os("PATH").unwrap();
@@ -138,6 +143,10 @@ fn a_command_runs_from_a_root_and_a_cache_it_cannot_write() {
         if arguments[0] == "doctor" {
             let told = "we may not write there: nothing was tried";
             assert!(said.stdout.contains(told), "{}", said.stdout);
+        }
+        if arguments.contains(&"--import") {
+            let told = "can be imported: one\n";
+            assert!(said.expect(0).stdout.contains(told), "{}", said.stdout);
         }
     }
 }

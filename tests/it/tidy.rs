@@ -49,16 +49,16 @@ const LAYERS: &[(&str, &[&str])] = &[
             "python", "store", "target", "uv",
         ],
     ),
-    (
-        "doctor",
-        &[
-            "name", "digest", "target", "access", "files", "store", "build",
-        ],
-    ),
     ("gc", &["name", "digest", "files", "store", "build"]),
     (
         "worker",
         &["name", "files", "process", "python", "store", "target"],
+    ),
+    (
+        "doctor",
+        &[
+            "name", "digest", "target", "access", "files", "store", "build", "worker",
+        ],
     ),
     ("probe", &["process", "store", "worker"]),
     (
