@@ -5,7 +5,7 @@ use semver::Version;
 
 use crate::digest::Digest;
 use crate::files::{self, link};
-use crate::lock::{LockedEnvironment, LockedPackage, LockedTarget};
+use crate::lock::{LockedEnvironment, LockedPackage, LockedTarget, SpelledPackage};
 use crate::python::Interpreter;
 use crate::store::installed::{self, Generation};
 use crate::store::interpreter::{self, Part};
@@ -72,7 +72,7 @@ impl<'a> Job<'a> {
     }
 
     /// What building a package of it takes; nothing for wheels.
-    pub(super) fn requirements(&self, package: &LockedPackage) -> &'a [LockedPackage] {
+    pub(super) fn requirements(&self, package: &LockedPackage) -> &'a [SpelledPackage] {
         self.target
             .builds
             .get(&package.name)

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
-use crate::lock::{Distribution, LockedPackage, LockedTarget};
+use crate::lock::{Distribution, LockedPackage, LockedTarget, SpelledPackage};
 use crate::project::git;
 use crate::python::Interpreter;
 use crate::store::Root;
@@ -43,7 +43,7 @@ mod download;
 pub(super) struct Need<'a> {
     pub(super) package: &'a LockedPackage,
     /// If it is built: what that takes.
-    pub(super) requirements: &'a [LockedPackage],
+    pub(super) requirements: &'a [SpelledPackage],
     pub(super) target: &'a LockedTarget,
     pub(super) interpreters: Vec<&'a Interpreter>,
 }
@@ -344,7 +344,7 @@ impl<'a> Need<'a> {
 /// What a package prepared for an interpreter is looked up by.
 pub(super) fn key(
     package: &LockedPackage,
-    requirements: &[LockedPackage],
+    requirements: &[SpelledPackage],
     interpreter: &Interpreter,
 ) -> Key {
     let what = match package.distribution() {

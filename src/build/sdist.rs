@@ -20,7 +20,7 @@ use pep508_rs::{Requirement, VersionOrUrl};
 
 use crate::digest::Digest;
 use crate::files::{self, Context, link};
-use crate::lock::{LockedPackage, LockedTarget, Origin};
+use crate::lock::{LockedPackage, LockedTarget, Origin, SpelledPackage};
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::python::Interpreter;
 use crate::store::{Root, inside};
@@ -39,7 +39,7 @@ pub struct Recipe<'a> {
     /// The interpreter to build with and for.
     pub interpreter: &'a Interpreter,
     /// Every package that building it takes.
-    pub requirements: &'a [LockedPackage],
+    pub requirements: &'a [SpelledPackage],
 }
 
 /// What a build finds on this machine.
@@ -155,13 +155,13 @@ impl Recipe<'_> {
             let _ = writeln!(text, "version {version}");
         }
         let _ = writeln!(text, "python {}", interpreter.identity.digest());
-        for LockedPackage {
-            name,
-            version,
-            sha256,
-            ..
-        } in *requirements
-        {
+        for required in *requirements {
+            let LockedPackage {
+                name,
+                version,
+                sha256,
+                ..
+            } = &**required;
             let _ = writeln!(text, "requires {name} {version} {sha256}");
         }
         text

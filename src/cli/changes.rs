@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::lock::{Lock, LockedModel, LockedPackage, LockedTarget, LockedWeight};
+use crate::lock::{Lock, LockedModel, LockedTarget, LockedWeight, SpelledPackage};
 
 /// One thing that is new, gone or another one.
 pub(super) struct Change {
@@ -144,7 +144,7 @@ fn python(target: Option<&LockedTarget>) -> Facts {
     facts(target.map(|target| (String::new(), target.python.label())))
 }
 
-fn packages(target: Option<&LockedTarget>) -> BTreeMap<String, &LockedPackage> {
+fn packages(target: Option<&LockedTarget>) -> BTreeMap<String, &SpelledPackage> {
     let packages = target.map_or(&[][..], |target| &target.packages);
     packages
         .iter()
@@ -152,7 +152,7 @@ fn packages(target: Option<&LockedTarget>) -> BTreeMap<String, &LockedPackage> {
         .collect()
 }
 
-fn builds(target: Option<&LockedTarget>) -> BTreeMap<String, &LockedPackage> {
+fn builds(target: Option<&LockedTarget>) -> BTreeMap<String, &SpelledPackage> {
     let builds = target.into_iter().flat_map(|target| &target.builds);
     builds
         .flat_map(|(sdist, packages)| {
@@ -187,7 +187,7 @@ impl Tell for String {
     }
 }
 
-impl Tell for &LockedPackage {
+impl Tell for &SpelledPackage {
     fn tell(&self, other: Option<&Self>) -> String {
         match other {
             // The version says nothing: it is another file of the same one.

@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, findings, lock, place, show};
 use crate::export::{self, Addresses, Subject};
 use crate::files;
-use crate::lock::LockedPackage;
+use crate::lock::{LockedPackage, Origin};
 use crate::manifest::Manifest;
 use crate::plan;
 use crate::python;
@@ -138,10 +138,10 @@ fn addresses(
     shared: &Shared,
     manifest: &Manifest,
 ) -> Result<Addresses, Failure> {
-    let of_an_index =
-        |package: &&LockedPackage| matches!(package.origin, crate::lock::Origin::Index(_));
-    let packages: Vec<&LockedPackage> =
-        subject.target.packages.iter().filter(of_an_index).collect();
+    let all = subject.target.packages.iter().map(|package| &**package);
+    let packages: Vec<&LockedPackage> = all
+        .filter(|package| matches!(package.origin, Origin::Index(_)))
+        .collect();
     if packages.is_empty() {
         return Ok(Addresses::new());
     }

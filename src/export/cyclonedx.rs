@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Subject, escaped};
 use crate::digest::Digest;
-use crate::lock::{LockedPackage, LockedPython, LockedWeight, Origin};
+use crate::lock::{LockedPackage, LockedPython, LockedWeight, Origin, SpelledPackage};
 
 /// The bill of materials, by the version of this program.
 pub fn cyclonedx(subject: &Subject, rootstock: &str) -> Value {
@@ -65,7 +65,7 @@ pub fn cyclonedx(subject: &Subject, rootstock: &str) -> Value {
     })
 }
 
-fn package(package: &LockedPackage, scope: &str) -> Value {
+fn package(package: &SpelledPackage, scope: &str) -> Value {
     let LockedPackage {
         name,
         version,
@@ -73,7 +73,7 @@ fn package(package: &LockedPackage, scope: &str) -> Value {
         file,
         size: _,
         sha256,
-    } = package;
+    } = &**package;
     let version = version.to_string();
     let qualifier = match origin {
         Origin::Index(_) => format!("file_name={}", escaped(file)),

@@ -5,7 +5,10 @@
 use pep440_rs::VersionSpecifiers;
 use pep508_rs::{MarkerEnvironment, VersionOrUrl};
 
-use super::{Distribution, Lock, LockedEnvironment, LockedPackage, LockedTarget, Origin, question};
+use super::{
+    Distribution, Lock, LockedEnvironment, LockedPackage, LockedTarget, Origin, SpelledPackage,
+    question,
+};
 use crate::manifest::{self, Environment, Manifest, Requirement, python_allows};
 use crate::name::{EnvironmentName, IndexName, ModelId};
 
@@ -380,7 +383,7 @@ fn build(found: &mut Findings, locked: &LockedTarget, package: &LockedPackage) {
     }
 }
 
-fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'l LockedPackage> {
+fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'l SpelledPackage> {
     locked
         .packages
         .iter()

@@ -58,10 +58,9 @@ use std::collections::BTreeMap;
 
 use miette::Diagnostic;
 
-use super::spelling::Spelling;
 use super::{
     Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource,
-    LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree,
+    LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree, SpelledPackage,
 };
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, ModelId};
@@ -174,9 +173,8 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
         },
     };
     let mut edits = Vec::new();
-    let mut spelling = Spelling::default();
-    let lock = lock(written, &mut spelling, &mut edits);
-    if edits.is_empty() && !write::is_text(&text, &lock, &mut spelling) {
+    let lock = lock(written, &mut edits);
+    if edits.is_empty() && !write::is_text(&text, &lock) {
         edits.extend(first_difference(&text, &write::text(&lock)));
     }
     if edits.is_empty() {
@@ -189,7 +187,7 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
     }
 }
 
-fn lock(written: Written, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Lock {
+fn lock(written: Written, edits: &mut Vec<Edit>) -> Lock {
     let Written {
         version: _,
         environment,
@@ -200,14 +198,14 @@ fn lock(written: Written, spelling: &mut Spelling, edits: &mut Vec<Edit>) -> Loc
     let files = files
         .into_iter()
         .map(|(reference, file)| {
-            let package = package(&reference, file, spelling);
+            let package = package(&reference, file);
             (reference, package)
         })
         .collect();
     let sections = Sections { pythons, files };
     let environments = environment
         .into_iter()
-        .map(|environment| self::environment(environment, &sections, spelling, edits))
+        .map(|environment| self::environment(environment, &sections, edits))
         .collect();
     let models = models
         .into_iter()
@@ -265,7 +263,6 @@ fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -> LockedMod
 fn environment(
     written: WrittenEnvironment,
     sections: &Sections,
-    spelling: &mut Spelling,
     edits: &mut Vec<Edit>,
 ) -> LockedEnvironment {
     let WrittenEnvironment {
@@ -307,9 +304,7 @@ fn environment(
     for written in target {
         let target_name = written.name.clone();
         match self::target(written, sections, &mut edited) {
-            Some(target)
-                if Digest::of(environment.spelled_answer(&target, spelling)) == target.digest =>
-            {
+            Some(target) if Digest::of(environment.answer(&target)) == target.digest => {
                 environment.targets.push(target);
             }
             Some(_) => edited(format!(
@@ -353,7 +348,7 @@ fn target(
     if target.is_none() {
         wrong(format!("`{name}` with glibc `{glibc}` is not a target"));
     }
-    let mut named = |references: &[String]| -> Vec<LockedPackage> {
+    let mut named = |references: &[String]| -> Vec<SpelledPackage> {
         let package = |reference: &String| match sections.files.get(reference) {
             Some(Ok(package)) => Some(package.clone()),
             Some(Err(reason)) => {
@@ -427,7 +422,7 @@ fn target(
 }
 
 /// The entries of `[files]` by reference, or what is wrong with them.
-type Files = BTreeMap<String, Result<LockedPackage, String>>;
+type Files = BTreeMap<String, Result<SpelledPackage, String>>;
 
 fn archive(
     reference: &str,
@@ -453,11 +448,7 @@ fn archive(
     }
 }
 
-fn package(
-    reference: &str,
-    file: WrittenFile,
-    spelling: &mut Spelling,
-) -> Result<LockedPackage, String> {
+fn package(reference: &str, file: WrittenFile) -> Result<SpelledPackage, String> {
     let mut words = reference.split(' ');
     let name = words.next().and_then(|name| name.parse().ok());
     let version = words.next().and_then(|version| version.parse().ok());
@@ -492,15 +483,15 @@ fn package(
             ));
         }
     };
-    let package = LockedPackage {
+    let package = SpelledPackage::from(LockedPackage {
         name,
         version,
         origin,
         file,
         size,
         sha256,
-    };
-    if spelling.of(&package).reference == reference {
+    });
+    if package.reference() == reference {
         Ok(package)
     } else {
         Err(format!(

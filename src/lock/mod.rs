@@ -21,7 +21,7 @@ mod spelling;
 
 pub use question::question;
 pub use record::RecordedTree;
-use spelling::Spelling;
+pub use spelling::SpelledPackage;
 
 /// A whole lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,9 +82,9 @@ pub struct LockedTarget {
     /// The interpreter it is for.
     pub python: LockedPython,
     /// Every package, sorted by name.
-    pub packages: Vec<LockedPackage>,
+    pub packages: Vec<SpelledPackage>,
     /// For each source distribution among them, every package that building it takes, sorted by name.
-    pub builds: BTreeMap<PackageName, Vec<LockedPackage>>,
+    pub builds: BTreeMap<PackageName, Vec<SpelledPackage>>,
     /// Digest of the answer, see [`LockedEnvironment::answer`].
     pub digest: Digest,
     /// The tree that was built from this answer, by the generation's id: one for each interpreter that somebody has
@@ -94,7 +94,7 @@ pub struct LockedTarget {
 
 impl LockedTarget {
     /// Every package of it, those that only building takes too.
-    pub fn files(&self) -> impl Iterator<Item = &LockedPackage> {
+    pub fn files(&self) -> impl Iterator<Item = &SpelledPackage> {
         self.packages.iter().chain(self.builds.values().flatten())
     }
 }
@@ -189,13 +189,16 @@ pub enum Distribution {
 impl Distribution {
     /// That of a file of this name.
     pub fn of(file: &str) -> Self {
-        let extension = std::path::Path::new(file).extension();
-        if extension.is_some_and(|e| e.eq_ignore_ascii_case("whl")) {
+        if extension(file).is_some_and(|e| e.eq_ignore_ascii_case("whl")) {
             Distribution::Wheel
         } else {
             Distribution::Source
         }
     }
+}
+
+fn extension(file: &str) -> Option<&str> {
+    file.rsplit_once('.').map(|(_, extension)| extension)
 }
 
 /// One file of a package.
@@ -275,14 +278,7 @@ impl LockedPackage {
 
     /// Whether it is locked as the archive of a directory's or a repository's files.
     pub fn is_tree(&self) -> bool {
-        std::path::Path::new(&self.file)
-            .extension()
-            .is_some_and(|e| e == "tar")
-    }
-
-    /// How an environment refers to it in the lock: name, version and the first digits of the digest.
-    pub fn reference(&self) -> String {
-        Spelling::default().of(self).reference.clone()
+        extension(&self.file) == Some("tar")
     }
 }
 
@@ -362,10 +358,6 @@ impl LockedEnvironment {
     /// The answer for a target as a canonical text: everything that decides a build, one line each. Its digest is the
     /// environment's digest; `status` and a person can read what was hashed.
     pub fn answer(&self, target: &LockedTarget) -> String {
-        self.spelled_answer(target, &mut Spelling::default())
-    }
-
-    fn spelled_answer(&self, target: &LockedTarget, spelling: &mut Spelling) -> String {
         let LockedTarget {
             target: Target {
                 architecture,
@@ -395,12 +387,12 @@ impl LockedEnvironment {
         };
         let _ = writeln!(text, "source {}", self.source.sha256);
         for package in packages {
-            text.push_str(&spelling.of(package).answer);
+            text.push_str(package.answer());
         }
         for (name, requirements) in builds {
             let _ = writeln!(text, "build {name}");
             for package in requirements {
-                text.push_str(&spelling.of(package).answer);
+                text.push_str(package.answer());
             }
         }
         text

@@ -1,91 +1,118 @@
-//! How a package is spelled, in a lock and in an answer, each package once: most files of a lock stand in many of its
-//! environments, and printing versions is what reading and writing a lock would otherwise spend its time on.
+//! A locked package with its spelling, in a lock and in an answer. Most packages of a lock stand in many of its
+//! environments, and copying them and printing their versions is what reading a lock would otherwise spend its time on:
+//! so they are spelled once, and shared.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use pep440_rs::Version;
 
 use super::{LockedPackage, Origin};
-use crate::digest::Digest;
 use crate::name::IndexName;
 
-/// The spellings of the packages seen so far.
-#[derive(Debug, Default)]
-pub(super) struct Spelling {
-    // Two packages of one digest are rare, but nothing forbids them.
-    known: HashMap<Digest, Vec<(LockedPackage, Spelled)>, BuildHasherDefault<LastBytes>>,
+/// A locked package, shared by all that have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpelledPackage(Arc<Spelled>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Spelled {
+    package: LockedPackage,
+    reference: String,
+    answer: String,
 }
 
-/// A package in words.
-#[derive(Debug)]
-pub(super) struct Spelled {
+impl SpelledPackage {
     /// How an environment refers to it in the lock: name, version and the first digits of the digest.
-    pub(super) reference: String,
+    pub fn reference(&self) -> &str {
+        &self.0.reference
+    }
+
     /// Its line in an answer.
-    pub(super) answer: String,
-}
-
-impl Spelling {
-    /// How this package is spelled.
-    pub(super) fn of(&mut self, package: &LockedPackage) -> &Spelled {
-        let same = self.known.entry(package.sha256).or_default();
-        let at = same
-            .iter()
-            .position(|(known, _)| known == package)
-            .unwrap_or_else(|| {
-                same.push((package.clone(), spelled(package)));
-                same.len() - 1
-            });
-        &same[at].1
-    }
-
-    /// How this package is spelled, if it was spelled before.
-    pub(super) fn known(&self, package: &LockedPackage) -> Option<&Spelled> {
-        let same = self.known.get(&package.sha256)?;
-        let found = same.iter().find(|(known, _)| known == package);
-        found.map(|(_, spelled)| spelled)
+    pub(super) fn answer(&self) -> &str {
+        &self.0.answer
     }
 }
 
-/// A hash of what is a digest already: some of its bytes.
-#[derive(Debug, Default)]
-struct LastBytes(u64);
+impl Deref for SpelledPackage {
+    type Target = LockedPackage;
 
-impl Hasher for LastBytes {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(last) = bytes.last_chunk() {
-            self.0 = u64::from_le_bytes(*last);
+    fn deref(&self) -> &LockedPackage {
+        &self.0.package
+    }
+}
+
+impl From<LockedPackage> for SpelledPackage {
+    fn from(package: LockedPackage) -> Self {
+        let LockedPackage {
+            name,
+            version,
+            origin,
+            file,
+            size,
+            sha256,
+        } = &package;
+        let version = text(version);
+        let index = origin.index().map_or("-", IndexName::as_str);
+        let mut answer = String::with_capacity(file.len() + 160);
+        let _ = write!(answer, "package {name} {version} {index} {file} ");
+        let _ = match size {
+            Some(size) => write!(answer, "{size} {sha256}"),
+            None => write!(answer, "- {sha256}"),
+        };
+        if !matches!(origin, Origin::Index(_)) {
+            let _ = write!(answer, " {origin}");
         }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+        answer.push('\n');
+        let reference = format!("{name} {version} {}", sha256.short(12));
+        Self(Arc::new(Spelled {
+            package,
+            reference,
+            answer,
+        }))
     }
 }
 
-fn spelled(package: &LockedPackage) -> Spelled {
-    let LockedPackage {
-        name,
-        version,
-        origin,
-        file,
-        size,
-        sha256,
-    } = package;
-    let version = version.to_string();
-    let index = origin.index().map_or("-", IndexName::as_str);
-    let mut answer = String::with_capacity(file.len() + 160);
-    let _ = write!(answer, "package {name} {version} {index} {file} ");
-    let _ = match size {
-        Some(size) => write!(answer, "{size} {sha256}"),
-        None => write!(answer, "- {sha256}"),
-    };
-    if !matches!(origin, Origin::Index(_)) {
-        let _ = write!(answer, " {origin}");
+/// A version as PEP 440 writes it. Most are numbers and dots, for which the general way takes ten times as long.
+fn text(version: &Version) -> String {
+    let is_plain = version.epoch() == 0
+        && version.pre().is_none()
+        && version.post().is_none()
+        && version.dev().is_none()
+        && version.local().is_empty();
+    if !is_plain {
+        return version.to_string();
     }
-    answer.push('\n');
-    Spelled {
-        reference: format!("{name} {version} {}", sha256.short(12)),
-        answer,
+    let mut text = String::with_capacity(16);
+    for (at, number) in version.release().iter().enumerate() {
+        let dot = if at == 0 { "" } else { "." };
+        let _ = write!(text, "{dot}{number}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_written_as_pep_440_has_it() {
+        for version in [
+            "1",
+            "1.0",
+            "2026.10.5",
+            "0.0.0.1",
+            "1!2.0",
+            "1.0a1",
+            "1.0rc2",
+            "1.0.post1",
+            "1.0.dev3",
+            "2.7.1+cu126",
+            "1!1.0b2.post3.dev4+local.5",
+        ] {
+            let parsed: Version = version.parse().unwrap();
+            assert_eq!(text(&parsed), version);
+            assert_eq!(text(&parsed), parsed.to_string());
+        }
     }
 }

@@ -20,7 +20,7 @@ use super::choose::{self, Chosen, For};
 use super::{Failure, Solver, routes, unanswered};
 use crate::fetch;
 use crate::files;
-use crate::lock::{Distribution, LockedPackage, LockedTarget, Origin, Question};
+use crate::lock::{Distribution, LockedPackage, LockedTarget, Origin, Question, SpelledPackage};
 use crate::manifest::Environment;
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::target::Target;
@@ -71,7 +71,7 @@ impl Solver<'_> {
         question: &Question,
         old: Option<&LockedTarget>,
         chosen: &[Chosen],
-    ) -> Result<BTreeMap<PackageName, Vec<LockedPackage>>, Failure> {
+    ) -> Result<BTreeMap<PackageName, Vec<SpelledPackage>>, Failure> {
         let mut builds = BTreeMap::new();
         let sources = chosen
             .iter()
@@ -92,7 +92,7 @@ impl Solver<'_> {
         question: &Question,
         old: Vec<(String, String)>,
         chosen: &Chosen,
-    ) -> Result<Vec<LockedPackage>, Failure> {
+    ) -> Result<Vec<SpelledPackage>, Failure> {
         let package = &chosen.package;
         let failed = |why: Error| Failure::Build {
             environment: of.environment.name.clone(),
@@ -129,7 +129,10 @@ impl Solver<'_> {
             requires.extend(more);
             wheels = self.wheels(&project, &requires, of.target)?;
         }
-        Ok(wheels.into_iter().map(|chosen| chosen.package).collect())
+        Ok(wheels
+            .into_iter()
+            .map(|chosen| chosen.package.into())
+            .collect())
     }
 
     /// Fetches and unpacks a source distribution; the project's directory.

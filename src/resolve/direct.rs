@@ -9,7 +9,7 @@ use super::choose::Candidate;
 use super::{Failure, Moving, Solver};
 use crate::fetch::file_address;
 use crate::files;
-use crate::lock::{LockedEnvironment, LockedPackage, Origin};
+use crate::lock::{LockedEnvironment, Origin, SpelledPackage};
 use crate::manifest::{Environment, Reference, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::project::{Packed, git, pack};
@@ -239,9 +239,10 @@ impl Solver<'_> {
     pub(super) fn preferences(
         &self,
         environment: &EnvironmentName,
-        packages: &[LockedPackage],
+        packages: &[SpelledPackage],
     ) -> Vec<(String, String)> {
-        let pin = |package: &LockedPackage| (package.name.to_string(), package.version.to_string());
+        let pin =
+            |package: &SpelledPackage| (package.name.to_string(), package.version.to_string());
         let stays = packages.iter().filter(|package| {
             self.stays(environment, &package.name) && matches!(package.origin, Origin::Index(_))
         });

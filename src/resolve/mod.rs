@@ -370,7 +370,10 @@ impl Solver<'_> {
         let builds = self.builds(&of, question, here, &chosen)?;
         Ok(LockedTarget {
             target: *target,
-            packages: chosen.into_iter().map(|chosen| chosen.package).collect(),
+            packages: chosen
+                .into_iter()
+                .map(|chosen| chosen.package.into())
+                .collect(),
             builds,
             python: locked.clone(),
             digest: Digest::of(""),

@@ -36,7 +36,7 @@ fn interpreter(version: &str) -> Interpreter {
 fn a_build_is_named_by_everything_that_goes_into_it() {
     let demo = package("demo", "1.0", Origin::Index(None));
     let python = interpreter("3.11.7");
-    let pinned = [package("setuptools", "80", Origin::Index(None))];
+    let pinned = [package("setuptools", "80", Origin::Index(None)).into()];
     let recipe = Recipe {
         package: &demo,
         interpreter: &python,
@@ -88,7 +88,7 @@ fn a_build_is_named_by_everything_that_goes_into_it() {
 fn what_is_asked_for_must_be_locked() {
     let demo = package("demo", "1.0", Origin::Index(None));
     let python = interpreter("3.11.7");
-    let pinned = [package("setuptools", "80", Origin::Index(None))];
+    let pinned = [package("setuptools", "80", Origin::Index(None)).into()];
     let recipe = Recipe {
         package: &demo,
         interpreter: &python,

@@ -6,7 +6,7 @@ use super::*;
 
 /// A small lock, whole.
 pub(crate) fn sample() -> Lock {
-    let package = |name: &str, fill: char, index: Option<&str>| LockedPackage {
+    let plain = |name: &str, fill: char, index: Option<&str>| LockedPackage {
         name: name.parse().unwrap(),
         version: "1.0".parse().unwrap(),
         origin: Origin::Index(index.map(|index| index.parse().unwrap())),
@@ -14,9 +14,12 @@ pub(crate) fn sample() -> Lock {
         size: index.is_none().then_some(12),
         sha256: fill.to_string().repeat(64).parse().unwrap(),
     };
-    let direct = |name: &str, fill: char, origin| LockedPackage {
-        origin,
-        ..package(name, fill, None)
+    let package = |name, fill, index| SpelledPackage::from(plain(name, fill, index));
+    let direct = |name, fill, origin| {
+        SpelledPackage::from(LockedPackage {
+            origin,
+            ..plain(name, fill, None)
+        })
     };
     let commit = |subdirectory| Origin::Git {
         url: "https://example.com/r".into(),
@@ -52,11 +55,7 @@ pub(crate) fn sample() -> Lock {
             packages: vec![
                 package("a", '1', None),
                 package("b", '2', Some("torch")),
-                direct(
-                    "c",
-                    '3',
-                    Origin::Url("https://example.com/c-1.0.tar.gz".into()),
-                ),
+                direct("c", '3', Origin::Url("https://e.org/c-1.0.tar.gz".into())),
                 direct("d", '4', Origin::Path("./libs/d".into())),
                 direct("e", '5', commit(None)),
                 direct("f", '6', commit(Some("python".into()))),
@@ -147,6 +146,7 @@ fn a_large_lock_is_read_in_pieces_and_nothing_is_lost_between_them() {
             size: Some(at),
             sha256: Digest::of(at.to_string()),
         })
+        .map(SpelledPackage::from)
         .collect();
     let digest = Digest::of(environment.answer(&environment.targets[0]));
     environment.targets[0].digest = digest;

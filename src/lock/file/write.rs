@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use super::super::spelling::Spelling;
 use super::super::{
     Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget,
-    LockedWeight, Origin, PythonSource, RecordedTree,
+    LockedWeight, Origin, PythonSource, RecordedTree, SpelledPackage,
 };
 use super::toml_text::{Inline, Key, Quoted, Table, separated, write_list};
 use crate::name::IndexName;
@@ -16,14 +15,14 @@ const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is 
 /// The text of a lock.
 pub fn text(lock: &Lock) -> String {
     let mut text = String::new();
-    write(&mut text, lock, &mut Spelling::default()).expect("a string takes every text");
+    write(&mut text, lock).expect("a string takes every text");
     text
 }
 
-/// Whether this is the text of a lock whose packages may have been spelled already.
-pub(super) fn is_text(found: &str, lock: &Lock, spelling: &mut Spelling) -> bool {
+/// Whether this is the text of a lock.
+pub(super) fn is_text(found: &str, lock: &Lock) -> bool {
     let mut same = Same(found);
-    write(&mut same, lock, spelling).is_ok() && same.0.is_empty()
+    write(&mut same, lock).is_ok() && same.0.is_empty()
 }
 
 /// Takes only what stands there already: a text is compared without being made.
@@ -36,10 +35,10 @@ impl Write for Same<'_> {
     }
 }
 
-fn write(out: &mut impl Write, lock: &Lock, spelling: &mut Spelling) -> fmt::Result {
+fn write(out: &mut impl Write, lock: &Lock) -> fmt::Result {
     out.write_str(HEADER)?;
     for environment in &lock.environments {
-        write_environment(out, environment, spelling)?;
+        write_environment(out, environment)?;
     }
     if !lock.models.is_empty() {
         out.write_str("\n[models]\n")?;
@@ -49,7 +48,7 @@ fn write(out: &mut impl Write, lock: &Lock, spelling: &mut Spelling) -> fmt::Res
     }
     let targets = lock.environments.iter().flat_map(|e| &e.targets);
     write_pythons(out, targets.clone())?;
-    write_files(out, targets, spelling)
+    write_files(out, targets)
 }
 
 fn write_pythons<'l>(
@@ -76,23 +75,15 @@ fn write_pythons<'l>(
 fn write_files<'l>(
     out: &mut impl Write,
     targets: impl Iterator<Item = &'l LockedTarget>,
-    spelling: &mut Spelling,
 ) -> fmt::Result {
-    let packages: Vec<&LockedPackage> = targets.flat_map(LockedTarget::files).collect();
-    for package in &packages {
-        spelling.of(package);
-    }
-    let reference = |package| spelling.known(package).map(|spelled| &*spelled.reference);
-    let mut files: Vec<(&str, &LockedPackage)> = packages
-        .into_iter()
-        .filter_map(|package| Some((reference(package)?, package)))
-        .collect();
-    files.sort_unstable_by_key(|(reference, _)| *reference);
-    files.dedup_by_key(|(reference, _)| *reference);
+    let mut files: Vec<&SpelledPackage> = targets.flat_map(LockedTarget::files).collect();
+    // Stable, because it makes use of the order that the packages of each environment are in.
+    files.sort_by_key(|package| package.reference());
+    files.dedup_by_key(|package| package.reference());
     if !files.is_empty() {
         out.write_str("\n[files]\n")?;
     }
-    for (reference, package) in files {
+    for package in files {
         let LockedPackage {
             name: _,
             version: _,
@@ -100,8 +91,8 @@ fn write_files<'l>(
             file,
             size,
             sha256,
-        } = package;
-        write!(out, "{} = {{ ", Quoted(reference))?;
+        } = &**package;
+        write!(out, "{} = {{ ", Quoted(package.reference()))?;
         write_origin(out, origin)?;
         write!(out, "file = {}, ", Quoted(file))?;
         if let Some(size) = size {
@@ -183,11 +174,7 @@ fn write_weight(out: &mut impl Write, weight: &LockedWeight) -> fmt::Result {
     write!(out, "sha256 = \"{sha256}\" }}")
 }
 
-fn write_environment(
-    out: &mut impl Write,
-    environment: &LockedEnvironment,
-    spelling: &mut Spelling,
-) -> fmt::Result {
+fn write_environment(out: &mut impl Write, environment: &LockedEnvironment) -> fmt::Result {
     let LockedEnvironment {
         name,
         source,
@@ -226,16 +213,12 @@ fn write_environment(
         out.write_char('\n')?;
     }
     for target in targets {
-        write_target(out, target, spelling)?;
+        write_target(out, target)?;
     }
     Ok(())
 }
 
-fn write_target(
-    out: &mut impl Write,
-    target: &LockedTarget,
-    spelling: &mut Spelling,
-) -> fmt::Result {
+fn write_target(out: &mut impl Write, target: &LockedTarget) -> fmt::Result {
     let LockedTarget {
         target,
         python,
@@ -274,13 +257,13 @@ fn write_target(
         writeln!(out, "archive = {}", Quoted(&python.reference(archive)))?;
     }
     write!(out, "digest = \"{digest}\"\npackages = ")?;
-    write_references(out, packages, spelling)?;
+    write_references(out, packages)?;
     if !builds.is_empty() {
         out.write_str("\n[environment.target.build]\n")?;
     }
     for (name, requirements) in builds {
         write!(out, "{} = ", Key(name.as_ref()))?;
-        write_references(out, requirements, spelling)?;
+        write_references(out, requirements)?;
     }
     if !trees.is_empty() {
         out.write_str("\n[environment.target.trees]\n")?;
@@ -299,18 +282,7 @@ fn write_target(
 }
 
 /// A list of packages, and the end of its line.
-fn write_references(
-    out: &mut impl Write,
-    packages: &[LockedPackage],
-    spelling: &mut Spelling,
-) -> fmt::Result {
-    for package in packages {
-        spelling.of(package);
-    }
-    let reference = |package| {
-        let spelled = spelling.known(package).expect("it has just been spelled");
-        &*spelled.reference
-    };
-    write_list(out, packages.iter().map(reference))?;
+fn write_references(out: &mut impl Write, packages: &[SpelledPackage]) -> fmt::Result {
+    write_list(out, packages.iter().map(SpelledPackage::reference))?;
     out.write_char('\n')
 }

@@ -132,7 +132,7 @@ pub(super) fn in_pieces(text: &str) -> Option<Written> {
     while !tables.is_empty() {
         let next = tables.get(1..)?.find(ENVIRONMENT).map(|at| at + 1);
         let (piece, rest) = tables.split_at(next.unwrap_or(tables.len()));
-        whole.extend(toml::from_str(piece).ok()?)?;
+        whole.extend(environments(piece)?)?;
         tables = rest;
     }
     for text in files.lines() {
@@ -141,6 +141,17 @@ pub(super) fn in_pieces(text: &str) -> Option<Written> {
         before.is_none().then_some(())?;
     }
     whole.version.map(|_| whole)
+}
+
+/// A piece without `[files]`, the lists of packages in it read by their lines.
+fn environments(piece: &str) -> Option<Written> {
+    let (tables, lists) = line::lists(piece)?;
+    let mut written: Written = toml::from_str(&tables).ok()?;
+    let mut lists = lists.into_iter();
+    for target in written.environment.iter_mut().flat_map(|e| &mut e.target) {
+        target.packages = lists.next()?;
+    }
+    lists.next().is_none().then_some(written)
 }
 
 impl Written {
