@@ -8,9 +8,7 @@ import sys
 import time
 
 import harness
-import numpy as np
-from ase.calculators.socketio import SocketIOCalculator
-from harness import Worker, children, copper
+from harness import Worker, children, copper, nobody_answers, served
 
 
 NEVER_AGAIN = ["--restarts", "0"]
@@ -30,21 +28,12 @@ def gone(pid):
 
 
 def fails_at_third_step(model, *fragments, arguments=()):
-    name = harness.name()
-    atoms = copper()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker(model, name, *arguments, template=atoms)
-        atoms.calc = calculator
+    with served(model, *arguments) as (atoms, worker):
         for _ in range(2):
             atoms.rattle(0.01)
             assert not atoms.get_forces().any()
         atoms.rattle(0.01)
-        try:
-            forces = atoms.get_forces()
-        except (OSError, AssertionError):
-            pass
-        else:
-            raise AssertionError("the server was given %r" % forces)
+        nobody_answers(atoms)
     return worker.fails(1, *fragments)
 
 
@@ -70,30 +59,17 @@ def python_is_killed():
 
 
 def python_is_killed_while_idle():
-    name = harness.name()
-    atoms = copper()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-zero", name, *NEVER_AGAIN, template=atoms)
-        atoms.calc = calculator
+    with served("odd-zero", *NEVER_AGAIN) as (atoms, worker):
         atoms.get_forces()
         (python,) = children(worker.process.pid)
         os.kill(python, signal.SIGKILL)
         atoms.rattle(0.01)
-        try:
-            atoms.get_forces()
-        except OSError:
-            pass
-        else:
-            raise AssertionError("somebody answered")
+        nobody_answers(atoms)
     worker.fails(1, "Python was killed by signal 9")
 
 
 def launcher_is_killed():
-    name = harness.name()
-    atoms = copper()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-zero", name, template=atoms)
-        atoms.calc = calculator
+    with served("odd-zero") as (atoms, worker):
         atoms.get_forces()
         (python,) = children(worker.process.pid)
         worker.process.kill()
@@ -102,11 +78,7 @@ def launcher_is_killed():
 
 
 def grandchildren_do_not_stay():
-    name = harness.name()
-    atoms = copper()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-forks", name, template=atoms)
-        atoms.calc = calculator
+    with served("odd-forks") as (atoms, worker):
         for _ in range(3):
             atoms.rattle(0.01)
             atoms.get_forces()
@@ -117,11 +89,7 @@ def grandchildren_do_not_stay():
 
 
 def chatter_does_not_block():
-    name = harness.name()
-    atoms = copper()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-chatters", name, template=atoms)
-        atoms.calc = calculator
+    with served("odd-chatters") as (atoms, worker):
         for _ in range(4):
             atoms.rattle(0.01)
             atoms.get_forces()
@@ -129,48 +97,24 @@ def chatter_does_not_block():
 
 
 def no_stress():
-    atoms = copper()
-    name = harness.name()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-nostress", name, template=atoms)
-        atoms.calc = calculator
-        try:
-            atoms.get_forces()
-        except OSError:
-            pass
-        else:
-            raise AssertionError("somebody answered")
+    with served("odd-nostress") as (atoms, worker):
+        nobody_answers(atoms)
     worker.fails(1, "the model computes no stress, which this server wants", "--no-stress")
-    name = harness.name()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-nostress", name, "--no-stress", template=atoms)
-        atoms.calc = calculator
+    with served("odd-nostress", "--no-stress") as (atoms, worker):
         atoms.get_forces()
     worker.succeeds()
 
 
 def other_atoms():
-    name = harness.name()
-    atoms = copper()
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-zero", name, "--species", "Cu31", "--pbc", "TTT")
-        atoms.calc = calculator
-        try:
-            atoms.get_forces()
-        except OSError:
-            pass
-        else:
-            raise AssertionError("somebody answered")
+    with served("odd-zero", "--species", "Cu31", "--pbc", "TTT", template=False) as (atoms, worker):
+        nobody_answers(atoms)
     worker.fails(1, "the server sent positions of 32 atoms, but this worker's system has 31")
 
 
 def coinciding_atoms():
-    name = harness.name()
     atoms = copper()
     atoms.positions[5] = atoms.positions[2] + [0.1, 0.2, 0.1]
-    with SocketIOCalculator(unixsocket=name) as calculator:
-        worker = Worker("odd-zero", name, template=atoms)
-        atoms.calc = calculator
+    with served("odd-zero", atoms=atoms) as (atoms, worker):
         for _ in range(3):
             atoms.positions += 0.1
             atoms.get_forces()
@@ -179,13 +123,10 @@ def coinciding_atoms():
 
 
 def charge_and_spin():
-    name = harness.name()
     atoms = copper()
     atoms.info.update(charge=3, spin=2)
     for arguments, energy in [((), 203), (("--charge", "-1"), 199), (("--charge", 1, "--spin", 4), 401)]:
-        with SocketIOCalculator(unixsocket=name) as calculator:
-            worker = Worker("odd-info", name, *arguments, template=atoms)
-            atoms.calc = calculator
+        with served("odd-info", *arguments, atoms=atoms) as (atoms, worker):
             harness.close(atoms.get_potential_energy(), energy, 1e-10, "charge and spin")
         worker.succeeds()
 

@@ -5,6 +5,7 @@ ASE and i-PI; it fails by an exception.
 """
 
 import atexit
+import contextlib
 import itertools
 import os
 import shutil
@@ -76,6 +77,27 @@ class Worker:
         for fragment in fragments:
             assert fragment in words, (fragment, said)
         return said
+
+
+@contextlib.contextmanager
+def served(model, *arguments, atoms=None, template=True):
+    """Atoms whose calculator is stock ASE's server, and the worker that serves it."""
+    from ase.calculators.socketio import SocketIOCalculator
+
+    server, atoms = name(), copper() if atoms is None else atoms
+    with SocketIOCalculator(unixsocket=server) as calculator:
+        worker = Worker(model, server, *arguments, template=atoms if template else None)
+        atoms.calc = calculator
+        yield atoms, worker
+
+
+def nobody_answers(atoms):
+    """The server hears an end and no number."""
+    try:
+        forces = atoms.get_forces()
+    except OSError:
+        return
+    raise AssertionError("the server was given %r" % forces)
 
 
 def children(process):
