@@ -20,7 +20,7 @@ mod part;
 #[cfg(test)]
 mod tests;
 
-pub use client::Client;
+pub use client::{Client, NETWORK};
 pub use credentials::Credentials;
 pub use mirror::{Mirror, file_address};
 

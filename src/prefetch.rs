@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::fetch::NETWORK;
 use crate::files::{self, Context as _, Entry, Kind};
 use crate::plan::PrefetchStep;
 use crate::process::{self, Command, Exit};
@@ -29,18 +30,8 @@ const PROGRAM: &str = include_str!("prefetch/program.py");
 const FIRST_LINE: &str = "import sys;\
 exec(compile(sys.stdin.buffer.read(int(sys.argv[1])),'rootstock prefetch','exec'))";
 
-/// How the network is reached, and who we are there. Workers see none of it.
-const NETWORK: &[&str] = &[
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
+/// What libraries of Python know of the network beside that, and who we are there. Workers see none of it.
+const LIBRARIES: [&str; 4] = [
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
     "HF_ENDPOINT",
@@ -234,7 +225,7 @@ fn variables(
 ) -> BTreeMap<OsString, OsString> {
     let mut variables = environment::variables(root, selected, inherited);
     variables.remove(OsStr::new(OFFLINE));
-    let network = NETWORK.iter().map(OsStr::new);
+    let network = NETWORK.iter().chain(&LIBRARIES).map(OsStr::new);
     variables
         .extend(network.filter_map(|name| Some((name.to_owned(), inherited.get(name)?.clone()))));
     variables

@@ -253,20 +253,7 @@ pub(super) fn write_read_only(path: &Path, bytes: &[u8]) -> files::Result<()> {
 mod tests {
     use super::*;
     use crate::build::shelf::{Place, ShelvedFile};
-    use crate::python::Identity;
-
-    fn interpreter() -> Interpreter {
-        Interpreter {
-            executable: "/usr/bin/python3.11".into(),
-            identity: Identity {
-                implementation: "cpython".into(),
-                version: "3.11.7".into(),
-                soabi: "cpython-311-x86_64-linux-gnu".into(),
-                platform: "linux-x86_64".into(),
-            },
-            glibc: None,
-        }
-    }
+    use crate::plan::tests::interpreter;
 
     fn shelve(directory: &Path, files: &[(Place, &str, &str)]) -> Shelved {
         let mut shelved = Shelved {

@@ -5,15 +5,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Shared;
-use crate::fetch::Credentials;
+use crate::fetch::{Credentials, NETWORK};
 use crate::hub::Hub;
 use crate::manifest::Index;
 use crate::name::IndexName;
 use crate::uv::{self, Uv};
 
-/// Variables that programs we start may need to find their files, the network and their words; nothing else of our
-/// environment reaches them. Proxies and certificates belong to the machine, `UV_…` index settings to uv's users.
-const KEPT: [&str; 20] = [
+/// Variables that programs we start may need to find their files and their words; nothing else of our environment reaches
+/// them, but for how the network is reached. `UV_…` index settings belong to uv's users.
+const KEPT: [&str; 10] = [
     "HOME",
     "PATH",
     "TMPDIR",
@@ -24,21 +24,12 @@ const KEPT: [&str; 20] = [
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
 ];
 
 /// The part of our environment that programs we start inherit.
 pub(crate) fn kept_environment() -> BTreeMap<OsString, OsString> {
     KEPT.iter()
+        .chain(&NETWORK)
         .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
         .collect()
 }

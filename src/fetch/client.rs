@@ -14,6 +14,20 @@ use super::Credentials;
 use super::address::{Address, Scheme};
 use super::{Error, PAUSES};
 
+/// Variables that say how a machine reaches the network: its proxies, and the certificates it trusts.
+pub const NETWORK: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
 /// What downloads go through. Cheap to share between threads; keeps connections open between downloads.
 pub struct Client {
     http: Agent,
