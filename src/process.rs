@@ -6,11 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// A program to start, as data.
 #[derive(Debug, Clone)]
@@ -173,6 +177,26 @@ impl Command {
         })
     }
 
+    /// What the program writes to standard output, if it closes that in time; otherwise nothing. In both cases it is ended
+    /// then, with all that it has started.
+    pub fn answer_within(&self, limit: Duration) -> Result<Option<Vec<u8>>, Error> {
+        let mut child = self
+            .build()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|e| self.error(e))?;
+        let stdout = child.stdout.take().expect("stdout was asked for as a pipe");
+        let answer = read_until(stdout, Instant::now() + limit);
+        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            // Fails only if nobody is left.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        child.wait().and(answer).map_err(|e| self.error(e))
+    }
+
     /// Starts the program in a process group of its own, with this standard input and with standard output and
     /// standard error as pipes. The caller owns the child: it must drain the pipes and reap it.
     pub fn spawn(&self, stdin: OwnedFd) -> Result<Child, Error> {
@@ -210,6 +234,27 @@ impl Command {
     }
 }
 
+/// Everything up to the end of a pipe; `None` if that has not come by then.
+fn read_until(mut pipe: ChildStdout, deadline: Instant) -> std::io::Result<Option<Vec<u8>>> {
+    let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        match poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) => return Ok(None),
+            ready => ready?,
+        };
+        match pipe.read(&mut bytes)? {
+            0 => return Ok(Some(all)),
+            count => all.extend_from_slice(&bytes[..count]),
+        }
+    }
+}
+
 /// The last `lines` lines of a program's output, for a message about its failure.
 pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.trim_end().lines().collect();
@@ -238,6 +283,16 @@ mod tests {
             .run()
             .unwrap();
         assert_eq!(output.exit, Exit::Code(7));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_not_waited_for() {
+        let sh = |script| {
+            let command = Command::new("/bin/sh").arguments(["-c", script]);
+            command.answer_within(Duration::from_millis(500)).unwrap()
+        };
+        assert_eq!(sh("echo no; /bin/sleep 1000"), None);
+        assert_eq!(sh("exec >&-; /bin/sleep 1000"), Some(Vec::new()));
     }
 
     #[test]

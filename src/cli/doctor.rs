@@ -9,7 +9,8 @@ use super::exit::{Exit, Failure};
 use super::progress::{self, bytes};
 use super::{Shared, context, interrupt, place, show};
 use crate::doctor::{
-    self, Ability, Driver, Examination, Filesystem, Finding, Import, Imports, Machine, Needs, Reach,
+    self, Ability, Driver, Examination, Filesystem, Finding, Import, Imports, Limit, Machine,
+    Needs, Quota, Reach,
 };
 use crate::name::EnvironmentName;
 use crate::store::Root;
@@ -96,7 +97,14 @@ fn examine(root: &Root, machine: &Machine, arguments: &Arguments) -> Result<Exam
         watch: &heard,
     });
     let watch = |bytes| reading.heard(bytes);
-    let examined = doctor::examine(root, machine, arguments.deep, imports.as_ref(), &watch);
+    let examined = doctor::examine(
+        root,
+        machine,
+        &context::search_path(),
+        arguments.deep,
+        imports.as_ref(),
+        &watch,
+    );
     importing.finish();
     reading.finish();
     examined.map_err(|error| {
@@ -126,6 +134,9 @@ fn print_text(root: &Root, machine: &Machine, examination: &Examination) {
     } = examination;
     show::line(&format!("root: {}", root.path().display()));
     show::line(&format!("filesystem: {}", describe(filesystem)));
+    for quota in &filesystem.quotas {
+        show::line(&format!("  {}", describe_quota(quota)));
+    }
     for Ability {
         name,
         works,
@@ -244,9 +255,40 @@ fn describe(filesystem: &Filesystem) -> String {
     )
 }
 
+/// `quota of user 1000: 102.1 GB, 495047 files left`.
+fn describe_quota(quota: &Quota) -> String {
+    let Quota {
+        whose,
+        bytes: size,
+        inodes,
+    } = quota;
+    let size = size.left().map(bytes);
+    let inodes = inodes.left().map(|left| format!("{left} files"));
+    let left: Vec<String> = size.into_iter().chain(inodes).collect();
+    format!("quota of {whose}: {} left", left.join(", "))
+}
+
+fn quota_json(quota: &Quota) -> Value {
+    let Quota {
+        whose,
+        bytes,
+        inodes,
+    } = quota;
+    let limit = |limit: &Limit| {
+        let Limit { used, soft, hard } = limit;
+        json!({ "used": used, "soft": soft, "hard": hard, "left": limit.left() })
+    };
+    json!({ "whose": whose, "bytes": limit(bytes), "inodes": limit(inodes) })
+}
+
 fn print_json(root: &Root, machine: &Machine, examination: &Examination) {
     let Examination {
-        filesystem: Filesystem { space, abilities },
+        filesystem:
+            Filesystem {
+                space,
+                quotas,
+                abilities,
+            },
         reach,
         needs,
         read: (files, size),
@@ -279,6 +321,7 @@ fn print_json(root: &Root, machine: &Machine, examination: &Examination) {
             "bytes": space.bytes,
             "inodes-free": space.inodes_free,
             "inodes": space.inodes,
+            "quotas": quotas.iter().map(quota_json).collect::<Vec<_>>(),
             "abilities": abilities,
         },
         "access": { "policy": reach.policy, "closed": reach.closed },

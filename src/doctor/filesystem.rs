@@ -1,17 +1,25 @@
 //! What the filesystem of a root is, how much room it has, and what it can do: tried, not guessed from its name.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use crate::files::{self, link, space};
 use crate::store::Root;
 
 use super::Finding;
+use super::quota::{self, Quota};
+
+/// A torch environment takes 6 GB and 30 000 files: with less than this, the next one is not certain.
+pub(super) const ENOUGH_BYTES: u64 = 1_000_000_000;
+pub(super) const ENOUGH_INODES: u64 = 50_000;
 
 /// The filesystem of a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filesystem {
     /// Its kind and its room.
     pub space: space::Space,
+    /// What may be used of it, where somebody says so.
+    pub quotas: Vec<Quota>,
     /// What was tried in it; nothing where we may not write.
     pub abilities: Option<Vec<Ability>>,
 }
@@ -30,11 +38,13 @@ pub struct Ability {
 }
 
 /// Tries what rootstock relies on, in a directory of its own that is removed again.
-pub(super) fn probe(root: &Root) -> files::Result<Filesystem> {
+pub(super) fn probe(root: &Root, search_path: &OsStr) -> files::Result<Filesystem> {
     let space = space::of(root.path())?;
+    let quotas = quota::of(root, &space, search_path)?;
     let Ok(directory) = files::temporary_directory(root.path(), ".doctor-") else {
         return Ok(Filesystem {
             space,
+            quotas,
             abilities: None,
         });
     };
@@ -80,6 +90,7 @@ pub(super) fn probe(root: &Root) -> files::Result<Filesystem> {
     ];
     Ok(Filesystem {
         space,
+        quotas,
         abilities: Some(abilities),
     })
 }
@@ -115,8 +126,7 @@ impl Filesystem {
             inodes,
             ..
         } = self.space;
-        // A torch environment takes 6 GB and 30 000 files.
-        if bytes_free < 1_000_000_000 {
+        if bytes_free < ENOUGH_BYTES {
             find(
                 "space-low",
                 format!("{} MB are left on its filesystem", bytes_free / 1_000_000),
@@ -124,13 +134,14 @@ impl Filesystem {
             );
         }
         // Filesystems without a table of inodes say that they have none at all.
-        if inodes > 0 && inodes_free < 50_000 {
+        if inodes > 0 && inodes_free < ENOUGH_INODES {
             find(
                 "inodes-low",
                 format!("room for {inodes_free} files is left on its filesystem"),
                 "remove files, or ask for a larger quota of files",
             );
         }
+        findings.extend(quota::findings(root, &self.quotas));
         findings
     }
 }

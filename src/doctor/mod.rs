@@ -5,6 +5,7 @@
 //! of the store and of the weights. Nothing of a root is run, unless it is asked for ([`Imports`]).
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use crate::files;
@@ -19,6 +20,7 @@ mod import;
 mod leftovers;
 mod machine;
 mod pythons;
+mod quota;
 mod shelf;
 mod weights;
 
@@ -26,6 +28,7 @@ pub use access::Reach;
 pub use filesystem::{Ability, Filesystem};
 pub use import::{Import, Imports};
 pub use machine::{Driver, Machine, Needs};
+pub use quota::{Limit, Quota};
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,10 +86,11 @@ pub enum Error {
 /// Hears how far a deep examination is: bytes read so far.
 pub type Watch<'a> = &'a (dyn Fn(u64) + Sync);
 
-/// Examines a root as this machine would use it. Uses the rayon pool it is called in.
+/// Examines a root as this machine would use it; programs that know of quotas are looked for on `search_path`. Uses the rayon pool it is called in.
 pub fn examine(
     root: &Root,
     machine: &Machine,
+    search_path: &OsStr,
     deep: bool,
     imports: Option<&Imports>,
     watch: Watch,
@@ -94,7 +98,7 @@ pub fn examine(
     if !layout::check(root)? {
         return Err(Error::Nothing(root.path().to_owned()));
     }
-    let filesystem = filesystem::probe(root)?;
+    let filesystem = filesystem::probe(root, search_path)?;
     let mut findings = filesystem.findings(root);
     let policy = match layout::access(root)?.map(Policy::of).transpose() {
         Ok(policy) => policy,

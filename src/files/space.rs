@@ -2,7 +2,7 @@
 //! are not in these numbers.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Context, Result};
 
@@ -69,4 +69,16 @@ pub fn of(path: &Path) -> Result<Space> {
         inodes_free: room.f_favail,
         inodes: room.f_files,
     })
+}
+
+/// Where the filesystem that holds this path is mounted: the uppermost of its directories on the same device.
+pub fn mount_point(path: &Path) -> Result<PathBuf> {
+    let real = super::real_path(path)?;
+    let device = |path: &Path| rustix::fs::stat(path).map(|found| found.st_dev);
+    let here = device(&real)
+        .map_err(io::Error::from)
+        .context("examine the filesystem of", &real)?;
+    let above = real.ancestors().skip(1);
+    let same = above.take_while(|above| device(above) == Ok(here));
+    Ok(same.last().unwrap_or(&real).to_owned())
 }

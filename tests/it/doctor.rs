@@ -419,3 +419,49 @@ fn what_killed_builds_have_left_is_found_wherever_it_lies() {
     found.sort();
     assert_eq!(found, left);
 }
+
+/// Programs that know of quotas are asked where they are there, and not waited for.
+#[test]
+fn quotas_are_told_where_a_program_knows_of_them() {
+    use std::os::unix::fs::MetadataExt;
+    let sandbox = synced();
+    let us = fs::metadata(sandbox.path("root")).unwrap();
+    let quota = |script: &str| {
+        sandbox.write("bin/quota", &format!("#!/bin/sh\n{script}\n"));
+        let path = sandbox.path("bin/quota");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        sandbox.run(&["doctor", "--json"]).json()["filesystem"]["quotas"].clone()
+    };
+    // In the form of quota(1) with -w and -p, which the program is asked for.
+    let table = |used: u32| {
+        let (user, group) = (us.uid(), us.gid());
+        format!(
+            "case \"$*\" in '-w -p -u -g -f /'*) ;; *) exit 2;; esac\ncat() {{ while read -r line; do echo \"$line\"; done; }}\n\
+             cat <<end\nDisk quotas for user me (uid {user}): \n\
+             Filesystem blocks quota limit grace files quota limit grace\n\
+             server:/home 1024 0 10000000 0 {used} 100000 200000 0\n\
+             Disk quotas for group none (gid {group}): none\nend\nexit 1"
+        )
+    };
+    let told = quota(&table(7));
+    let expected = serde_json::json!([{
+        "whose": format!("user {}", us.uid()),
+        "bytes": { "used": 1_048_576, "soft": 0, "hard": 10_240_000_000_u64, "left": 10_238_951_424_u64 },
+        "inodes": { "used": 7, "soft": 100_000, "hard": 200_000, "left": 99_993 },
+    }]);
+    assert_eq!(told, expected);
+    assert_eq!(findings(&sandbox, &[]), [""; 0]);
+    let said = sandbox.run(&["doctor"]);
+    let line = format!("  quota of user {}: 10.24 GB, 99993 files left\n", us.uid());
+    assert!(said.expect(0).stdout.contains(&line), "{}", said.stdout);
+
+    quota(&table(100_000));
+    assert_eq!(findings(&sandbox, &[]), ["quota-low "]);
+    for silent in [
+        "exec /bin/sleep 1000",
+        "echo 'quota: no quota enabled.'; exit 1",
+    ] {
+        assert_eq!(quota(silent), serde_json::json!([]));
+        assert_eq!(findings(&sandbox, &[]), [""; 0]);
+    }
+}

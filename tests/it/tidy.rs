@@ -57,7 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "name", "digest", "target", "access", "files", "store", "build", "worker",
+            "name", "digest", "target", "access", "files", "process", "store", "build", "worker",
         ],
     ),
     ("probe", &["process", "store", "worker"]),

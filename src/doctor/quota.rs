@@ -1,0 +1,266 @@
+//! What the quotas of users, groups and projects leave of a root's filesystem: asked of the programs that know, `lfs` on
+//! Lustre and `quota` (quota-tools) elsewhere, the server's quotas of an NFS included. statfs does not know them. A
+//! program that is not there, or does not answer soon, has said nothing.
+//!
+//! Both print a table (quota(1), lfs-quota(1)): in KiB what is used, soft and hard limit and grace, then the same for
+//! files. A limit of 0 is none; a star follows what is over its limit; brackets stand around what not all servers said.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::files::space::{self, Space};
+use crate::files::{self, standing};
+use crate::process::Command;
+use crate::store::Root;
+
+use super::Finding;
+
+/// How long a program is waited for. Lustre is asked several times at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One quota that a root is subject to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// Whose it is: `user 1000`, `group 500`, `project 7`.
+    pub whose: String,
+    /// Of bytes.
+    pub bytes: Limit,
+    /// Of files.
+    pub inodes: Limit,
+}
+
+/// What is used, and how much may be; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limit {
+    /// Used so far.
+    pub used: u64,
+    /// May be passed for a while.
+    pub soft: u64,
+    /// Cannot be passed.
+    pub hard: u64,
+}
+
+impl Limit {
+    /// What is left of the lower of both limits, if there is one.
+    pub fn left(self) -> Option<u64> {
+        let limits = [self.soft, self.hard].into_iter();
+        let lowest = limits.filter(|limit| *limit > 0).min();
+        lowest.map(|limit| limit.saturating_sub(self.used))
+    }
+}
+
+/// The quotas of this user, of the root's group and of its project, where there are such.
+pub(super) fn of(root: &Root, space: &Space, search_path: &OsStr) -> files::Result<Vec<Quota>> {
+    let ids = (
+        rustix::process::geteuid().as_raw(),
+        standing::standing(root.path())?.group,
+    );
+    if space.kind == "lustre" {
+        Ok(program("lfs", search_path).map_or_else(Vec::new, |lfs| lustre(&lfs, root.path(), ids)))
+    } else if let Some(quota) = program("quota", search_path) {
+        let mount = space::mount_point(root.path())?;
+        let ask = Command::new(quota).arguments(["-w", "-p", "-u", "-g", "-f"]);
+        Ok(tables(&answer(&ask.argument(mount)), ids))
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn lustre(lfs: &Path, root: &Path, (user, group): (u32, u32)) -> Vec<Quota> {
+    let ask = |arguments: &[&str]| {
+        let command = Command::new(lfs).arguments(arguments.iter().copied());
+        answer(&command.argument(root))
+    };
+    let quota = |kind: &str, option: &str, id: u32| {
+        let text = ask(&["quota", "-q", option, &id.to_string()]);
+        row(&text).and_then(|limits| named(kind, id, limits))
+    };
+    let project = || {
+        let project = project(&ask(&["project", "-d"]))?;
+        quota("project", "-p", project)
+    };
+    let ((user, group), project) = rayon::join(
+        || rayon::join(|| quota("user", "-u", user), || quota("group", "-g", group)),
+        project,
+    );
+    [user, group, project].into_iter().flatten().collect()
+}
+
+/// Failing to start it is as good as no answer.
+fn answer(command: &Command) -> String {
+    let answer = command.answer_within(PATIENCE).ok().flatten();
+    String::from_utf8_lossy(&answer.unwrap_or_default()).into_owned()
+}
+
+fn program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
+    let places = std::env::split_paths(search_path).map(|directory| directory.join(name));
+    places.into_iter().find(|place| files::is_executable(place))
+}
+
+/// What `quota -u -g` says of this user and this group: each table follows a line with the number in parentheses,
+/// `(uid 1000)`.
+fn tables(text: &str, (user, group): (u32, u32)) -> Vec<Quota> {
+    let mut found = Vec::new();
+    let mut whose = None;
+    for line in text.lines() {
+        if line.contains("(uid ") || line.contains("(gid ") {
+            let is = |kind: &str, id| line.contains(&format!("({kind} {id})"));
+            whose = if is("uid", user) {
+                Some(("user", user))
+            } else {
+                is("gid", group).then_some(("group", group))
+            };
+        } else if let (Some((kind, id)), Some(limits)) = (whose, row(line)) {
+            found.extend(named(kind, id, limits));
+        }
+    }
+    found
+}
+
+/// The number of a directory's project, as `lfs project -d` says it first; 0 is none.
+fn project(text: &str) -> Option<u32> {
+    let number = text.split_whitespace().next()?.parse().ok()?;
+    Some(number).filter(|number| *number != 0)
+}
+
+fn named(kind: &str, id: u32, (bytes, inodes): (Limit, Limit)) -> Option<Quota> {
+    let limits = bytes.left().is_some() || inodes.left().is_some();
+    limits.then(|| Quota {
+        whose: format!("{kind} {id}"),
+        bytes,
+        inodes,
+    })
+}
+
+/// The first row of a table, behind the name of the filesystem, after which `lfs` breaks the line where it is long.
+fn row(text: &str) -> Option<(Limit, Limit)> {
+    let limits = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [used, soft, hard, _, files, files_soft, files_hard, _] = *fields.last_chunk()?;
+        let kibibytes = |field| Some(number(field)?.saturating_mul(1024));
+        let bytes = Limit {
+            used: kibibytes(used)?,
+            soft: kibibytes(soft)?,
+            hard: kibibytes(hard)?,
+        };
+        let inodes = Limit {
+            used: number(files)?,
+            soft: number(files_soft)?,
+            hard: number(files_hard)?,
+        };
+        Some((bytes, inodes))
+    };
+    text.lines().find_map(limits)
+}
+
+fn number(field: &str) -> Option<u64> {
+    field.trim_matches(['*', '[', ']']).parse().ok()
+}
+
+/// Where there is less left than an environment takes, or nothing.
+pub(super) fn findings(root: &Root, quotas: &[Quota]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Quota {
+        whose,
+        bytes,
+        inodes,
+    } in quotas
+    {
+        let mut look = |limit: Limit, enough: u64, what: &str| {
+            let Some(left) = limit.left().filter(|left| *left < enough) else {
+                return;
+            };
+            let message = match left {
+                0 => format!("the quota of {whose} is used up: {} {what}", limit.used),
+                left => format!("the quota of {whose} leaves {left} {what}"),
+            };
+            findings.push(Finding {
+                code: "quota-low",
+                path: root.path().to_owned(),
+                message,
+                fix: "remove what nobody needs (`rootstock gc`), or ask for a larger quota".into(),
+            });
+        };
+        look(*bytes, super::filesystem::ENOUGH_BYTES, "bytes");
+        look(*inodes, super::filesystem::ENOUGH_INODES, "files");
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn limit(used: u64, soft: u64, hard: u64) -> Limit {
+        Limit { used, soft, hard }
+    }
+
+    /// The Lustre manual, "Creating quota files and quota administration", has such answers; lfs-quota(1) explains star and
+    /// brackets.
+    #[test]
+    fn lustre_says_a_row_in_one_line_or_two() {
+        let expected = (limit(0, 300 * MIB, 309_200 << 10), limit(0, 10_000, 11_000));
+        let one =
+            "    /mnt/testfs       0  307200  309200       -       0   10000   11000       -\n";
+        assert_eq!(row(one), Some(expected));
+        let two = "/mnt/a/long/name/of/a/filesystem\n                      0  307200  309200       -       0   10000   11000       -\n\
+                   uid 1000 is using default block quota setting\n";
+        assert_eq!(row(two), Some(expected));
+        let over = "/fred [1041408]* 1024 6291456 6d23h [7] 0 0 -\n";
+        let (bytes, inodes) = row(over).unwrap();
+        assert_eq!(bytes, limit(1017 * MIB, MIB, 6144 * MIB));
+        assert!(bytes.left() == Some(0) && inodes == limit(7, 0, 0));
+        assert_eq!(
+            row("lfs quota: '/home' not on a mounted Lustre filesystem\n"),
+            None
+        );
+        assert_eq!(project("    7 P /mnt/testfs/dir\n"), Some(7));
+        assert_eq!(project("    0 - /mnt/testfs/dir\n"), None);
+    }
+
+    /// quota(1): with `-w` lines are not broken, and with `-p` the grace is a number, 0 where there is none.
+    #[test]
+    fn lustre_is_asked_for_user_group_and_project() {
+        let directory = tempfile::tempdir().unwrap();
+        let lfs = directory.path().join("lfs");
+        let script = "#!/bin/sh\ncase \"$*\" in\n\
+            'project -d /r') echo '  7 P /r';;\n\
+            'quota -q -u 1000 /r') echo '/r 1 0 0 - 1 0 0 -';;\n\
+            'quota -q -g 500 /r') echo '/r 1 0 0 - 1 0 5 -';;\n\
+            'quota -q -p 7 /r') echo '/r 1 0 3 - 1 0 0 -';;\nesac\n";
+        std::fs::write(&lfs, script).unwrap();
+        files::set_mode(&lfs, 0o755).unwrap();
+        let quotas = lustre(&lfs, Path::new("/r"), (1000, 500));
+        let left = quotas
+            .iter()
+            .map(|q| (q.whose.as_str(), q.bytes.left(), q.inodes.left()));
+        let expected = [
+            ("group 500", None, Some(4)),
+            ("project 7", Some(2048), None),
+        ];
+        assert!(left.eq(expected), "{quotas:?}");
+    }
+
+    #[test]
+    fn quota_says_a_table_for_each_user_and_group() {
+        let text = "Disk quotas for user me (uid 1000): \n\
+            \x20    Filesystem   blocks   quota   limit   grace   files   quota   limit   grace\n\
+            192.168.0.1:/home  254976  104857600 110100480       0    4953  500000 1000000       0\n\
+            Disk quotas for group other (gid 7): none\n\
+            Disk quotas for group ours (gid 500): \n\
+            \x20    Filesystem   blocks   quota   limit   grace   files   quota   limit   grace\n\
+            192.168.0.1:/home  1  0 0       0    1  0 0       0\n";
+        let bytes = limit(249 * MIB, 102_400 * MIB, 107_520 * MIB);
+        let user = Quota {
+            whose: "user 1000".to_owned(),
+            bytes,
+            inodes: limit(4953, 500_000, 1_000_000),
+        };
+        assert_eq!(tables(text, (1000, 500)), [user]);
+        assert_eq!(bytes.left(), Some(102_151 * MIB));
+        assert_eq!(tables(text, (1001, 7)), []);
+    }
+}
