@@ -7,6 +7,7 @@
 //! | policy | who reads | who maintains | open | closed | files | programs |
 //! |---|---|---|---|---|---|---|
 //! | `world` | everybody | the owner | 0755 | 0555 | 0444 | 0555 |
+//! | `world:NAME` | everybody | the group | 2775 | 2555 | 0444 | 0555 |
 //! | `group:NAME` | the group | the group | 2770 | 2550 | 0440 | 0550 |
 //! | `owner` | the owner | the owner | 0700 | 0500 | 0400 | 0500 |
 //!
@@ -23,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub enum Access {
     /// Everybody.
     World,
+    /// Everybody; the members of this group maintain it.
+    WorldBy(String),
     /// The members of this group, who maintain it too.
     Group(String),
     /// Who has built it.
@@ -41,9 +44,17 @@ impl Access {
     /// The permission bits that anything may have at all.
     fn reach(&self) -> u32 {
         match self {
-            Access::World => 0o777,
+            Access::World | Access::WorldBy(_) => 0o777,
             Access::Group(_) => 0o770,
             Access::Owner => 0o700,
+        }
+    }
+
+    /// The group that maintains it.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Access::WorldBy(name) | Access::Group(name) => Some(name),
+            Access::World | Access::Owner => None,
         }
     }
 
@@ -51,6 +62,7 @@ impl Access {
     pub fn umask(&self) -> u32 {
         match self {
             Access::World => 0o022,
+            Access::WorldBy(_) => 0o002,
             Access::Group(_) => 0o007,
             Access::Owner => 0o077,
         }
@@ -58,18 +70,18 @@ impl Access {
 
     /// The mode of a directory in which maintainers make and replace things.
     pub fn open(&self) -> u32 {
-        match self {
-            Access::Group(_) => SET_GROUP | 0o770,
-            other => 0o755 & other.reach(),
+        match self.group() {
+            Some(_) => SET_GROUP | 0o775 & self.reach(),
+            None => 0o755 & self.reach(),
         }
     }
 
     /// The mode of a directory of what is published.
     pub fn closed(&self) -> u32 {
         let bits = 0o555 & self.reach();
-        match self {
-            Access::Group(_) => SET_GROUP | bits,
-            _ => bits,
+        match self.group() {
+            Some(_) => SET_GROUP | bits,
+            None => bits,
         }
     }
 
@@ -94,14 +106,15 @@ impl FromStr for Access {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let group = |name: &str| {
-            let good = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == ':');
-            good.then(|| Access::Group(name.to_owned()))
+        let is_name = |name: &str| {
+            !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == ':')
         };
-        match text {
-            "world" => Some(Access::World),
-            "owner" => Some(Access::Owner),
-            other => other.strip_prefix("group:").and_then(group),
+        match text.split_once(':') {
+            None if text == "world" => Some(Access::World),
+            None if text == "owner" => Some(Access::Owner),
+            Some(("world", name)) if is_name(name) => Some(Access::WorldBy(name.to_owned())),
+            Some(("group", name)) if is_name(name) => Some(Access::Group(name.to_owned())),
+            _ => None,
         }
         .ok_or_else(|| Invalid(text.to_owned()))
     }
@@ -125,6 +138,7 @@ impl fmt::Display for Access {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Access::World => out.write_str("world"),
+            Access::WorldBy(name) => write!(out, "world:{name}"),
             Access::Group(name) => write!(out, "group:{name}"),
             Access::Owner => out.write_str("owner"),
         }
@@ -137,17 +151,32 @@ mod tests {
 
     #[test]
     fn a_policy_reads_back_as_itself_and_anything_else_is_refused() {
-        for text in ["world", "owner", "group:mlip", "group:DOMAIN\\staff"] {
+        for text in [
+            "world",
+            "owner",
+            "world:mlip",
+            "group:mlip",
+            "group:DOMAIN\\staff",
+        ] {
             assert_eq!(text.parse::<Access>().unwrap().to_string(), text);
         }
-        for text in ["", "World", "group", "group:", "group:a b", "mlip"] {
+        for text in [
+            "",
+            "World",
+            "world:",
+            "owner:me",
+            "group",
+            "group:",
+            "group:a b",
+            "mlip",
+        ] {
             assert!(text.parse::<Access>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn the_table_above_is_what_is_done() {
-        let rows: Vec<String> = ["world", "group:NAME", "owner"]
+        let rows: Vec<String> = ["world", "world:NAME", "group:NAME", "owner"]
             .iter()
             .map(|text| {
                 let access: Access = text.parse().unwrap();
@@ -160,6 +189,7 @@ mod tests {
             rows,
             [
                 "`world` 0755 0555 0444 0555",
+                "`world:NAME` 2775 2555 0444 0555",
                 "`group:NAME` 2770 2550 0440 0550",
                 "`owner` 0700 0500 0400 0500"
             ]

@@ -78,14 +78,16 @@ struct Ancestor {
 fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
     let there = standing::standing(path)?;
     let passes = match policy.map(|policy| (policy.access(), policy.group())) {
-        None | Some((Access::World, _) | (Access::Group(_), None)) => there.mode & 0o001 != 0,
+        None | Some((Access::World | Access::WorldBy(_), _) | (Access::Group(_), None)) => {
+            there.mode & 0o001 != 0
+        }
         Some((Access::Group(_), Some(group))) => acl::group_may(path, &there, group) & 0o1 != 0,
         Some((Access::Owner, _)) => true,
     };
     let sticky = there.mode & 0o1000 != 0;
     let finding = if let (false, Some(policy)) = (passes, policy) {
-        let bits = match policy.group() {
-            Some(group) if group == there.group => "g+x",
+        let bits = match (policy.access(), policy.group()) {
+            (Access::Group(_), Some(group)) if group == there.group => "g+x",
             _ => "o+x",
         };
         Some(Finding {
@@ -113,7 +115,7 @@ fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
 
 fn whom(access: &Access) -> String {
     match access {
-        Access::World => "others than its owner and group".to_owned(),
+        Access::World | Access::WorldBy(_) => "others than its owner and group".to_owned(),
         Access::Group(name) => format!("the group {name}"),
         Access::Owner => "its owner".to_owned(),
     }

@@ -232,11 +232,13 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
 fn access(text: &mut Text, access: &Placed<String>) -> Option<Access> {
     let found = access.value.parse();
     if found.is_err() {
-        let help = nearest(&access.value, ["world", "owner"]).map_or_else(
+        let word = Some(access.value.as_str()).filter(|text| !text.contains(':'));
+        let near = word.and_then(|word| nearest(word, ["world", "owner"]));
+        let help = near.map_or_else(
             || {
                 format!(
-                    "a group is written `group:{}`",
-                    access.value.trim_start_matches("group:").trim()
+                    "a group that uses the root is written `group:{0}`, one that maintains it for everybody `world:{0}`",
+                    access.value.rsplit(':').next().unwrap_or_default().trim()
                 )
             },
             |near| format!("did you mean `{near}`?"),
@@ -244,7 +246,7 @@ fn access(text: &mut Text, access: &Placed<String>) -> Option<Access> {
         text.complain(
             access.span.clone(),
             format!("`{}` does not say who may use the root", access.value),
-            "`world`, `group:NAME` or `owner`",
+            "`world`, `world:NAME`, `group:NAME` or `owner`",
             Some(help),
         );
     }

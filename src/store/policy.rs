@@ -20,11 +20,16 @@ pub struct Policy {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// There is no such group.
-    #[error("the policy of the root is `group:{0}`, and this machine knows no group `{0}`")]
+    #[error("the policy of the root is `{access}`, and this machine knows no group `{name}`")]
     #[diagnostic(help(
         "`getent group` lists the groups; write one of them into the manifest's `access`"
     ))]
-    NoGroup(String),
+    NoGroup {
+        /// The policy.
+        access: Access,
+        /// The group that it names.
+        name: String,
+    },
     /// Nobody can say which groups there are.
     #[error("cannot look for the group `{name}`")]
     Groups {
@@ -70,16 +75,17 @@ enum Area {
 impl Policy {
     /// The policy on this machine.
     pub fn of(access: Access) -> Result<Self, Error> {
-        let group = match &access {
-            Access::Group(name) => {
-                let found = standing::group_named(name).map_err(|source| Error::Groups {
-                    name: name.clone(),
-                    source,
-                })?;
-                Some(found.ok_or_else(|| Error::NoGroup(name.clone()))?)
-            }
-            Access::World | Access::Owner => None,
+        let number = |name: &str| {
+            let found = standing::group_named(name).map_err(|source| Error::Groups {
+                name: name.to_owned(),
+                source,
+            })?;
+            found.ok_or_else(|| Error::NoGroup {
+                access: access.clone(),
+                name: name.to_owned(),
+            })
         };
+        let group = access.group().map(number).transpose()?;
         Ok(Self { access, group })
     }
 

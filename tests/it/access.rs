@@ -65,8 +65,11 @@ fn assert_follows(modes: &BTreeMap<String, (u32, u32)>, open: u32, closed: u32, 
 
 #[test]
 fn trees_and_modes_are_the_same_whatever_the_umask() {
+    let ours = Command::new("id").arg("-gn").output().unwrap().stdout;
+    let ours = format!("world:{}", String::from_utf8(ours).unwrap().trim());
     for (access, open, closed, file) in [
         ("world", 0o755, 0o555, 0o444),
+        (ours.as_str(), 0o2775, 0o2555, 0o444),
         ("owner", 0o700, 0o500, 0o400),
     ] {
         let sandbox = Sandbox::shared().with_weights();
@@ -172,13 +175,17 @@ fn what_is_no_policy_or_no_group_is_refused() {
     let good = sandbox.read("rootstock.toml");
     for (access, help) in [
         ("word", "did you mean `world`?"),
-        ("mlip", "a group is written `group:mlip`"),
-        ("group: mlip", "a group is written `group:mlip`"),
+        ("mlip", "a group that uses the root is written `group:mlip`"),
+        ("group: mlip", "is written `group:mlip`"),
+        (
+            "world: mlip",
+            "one that maintains it for everybody `world:mlip`",
+        ),
     ] {
         policy(&sandbox, access);
         let said = sandbox.run(&["sync"]);
         said.expect(2);
-        assert!(said.stderr.contains(help), "{}", said.stderr);
+        assert!(said.told().contains(help), "{}", said.stderr);
         assert!(
             said.stderr.contains("does not say who may use the root"),
             "{}",
@@ -288,6 +295,48 @@ fn maintainers_of_one_group_sync_one_root_after_each_other() {
     ALICE
         .run(&sandbox, "022", &[&SYNC[..], &["--check"]].concat())
         .expect(0);
+}
+
+/// A root that everybody uses and a group maintains.
+#[test]
+fn a_group_maintains_what_everybody_uses() {
+    if !can_be_others("access::a_group_maintains_what_everybody_uses") {
+        return;
+    }
+    let sandbox = carried("world:users");
+    ALICE.run(&sandbox, "077", &SYNC).expect(0);
+    let first = sandbox.generation("shared/root", "one");
+    sandbox.write_source("one", &["shared", "first"], "# edited\n");
+    sandbox.lock();
+    BOB.run(&sandbox, "077", &SYNC).expect(0);
+    assert_ne!(sandbox.generation("shared/root", "one"), first);
+    let modes = modes(&sandbox.path("shared/root"));
+    assert_follows(&modes, 0o2775, 0o2555, 0o444);
+    assert!(modes.values().all(|(_, group)| *group == 100), "{modes:?}");
+    assert_eq!(audit(&sandbox, "shared/root", &["--deep"]), []);
+
+    // Whoever is not in the group uses it, and changes nothing.
+    let code = "import first; print(first.VERSION)";
+    let run = [
+        "run",
+        "--root",
+        "shared/root",
+        "one",
+        "--",
+        "python",
+        "-c",
+        code,
+    ];
+    assert_eq!(EVE.run(&sandbox, "022", &run).expect(0).stdout, "1.0\n");
+    sandbox.write_source("one", &["shared", "first"], "# again\n");
+    sandbox.lock();
+    let said = EVE.run(&sandbox, "022", &SYNC);
+    said.expect(1);
+    assert!(
+        said.told().contains("you may not write there"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]
