@@ -1,0 +1,186 @@
+//! Making one package ready to be linked: its wheel spread on the shelf, its bytecode beside it, built first if it is
+//! a source distribution. Where its file comes from, and who needs it, is not known here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::files;
+use crate::lock::{Distribution, LockedPackage};
+use crate::python::Interpreter;
+use crate::store::Root;
+
+use super::checked::checked;
+use super::{Error, Gathered, Need, Prepared, Ready, Sources, key};
+use crate::build::assemble::Part;
+use crate::build::shelf::{self, Shelved};
+use crate::build::{bytecode, sdist, wheel};
+
+/// Makes a need ready from what the store holds; `None` if the locked file itself is needed and not there.
+pub(super) fn from_store(
+    need: &Need,
+    ready: &Gathered,
+    sources: &Sources,
+) -> Result<Option<Prepared>, Error> {
+    let root = sources.root;
+    if let Some(prepared) = from_shelf(need, sources)? {
+        return Ok(Some(prepared));
+    }
+    let archive = need.archive(root);
+    if !files::exists(&archive) {
+        return Ok(None);
+    }
+    match from_archive(need, ready, sources) {
+        // It was damaged since it was downloaded: it is fetched again.
+        Err(
+            Error::Wheel(wheel::Error::Digest { .. }) | Error::Sdist(sdist::Error::Digest { .. }),
+        ) => {
+            files::remove_if_present(&archive)?;
+            Ok(None)
+        }
+        prepared => prepared.map(Some),
+    }
+}
+
+/// Makes a need ready from wheels that are on the shelf or were built here before; `None` if one is missing.
+fn from_shelf(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
+    let (root, package) = (sources.root, need.package);
+    let mut prepared = Vec::new();
+    for interpreter in &need.interpreters {
+        let (wheel, sha256) = match package.distribution() {
+            Distribution::Wheel => {
+                let wheel = checked(root, shelf::find_wheel(root, &package.sha256))?;
+                (wheel, package.sha256)
+            }
+            Distribution::Source => match sdist::find(root, &need.recipe(interpreter))? {
+                Some(built) => {
+                    let wheel = shelve(root, package, &built.archive, &built.sha256)?;
+                    (Some(wheel), built.sha256)
+                }
+                None => (None, package.sha256),
+            },
+        };
+        let Some(wheel) = wheel else { return Ok(None) };
+        let compiled = compiled(wheel, &sha256, interpreter, sources)?;
+        prepared.push((
+            key(package, need.requirements, interpreter),
+            Arc::new(compiled),
+        ));
+    }
+    Ok(Some(prepared))
+}
+
+/// Makes a need ready from its locked file, which is removed: what is on the shelf is not needed twice.
+pub(super) fn from_archive(
+    need: &Need,
+    ready: &Gathered,
+    sources: &Sources,
+) -> Result<Prepared, Error> {
+    let (root, package) = (sources.root, need.package);
+    let archive = need.archive(root);
+    let mut prepared = Vec::new();
+    for interpreter in &need.interpreters {
+        let (wheel, sha256) = match package.distribution() {
+            Distribution::Wheel => (archive.clone(), package.sha256),
+            Distribution::Source => {
+                let built = build(need, interpreter, &archive, ready, sources)?;
+                (built.archive, built.sha256)
+            }
+        };
+        let wheel = shelve(root, package, &wheel, &sha256)?;
+        let compiled = compiled(wheel, &sha256, interpreter, sources)?;
+        prepared.push((
+            key(package, need.requirements, interpreter),
+            Arc::new(compiled),
+        ));
+    }
+    files::remove_if_present(&archive)?;
+    Ok(prepared)
+}
+
+fn build(
+    need: &Need,
+    interpreter: &Interpreter,
+    archive: &Path,
+    ready: &Gathered,
+    sources: &Sources,
+) -> Result<sdist::BuiltWheel, Error> {
+    let root = sources.root;
+    let recipe = sdist::Recipe {
+        package: need.package,
+        interpreter,
+        requirements: need.requirements,
+    };
+    if let Some(built) = sdist::find(root, &recipe)? {
+        return Ok(built);
+    }
+    let mut installed = Vec::new();
+    for package in need.requirements {
+        match &ready[&key(package, &[], interpreter)] {
+            Ok(there) => installed.push((package.reference(), there)),
+            Err(why) => {
+                return Err(Error::Requirement {
+                    file: need.package.file.clone(),
+                    requirement: package.name.to_string(),
+                    why: Arc::clone(why),
+                });
+            }
+        }
+    }
+    let parts: Vec<Part> = installed
+        .iter()
+        .flat_map(|(package, there)| {
+            [&there.wheel, &there.bytecode].map(|shelved| Part { package, shelved })
+        })
+        .collect();
+    let workshop = sdist::Workshop {
+        target: need.target,
+        parts: &parts,
+        path: sources.path,
+    };
+    // Another process that built it first has removed the archive since.
+    match sdist::build(root, &recipe, archive, &workshop) {
+        Err(error) => {
+            let used = parts.iter().map(|part| part.shelved.directory.as_path());
+            let used = used.chain([archive]);
+            sdist::find(root, &recipe)?.ok_or_else(|| Error::Sdist(error).unless_gone(used))
+        }
+        built => Ok(built?),
+    }
+}
+
+/// A wheel on the shelf, unpacked from this archive if it is not there.
+fn shelve(
+    root: &Root,
+    package: &LockedPackage,
+    archive: &Path,
+    sha256: &Digest,
+) -> Result<Shelved, Error> {
+    if let Some(wheel) = checked(root, shelf::find_wheel(root, sha256))? {
+        return Ok(wheel);
+    }
+    // Another process that shelved it first has removed the archive since.
+    match wheel::shelve(root, package, archive, sha256) {
+        Err(error) => shelf::find_wheel(root, sha256)?
+            .ok_or_else(|| Error::Wheel(error).unless_gone([archive].into_iter())),
+        shelved => Ok(shelved?),
+    }
+}
+
+/// A wheel with its bytecode.
+fn compiled(
+    wheel: Shelved,
+    sha256: &Digest,
+    interpreter: &Interpreter,
+    sources: &Sources,
+) -> Result<Ready, Error> {
+    let root = sources.root;
+    let there = shelf::find_bytecode(root, sha256, &interpreter.identity);
+    let bytecode = match checked(root, there)? {
+        Some(bytecode) => bytecode,
+        None => bytecode::compile(root, &wheel, sha256, interpreter, sources.variables).map_err(
+            |error| Error::from(error).unless_gone([wheel.directory.as_path()].into_iter()),
+        )?,
+    };
+    Ok(Ready { wheel, bytecode })
+}
