@@ -15,8 +15,9 @@ use crate::python;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  rootstock export mace --format pylock -o pylock.mace.toml   then: uv pip sync pylock.mace.toml\n  \
-                        rootstock export mace --format requirements                  for: pip install --no-deps --require-hashes -r\n  \
-                        rootstock export mace --format cyclonedx -o mace.cdx.json    packages, interpreter, weights"
+                        rootstock export mace --format requirements -o mace.txt\n      \
+                            then: pip install --no-deps --require-hashes -r mace.txt\n  \
+                        rootstock export mace --format cyclonedx -o mace.cdx.json   packages, interpreter, weights"
 )]
 pub(crate) struct Arguments {
     /// The environment.
@@ -40,7 +41,7 @@ enum Format {
     Pylock,
     /// Requirements with hashes.
     Requirements,
-    /// A bill of materials, `CycloneDX` 1.6 in JSON.
+    #[value(help = "A bill of materials, CycloneDX 1.6 in JSON")]
     Cyclonedx,
 }
 
@@ -65,7 +66,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         .find(|environment| environment.name.as_str() == arguments.environment);
     let Some(environment) = wanted else {
         let names: Vec<&str> = lock.environments.iter().map(|e| e.name.as_str()).collect();
-        return Err(usage(
+        return Err(Failure::usage(
             &format!("there is no environment `{}`", arguments.environment),
             &format!("the environments are: {}", names.join(", ")),
         ));
@@ -125,7 +126,7 @@ impl Arguments {
             "call it `pylock.toml` or `pylock.{}.toml`",
             self.environment.replace('.', "-")
         );
-        Err(usage(
+        Err(Failure::usage(
             &format!("`{name}` is not the name of a PEP 751 file"),
             &help,
         ))
@@ -165,11 +166,4 @@ fn addresses(
         ),
         exit: Exit::Failed,
     })
-}
-
-fn usage(message: &str, help: &str) -> Failure {
-    Failure {
-        report: miette::miette!(help = help, "{message}"),
-        exit: Exit::Usage,
-    }
 }

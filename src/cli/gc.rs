@@ -19,7 +19,7 @@ use crate::store::{Root, layout};
 #[command(after_help = "\
 Never removed: what a link below `envs` or a pin leads to, what a process of this host uses, weights. A job on ANOTHER node \
 cannot be seen from here: give `--older-than` at least the longest time a job may run, or pin what it uses. Sync and gc may \
-run at the same time; a lock whose generation is gone is built again.
+run at the same time; what a lock wants that is gone, the next sync builds again.
 
 Everything goes to `trash` first. What cannot be removed there (files that a process has open on NFS stay as `.nfs…`) is told, \
 and the next gc takes it.

@@ -48,7 +48,8 @@ pub(crate) struct Arguments {
     )]
     upgrade_environments: Option<Vec<String>>,
     /// Resolve nothing: read what is built in the root to the end, and write its tree digests into the lock. From then on
-    /// `sync` refuses a build of the same generation that has other files, on any machine.
+    /// `sync` refuses a build of the same generation that has other files, on any machine. A record is forgotten when its
+    /// line is removed by hand, and with the last line of a target the title above it.
     #[arg(long, conflicts_with_all = ["check", "upgrade", "upgrade_environments"])]
     record: bool,
     /// Print the result as JSON.

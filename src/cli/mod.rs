@@ -35,7 +35,7 @@ use exit::{Exit, Failure};
 
 const EXAMPLES: &str =
     "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
-    4 environment missing, stale or unusable here
+    4 environment missing, stale or unusable here · 128 and its number: told to end by a signal
 
 Examples:
   rootstock lock && rootstock sync     resolve, then build
@@ -92,7 +92,7 @@ pub(crate) struct Shared {
         env = "ROOTSTOCK_ROOT"
     )]
     pub(crate) root: Option<PathBuf>,
-    /// Take root and cache of this cluster of the manifest.
+    /// Take root, cache, access and link mode of this cluster of the manifest.
     #[arg(
         long,
         global = true,

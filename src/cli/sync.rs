@@ -80,7 +80,7 @@ pub(crate) struct Arguments {
 enum Part {
     /// Environments, and what each model id means.
     Envs,
-    /// Weights of models.
+    /// Weights of models, and what models fetch by themselves.
     Models,
 }
 
