@@ -60,15 +60,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let path = lock::lock_path(&manifest.path);
     let lock = match lock::current(&manifest, &path)? {
         Ok(lock) => lock,
-        Err(findings) => {
-            findings::Report {
-                findings: &findings,
-                lock: &path,
-                manifest: &manifest,
-            }
-            .explain();
-            return Ok(Exit::Drift);
-        }
+        Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
     };
     let targets = targets(arguments, &lock, &chosen)?;
     let output = files::absolute(&arguments.output).or_exit(Exit::Usage)?;

@@ -50,15 +50,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let path = lock::lock_path(&manifest.path);
     let lock = match lock::current(&manifest, &path)? {
         Ok(lock) => lock,
-        Err(findings) => {
-            let report = findings::Report {
-                findings: &findings,
-                lock: &path,
-                manifest: &manifest,
-            };
-            report.explain();
-            return Ok(Exit::Drift);
-        }
+        Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
     };
     let wanted = lock
         .environments

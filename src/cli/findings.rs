@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::{sarif, show};
 use crate::files;
 use crate::lock::drift::{CODES, Finding, Subject};
@@ -20,6 +20,17 @@ pub(super) struct Report<'a> {
     pub(super) findings: &'a [Finding],
     pub(super) lock: &'a Path,
     pub(super) manifest: &'a Manifest,
+}
+
+/// Explains why a command that needs a lock which answers its manifest goes no further; how it ends.
+pub(super) fn drifted(findings: &[Finding], lock: &Path, manifest: &Manifest) -> Exit {
+    let report = Report {
+        findings,
+        lock,
+        manifest,
+    };
+    report.explain();
+    Exit::Drift
 }
 
 /// The place of a finding: the file that somebody has to look at, and where in it.

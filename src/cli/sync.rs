@@ -92,23 +92,15 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let path = lock::lock_path(&manifest.path);
     let lock = match lock::current(&manifest, &path)? {
         Ok(lock) => lock,
-        Err(findings) => {
-            if arguments.json {
-                show::json(&json!({
-                    "root": root.path(),
-                    "drifted": true,
-                    "findings": findings::json(&findings),
-                }));
-            } else {
-                let report = findings::Report {
-                    findings: &findings,
-                    lock: &path,
-                    manifest: &manifest,
-                };
-                report.explain();
-            }
+        Err(found) if arguments.json => {
+            show::json(&json!({
+                "root": root.path(),
+                "drifted": true,
+                "findings": findings::json(&found),
+            }));
             return Ok(Exit::Drift);
         }
+        Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
     };
     let reading = Reading::default();
     if arguments.repair {
