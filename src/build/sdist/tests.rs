@@ -1,12 +1,8 @@
 //! What tells one build from another, and what is asked for against what is locked. Builds themselves are tested
 //! through the program.
 
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::lock::{LockedPython, PythonSource};
-use crate::python::Identity;
-use crate::target::Target;
+use crate::plan;
 
 fn package(name: &str, version: &str, origin: Origin) -> LockedPackage {
     LockedPackage {
@@ -20,16 +16,9 @@ fn package(name: &str, version: &str, origin: Origin) -> LockedPackage {
 }
 
 fn interpreter(version: &str) -> Interpreter {
-    Interpreter {
-        executable: "/some/python3".into(),
-        identity: Identity {
-            implementation: "cpython".into(),
-            version: version.into(),
-            soabi: "cpython-311-x86_64-linux-gnu".into(),
-            platform: "linux-x86_64".into(),
-        },
-        glibc: None,
-    }
+    let mut interpreter = plan::tests::interpreter();
+    interpreter.identity.version = version.into();
+    interpreter
 }
 
 #[test]
@@ -94,19 +83,7 @@ fn what_is_asked_for_must_be_locked() {
         interpreter: &python,
         requirements: &pinned,
     };
-    let target = LockedTarget {
-        target: Target::named("linux-x86_64").unwrap(),
-        python: LockedPython {
-            implementation: "cpython".into(),
-            version: "3.11".parse().unwrap(),
-            source: PythonSource::System,
-            soabi: "cpython-311-x86_64-linux-gnu".into(),
-        },
-        packages: Vec::new(),
-        builds: BTreeMap::new(),
-        digest: Digest::of(""),
-        trees: BTreeMap::new(),
-    };
+    let target = plan::tests::locked("emt", "now").targets.remove(0);
     for (requirement, expected) in [
         ("setuptools>=61", true),
         ("setuptools<80", false),
