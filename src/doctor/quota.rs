@@ -16,7 +16,7 @@ use crate::store::Root;
 
 use super::Finding;
 
-/// How long a program is waited for. Lustre is asked several times at once.
+/// How long a program is waited for; each is asked several things at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One quota that a root is subject to.
@@ -60,8 +60,14 @@ pub(super) fn of(root: &Root, space: &Space, search_path: &OsStr) -> files::Resu
         Ok(program("lfs", search_path).map_or_else(Vec::new, |lfs| lustre(&lfs, root.path(), ids)))
     } else if let Some(quota) = program("quota", search_path) {
         let mount = space::mount_point(root.path())?;
-        let ask = Command::new(quota).arguments(["-w", "-p", "-u", "-g", "-f"]);
-        Ok(tables(&answer(&ask.argument(mount)), ids))
+        let ask = |which| {
+            let ask = Command::new(&quota).arguments(["-w", "-p", "-v", which, "-f"]);
+            tables(&answer(&ask.argument(&mount)), ids)
+        };
+        // Apart, because a server is asked about each of a person's groups.
+        let (mut users, groups) = rayon::join(|| ask("-u"), || ask("-g"));
+        users.extend(groups);
+        Ok(users)
     } else {
         Ok(Vec::new())
     }
@@ -98,7 +104,7 @@ fn program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
     places.into_iter().find(|place| files::is_executable(place))
 }
 
-/// What `quota -u -g` says of this user and this group: each table follows a line with the number in parentheses,
+/// What `quota -u` or `quota -g` says of this user and this group: each table follows a line with the number in parentheses,
 /// `(uid 1000)`.
 fn tables(text: &str, (user, group): (u32, u32)) -> Vec<Quota> {
     let mut found = Vec::new();
@@ -172,6 +178,10 @@ pub(super) fn findings(root: &Root, quotas: &[Quota]) -> Vec<Finding> {
                 return;
             };
             let message = match left {
+                0 if limit.used < limit.hard => format!(
+                    "{whose} is over the soft limit of its quota: {} {what} of {}",
+                    limit.used, limit.soft
+                ),
                 0 => format!("the quota of {whose} is used up: {} {what}", limit.used),
                 left => format!("the quota of {whose} leaves {left} {what}"),
             };
@@ -221,7 +231,8 @@ mod tests {
         assert_eq!(project("    0 - /mnt/testfs/dir\n"), None);
     }
 
-    /// quota(1): with `-w` lines are not broken, and with `-p` the grace is a number, 0 where there is none.
+    /// quota(1), and quota.c of quota-tools: with `-w` lines are not broken, with `-p` the grace is a number, 0 where there
+    /// is none, and with `-v` there is a row also where nothing is used.
     #[test]
     fn lustre_is_asked_for_user_group_and_project() {
         let directory = tempfile::tempdir().unwrap();

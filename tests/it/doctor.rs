@@ -432,11 +432,11 @@ fn quotas_are_told_where_a_program_knows_of_them() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         sandbox.run(&["doctor", "--json"]).json()["filesystem"]["quotas"].clone()
     };
-    // In the form of quota(1) with -w and -p, which the program is asked for.
+    // In the form of quota(1) with -w, -p and -v, which the program is asked for.
     let table = |used: u32| {
         let (user, group) = (us.uid(), us.gid());
         format!(
-            "case \"$*\" in '-w -p -u -g -f /'*) ;; *) exit 2;; esac\ncat() {{ while read -r line; do echo \"$line\"; done; }}\n\
+            "case \"$*\" in '-w -p -v -u -f /'*) ;; '-w -p -v -g -f /'*) exit 1;; *) exit 2;; esac\ncat() {{ while read -r line; do echo \"$line\"; done; }}\n\
              cat <<end\nDisk quotas for user me (uid {user}): \n\
              Filesystem blocks quota limit grace files quota limit grace\n\
              server:/home 1024 0 10000000 0 {used} 100000 200000 0\n\
@@ -455,8 +455,19 @@ fn quotas_are_told_where_a_program_knows_of_them() {
     let line = format!("  quota of user {}: 10.24 GB, 99993 files left\n", us.uid());
     assert!(said.expect(0).stdout.contains(&line), "{}", said.stdout);
 
-    quota(&table(100_000));
-    assert_eq!(findings(&sandbox, &[]), ["quota-low "]);
+    for (used, told) in [
+        (60_000, "leaves 40000 files"),
+        (
+            100_001,
+            "is over the soft limit of its quota: 100001 files of 100000",
+        ),
+        (200_000, "is used up: 200000 files"),
+    ] {
+        quota(&table(used));
+        assert_eq!(findings(&sandbox, &[]), ["quota-low "]);
+        let said = sandbox.run(&["doctor"]);
+        assert!(said.expect(1).stdout.contains(told), "{}", said.stdout);
+    }
     for silent in [
         "exec /bin/sleep 1000",
         "echo 'quota: no quota enabled.'; exit 1",
