@@ -5,26 +5,12 @@ import select
 import signal
 import socket
 import sys
-import time
 
 import harness
-from harness import Worker, children, copper, nobody_answers, served
+from harness import Worker, children, copper, gone, nobody_answers, served
 
 
 NEVER_AGAIN = ["--restarts", "0"]
-
-
-def gone(pid):
-    """Whether a process has ended within seconds; zombies of a container without a reaper have."""
-    for _ in range(500):
-        try:
-            with open("/proc/%d/stat" % pid) as stat:
-                if stat.read().rsplit(")", 1)[1].split()[0] == "Z":
-                    return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def fails_at_third_step(model, *fragments, arguments=()):
@@ -74,7 +60,7 @@ def launcher_is_killed():
         (python,) = children(worker.process.pid)
         worker.process.kill()
         worker.process.wait()
-        assert gone(python)
+        assert gone(python, within=60)
 
 
 def grandchildren_do_not_stay():
@@ -85,7 +71,7 @@ def grandchildren_do_not_stay():
         below = children(worker.process.pid)
         assert len(below) == 2, below
     worker.succeeds()
-    assert all(map(gone, below))
+    assert all(gone(process, within=60) for process in below)
 
 
 def chatter_does_not_block():
@@ -187,8 +173,7 @@ def server_leaves_in_the_middle_of_a_step():
 def server_comes_late_and_leaves_early():
     path = str(harness.SCRATCH / "late")
     worker = Worker("odd-zero", path, "--species", "Cu", "--pbc", "TTT")
-    while "model loaded" not in open(worker.log.name).read():
-        time.sleep(0.02)
+    worker.await_saying("model loaded")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import itertools
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -114,6 +115,18 @@ def children(process):
     for _ in parents:
         below |= {pid for pid, parent in parents.items() if parent in below}
     return below - {process}
+
+
+def gone(process, within):
+    """Whether a process ends within so many seconds; as a zombie of a container without a reaper it has ended."""
+    try:
+        watched = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([watched], [], [], within)[0])
+    finally:
+        os.close(watched)
 
 
 def close(actual, expected, tolerance, what):

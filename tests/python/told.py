@@ -6,18 +6,10 @@ import struct
 import sys
 
 import harness
-from harness import children
+from harness import children, gone
 
 SPECIES = ("--species", "Cu", "--pbc", "TTT")
 STEP = b"POSDATA     " + struct.pack("<9d", 8, 0, 0, 0, 8, 0, 0, 0, 8) + bytes(72) + struct.pack("<i", 1) + bytes(24)
-
-
-def is_gone(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 class Server:
@@ -43,7 +35,7 @@ class Server:
         assert self.connection.recv(1000) == b""
         self.connection.close()
         self.worker.fails(128 + number, "ended by %s" % name)
-        assert is_gone(python)
+        assert gone(python, within=0)
 
 
 def while_loading():
@@ -52,7 +44,7 @@ def while_loading():
     (python,) = children(worker.process.pid)
     worker.process.terminate()
     worker.fails(143, "ended by SIGTERM")
-    assert is_gone(python)
+    assert gone(python, within=0)
 
 
 def while_connecting():
@@ -61,7 +53,7 @@ def while_connecting():
     (python,) = children(worker.process.pid)
     worker.process.terminate()
     worker.fails(143, "ended by SIGTERM")
-    assert is_gone(python)
+    assert gone(python, within=0)
 
 
 def while_idle():
@@ -104,7 +96,7 @@ def while_the_server_does_not_listen():
     worker.process.terminate()
     # It ends after seconds, though nobody has taken the rest.
     worker.fails(143, "ended by SIGTERM")
-    assert is_gone(python)
+    assert gone(python, within=0)
 
 
 def ignored():
