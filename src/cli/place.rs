@@ -6,17 +6,14 @@ use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, show};
 use crate::access::Access;
 use crate::files::{self, link, standing};
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Cluster, Manifest};
 use crate::name::EnvironmentName;
 use crate::store::{Catalogue, Policy, Root, layout};
 use crate::target::Target;
 
 /// The root of this run: `--root` before `ROOTSTOCK_ROOT` before `--cluster` before the manifest's own.
 pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
-    let cluster = match &shared.cluster {
-        Some(name) => Some(cluster(name, manifest)?),
-        None => None,
-    };
+    let cluster = cluster(shared, manifest)?;
     let cache = cluster.and_then(|cluster| cluster.cache.as_deref());
     let path = shared
         .root
@@ -37,10 +34,7 @@ pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure
 /// itself. New files of this process follow it from here on.
 pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
     let root = root(shared, manifest)?;
-    let cluster = match &shared.cluster {
-        Some(name) => Some(cluster(name, manifest)?),
-        None => None,
-    };
+    let cluster = cluster(shared, manifest)?;
     let wanted = match cluster {
         Some(cluster) => cluster.access.clone(),
         None => manifest.access.clone(),
@@ -54,11 +48,9 @@ pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Fail
 
 /// How files of the store are put into environments: what the cluster says, or the manifest.
 pub(super) fn link_mode(shared: &Shared, manifest: &Manifest) -> Result<link::Mode, Failure> {
-    let cluster = match &shared.cluster {
-        Some(name) => cluster(name, manifest)?.link_mode,
-        None => None,
-    };
-    Ok(cluster.or(manifest.link_mode).unwrap_or_default())
+    let cluster = cluster(shared, manifest)?;
+    let mode = cluster.and_then(|cluster| cluster.link_mode);
+    Ok(mode.or(manifest.link_mode).unwrap_or_default())
 }
 
 /// A root that is there, under the policy it says it has, for who writes in it without a manifest.
@@ -112,15 +104,14 @@ pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
     })
 }
 
-fn cluster<'a>(
-    name: &str,
-    manifest: &'a Manifest,
-) -> Result<&'a crate::manifest::Cluster, Failure> {
-    let known = manifest
-        .clusters
-        .iter()
-        .find(|(known, _)| known.as_str() == name);
-    known.map(|(_, cluster)| cluster).ok_or_else(|| {
+/// The cluster that was named, if one was.
+fn cluster<'a>(shared: &Shared, manifest: &'a Manifest) -> Result<Option<&'a Cluster>, Failure> {
+    let Some(name) = &shared.cluster else {
+        return Ok(None);
+    };
+    let mut known = manifest.clusters.iter();
+    let found = known.find(|(known, _)| known.as_str() == name);
+    found.map(|(_, cluster)| Some(cluster)).ok_or_else(|| {
         let names = manifest.clusters.keys().map(ToString::to_string);
         Failure::usage(
             &format!("the manifest has no cluster `{name}`"),
