@@ -7,12 +7,13 @@ use super::progress::bytes;
 use super::show;
 use crate::build;
 use crate::build::foresee::{self, Foreseen};
+use crate::doctor::Room;
 use crate::files;
 use crate::plan::{self, Action, Plan, PrefetchStep, Step, WeightStep};
 use crate::store::Root;
 
-/// What would be done, and why.
-pub(super) fn tell(plan: &Plan, root: &Root, as_json: bool) -> files::Result<()> {
+/// What would be done, and why; and whether there is room for it, where somebody has looked for that.
+pub(super) fn tell(plan: &Plan, root: &Root, left: &[Room], as_json: bool) -> files::Result<()> {
     let (files, size) = build::to_download(plan, root);
     let foreseen = |step: &Step| match step.action {
         Action::Build { .. } => foresee::foresee(step, root).map(Some),
@@ -23,6 +24,12 @@ pub(super) fn tell(plan: &Plan, root: &Root, as_json: bool) -> files::Result<()>
         .iter()
         .map(foreseen)
         .collect::<files::Result<_>>()?;
+    let takes = |amount: fn(&Foreseen) -> u64| foreseen.iter().flatten().map(amount).sum();
+    let (takes, inodes): (u64, u64) = (takes(|f| f.bytes), takes(|f| f.inodes));
+    let lacks = |there: &Room| {
+        let bytes = there.bytes.is_some_and(|left| left < takes);
+        bytes || there.inodes.is_some_and(|left| left < inodes)
+    };
     let steps = plan.steps.iter().zip(&foreseen);
     if as_json {
         let steps: Vec<Value> = steps.map(step_json).collect();
@@ -36,6 +43,12 @@ pub(super) fn tell(plan: &Plan, root: &Root, as_json: bool) -> files::Result<()>
             "access": plan.access.as_ref().map(|step| step.now.to_string()),
             "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
             "download": { "files": files, "bytes": size },
+            "room": left.iter().map(|there| json!({
+                "of": there.of,
+                "bytes-left": there.bytes,
+                "inodes-left": there.inodes,
+                "enough": !lacks(there),
+            })).collect::<Vec<_>>(),
         }));
         return Ok(());
     }
@@ -68,10 +81,28 @@ pub(super) fn tell(plan: &Plan, root: &Root, as_json: bool) -> files::Result<()>
     if files > 0 {
         show::line(&format!("to download: {files} files, {}", bytes(size)));
     }
+    for there in left.iter().filter(|there| lacks(there)) {
+        let size = there.bytes.map(bytes);
+        let files = there.inodes.map(|left| format!("{left} inodes"));
+        let amounts: Vec<String> = size.into_iter().chain(files).collect();
+        show::line(&format!(
+            "this may not fit: all that is to be built takes about {} and {inodes} inodes if nothing is linked, and {} has {} left",
+            bytes(takes),
+            place(there),
+            amounts.join(" and ")
+        ));
+    }
     if plan.is_nothing() {
         show::line(&format!("`{}` matches the lock", root.path().display()));
     }
     Ok(())
+}
+
+fn place(room: &Room) -> String {
+    match room.of.as_str() {
+        "filesystem" => "the filesystem".to_owned(),
+        whose => format!("the quota of {whose}"),
+    }
 }
 
 /// What a build takes, in one line.

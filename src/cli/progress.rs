@@ -180,8 +180,7 @@ impl Importing {
     /// So many are to be imported, and so many of them have been.
     pub(super) fn heard(&self, all: usize, done: usize) {
         if done == 0 && !std::io::stderr().is_terminal() {
-            let plural = if all == 1 { "" } else { "s" };
-            show::remark(&format!("importing {all} environment{plural}"));
+            show::remark(&format!("importing {}", show::counted(all, "environment")));
         }
         self.0.set_length(all as u64);
         self.0.set_position(done as u64);

@@ -11,11 +11,12 @@ use super::{
     Shared, context, findings, foretell, interrupt, lock, outcome, place, progress, pythons, show,
 };
 use crate::build::{self, Means, weights as fetching};
+use crate::doctor;
 use crate::files::{self, link};
 use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
-use crate::plan::{self, Disk, Plan, PrefetchReason, PrefetchStep, Wish};
+use crate::plan::{self, Action, Disk, Plan, PrefetchReason, PrefetchStep, Step, Wish};
 use crate::prefetch;
 use crate::store::bundle::Bundle;
 use crate::store::prefetched::{self, Record};
@@ -144,7 +145,14 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         forgo(&mut plan, bundle.as_ref());
     }
     if arguments.check || arguments.dry_run {
-        foretell::tell(&plan, &root, arguments.json).or_exit(Exit::Failed)?;
+        // A check asks no other program.
+        let builds = |step: &Step| matches!(step.action, Action::Build { .. });
+        let left = if arguments.dry_run && plan.steps.iter().any(builds) {
+            doctor::room(&root, &context::search_path()).or_exit(Exit::Failed)?
+        } else {
+            Vec::new()
+        };
+        foretell::tell(&plan, &root, &left, arguments.json).or_exit(Exit::Failed)?;
         let differs = arguments.check && !plan.is_nothing();
         return Ok(if differs { Exit::Drift } else { Exit::Ok });
     }

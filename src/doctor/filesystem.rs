@@ -37,10 +37,41 @@ pub struct Ability {
     pub needed: bool,
 }
 
+/// What may still be written, as far as somebody says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Where that is: `filesystem`, or whose quota it is.
+    pub of: String,
+    /// So many bytes.
+    pub bytes: Option<u64>,
+    /// So many files.
+    pub inodes: Option<u64>,
+}
+
+/// What may still be written where a root is, or will be.
+pub fn room(root: &Root, search_path: &OsStr) -> files::Result<Vec<Room>> {
+    let mut above = root.path().ancestors();
+    let directory = above.find(|directory| files::exists(directory));
+    let directory = directory.unwrap_or(root.path());
+    let space = space::of(directory)?;
+    let quotas = quota::of(directory, &space, search_path)?;
+    let filesystem = Room {
+        of: "filesystem".to_owned(),
+        bytes: Some(space.bytes_free),
+        inodes: (space.inodes > 0).then_some(space.inodes_free),
+    };
+    let quotas = quotas.into_iter().map(|quota| Room {
+        bytes: quota.bytes.left(),
+        inodes: quota.inodes.left(),
+        of: quota.whose,
+    });
+    Ok(std::iter::once(filesystem).chain(quotas).collect())
+}
+
 /// Tries what rootstock relies on, in a directory of its own that is removed again.
 pub(super) fn probe(root: &Root, search_path: &OsStr) -> files::Result<Filesystem> {
     let space = space::of(root.path())?;
-    let quotas = quota::of(root, &space, search_path)?;
+    let quotas = quota::of(root.path(), &space, search_path)?;
     let Ok(directory) = files::temporary_directory(root.path(), ".doctor-") else {
         return Ok(Filesystem {
             space,

@@ -25,7 +25,7 @@ mod shelf;
 mod weights;
 
 pub use access::Reach;
-pub use filesystem::{Ability, Filesystem};
+pub use filesystem::{Ability, Filesystem, Room, room};
 pub use import::{Import, Imports};
 pub use machine::{Driver, Machine, Needs};
 pub use quota::{Limit, Quota};

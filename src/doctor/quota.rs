@@ -50,16 +50,20 @@ impl Limit {
     }
 }
 
-/// The quotas of this user, of the root's group and of its project, where there are such.
-pub(super) fn of(root: &Root, space: &Space, search_path: &OsStr) -> files::Result<Vec<Quota>> {
+/// The quotas of this user, and of the group and the project of this directory, where there are such.
+pub(super) fn of(
+    directory: &Path,
+    space: &Space,
+    search_path: &OsStr,
+) -> files::Result<Vec<Quota>> {
     let ids = (
         rustix::process::geteuid().as_raw(),
-        standing::standing(root.path())?.group,
+        standing::standing(directory)?.group,
     );
     if space.kind == "lustre" {
-        Ok(program("lfs", search_path).map_or_else(Vec::new, |lfs| lustre(&lfs, root.path(), ids)))
+        Ok(program("lfs", search_path).map_or_else(Vec::new, |lfs| lustre(&lfs, directory, ids)))
     } else if let Some(quota) = program("quota", search_path) {
-        let mount = space::mount_point(root.path())?;
+        let mount = space::mount_point(directory)?;
         let ask = |which| {
             let ask = Command::new(&quota).arguments(["-w", "-p", "-v", which, "-f"]);
             tables(&answer(&ask.argument(&mount)), ids)

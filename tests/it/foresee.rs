@@ -66,6 +66,46 @@ fn each_environment_is_told_with_bytes_and_inodes() {
     assert_eq!(kept["environments"][0]["disk"], Value::Null);
 }
 
+/// As far as the filesystem and the programs that know of quotas say.
+#[test]
+fn what_may_not_fit_is_told_before_it_is_tried() {
+    let sandbox = Sandbox::single();
+    let answer = dry(&sandbox, &[]);
+    let room = &answer["room"][0];
+    assert_eq!(
+        (&room["of"], &room["enough"]),
+        (&"filesystem".into(), &true.into())
+    );
+    assert_eq!(answer["room"].as_array().unwrap().len(), 1);
+    // A root that is not there yet is asked about where it will be.
+    let user = std::fs::metadata(sandbox.path("")).unwrap().uid();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *' -u '*) ;; *) exit 1;; esac\necho 'Disk quotas for user me (uid {user}):'\n\
+         echo '/dev/x 0 0 1000000 0 9997 0 10000 0'\n"
+    );
+    sandbox.write("bin/quota", &script);
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(sandbox.path("bin/quota"), executable).unwrap();
+    let room = dry(&sandbox, &[])["room"][1].clone();
+    let expected = serde_json::json!({
+        "of": format!("user {user}"), "bytes-left": 1_024_000_000, "inodes-left": 3, "enough": false,
+    });
+    assert_eq!(room, expected);
+    let said = sandbox.run(&["sync", "--dry-run"]);
+    let told = format!(
+        "inodes if nothing is linked, and the quota of user {user} has 1.02 GB and 3 inodes left\n"
+    );
+    assert!(
+        said.stdout.contains("this may not fit: "),
+        "{}",
+        said.stdout
+    );
+    assert!(said.stdout.contains(&told), "{}", said.stdout);
+    sandbox.sync(&[]);
+    let said = sandbox.run(&["sync", "--dry-run"]);
+    assert!(!said.expect(0).stdout.contains("fit"), "{}", said.stdout);
+}
+
 #[test]
 fn files_are_linked_as_was_asked_for() {
     let sandbox = Sandbox::single();
