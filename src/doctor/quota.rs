@@ -61,7 +61,14 @@ pub(super) fn of(
         standing::standing(directory)?.group,
     );
     if space.kind == "lustre" {
-        Ok(program("lfs", search_path).map_or_else(Vec::new, |lfs| lustre(&lfs, directory, ids)))
+        let Some(lfs) = program("lfs", search_path) else {
+            return Ok(Vec::new());
+        };
+        let ask = |arguments: &[&str]| {
+            let command = Command::new(&lfs).arguments(arguments.iter().copied());
+            answer(&command.argument(directory))
+        };
+        Ok(lustre(&ask, ids))
     } else if let Some(quota) = program("quota", search_path) {
         let mount = space::mount_point(directory)?;
         let ask = |which| {
@@ -77,11 +84,8 @@ pub(super) fn of(
     }
 }
 
-fn lustre(lfs: &Path, root: &Path, (user, group): (u32, u32)) -> Vec<Quota> {
-    let ask = |arguments: &[&str]| {
-        let command = Command::new(lfs).arguments(arguments.iter().copied());
-        answer(&command.argument(root))
-    };
+/// What `lfs` says of a directory, which is its last argument.
+fn lustre(ask: &(dyn Fn(&[&str]) -> String + Sync), (user, group): (u32, u32)) -> Vec<Quota> {
     let quota = |kind: &str, option: &str, id: u32| {
         let text = ask(&["quota", "-q", option, &id.to_string()]);
         row(&text).and_then(|limits| named(kind, id, limits))
@@ -239,16 +243,17 @@ mod tests {
     /// is none, and with `-v` there is a row also where nothing is used.
     #[test]
     fn lustre_is_asked_for_user_group_and_project() {
-        let directory = tempfile::tempdir().unwrap();
-        let lfs = directory.path().join("lfs");
-        let script = "#!/bin/sh\ncase \"$*\" in\n\
-            'project -d /r') echo '  7 P /r';;\n\
-            'quota -q -u 1000 /r') echo '/r 1 0 0 - 1 0 0 -';;\n\
-            'quota -q -g 500 /r') echo '/r 1 0 0 - 1 0 5 -';;\n\
-            'quota -q -p 7 /r') echo '/r 1 0 3 - 1 0 0 -';;\nesac\n";
-        std::fs::write(&lfs, script).unwrap();
-        files::set_mode(&lfs, 0o755).unwrap();
-        let quotas = lustre(&lfs, Path::new("/r"), (1000, 500));
+        let ask = |arguments: &[&str]| {
+            let said = match arguments {
+                ["project", "-d"] => "    7 P /r\n",
+                ["quota", "-q", "-u", "1000"] => "/r 1 0 0 - 1 0 0 -\n",
+                ["quota", "-q", "-g", "500"] => "/r 1 0 0 - 1 0 5 -\n",
+                ["quota", "-q", "-p", "7"] => "/r 1 0 3 - 1 0 0 -\n",
+                other => panic!("{other:?}"),
+            };
+            said.to_owned()
+        };
+        let quotas = lustre(&ask, (1000, 500));
         let left = quotas
             .iter()
             .map(|q| (q.whose.as_str(), q.bytes.left(), q.inodes.left()));

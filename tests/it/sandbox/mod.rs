@@ -260,6 +260,12 @@ pub(crate) fn send(signal: &str, process: u32) {
     assert!(sent.success());
 }
 
+/// Asks until there is such an answer: where a machine is busy, a program may be too slow for who asks it.
+pub(crate) fn heard<T>(ask: impl Fn() -> T, is_such: impl Fn(&T) -> bool) -> T {
+    let asked = (0..20).map(|_| ask()).find(|answer| is_such(answer));
+    asked.unwrap_or_else(ask)
+}
+
 /// A name like that which a process of this machine with this number, and which is gone, has given to its staging.
 pub(crate) fn maker_like(process: u32) -> String {
     let us = rootstock::files::maker::this_process();
