@@ -3,7 +3,7 @@
 //! What an environment does with its interpreter is not decided here.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -143,9 +143,17 @@ impl std::fmt::Display for Interpreter {
 ///
 /// `python3.11`-like names come before `python3` and `python` of the same directory. Programs that do not answer are
 /// passed over: a search path may hold wrappers for versions that are not installed.
-pub fn on_path(
-    path: &std::ffi::OsStr,
+pub fn on_path(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<Interpreter> {
+    until(path, environment, &[], &|_| false)
+}
+
+/// The first of them that are enough, as this says of those found so far; if it never does, all. In each directory
+/// programs of these names come first: where a wrapper stands for each version, starting all of them takes seconds.
+pub fn until(
+    path: &OsStr,
     environment: &BTreeMap<OsString, OsString>,
+    first: &[String],
+    enough: &dyn Fn(&[Interpreter]) -> bool,
 ) -> Vec<Interpreter> {
     let mut found: Vec<Interpreter> = Vec::new();
     for directory in std::env::split_paths(path) {
@@ -153,7 +161,7 @@ pub fn on_path(
             continue;
         };
         let mut candidates: Vec<&String> = names.iter().filter(|name| is_python(name)).collect();
-        candidates.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        candidates.sort_by_key(|name| (!first.contains(name), std::cmp::Reverse(name.len())));
         for name in candidates {
             let program = directory.join(name);
             if !files::is_executable(&program) {
@@ -169,6 +177,9 @@ pub fn on_path(
                 && !found.contains(&interpreter)
             {
                 found.push(interpreter);
+                if enough(&found) {
+                    return found;
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use super::crew::Crew;
 use super::gather::{self, Failure, Need};
 use super::pythons;
 use crate::digest::Digest;
@@ -101,12 +102,9 @@ pub fn fill<'a>(
     targets: impl Iterator<Item = &'a LockedTarget>,
     means: &super::Means,
 ) -> files::Result<(Vec<Entry>, Vec<Error>)> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(means.jobs)
-        .build()
-        .expect("threads can be started");
+    let crew = Crew::new(means.jobs);
     let wanted = Wanted::of(targets);
-    let missing: Vec<&Need> = pool.install(|| {
+    let missing: Vec<&Need> = crew.install(|| {
         let missing = wanted.needs.par_iter().map(|(sha256, need)| {
             let whole = is_whole(means.root, sha256)?;
             Ok((!whole).then_some(need))
@@ -115,7 +113,7 @@ pub fn fill<'a>(
         files::Result::Ok(missing.into_iter().flatten().collect())
     })?;
     let errors = Mutex::new(Vec::new());
-    gather::download(&missing, &means.packages(), &pool, &|_, result| {
+    gather::download(&missing, &means.packages(&crew), &|_, result| {
         if let Err(error) = result {
             let mut errors = errors.lock().expect("nobody panics while holding it");
             errors.push(Error::Package(error));

@@ -15,6 +15,7 @@ use crate::process::{self, Command};
 use crate::python::Interpreter;
 use crate::store::Root;
 
+use super::crew::Crew;
 use super::shelf::{self, Place, Shelved, ShelvedFile, Staging};
 use super::wheel::seal;
 
@@ -22,7 +23,7 @@ const SCRIPT: &str = include_str!("bytecode.py");
 
 /// So many files are compiled by one process. The number is part of the installed form, because the bytes of a file
 /// depend on those compiled before it; it must not depend on the machine.
-const GROUP: usize = 400;
+const GROUP: usize = 200;
 
 /// Bytecode cannot be shelved.
 #[derive(Debug, thiserror::Error)]
@@ -64,13 +65,14 @@ impl Error {
 }
 
 /// Compiles every module of a shelved wheel and shelves the bytecode. `variables` are those the interpreter may need to
-/// start; groups of files are compiled in parallel on the rayon pool this is called in.
-pub fn compile(
+/// start; groups of files are compiled at once as the crew allows.
+pub(super) fn compile(
     root: &Root,
     wheel: &Shelved,
     sha256: &Digest,
     interpreter: &Interpreter,
     variables: &BTreeMap<OsString, OsString>,
+    crew: &Crew,
 ) -> Result<Shelved, Error> {
     let directory = shelf::bytecode_directory(root, sha256, &interpreter.identity);
     let staging = Staging::beside(&directory, root)?;
@@ -86,9 +88,9 @@ pub fn compile(
         targets: &staging.place(Place::SitePackages),
         name: &format!("lib/python{major}.{minor}/site-packages/"),
     }
-    .compile(&modules, interpreter, variables)?;
+    .compile(&modules, interpreter, variables, crew)?;
     files::write(&staging.path().join("skipped.txt"), skipped.as_bytes())?;
-    let files = collect(wheel, &staging)?;
+    let files = crew.install(|| collect(wheel, &staging))?;
     Ok(staging.publish(files)?)
 }
 
@@ -114,11 +116,11 @@ impl Modules<'_> {
         paths: &[&str],
         interpreter: &Interpreter,
         variables: &BTreeMap<OsString, OsString>,
+        crew: &Crew,
     ) -> Result<String, Error> {
-        paths
-            .par_chunks(GROUP)
-            .map(|group| compile_group(self, group, interpreter, variables))
-            .collect()
+        let compile = |group| crew.run(|| compile_group(self, group, interpreter, variables));
+        let compiled = crew.each(paths.chunks(GROUP).collect(), compile);
+        compiled.into_iter().collect()
     }
 }
 

@@ -2,9 +2,10 @@
 //! what becomes of it is the caller's business.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
+use super::crew;
 use super::progress::{Event, Progress};
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
@@ -71,17 +72,5 @@ impl<'a> Downloads<'a> {
 
 /// Does this with each item, in their order, a few at a time.
 pub(super) fn each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
-    let threads = AT_ONCE.min(items.len());
-    let next = Mutex::new(items.into_iter());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let item = next.lock().expect("nobody panics while holding it").next();
-                    let Some(item) = item else { break };
-                    work(item);
-                }
-            });
-        }
-    });
+    crew::each(AT_ONCE.min(items.len()), items.into_iter(), work);
 }

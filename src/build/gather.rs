@@ -16,8 +16,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
-
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
@@ -28,6 +26,7 @@ use crate::store::Root;
 use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
 
+use super::crew::Crew;
 use super::progress::{Event, Progress};
 use super::shelf::{self, Shelved};
 use super::{bytecode, sdist, wheel};
@@ -64,6 +63,7 @@ type Prepared = Vec<(Key, Arc<Ready>)>;
 
 /// What gathering needs beside the needs.
 pub(super) struct Sources<'a> {
+    pub(super) crew: &'a Crew,
     pub(super) root: &'a Root,
     pub(super) uv: &'a (dyn Fn() -> Result<Uv, uv::Error> + Sync),
     pub(super) variables: &'a BTreeMap<OsString, OsString>,
@@ -222,8 +222,8 @@ impl Error {
 /// What became of each need.
 pub(super) type Gathered = HashMap<Key, Result<Arc<Ready>, Failure>>;
 
-/// Makes every need ready, on this pool.
-pub(super) fn gather(needs: &[Need], sources: &Sources, pool: &rayon::ThreadPool) -> Gathered {
+/// Makes every need ready.
+pub(super) fn gather(needs: &[Need], sources: &Sources) -> Gathered {
     let (wheels, builds): (Vec<Need>, Vec<Need>) = needs
         .iter()
         .cloned()
@@ -236,8 +236,8 @@ pub(super) fn gather(needs: &[Need], sources: &Sources, pool: &rayon::ThreadPool
     sources
         .progress
         .heard(Event::Preparing(wheels.len() + builds.len()));
-    let gathered = round(&wheels, Gathered::new(), sources, pool);
-    let gathered = round(&builds, gathered, sources, pool);
+    let gathered = round(&wheels, Gathered::new(), sources);
+    let gathered = round(&builds, gathered, sources);
     sources.progress.heard(Event::PreparationsDone);
     gathered
 }
@@ -269,7 +269,7 @@ fn with_requirements<'a>(wheels: Vec<Need<'a>>, unbuilt: &[&Need<'a>]) -> Vec<Ne
 }
 
 /// Makes these needs ready with the help of those that are.
-fn round(needs: &[Need], ready: Gathered, sources: &Sources, pool: &rayon::ThreadPool) -> Gathered {
+fn round(needs: &[Need], ready: Gathered, sources: &Sources) -> Gathered {
     let gathered = Mutex::new(Gathered::new());
     let finish = |need: &Need, result: Result<Prepared, Failure>| {
         let mut gathered = gathered.lock().expect("nobody panics while holding it");
@@ -280,25 +280,24 @@ fn round(needs: &[Need], ready: Gathered, sources: &Sources, pool: &rayon::Threa
         let name = need.package.name.to_string();
         sources.progress.heard(Event::Prepared(name));
     };
-    let missing: Vec<&Need> = pool.install(|| {
-        let look = |need| match prepare::from_store(need, &ready, sources) {
-            Ok(None) => Some(need),
-            Ok(Some(ready)) => {
-                finish(need, Ok(ready));
-                None
-            }
-            Err(error) => {
-                finish(need, Err(Arc::new(error)));
-                None
-            }
-        };
-        needs.par_iter().with_max_len(1).filter_map(look).collect()
-    });
+    let look = |need| match prepare::from_store(need, &ready, sources) {
+        Ok(None) => Some(need),
+        Ok(Some(ready)) => {
+            finish(need, Ok(ready));
+            None
+        }
+        Err(error) => {
+            finish(need, Err(Arc::new(error)));
+            None
+        }
+    };
+    let looked = sources.crew.each(needs.iter().collect(), look);
+    let missing: Vec<&Need> = looked.into_iter().flatten().collect();
     let arrived = |need: &Need, archive: Result<(), Failure>| {
         let prepare = || prepare::from_archive(need, &ready, sources).map_err(Arc::new);
         finish(need, archive.and_then(|()| prepare()));
     };
-    download(&missing, sources, pool, &arrived);
+    download(&missing, sources, &arrived);
     let new = gathered
         .into_inner()
         .expect("nobody panics while holding it");

@@ -26,6 +26,7 @@ pub mod assemble;
 pub mod bundle;
 pub mod bytecode;
 pub mod choose;
+mod crew;
 mod downloads;
 mod environment;
 pub mod foresee;
@@ -42,6 +43,7 @@ mod waiting;
 pub mod weights;
 pub mod wheel;
 
+use crew::Crew;
 pub use environment::{Built, Error as EnvironmentError};
 use gather::Sources;
 pub use gather::{Error as PackageError, Failure as PackageFailure, TAKEN_AWAY};
@@ -81,8 +83,9 @@ pub struct Means<'a> {
 
 impl<'a> Means<'a> {
     /// What gathering packages needs of it.
-    fn packages(&self) -> Sources<'a> {
+    fn packages(&self, crew: &'a Crew) -> Sources<'a> {
         Sources {
+            crew,
             root: self.root,
             uv: self.uv,
             variables: self.variables,
@@ -199,6 +202,12 @@ pub enum RootError {
 pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> {
     if !plan.is_nothing() {
         layout::create(means.root)?;
+        // What killed runs have left only takes space. Where it cannot be removed, or another process is doing just
+        // that, nothing is lost by leaving it.
+        let _ = shelf::sweep(means.root);
+        for step in &plan.steps {
+            let _ = publish::sweep(means.root, &step.environment.name);
+        }
     }
     let switched: Vec<Result<Switched, Error>> = plan
         .steps

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::assemble::write_read_only;
 use super::bytecode::{self, Modules};
+use super::crew::Crew;
 use super::progress::{Event, Progress};
 use super::publish::close;
 use super::wheel::seal;
@@ -127,18 +128,18 @@ impl Error {
 /// What became of each interpreter, by the digest of its archive.
 pub(super) type Provided = BTreeMap<Digest, Result<Interpreter, Arc<Error>>>;
 
-/// Provides the managed interpreters of these targets, one after another, on this pool.
+/// Provides the managed interpreters of these targets, one after another.
 pub(super) fn provide<'a>(
     targets: impl Iterator<Item = &'a LockedTarget>,
     sources: &Sources,
-    pool: &rayon::ThreadPool,
+    crew: &Crew,
 ) -> Provided {
     let mut provided = Provided::new();
     for LockedTarget { python, .. } in targets {
         if let Some(archive) = python.archive() {
             provided.entry(archive.sha256).or_insert_with(|| {
                 let wanted = Wanted { python, archive };
-                pool.install(|| wanted.provide(sources)).map_err(Arc::new)
+                wanted.provide(sources, crew).map_err(Arc::new)
             });
         }
     }
@@ -162,7 +163,8 @@ pub fn provide_one(
         bundle: None,
         progress,
     };
-    Wanted { python, archive }.provide(&sources)
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    Wanted { python, archive }.provide(&sources, &Crew::new(jobs))
 }
 
 /// Fetches the archive of an interpreter and leaves it at that.
@@ -196,16 +198,17 @@ impl Wanted<'_> {
         self.python.label()
     }
 
-    fn provide(&self, sources: &Sources) -> Result<Interpreter, Error> {
+    fn provide(&self, sources: &Sources, crew: &Crew) -> Result<Interpreter, Error> {
         let root = sources.root;
         let home = managed::directory(root, &self.archive.sha256);
         // Every byte is read: what is built now stands on it for years.
-        match managed::state(root, &home, &self.archive.sha256, &Reading::default())? {
+        let look = || managed::state(root, &home, &self.archive.sha256, &Reading::default());
+        match crew.install(look)? {
             State::Whole => {}
-            State::Missing if !files::exists(&home) => self.make(&home, sources)?,
+            State::Missing if !files::exists(&home) => self.make(&home, sources, crew)?,
             _ => {
                 discard(root, &home, "python")?;
-                self.make(&home, sources)?;
+                self.make(&home, sources, crew)?;
             }
         }
         self.ask(&home, sources)
@@ -236,7 +239,7 @@ impl Wanted<'_> {
         }
     }
 
-    fn make(&self, home: &Path, sources: &Sources) -> Result<(), Error> {
+    fn make(&self, home: &Path, sources: &Sources, crew: &Crew) -> Result<(), Error> {
         let root = sources.root;
         // What killed runs have left only takes space.
         let _ = sweep(root);
@@ -250,8 +253,8 @@ impl Wanted<'_> {
             source,
         })?;
         let interpreter = self.ask(&staging.0, sources)?;
-        compile(&staging.0, &interpreter, sources)?;
-        write_lists(&staging.0, &self.archive.sha256)?;
+        compile(&staging.0, &interpreter, sources, crew)?;
+        crew.install(|| write_lists(&staging.0, &self.archive.sha256))?;
         close(root, &staging.0)?;
         match files::rename(&staging.0, home) {
             Ok(()) => files::flush_directory(&root.pythons())?,
@@ -305,7 +308,12 @@ impl Drop for Staging {
 
 /// Compiles the standard library: the tree is read-only, so Python could not keep what it compiles, and every start of
 /// a worker would do it again. The tests of the library and what is installed beside it are not compiled.
-fn compile(home: &Path, interpreter: &Interpreter, sources: &Sources) -> Result<(), Error> {
+fn compile(
+    home: &Path,
+    interpreter: &Interpreter,
+    sources: &Sources,
+    crew: &Crew,
+) -> Result<(), Error> {
     let (major, minor) = interpreter.series();
     let name = format!("lib/python{major}.{minor}/");
     let library = home.join(&name);
@@ -331,7 +339,7 @@ fn compile(home: &Path, interpreter: &Interpreter, sources: &Sources) -> Result<
         targets: &compiled,
         name: &name,
     }
-    .compile(&modules, interpreter, sources.variables)?;
+    .compile(&modules, interpreter, sources.variables, crew)?;
     for entry in files::walk(&compiled)? {
         let to = library.join(&entry.path);
         match entry.kind {

@@ -4,7 +4,7 @@
 //! {root}/store/wheels-1/<sha256 of the wheel>/
 //! ├── files.txt              one line per installed file
 //! └── tree/{site-packages,bin,include,data}/…
-//! {root}/store/bytecode-1/<sha256 of the wheel>-<16 digits of the interpreter's identity>/
+//! {root}/store/bytecode-2/<sha256 of the wheel>-<16 digits of the interpreter's identity>/
 //! ├── files.txt
 //! ├── skipped.txt            sources that do not compile
 //! └── tree/site-packages/…/__pycache__/….pyc
@@ -35,7 +35,7 @@ pub use contents::{Object, What, contents};
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
 const WHEELS: &str = "wheels-1";
-const BYTECODE: &str = "bytecode-1";
+const BYTECODE: &str = "bytecode-2";
 pub(super) const BUILT: &str = "built-1";
 
 /// One installed file of a shelved wheel, or of its bytecode.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::assemble::Part;
+use super::crew::Crew;
 use super::environment::{Built, Job};
 use super::gather::{self, Failure as PackageFailure, Gathered, Need, Ready};
 use super::progress::Event;
 use super::waiting::{self, Claims, Wanted};
-use super::{Error, Means, RootError, choose, publish, pythons, shelf};
+use super::{Error, Means, RootError, choose, pythons};
 use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::lock::LockedTarget;
@@ -27,11 +28,8 @@ pub(super) fn build_all(
     steps: &[&Step],
     means: &Means,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(means.jobs)
-        .build()
-        .expect("threads can be started");
-    let interpreters = interpreters(steps, means, &pool);
+    let crew = Crew::new(means.jobs);
+    let interpreters = interpreters(steps, means, &crew);
     let begun: Vec<Result<Begun, Error>> = steps
         .iter()
         .map(|step| begin(step, &interpreters, means))
@@ -40,7 +38,7 @@ pub(super) fn build_all(
     let built = if jobs.is_empty() {
         Vec::new()
     } else {
-        share(&jobs, means, &pool)?
+        share(&jobs, means, &crew)?
     };
     let mut built = built.into_iter();
     let results = begun.into_iter().map(|begun| match begun? {
@@ -54,7 +52,7 @@ pub(super) fn build_all(
 fn share(
     jobs: &[&Job],
     means: &Means,
-    pool: &rayon::ThreadPool,
+    crew: &Crew,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
     let mut built: Vec<Option<Result<Built, Error>>> = jobs.iter().map(|_| None).collect();
     let mut left: Vec<usize> = (0..jobs.len()).collect();
@@ -69,7 +67,7 @@ fn share(
             .partition(|(at, other)| other.is_none() || jobs[*at].force);
         if !ours.is_empty() {
             let now: Vec<&Job> = ours.iter().map(|(at, _)| jobs[*at]).collect();
-            let results = held.beating(|| build(&now, means, pool))?;
+            let results = held.beating(|| build(&now, means, crew))?;
             for ((at, _), result) in ours.into_iter().zip(results) {
                 built[at] = Some(result);
             }
@@ -118,16 +116,24 @@ struct Interpreters {
 }
 
 /// The interpreters that are needed: each of them is started to say who it is.
-fn interpreters(steps: &[&Step], means: &Means, pool: &rayon::ThreadPool) -> Interpreters {
+fn interpreters(steps: &[&Step], means: &Means, crew: &Crew) -> Interpreters {
     let targets = steps.iter().map(|step| step.target);
-    let mut system = targets.clone().filter(|t| t.python.archive().is_none());
+    let system: Vec<&LockedTarget> = targets
+        .clone()
+        .filter(|target| target.python.archive().is_none())
+        .collect();
+    let names: Vec<String> = system
+        .iter()
+        .map(|target| target.python.program())
+        .collect();
+    let enough = |found: &[Interpreter]| system.iter().all(|t| choose::choose(t, found).is_ok());
     Interpreters {
-        system: if system.next().is_some() {
-            python::on_path(means.path, means.variables)
-        } else {
+        system: if system.is_empty() {
             Vec::new()
+        } else {
+            python::until(means.path, means.variables, &names, &enough)
         },
-        managed: pythons::provide(targets, &means.pythons(), pool),
+        managed: pythons::provide(targets, &means.pythons(), crew),
     }
 }
 
@@ -180,14 +186,8 @@ fn begin<'a>(
 fn build(
     jobs: &[&Job],
     means: &Means,
-    pool: &rayon::ThreadPool,
+    crew: &Crew,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
-    // What killed runs have left only takes space. Where it cannot be removed, or another process is doing just that,
-    // nothing is lost by leaving it.
-    let _ = shelf::sweep(means.root);
-    for job in jobs {
-        let _ = publish::sweep(means.root, &job.environment.name);
-    }
     let (store, generations) = (means.root.store(), means.root.path().join("generations"));
     let method = match means.link {
         link::Mode::Auto => link::probe(&store, &generations)?,
@@ -199,8 +199,8 @@ fn build(
         }
     };
     let once = |jobs: &[&Job]| -> Vec<Result<Built, Error>> {
-        let gathered = gather::gather(&needs(jobs), &means.packages(), pool);
-        pool.install(|| {
+        let gathered = gather::gather(&needs(jobs), &means.packages(crew));
+        crew.install(|| {
             let each = jobs.par_iter().with_max_len(1);
             each.map(|job| build_one(job, &gathered, means, method))
                 .collect()

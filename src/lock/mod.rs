@@ -150,6 +150,14 @@ impl LockedPython {
         }
     }
 
+    /// What its program is usually called: `python3.11`.
+    pub fn program(&self) -> String {
+        match self.version.release() {
+            [major, minor, ..] => format!("python{major}.{minor}"),
+            _ => "python3".to_owned(),
+        }
+    }
+
     /// The archive of a managed one.
     pub fn archive(&self) -> Option<&LockedArchive> {
         match &self.source {

@@ -21,7 +21,7 @@ use super::tree::{self, Difference, Here, Tree};
 use super::{Reading, Root, inside, sealed};
 
 /// Counts up when this program would make other files of the same archive.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What an unpacked interpreter is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

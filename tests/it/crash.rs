@@ -4,7 +4,6 @@
 //! `ROOTSTOCK_TEST_SEED` which moments are drawn.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -76,56 +75,52 @@ fn killed_while_it_downloads() {
     the_next_sync_finishes(&sandbox);
 }
 
-/// Runs a sync that is killed as it makes its `nth` system call of this kind; `false` if it makes fewer.
-fn killed_at(sandbox: &Sandbox, call: &str, nth: usize) -> bool {
-    let inject = format!("inject={call}:signal=SIGKILL:when={nth}");
-    let mut command = trace::command(sandbox, &[&format!("trace={call}"), &inject]);
-    let output = command.args(["sync", "-j", "1"]).output().unwrap();
-    match (output.status.signal(), output.status.code()) {
-        // Exit code 1: what was killed is a program that sync had started, and sync said so.
-        (Some(SIGKILL), _) | (_, Some(137 | 1)) => true,
-        (_, Some(0)) => false,
-        other => panic!("{other:?}: {}", String::from_utf8_lossy(&output.stderr)),
-    }
-}
-
-/// Kills a sync at every system call of these kinds that can be the moment between two states of the root.
-fn kill_at_every(calls: &str) {
+/// A project to kill; `None` where there is no strace, or it may not be used: `killed_while_it_downloads` is all we can
+/// do there.
+fn victim() -> Option<Sandbox> {
     if !trace::is_possible() {
-        // No strace here, or it may not be used: `killed_while_it_downloads` is all we can do.
-        return;
+        return None;
     }
     let sandbox = Sandbox::new(&[("one", &["shared"]), ("two", &["shared"])]);
     sandbox.index.add(&Wheel::simple("shared", "1.0"));
     sandbox.lock();
-    let mut kills = 0;
-    while killed_at(&sandbox, calls, kills + 1) {
-        nothing_half_made_is_visible(&sandbox);
-        kills += 1;
-        // From the beginning each time, so that later moments are reached as well.
-        remove(&sandbox.path("root"), kills);
-    }
-    // Downloads, shelves, generations and links: at least one moment of each.
-    assert!(kills >= 4, "{kills}");
-    the_next_sync_finishes(&sandbox);
+    Some(sandbox)
 }
 
-/// Every other time the next sync finds what the killed one left, else nothing.
-fn remove(root: &Path, kills: usize) {
-    if kills.is_multiple_of(2) {
-        let removed = Command::new("rm").arg("-rf").arg(root).status().unwrap();
-        assert!(removed.success());
+fn remove(sandbox: &Sandbox, directory: &str) {
+    let path = sandbox.path(directory);
+    let removed = Command::new("rm").arg("-rf").arg(path).status().unwrap();
+    assert!(removed.success());
+}
+
+/// Kills a sync at every system call of these kinds that can be the moment between two states of the root.
+fn kill_at_every(calls: &[&str], least: usize) {
+    let Some(sandbox) = victim() else { return };
+    let mut kills = 0;
+    while trace::killed_after(&sandbox, calls, kills + 1, &["sync"]) {
+        nothing_half_made_is_visible(&sandbox);
+        kills += 1;
+        // Every other time the next one finds what this one has left; all begin anew in the end, so that later moments
+        // are reached as well.
+        if kills.is_multiple_of(2) {
+            the_next_sync_finishes(&sandbox);
+        }
+        remove(&sandbox, "root");
     }
+    assert!(kills >= least, "{kills}");
+    the_next_sync_finishes(&sandbox);
 }
 
 #[test]
 fn killed_at_every_rename() {
-    kill_at_every("rename,renameat,renameat2");
+    // Root, claims, archive, wheel, bytecode, two generations, two links and the list of models.
+    kill_at_every(&["rename", "renameat", "renameat2"], 9);
 }
 
 #[test]
 fn killed_at_every_symbolic_link() {
-    kill_at_every("symlink,symlinkat");
+    // Each environment's link, and those in it.
+    kill_at_every(&["symlink", "symlinkat"], 4);
 }
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
@@ -176,12 +171,12 @@ fn killed_at_random_moments() {
         // From nothing, from the store alone, from another lock, or from where the last one was killed.
         let longest = match numbers.below(5) {
             0 => {
-                remove(&sandbox.path("root"), 0);
+                remove(&sandbox, "root");
                 whole
             }
             1 | 2 => {
                 for directory in ["root/envs", "root/generations"] {
-                    remove(&sandbox.path(directory), 0);
+                    remove(&sandbox, directory);
                 }
                 whole / 2
             }

@@ -406,7 +406,7 @@ fn what_killed_builds_have_left_is_found_wherever_it_lies() {
     for place in [
         "generations/one/.staging-",
         "store/wheels-1/.making-",
-        "store/bytecode-1/.making-",
+        "store/bytecode-2/.making-",
         "pythons/.staging-",
         "envs/.one-",
     ] {

@@ -188,7 +188,7 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
     let wheels = sandbox.names("root/store/wheels-1");
-    let bytecode = sandbox.names("root/store/bytecode-1");
+    let bytecode = sandbox.names("root/store/bytecode-2");
     assert_eq!((wheels.len(), bytecode.len()), (3, 3));
     assert_eq!(gc(&sandbox, &ALL)["items"], serde_json::json!([]));
 
@@ -204,7 +204,7 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
     assert_eq!(kinds, ["generation", "wheel", "bytecode"]);
     assert_eq!(answer["items"][1]["name"], "second 1.0");
     assert_eq!(sandbox.names("root/store/wheels-1").len(), 2);
-    assert_eq!(sandbox.names("root/store/bytecode-1").len(), 2);
+    assert_eq!(sandbox.names("root/store/bytecode-2").len(), 2);
     assert_eq!(sandbox.names("root/generations"), ["one"]);
     sandbox.run(&["doctor", "--deep"]).expect(0);
 

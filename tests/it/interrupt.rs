@@ -25,7 +25,7 @@ fn unfinished(sandbox: &Sandbox) -> Vec<String> {
         "root/generations/two",
         "root/store",
         "root/store/wheels-1",
-        "root/store/bytecode-1",
+        "root/store/bytecode-2",
         "root/store/archives",
     ];
     let names = directories

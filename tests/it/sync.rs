@@ -1,6 +1,7 @@
 //! `rootstock sync`: the root becomes what the lock says, and nothing else.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
@@ -39,6 +40,25 @@ fn what_is_locked_is_built_and_runs() {
     let models: serde_json::Value =
         serde_json::from_str(&sandbox.read("root/models.json")).unwrap();
     assert_eq!(models["schema"], 1);
+}
+
+#[test]
+fn only_the_interpreter_that_the_lock_wants_is_started() {
+    let sandbox = Sandbox::shared();
+    sandbox.lock();
+    // As version managers lay them out: a wrapper for each version, slow to start.
+    for name in ["python", "python3", "python3.10", "python3.12", "python3.9"] {
+        let wrapper = format!("bin/{name}");
+        sandbox.write(&wrapper, "#!/bin/sh\n: > \"$0.started\"\nexit 127\n");
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(sandbox.path(&wrapper), mode).unwrap();
+    }
+    sandbox.run(&["sync"]).expect(0);
+    let names = sandbox.names("bin");
+    assert!(
+        !names.iter().any(|name| name.ends_with("started")),
+        "{names:?}"
+    );
 }
 
 #[test]

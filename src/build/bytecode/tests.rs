@@ -51,14 +51,10 @@ fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
 
 impl World {
     fn compile(&self, threads: usize) -> Shelved {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let crew = Crew::new(threads);
         let (python, variables) = (python(), variables());
         let wheel = Digest::of("wheel");
-        pool.install(|| compile(&self.root, &self.wheel, &wheel, &python, &variables))
-            .unwrap()
+        compile(&self.root, &self.wheel, &wheel, &python, &variables, &crew).unwrap()
     }
 
     fn skipped(shelved: &Shelved) -> String {
@@ -197,10 +193,11 @@ fn an_interpreter_that_gives_up_is_shown_with_its_words() {
         &Digest::of("wheel"),
         &python,
         &variables(),
+        &Crew::new(1),
     );
     let message = error.unwrap_err().to_string();
     assert!(message.contains("ended with exit code 3"), "{message}");
     assert!(message.ends_with("no memory"), "{message}");
-    let shelf = world.root.store().join("bytecode-1");
+    let shelf = world.root.store().join("bytecode-2");
     assert_eq!(files::names(&shelf).unwrap(), Vec::<String>::new());
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use super::{Error, Failure, Need, Sources};
+use crate::build::crew;
 use crate::build::downloads::{Downloads, each};
 use crate::build::shelf::{self, Staging};
 use crate::digest::Digest;
@@ -15,11 +16,10 @@ use crate::lock::{LockedPackage, LockedTarget, Origin};
 use crate::project::{git, pack};
 use crate::uv::Uv;
 
-/// Downloads the locked files of these needs; each is handed to `arrived` on the pool as soon as it is here.
+/// Downloads the locked files of these needs; each is handed to `arrived` as soon as it is here.
 pub(in crate::build) fn download(
     needs: &[&Need],
     sources: &Sources,
-    pool: &rayon::ThreadPool,
     arrived: &(dyn Fn(&Need, Result<(), Failure>) + Sync),
 ) {
     let addresses = addresses(needs, sources);
@@ -55,11 +55,8 @@ pub(in crate::build) fn download(
             each(queue, fetched);
             drop(sender);
         });
-        pool.in_place_scope(|scope| {
-            for (need, result) in receiver {
-                scope.spawn(move |_| arrived(need, result));
-            }
-        });
+        let arrived = |(need, result)| arrived(need, result);
+        crew::each(sources.crew.jobs(), receiver.into_iter(), arrived);
     });
     downloads.finish();
 }

@@ -8,7 +8,6 @@ use crate::digest::Digest;
 use crate::files;
 use crate::lock::{Distribution, LockedPackage};
 use crate::python::Interpreter;
-use crate::store::Root;
 
 use super::checked::checked;
 use super::{Error, Gathered, Need, Prepared, Ready, Sources, key};
@@ -49,12 +48,12 @@ fn from_shelf(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error>
     for interpreter in &need.interpreters {
         let (wheel, sha256) = match package.distribution() {
             Distribution::Wheel => {
-                let wheel = checked(root, shelf::find_wheel(root, &package.sha256))?;
+                let wheel = checked(sources, shelf::find_wheel(root, &package.sha256))?;
                 (wheel, package.sha256)
             }
             Distribution::Source => match sdist::find(root, &need.recipe(interpreter))? {
                 Some(built) => {
-                    let wheel = shelve(root, package, &built.archive, &built.sha256)?;
+                    let wheel = shelve(sources, package, &built.archive, &built.sha256)?;
                     (Some(wheel), built.sha256)
                 }
                 None => (None, package.sha256),
@@ -87,7 +86,7 @@ pub(super) fn from_archive(
                 (built.archive, built.sha256)
             }
         };
-        let wheel = shelve(root, package, &wheel, &sha256)?;
+        let wheel = shelve(sources, package, &wheel, &sha256)?;
         let compiled = compiled(wheel, &sha256, interpreter, sources)?;
         prepared.push((
             key(package, need.requirements, interpreter),
@@ -139,7 +138,10 @@ fn build(
         path: sources.path,
     };
     // Another process that built it first has removed the archive since.
-    match sdist::build(root, &recipe, archive, &workshop) {
+    let built = sources
+        .crew
+        .install(|| sdist::build(root, &recipe, archive, &workshop));
+    match built {
         Err(error) => {
             let used = parts.iter().map(|part| part.shelved.directory.as_path());
             let used = used.chain([archive]);
@@ -151,16 +153,17 @@ fn build(
 
 /// A wheel on the shelf, unpacked from this archive if it is not there.
 fn shelve(
-    root: &Root,
+    sources: &Sources,
     package: &LockedPackage,
     archive: &Path,
     sha256: &Digest,
 ) -> Result<Shelved, Error> {
-    if let Some(wheel) = checked(root, shelf::find_wheel(root, sha256))? {
+    let Sources { root, crew, .. } = *sources;
+    if let Some(wheel) = checked(sources, shelf::find_wheel(root, sha256))? {
         return Ok(wheel);
     }
     // Another process that shelved it first has removed the archive since.
-    match wheel::shelve(root, package, archive, sha256) {
+    match crew.install(|| wheel::shelve(root, package, archive, sha256)) {
         Err(error) => shelf::find_wheel(root, sha256)?
             .ok_or_else(|| Error::Wheel(error).unless_gone([archive].into_iter())),
         shelved => Ok(shelved?),
@@ -176,11 +179,17 @@ fn compiled(
 ) -> Result<Ready, Error> {
     let root = sources.root;
     let there = shelf::find_bytecode(root, sha256, &interpreter.identity);
-    let bytecode = match checked(root, there)? {
+    let bytecode = match checked(sources, there)? {
         Some(bytecode) => bytecode,
-        None => bytecode::compile(root, &wheel, sha256, interpreter, sources.variables).map_err(
-            |error| Error::from(error).unless_gone([wheel.directory.as_path()].into_iter()),
-        )?,
+        None => bytecode::compile(
+            root,
+            &wheel,
+            sha256,
+            interpreter,
+            sources.variables,
+            sources.crew,
+        )
+        .map_err(|error| Error::from(error).unless_gone([wheel.directory.as_path()].into_iter()))?,
     };
     Ok(Ready { wheel, bytecode })
 }

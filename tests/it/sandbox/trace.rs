@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::{Said, Sandbox, send};
 
@@ -98,6 +100,64 @@ fn next_stop(seen: &mut impl BufRead) -> Option<String> {
     }
 }
 
+/// Runs the program and kills it when it has made its `nth` system call of these kinds, in whichever thread; `false` if
+/// it makes fewer. strace itself counts the calls of each thread by themselves, and which thread does what differs from
+/// run to run: so the program is stopped at each of them, and goes on when it has been counted.
+pub(crate) fn killed_after(sandbox: &Sandbox, calls: &[&str], nth: usize, words: &[&str]) -> bool {
+    let seen = sandbox.path("seen");
+    let made = Command::new("mkfifo").arg(&seen).status().unwrap();
+    assert!(made.success());
+    let all = calls.join(",");
+    let inject = format!("inject={all}:signal=SIGSTOP");
+    let mut child = writing_to(sandbox, &seen, &[&format!("trace={all}"), &inject])
+        .args(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(std::fs::File::open(&seen).unwrap()).lines();
+    let (sender, receiver) = mpsc::channel();
+    let reader =
+        std::thread::spawn(move || lines.for_each(|line| sender.send(line.unwrap()).unwrap()));
+    // It may have ended meanwhile.
+    let send = |signal: &str, process: &str| {
+        let words = format!("kill -{signal} {process} 2>/dev/null");
+        Command::new("sh").args(["-c", &words]).status().unwrap();
+    };
+    let (mut calls_made, mut stopped) = (0, None);
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(20)) {
+            Ok(line) => {
+                let (thread, what) = line.trim_start().split_once(' ').unwrap();
+                let what = what.trim_start();
+                if calls
+                    .iter()
+                    .any(|call| what.starts_with(&format!("{call}(")))
+                {
+                    calls_made += 1;
+                }
+                if what.starts_with("--- stopped by SIGSTOP") {
+                    send(if calls_made < nth { "CONT" } else { "KILL" }, thread);
+                    stopped = Some(thread.to_owned());
+                }
+            }
+            // strace may miss that it is to go on.
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                if let Some(thread) = &stopped {
+                    send("CONT", thread);
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    reader.join().unwrap();
+    std::fs::remove_file(sandbox.path("seen")).unwrap();
+    let ended = child.wait().unwrap();
+    let killed = calls_made >= nth;
+    assert!(killed || ended.success(), "{ended:?}");
+    killed
+}
+
 impl Stopped {
     /// Sends it this signal, which it hears when it goes on.
     pub(crate) fn send(&self, signal: &str) {
@@ -113,7 +173,7 @@ impl Stopped {
             // miss that it is to go on.
             while !seen.is_finished() {
                 Command::new("sh").args(["-c", &go_on]).status().unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(20));
             }
         });
         std::fs::remove_file(sandbox.path("seen")).unwrap();
