@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Interpreters, Sandbox, Wheel, maker_like};
+use crate::sandbox::{Interpreters, Sandbox, Wheel, heard, maker_like};
 
 /// A synced sandbox: environment `one` with package `single`, and a model with a weight file.
 fn synced() -> Sandbox {
@@ -430,8 +430,9 @@ fn quotas_are_told_where_a_program_knows_of_them() {
         sandbox.write("bin/quota", &format!("#!/bin/sh\n{script}\n"));
         let path = sandbox.path("bin/quota");
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-        sandbox.run(&["doctor", "--json"]).json()["filesystem"]["quotas"].clone()
     };
+    let quotas = || sandbox.run(&["doctor", "--json"]).json()["filesystem"]["quotas"].clone();
+    let none = serde_json::json!([]);
     // In the form of quota(1) with -w, -p and -v, which the program is asked for.
     let table = |used: u32| {
         let (user, group) = (us.uid(), us.gid());
@@ -443,7 +444,8 @@ fn quotas_are_told_where_a_program_knows_of_them() {
              Disk quotas for group none (gid {group}): none\nend\nexit 1"
         )
     };
-    let told = quota(&table(7));
+    quota(&table(7));
+    let told = heard(quotas, |told| *told != none);
     let expected = serde_json::json!([{
         "whose": format!("user {}", us.uid()),
         "bytes": { "used": 1_048_576, "soft": 0, "hard": 10_240_000_000_u64, "left": 10_238_951_424_u64 },
@@ -451,8 +453,9 @@ fn quotas_are_told_where_a_program_knows_of_them() {
     }]);
     assert_eq!(told, expected);
     assert_eq!(findings(&sandbox, &[]), [""; 0]);
-    let said = sandbox.run(&["doctor"]);
+    let text = || sandbox.run(&["doctor"]);
     let line = format!("  quota of user {}: 10.24 GB, 99993 files left\n", us.uid());
+    let said = heard(text, |said| said.stdout.contains(&line));
     assert!(said.expect(0).stdout.contains(&line), "{}", said.stdout);
 
     for (used, told) in [
@@ -464,15 +467,17 @@ fn quotas_are_told_where_a_program_knows_of_them() {
         (200_000, "is used up: 200000 files"),
     ] {
         quota(&table(used));
-        assert_eq!(findings(&sandbox, &[]), ["quota-low "]);
-        let said = sandbox.run(&["doctor"]);
+        let found = heard(|| findings(&sandbox, &[]), |found| !found.is_empty());
+        assert_eq!(found, ["quota-low "]);
+        let said = heard(text, |said| said.stdout.contains(told));
         assert!(said.expect(1).stdout.contains(told), "{}", said.stdout);
     }
     for silent in [
         "exec /bin/sleep 1000",
         "echo 'quota: no quota enabled.'; exit 1",
     ] {
-        assert_eq!(quota(silent), serde_json::json!([]));
+        quota(silent);
+        assert_eq!(quotas(), none);
         assert_eq!(findings(&sandbox, &[]), [""; 0]);
     }
 }
