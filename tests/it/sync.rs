@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use rootstock::digest::Digest;
 use serde_json::json;
 
 use crate::sandbox::{Said, Sandbox, Wheel, trace, traces};
@@ -59,6 +60,18 @@ fn only_the_interpreter_that_the_lock_wants_is_started() {
         !names.iter().any(|name| name.ends_with("started")),
         "{names:?}"
     );
+}
+
+#[test]
+fn an_archive_that_is_on_the_shelf_already_does_not_stay() {
+    let sandbox = Sandbox::shared();
+    sandbox.sync(&["one"]);
+    // As if the first one had been ended just before it removed it.
+    let bytes = Wheel::simple("shared", "1.0").bytes();
+    let archive = format!("root/store/archives/{}", Digest::of(&bytes));
+    fs::write(sandbox.path(&archive), bytes).unwrap();
+    sandbox.sync(&["two"]);
+    assert_eq!(sandbox.names("root/store/archives"), [""; 0]);
 }
 
 #[test]

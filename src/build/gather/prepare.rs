@@ -21,11 +21,12 @@ pub(super) fn from_store(
     ready: &Gathered,
     sources: &Sources,
 ) -> Result<Option<Prepared>, Error> {
-    let root = sources.root;
+    let archive = need.archive(sources.root);
     if let Some(prepared) = from_shelf(need, sources)? {
+        // Who was ended between shelving it and removing it has left it.
+        files::remove_if_present(&archive)?;
         return Ok(Some(prepared));
     }
-    let archive = need.archive(root);
     if !files::exists(&archive) {
         return Ok(None);
     }
