@@ -54,7 +54,7 @@
 //! edited by hand.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use miette::Diagnostic;
 
@@ -422,7 +422,7 @@ fn target(
 }
 
 /// The entries of `[files]` by reference, or what is wrong with them.
-type Files = BTreeMap<String, Result<SpelledPackage, String>>;
+type Files = HashMap<String, Result<SpelledPackage, String>>;
 
 fn archive(
     reference: &str,

@@ -92,13 +92,17 @@ fn write_files<'l>(
             size,
             sha256,
         } = &**package;
-        write!(out, "{} = {{ ", Quoted(package.reference()))?;
+        Quoted(package.reference()).write(out)?;
+        out.write_str(" = { ")?;
         write_origin(out, origin)?;
-        write!(out, "file = {}, ", Quoted(file))?;
+        write_optional(out, "file", Some(file))?;
         if let Some(size) = size {
             write!(out, "size = {size}, ")?;
         }
-        writeln!(out, "sha256 = \"{sha256}\" }}")?;
+        let digits = sha256.digits();
+        let digits = std::str::from_utf8(&digits).expect("digits are ASCII");
+        write_pair(out, "sha256", digits)?;
+        out.write_str(" }\n")?;
     }
     Ok(())
 }
@@ -122,7 +126,15 @@ fn write_origin(out: &mut impl Write, origin: &Origin) -> fmt::Result {
 
 /// A pair of an inline table and what separates it from the next one, if there is a value.
 fn write_optional(out: &mut impl Write, key: &str, value: Option<&str>) -> fmt::Result {
-    value.map_or(Ok(()), |value| write!(out, "{key} = {}, ", Quoted(value)))
+    let Some(value) = value else { return Ok(()) };
+    write_pair(out, key, value)?;
+    out.write_str(", ")
+}
+
+fn write_pair(out: &mut impl Write, key: &str, value: &str) -> fmt::Result {
+    out.write_str(key)?;
+    out.write_str(" = ")?;
+    Quoted(value).write(out)
 }
 
 fn write_model(out: &mut impl Write, model: &LockedModel) -> fmt::Result {
