@@ -202,12 +202,6 @@ pub enum RootError {
 pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> {
     if !plan.is_nothing() {
         layout::create(means.root)?;
-        // What killed runs have left only takes space. Where it cannot be removed, or another process is doing just
-        // that, nothing is lost by leaving it.
-        let _ = shelf::sweep(means.root);
-        for step in &plan.steps {
-            let _ = publish::sweep(means.root, &step.environment.name);
-        }
     }
     let switched: Vec<Result<Switched, Error>> = plan
         .steps
@@ -263,6 +257,10 @@ enum Switched {
 
 /// Keeps, and leads links to what is there already.
 fn switch(step: &Step, root: &Root) -> files::Result<Switched> {
+    if matches!(step.action, Action::Flip { .. }) {
+        // As where something is built: nothing is lost by leaving it.
+        let _ = publish::sweep(root, &step.environment.name);
+    }
     Ok(match &step.action {
         Action::Keep { id } => Switched::Done(Done::Kept { id: id.clone() }),
         Action::Flip { to, .. } if publish::flip(root, &step.environment.name, to)? => {

@@ -13,7 +13,7 @@ use super::environment::{Built, Job};
 use super::gather::{self, Failure as PackageFailure, Gathered, Need, Ready};
 use super::progress::Event;
 use super::waiting::{self, Claims, Wanted};
-use super::{Error, Means, RootError, choose, pythons};
+use super::{Error, Means, RootError, choose, publish, pythons, shelf};
 use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::lock::LockedTarget;
@@ -188,6 +188,12 @@ fn build(
     means: &Means,
     crew: &Crew,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
+    // What killed runs have left only takes space. Where it cannot be removed, or another process is doing just that,
+    // nothing is lost by leaving it.
+    let _ = shelf::sweep(means.root);
+    for job in jobs {
+        let _ = publish::sweep(means.root, &job.environment.name);
+    }
     let (store, generations) = (means.root.store(), means.root.path().join("generations"));
     let method = match means.link {
         link::Mode::Auto => link::probe(&store, &generations)?,

@@ -186,7 +186,7 @@ pub(super) fn findings(root: &Root, quotas: &[Quota]) -> Vec<Finding> {
                 return;
             };
             let message = match left {
-                0 if limit.used < limit.hard => format!(
+                0 if limit.hard == 0 || limit.used < limit.hard => format!(
                     "{whose} is over the soft limit of its quota: {} {what} of {}",
                     limit.used, limit.soft
                 ),
@@ -262,6 +262,22 @@ mod tests {
             ("project 7", Some(2048), None),
         ];
         assert!(left.eq(expected), "{quotas:?}");
+    }
+
+    #[test]
+    fn a_soft_limit_without_a_hard_one_is_passed_and_not_used_up() {
+        let quota = |soft, hard| Quota {
+            whose: "user 1".to_owned(),
+            bytes: limit(7, soft, hard),
+            inodes: Limit::default(),
+        };
+        let root = Root::at(Path::new("/r"), None);
+        let told = |quota| findings(&root, &[quota])[0].message.clone();
+        let over = "user 1 is over the soft limit of its quota: 7 bytes of 5";
+        assert_eq!(told(quota(5, 0)), over);
+        assert_eq!(told(quota(5, 9)), over);
+        assert_eq!(told(quota(5, 7)), "the quota of user 1 is used up: 7 bytes");
+        assert_eq!(told(quota(0, 7)), "the quota of user 1 is used up: 7 bytes");
     }
 
     #[test]
