@@ -70,7 +70,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         let current = current(&manifest, &path)?;
         let findings = current.as_ref().err().map_or(&[][..], Vec::as_slice);
         let exit = check(&manifest, &path, findings, arguments);
-        // The process ends here, and giving back the memory of a large lock piece by piece takes as long as reading it.
+        // The process ends here; giving back the memory of a large lock piece by piece would only take time.
         std::mem::forget((current, manifest));
         return exit;
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 pub(crate) mod index;
 pub(crate) mod interpreter;
 pub(crate) mod person;
+pub(crate) mod refuse;
 pub(crate) mod remote;
 pub(crate) mod sdist;
 pub(crate) mod trace;
