@@ -47,21 +47,18 @@ impl Digest {
 
     /// The first `n` hexadecimal digits, for people and for names.
     pub fn short(&self, n: usize) -> String {
-        self.digits()[..n]
-            .iter()
-            .map(|&digit| char::from(digit))
-            .collect()
+        self.digits()[..n].to_owned()
     }
 
     /// All 64 hexadecimal digits. A lock prints thousands of them, so they do not go through the formatter one by one.
-    pub fn digits(&self) -> [u8; 64] {
+    pub fn digits(&self) -> Digits {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut digits = [0; 64];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        digits
+        Digits(digits)
     }
 
     /// The 32 bytes.
@@ -125,9 +122,20 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
+/// The 64 hexadecimal digits of a digest, as a text.
+pub struct Digits([u8; 64]);
+
+impl std::ops::Deref for Digits {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(std::str::from_utf8(&self.digits()).expect("hexadecimal digits are ASCII"))
+        out.write_str(&self.digits())
     }
 }
 

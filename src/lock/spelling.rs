@@ -57,14 +57,13 @@ impl From<LockedPackage> for SpelledPackage {
         let index = origin.index().map_or("-", IndexName::as_str);
         let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
         let digits = sha256.digits();
-        let digits = std::str::from_utf8(&digits).expect("digits are ASCII");
         // Not formatted: a lock has hundreds of packages, and that would be the largest part of reading it.
         let mut answer = String::with_capacity(file.len() + 160);
         for word in ["package", name, &version, index, file, &size] {
             answer.push_str(word);
             answer.push(' ');
         }
-        answer.push_str(digits);
+        answer.push_str(&digits);
         if !matches!(origin, Origin::Index(_)) {
             let _ = write!(answer, " {origin}");
         }

@@ -56,7 +56,8 @@ pub(in crate::build) fn download(
             drop(sender);
         });
         let arrived = |(need, result)| arrived(need, result);
-        crew::each(sources.crew.jobs(), receiver.into_iter(), arrived);
+        let threads = sources.crew.jobs().min(needs.len());
+        crew::each(threads, receiver.into_iter(), arrived);
     });
     downloads.finish();
 }

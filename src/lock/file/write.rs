@@ -99,9 +99,7 @@ fn write_files<'l>(
         if let Some(size) = size {
             write!(out, "size = {size}, ")?;
         }
-        let digits = sha256.digits();
-        let digits = std::str::from_utf8(&digits).expect("digits are ASCII");
-        write_pair(out, "sha256", digits)?;
+        write_pair(out, "sha256", &sha256.digits())?;
         out.write_str(" }\n")?;
     }
     Ok(())
