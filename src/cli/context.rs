@@ -30,18 +30,19 @@ const KEPT: [&str; 10] = [
 pub(crate) fn kept_environment() -> BTreeMap<OsString, OsString> {
     KEPT.iter()
         .chain(&NETWORK)
-        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+        .filter_map(|name| Some((OsString::from(name), variable(name)?)))
         .collect()
 }
 
 /// What uv (and pip, when it fetches uv) inherit beside that: which index to use and how to reach it. Everything else
 /// that could change an answer is kept away from them.
 pub(crate) fn uv_environment() -> BTreeMap<OsString, OsString> {
-    let settings = std::env::vars_os().filter(|(name, _)| {
+    let settings = std::env::vars_os().filter(|(name, value)| {
         let name = name.to_string_lossy();
         let index = name.starts_with("UV_INDEX_")
             && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD"));
-        index || name.starts_with("PIP_") || UV_SETTINGS.contains(&name.as_ref())
+        !value.is_empty()
+            && (index || name.starts_with("PIP_") || UV_SETTINGS.contains(&name.as_ref()))
     });
     kept_environment().into_iter().chain(settings).collect()
 }
@@ -81,7 +82,12 @@ pub(crate) fn hub() -> Hub {
     Hub::new(text("HF_ENDPOINT"), text("HF_TOKEN"))
 }
 
-/// One variable of our environment.
+/// What this program was started with, its own name first.
+pub(crate) fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os()
+}
+
+/// One variable of our environment; an empty one counts as unset.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -20,8 +20,11 @@ use crate::process::Command;
 use crate::store::Root;
 use crate::worker::signals::{Signals, Told};
 
-/// Arguments of the program that an interrupted one becomes; nobody types them.
-#[derive(Debug, clap::Args)]
+/// The first argument of the program that an interrupted one becomes. It is no subcommand: nobody types it, and clap would
+/// suggest it.
+const INTERRUPTED: &str = "interrupted";
+
+/// What follows it.
 pub(crate) struct Arguments {
     /// What it was told to end by.
     told: String,
@@ -29,6 +32,22 @@ pub(crate) struct Arguments {
     path: PathBuf,
     /// What to say where nothing is left.
     clean: String,
+}
+
+impl Arguments {
+    /// Those of this process, if it is such a program.
+    pub(super) fn of_this_process() -> Option<Self> {
+        let mut arguments = context::arguments().skip(1);
+        if arguments.next()? != INTERRUPTED {
+            return None;
+        }
+        let arguments = Self {
+            told: arguments.next()?.into_string().ok()?,
+            path: arguments.next()?.into(),
+            clean: arguments.next()?.into_string().ok()?,
+        };
+        Some(arguments)
+    }
 }
 
 /// Does this; comes back only if nobody tells us to end meanwhile. If somebody does, and nothing half-made is left, it says
@@ -68,7 +87,7 @@ pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> 
 /// Comes back only if the system refuses; then the work goes on to its end.
 fn become_sweeper(root: &Root, clean: &str, told: Told) {
     let error = Command::new("/proc/self/exe")
-        .arguments(["interrupted", &told.to_string()])
+        .arguments([INTERRUPTED, &told.to_string()])
         .argument(root.path())
         .argument(clean)
         .variables(context::variables())

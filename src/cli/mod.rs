@@ -43,7 +43,7 @@ Examples:
   rootstock worker emt --unix name     serve forces to an i-PI server
   rootstock run emt -- python x.py     run a command in an environment";
 
-const VARIABLES: &str = "Environment variables:
+const VARIABLES: &str = "Environment variables (an empty one counts as unset):
   ROOTSTOCK_ROOT            the root, where `--root` does not name it
   ROOTSTOCK_UV              the uv to resolve with
   ROOTSTOCK_PYTHON_MIRROR   where managed interpreters are fetched: an address or a directory
@@ -83,13 +83,12 @@ pub(crate) struct Shared {
         default_value = "rootstock.toml"
     )]
     pub(crate) manifest: PathBuf,
-    /// The root: the directory everything built lives in.
+    /// The root: the directory everything built lives in; if not given, `ROOTSTOCK_ROOT`.
     #[arg(
         long,
         global = true,
         help_heading = "Global options",
-        value_name = "DIR",
-        env = "ROOTSTOCK_ROOT"
+        value_name = "DIR"
     )]
     pub(crate) root: Option<PathBuf>,
     /// Take root, cache, access and link mode of this cluster of the manifest.
@@ -100,13 +99,12 @@ pub(crate) struct Shared {
         value_name = "NAME"
     )]
     pub(crate) cluster: Option<String>,
-    /// The uv to resolve with.
+    /// The uv to resolve with; if not given, `ROOTSTOCK_UV`.
     #[arg(
         long,
         global = true,
         help_heading = "Global options",
-        value_name = "FILE",
-        env = "ROOTSTOCK_UV"
+        value_name = "FILE"
     )]
     pub(crate) uv: Option<PathBuf>,
     /// When to use colours.
@@ -118,6 +116,15 @@ pub(crate) struct Shared {
         default_value = "auto"
     )]
     pub(crate) color: show::Colour,
+}
+
+impl Shared {
+    /// Takes from the environment what the command line does not say. An empty variable counts as unset.
+    fn complete(&mut self) {
+        let path = |name| context::variable(name).map(PathBuf::from);
+        self.root = self.root.take().or_else(|| path("ROOTSTOCK_ROOT"));
+        self.uv = self.uv.take().or_else(|| path("ROOTSTOCK_UV"));
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -145,14 +152,15 @@ enum Command {
     Run(run::Arguments),
     /// Serve a model's energies and forces to an i-PI server.
     Worker(Box<worker::Arguments>),
-    /// What a sync that was told to end does as its last.
-    #[command(hide = true)]
-    Interrupted(interrupt::Arguments),
 }
 
 /// Runs the program; the exit code is that of the command.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    if let Some(interrupted) = interrupt::Arguments::of_this_process() {
+        return interrupt::run(&interrupted).into();
+    }
+    let mut arguments = Arguments::parse();
+    arguments.shared.complete();
     show::set_up(arguments.shared.color);
     let result: Result<Exit, Failure> = match arguments.command {
         Command::Lock(lock) => lock::run(&arguments.shared, &lock),
@@ -165,7 +173,10 @@ pub fn main() -> ExitCode {
         Command::Probe(probe) => probe::run(&arguments.shared, &probe),
         Command::Run(run) => run::run(&arguments.shared, &run),
         Command::Worker(worker) => worker::run(&arguments.shared, &worker),
-        Command::Interrupted(interrupted) => Ok(interrupt::run(&interrupted)),
+    };
+    let result = match (result, show::unwritten()) {
+        (Ok(Exit::Ok), Some(unwritten)) => Err(unwritten),
+        (result, _) => result,
     };
     match result {
         Ok(exit) => exit.into(),

@@ -350,3 +350,49 @@ Error:
 "#]]
     );
 }
+
+#[test]
+fn an_empty_variable_of_ours_counts_as_unset() {
+    let manifest = "[rootstock]\nroot = \"root\"\n";
+    let empty = [
+        ("ROOTSTOCK_ROOT", ""),
+        ("ROOTSTOCK_UV", ""),
+        ("ROOTSTOCK_PYTHON_MIRROR", ""),
+        ("NO_COLOR", ""),
+    ];
+    for arguments in [
+        &["lock"][..],
+        &["sync"],
+        &["status"],
+        &["gc"],
+        &["doctor", "--json"],
+        &["run", "one", "--", "true"],
+        &["worker", "one", "--unix", "x", "--species-from-server"],
+    ] {
+        let outputs = [&[][..], &empty].map(|variables| {
+            let output = rootstock(&[("rootstock.toml", manifest)], arguments, variables);
+            (output.status.code(), stderr(&output))
+        });
+        assert_eq!(outputs[0].0, outputs[1].0, "{arguments:?} {outputs:?}");
+        assert!(!outputs[1].1.contains("value is required"), "{outputs:?}");
+    }
+    // An empty argument is a mistake.
+    let output = rootstock(
+        &[("rootstock.toml", manifest)],
+        &["status", "--root", ""],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn suggestions_name_only_what_a_person_would_type() {
+    for word in ["interupted", "interrupted", "interrupt"] {
+        let output = rootstock(&[], &[word], &[]);
+        assert_eq!(output.status.code(), Some(2), "{word}");
+        assert!(stderr(&output).contains("unrecognized subcommand"));
+        assert!(!stderr(&output).contains("similar"), "{}", stderr(&output));
+    }
+    let output = rootstock(&[], &["worke"], &[]);
+    assert!(stderr(&output).contains("'worker'"), "{}", stderr(&output));
+}

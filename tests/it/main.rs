@@ -36,6 +36,7 @@ mod record;
 mod run;
 mod soak;
 mod status;
+mod streams;
 mod sdists;
 mod sync;
 mod targets;

@@ -105,8 +105,16 @@ const ONLY: &[(&str, &[&str], &str)] = &[
         &["cli"],
         "nothing below the border depends on how it was started",
     ),
-    ("println!", &["cli"], "only the border speaks with people"),
-    ("eprintln!", &["cli"], "only the border speaks with people"),
+    (
+        "print!",
+        &[],
+        "it panics where the reader has gone: `cli::show` prints",
+    ),
+    (
+        "println!",
+        &[],
+        "it panics where the reader has gone: `cli::show` prints",
+    ),
     ("clap::", &["cli"], "arguments end at the border"),
     ("process::exit", &[], "every command returns its exit code"),
     ("static mut", &[], "there is no global state"),
