@@ -15,7 +15,7 @@ use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWei
 mod prefetch;
 mod reason;
 
-pub use prefetch::{PrefetchReason, PrefetchStep, prefetch_key, prefetched_of};
+pub use prefetch::{PrefetchReason, PrefetchStep, prefetch_key, prefetch_reason, prefetched_of};
 use reason::reason_of_generation;
 pub use reason::{Reason, reason};
 

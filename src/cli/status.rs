@@ -7,12 +7,14 @@ use super::progress::bytes;
 use super::{Shared, lock, place, show, sync};
 use crate::files;
 use crate::lock::{Lock, drift};
-use crate::manifest::{Manifest, Model};
+use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
 use crate::plan;
 use crate::store::claims::{self, Builder, Claim};
 use crate::store::installed::{Complete, Generation};
-use crate::store::{Installed, Root, prefetched, weights};
+use crate::store::{Installed, Root};
+
+mod models;
 
 /// Arguments of `rootstock status`.
 #[derive(Debug, clap::Args)]
@@ -154,7 +156,9 @@ fn print_text(
     for model in &manifest.models {
         rows.push([
             model.id.to_string(),
-            state(lines, model, lock, root).0.to_owned(),
+            models::state(lines, model, manifest, lock, root)
+                .0
+                .to_owned(),
             model.environment.to_string(),
             model.argument.clone(),
         ]);
@@ -179,7 +183,7 @@ fn print_text(
         ));
     }
     for model in &manifest.models {
-        if let (_, Some(reason)) = state(lines, model, lock, root) {
+        if let (_, Some(reason)) = models::state(lines, model, manifest, lock, root) {
             show::line(&format!("{}: {reason}", model.id));
         }
     }
@@ -202,7 +206,7 @@ fn print_json(
 ) -> Result<(), Failure> {
     let environments: Vec<Value> = lines.iter().map(|line| line_json(line, root)).collect();
     let models = manifest.models.iter().map(|model| {
-        let (state, reason) = state(lines, model, lock, root);
+        let (state, reason) = models::state(lines, model, manifest, lock, root);
         json!({
             "id": model.id,
             "environment": model.environment,
@@ -262,37 +266,6 @@ fn building_json(claim: &Claim) -> Value {
             Builder::Unseen => "unseen",
         },
     })
-}
-
-/// A model is in the state of its environment, and missing if that is fresh but a weight file is not there.
-fn state(
-    lines: &[Line],
-    model: &Model,
-    lock: Option<&Lock>,
-    root: &Root,
-) -> (&'static str, Option<String>) {
-    let line = lines.iter().find(|line| *line.name == model.environment);
-    let state = line.map_or("missing", |line| line.state);
-    let locked = lock.and_then(|lock| lock.models.iter().find(|locked| locked.id == model.id));
-    let mut needed = locked.iter().flat_map(|locked| &locked.weights);
-    let absent = needed.find(|weight| !weights::is_there(&weights::path(root, &weight.path)));
-    if state != "fresh" {
-        return (state, None);
-    }
-    if let Some(weight) = absent {
-        let reason = format!("its weights `{}` are not fetched", weight.path);
-        return ("missing", Some(reason));
-    }
-    // What a model has fetched itself is on record; a record that cannot be read says nothing.
-    let there = prefetched::read(root, &model.id, false).ok().flatten();
-    let gone = there.and_then(|there| there.gone().map(str::to_owned));
-    match gone.filter(|_| model.weights.is_empty()) {
-        Some(path) => (
-            "missing",
-            Some(format!("`{path}`, which it needs, is not there any more")),
-        ),
-        None => (state, None),
-    }
 }
 
 /// How much each part of the root holds; a file with several names is counted once.

@@ -67,7 +67,7 @@ pub(super) fn steps<'a>(
         };
         let key = prefetch_key(environment, target(environment, wish.target)?, model);
         let there = disk.prefetched.get(&model.id);
-        if let Some(because) = reason(&key, there) {
+        if let Some(because) = prefetch_reason(&key, there) {
             let same = there.filter(|there| there.record.key == key);
             steps.push(PrefetchStep {
                 model,
@@ -80,7 +80,8 @@ pub(super) fn steps<'a>(
     Ok(steps)
 }
 
-fn reason(key: &Digest, there: Option<&Prefetched>) -> Option<PrefetchReason> {
+/// Why a model's `setup()` has to be called, given what is on record of it; `None` if it need not be.
+pub fn prefetch_reason(key: &Digest, there: Option<&Prefetched>) -> Option<PrefetchReason> {
     let Some(Prefetched { record, found }) = there else {
         return Some(PrefetchReason::Never);
     };

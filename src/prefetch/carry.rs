@@ -88,7 +88,13 @@ pub fn carry(
             });
         }
     }
-    for (path, entry) in list(to.cache())? {
+    // Where no model has left a file there may be no cache at all.
+    let there = if record.files.is_empty() {
+        BTreeMap::new()
+    } else {
+        list(to.cache())?
+    };
+    for (path, entry) in there {
         let ours = |file: &str| file == path || file.starts_with(&format!("{path}/"));
         if record.files.iter().any(|file| ours(&file.path)) {
             share(to, &entry)?;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use crate::sandbox::refuse;
+
 const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
 
 fn here() -> &'static Path {
@@ -104,6 +106,58 @@ fn chgnet_and_sevennet_give_what_they_give_in_process() {
         compare("chgnet", "chgnet-0.3.0");
         compare("sevennet", "7net-0");
     }
+}
+
+/// Their models leave nothing in the cache. The kernel refuses every connection, where it has seccomp.
+#[test]
+fn the_default_environments_are_carried_into_an_empty_directory_and_built_without_a_network() {
+    let place = tempfile::tempdir().unwrap();
+    let (carried, brought) = (place.path().join("carried"), place.path().join("brought"));
+    let succeeds = |command: &mut Command, what: &str| {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{what}: {}", told(&output));
+        told(&output)
+    };
+    let mut bundle = Command::new(ROOTSTOCK);
+    bundle.current_dir(here()).arg("--root").arg(root());
+    let said = succeeds(bundle.args(["bundle", "-o"]).arg(&carried), "bundle");
+    assert!(!said.contains("not in the bundle"), "{said}");
+    std::fs::rename(&carried, &brought).unwrap();
+    let there = place.path().join("there");
+    let cut_off = || {
+        let mut command =
+            refuse::program(&["connect"], "EPERM").unwrap_or_else(|| Command::new(ROOTSTOCK));
+        command
+            .current_dir(place.path())
+            .envs(
+                ["UV_DEFAULT_INDEX", "HTTP_PROXY", "HTTPS_PROXY"]
+                    .map(|n| (n, "http://127.0.0.1:9")),
+            )
+            .env("ROOTSTOCK_UV", "/nowhere/uv")
+            .args(["--manifest", "brought/rootstock.toml", "--root", "there"]);
+        command
+    };
+    let arguments = ["sync", "--offline", "--bundle", "brought"];
+    succeeds(cut_off().args(arguments), "sync");
+    for environment in ["emt", "tblite"] {
+        let [here, there] = [root(), &there].map(|root| stamp(root, environment));
+        for field in ["id", "tree"] {
+            assert_eq!(here[field], there[field], "{environment} {field}");
+        }
+    }
+    let said = succeeds(cut_off().args(["status", "--json"]), "status");
+    let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+    for (kind, name, state) in [
+        ("environments", "emt", "fresh"),
+        ("models", "gfn1-xtb", "fresh"),
+        ("models", "gfn2-xtb", "fresh"),
+    ] {
+        let mut all = status[kind].as_array().unwrap().iter();
+        let found = all.find(|one| one["name"] == name || one["id"] == name);
+        assert_eq!(found.unwrap()["state"], state, "{name}: {said}");
+    }
+    let said = succeeds(cut_off().args(arguments), "again");
+    assert!(said.starts_with("up to date"), "{said}");
 }
 
 /// Another path, another number of threads, another umask.

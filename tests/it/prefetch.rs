@@ -260,6 +260,30 @@ fn offline_nothing_is_called_and_the_missing_is_named() {
     assert_eq!(calls(&sandbox), [""; 0]);
 }
 
+/// A cache that nothing was put into need not be there.
+#[test]
+fn a_bundle_carries_the_record_of_a_model_that_left_nothing() {
+    let (sandbox, remote) = project(&["none"]);
+    let models =
+        |root: &str| sandbox.run(&["--root", root, "status", "--json"]).json()["models"].clone();
+    sync(&sandbox, &remote, &["--only", "envs"]).expect(0);
+    let loaded = models("root");
+    assert_eq!(loaded[0]["state"], "missing", "{loaded}");
+    let reason = "its `setup()` was not called yet; `rootstock sync` does that";
+    assert_eq!(loaded[0]["reason"], reason);
+    sync(&sandbox, &remote, &[]).expect(0);
+    assert_eq!(models("root")[0]["state"], "fresh");
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    calls(&sandbox);
+    let there = ["--root", "there", "--offline", "--bundle", "carried"];
+    sync(&sandbox, &remote, &there).expect(0);
+    assert_eq!(calls(&sandbox), [""; 0]);
+    assert_eq!(models("there")[0]["state"], "fresh");
+    let [here, there] =
+        ["root", "there"].map(|root| sandbox.read(&format!("{root}/prefetched/one-none.json")));
+    assert_eq!(here, there);
+}
+
 #[test]
 fn a_bundle_carries_what_models_have_fetched() {
     let (sandbox, remote) = project(&["large", "none", "linked"]);

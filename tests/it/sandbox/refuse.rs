@@ -7,8 +7,15 @@ use super::{Sandbox, python};
 
 const BECOME: &str = include_str!("refuse.py");
 
-/// The program without these calls, ready for its arguments; `None` where there is no seccomp.
+/// The program in a sandbox without these calls, ready for its arguments; `None` where there is no seccomp.
 pub(crate) fn command(sandbox: &Sandbox, calls: &[&str], error: &str) -> Option<Command> {
+    let mut command = program(calls, error)?;
+    sandbox.set_up(&mut command);
+    Some(command)
+}
+
+/// The program as it is started here, without these calls.
+pub(crate) fn program(calls: &[&str], error: &str) -> Option<Command> {
     let refusing = || {
         let calls: Vec<String> = calls.iter().flat_map(|call| numbers(call)).collect();
         let mut command = Command::new(python());
@@ -23,7 +30,6 @@ pub(crate) fn command(sandbox: &Sandbox, calls: &[&str], error: &str) -> Option<
     tried.output().unwrap().status.success().then(|| {
         let mut command = refusing();
         command.arg(env!("CARGO_BIN_EXE_rootstock"));
-        sandbox.set_up(&mut command);
         command
     })
 }
@@ -39,6 +45,7 @@ fn numbers(call: &str) -> Vec<String> {
         "rename" => libc::SYS_rename,
         #[cfg(target_arch = "x86_64")]
         "symlink" => libc::SYS_symlink,
+        "connect" => libc::SYS_connect,
         "linkat" => libc::SYS_linkat,
         "mkdirat" => libc::SYS_mkdirat,
         "renameat" => libc::SYS_renameat,
