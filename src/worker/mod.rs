@@ -56,7 +56,8 @@ use signals::{Signals, Told};
 use step::{Failure, Raised, System};
 use wait::{Wake, wait};
 
-const PROGRAM: &str = include_str!("shim.py");
+/// What Python runs, in parts that use what stands above them.
+const PROGRAM: &str = concat!(include_str!("atoms.py"), "\n\n", include_str!("shim.py"));
 
 /// What a worker is to do.
 #[derive(Debug)]

@@ -320,10 +320,14 @@ class Model:
         """From now on it is about these atoms."""
         from ase import Atoms
 
-        self.atoms = Atoms(numbers=system["numbers"], pbc=system["pbc"])
+        described = Atoms(numbers=system["numbers"], pbc=system["pbc"])
         for key, value in system["info"].items():
             is_array = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
-            self.atoms.info[key] = self.numpy.array(value) if is_array and value else value
+            described.info[key] = self.numpy.array(value) if is_array and value else value
+        self.original = Original(described)
+        self.size = len(described)
+        # ASE's own servers ask for the stress of what is periodic, and of nothing else.
+        self.is_periodic = any(system["pbc"])
         self.everything = system.get("everything", False)
         self.timings = system.get("timings", False)
         self.has_stress = self.may_have_stress
@@ -361,7 +365,9 @@ class Model:
         if found is None:
             if "stresses" not in getattr(self.calculator, "implemented_properties", ()):
                 raise NotImplementedError("the model computes no stresses of single atoms")
-            self.calculator.calculate(self.atoms, ["stresses"], self.all_changes)
+            # What the calculator has done to the atoms is no part of the frame.
+            self.fresh = True
+            self.calculator.calculate(self.atoms, ["stresses"], self.move(self.last))
             found = self.calculator.results["stresses"]
         found = self.numpy.asarray(found, dtype=self.numpy.float64)
         if len(found) != len(into):
@@ -371,44 +377,60 @@ class Model:
 
     def compute(self, shared):
         """Computes the frame in the shared file; whether there is a stress."""
+        self.last = shared
         changes = self.move(shared)
         if self.wants_stress and self.has_stress:
             try:
                 return self.calculate(shared, ["energy", "forces", "stress"], changes)
             except Exception as error:
                 # Nobody has asked for the stress of an open box: what fails only with it may go without.
-                if self.is_periodic and not isinstance(error, (self.not_implemented, NotImplementedError)):
+                if isinstance(error, (self.not_implemented, NotImplementedError)):
+                    self.has_stress = False
+                elif self.is_periodic:
                     raise
-                self.has_stress = False
-                changes = self.all_changes
+                self.fresh = True
+                changes = self.move(shared)
         return self.calculate(shared, ["energy", "forces"], changes)
 
     def move(self, shared):
         """Brings the atoms to the frame; what has changed, as ASE's calculators want to know."""
-        atoms = self.atoms
+        original = self.original
+        is_new = self.fresh or not original.is_unchanged() or self.cell != original.cell_array
+        if is_new:
+            original.make()
+        else:
+            original.restore_info()
+        try:
+            self.put_in_place(original.atoms, shared)
+        except ValueError:
+            # The calculator made an array read-only.
+            is_new = True
+            self.put_in_place(original.make(), shared)
+        self.atoms = atoms = original.atoms
+        if not is_new and self.cell == shared.cell_bytes:
+            return ["positions"]
+        self.cell = bytearray(shared.cell_bytes)
+        self.wants_stress = bool(atoms.cell.rank == 3) and (self.is_periodic or self.everything)
+        self.fresh = False
+        return self.all_changes if is_new else ["positions", "cell"]
+
+    def put_in_place(self, atoms, shared):
         atoms.arrays["positions"][...] = shared.positions
-        if self.fresh or self.cell != shared.cell_bytes:
-            self.cell = bytes(shared.cell_bytes)
-            atoms.cell.array[...] = shared.cell
-            # ASE's own servers ask for the stress of what is periodic, and of nothing else.
-            self.is_periodic = bool(atoms.pbc.any())
-            self.wants_stress = bool(atoms.cell.rank == 3) and (self.is_periodic or self.everything)
-            changes = self.all_changes if self.fresh else ["positions", "cell"]
-            self.fresh = False
-            return changes
-        return ["positions"]
+        atoms.cell.array[...] = shared.cell
 
     def calculate(self, shared, properties, changes):
         # As `get_property` does before each calculation; results that are not new must not be there.
+        calculator = self.calculator
         if self.reset is not None:
             self.reset()
         else:
-            self.calculator.atoms = self.atoms.copy()
-            self.calculator.results = {}
+            calculator.atoms = self.atoms.copy()
+        if self.reset is None or calculator.results:
+            calculator.results = {}
         begin = time.perf_counter()
-        self.calculator.calculate(self.atoms, properties, changes)
+        calculator.calculate(self.atoms, properties, changes)
         self.seconds = time.perf_counter() - begin
-        return self.put(shared, self.calculator.results, properties)
+        return self.put(shared, calculator.results, properties)
 
     def put(self, shared, results, properties):
         """Puts results into the file; whether there is a stress among them."""
@@ -474,10 +496,10 @@ def serve(launcher, model, shared):
             if refused is not None:
                 raise refused
             if kind == STRESSES:
-                model.stresses(shared.stresses(len(model.atoms)))
+                model.stresses(shared.stresses(model.size))
                 stress, more = False, b""
             else:
-                stress = model.compute_all(shared.look(len(model.atoms), value))
+                stress = model.compute_all(shared.look(model.size, value))
                 more = model.more() if value == 1 else b""
         except BaseException as error:
             if kind == TEXT:

@@ -115,6 +115,11 @@ mod shared_memory {
     cases!("shared_memory.py": refused);
 }
 
+mod mutating {
+    use super::run;
+    cases!("mutating.py": stock own batch);
+}
+
 mod tcp {
     use super::run;
     cases!("tcp.py": ase nobody_listens);

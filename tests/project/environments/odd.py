@@ -4,6 +4,7 @@
 # ///
 """Calculators for the tests of workers: EMT, one that costs nothing, and many that go wrong in their own way."""
 
+import importlib.util
 import json
 import os
 import random
@@ -262,7 +263,17 @@ class Fatal:
         self.die()
 
 
-def setup(model, device, energy=0.0):
+def from_script(script, way):
+    """A calculator of a test's own: what `setup(way)` of a Python file returns."""
+    where = importlib.util.spec_from_file_location("script", script)
+    module = importlib.util.module_from_spec(where)
+    where.loader.exec_module(module)
+    return module.setup(way)
+
+
+def setup(model, device, energy=0.0, script=None, way=""):
+    if script is not None:
+        return from_script(script, way)
     if model == "looks":
         look_around()
     if model == "waits":
