@@ -295,6 +295,12 @@ pub fn size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).context("examine", path)?.len())
 }
 
+/// The permission bits of a file, links followed.
+pub fn mode(path: &Path) -> Result<u32> {
+    let metadata = fs::metadata(path).context("examine", path)?;
+    Ok(metadata.permissions().mode() & 0o7777)
+}
+
 /// Sets the permission bits of a file or directory.
 pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode)).context("set the mode of", path)

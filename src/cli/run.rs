@@ -1,39 +1,50 @@
-//! `rootstock run`.
+//! `rootstock run`: finds the command, and becomes it, or prints what it would be given.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, place, show};
 use crate::files;
+use crate::manifest::{NotKept, cannot_be_kept};
 use crate::process::Command;
-use crate::store::{Root, inside};
-use crate::worker::environment::{self, Variables};
+use crate::store::inside;
+use crate::worker::command::{self, CommandVariables, Inherit, Keep};
+use crate::worker::environment::Variables;
 use crate::worker::select::{self, Selected};
 
 /// Arguments of `rootstock run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The command replaces rootstock: its exit code and its signals are its own. It is looked for in the environment first, then \
-on your PATH, and runs with the environment's programs before the system's. It sees the environment as `rootstock sync` \
-last built it, whatever is built while it runs.
+on your PATH; `python` and `pip`, with or without a version, only in the environment. It sees the environment as \
+`rootstock sync` last built it, whatever is built while it runs.
 
-Variables: who you are (HOME, USER, LANG, TMPDIR …), devices and threads of the job (CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS …) \
-and what the manifest lists in `keep` are passed on; the manifest's `variables` and a place for each cache of compiled code \
-are set; nothing else is there, least of all PYTHONPATH and LD_LIBRARY_PATH.
+Variables: yours are passed on, ranks and addresses of MPI launchers included, and the environment's programs come first on \
+PATH. What decides which code Python and the loader load is not passed on: PYTHON…, LD_…, and what other virtual environments \
+set. VIRTUAL_ENV, the manifest's `variables` and XDG_CACHE_HOME are set, and a place for each cache of compiled code where you \
+have set none. With `--clean` the command gets what a worker gets and what `--keep` names; `--print` says what it would be.
 
 Exit codes: the command's; 127 not found · 126 not executable · 2 usage · 4 environment missing or unusable here
 
 Examples:
   rootstock run mace -- python relax.py
-  srun rootstock run mace -- python -m torch.distributed.run train.py
+  srun rootstock run mace -- python -m mpi4py parallel.py
+  rootstock run mace --clean --keep 'SCRATCH*' --keep SEED=1 -- python relax.py
   eval \"$(rootstock run mace --print sh)\"     in the prologue of a job, or Parsl's worker_init
-  rootstock run mace --print json | jq -r .python")]
+  rootstock run mace --print python            the interpreter, of the generation that is current now")]
 pub(crate) struct Arguments {
     /// An environment of the root.
     environment: String,
-    /// Print the environment instead: `sh` sets up a job's own shell, which keeps what else it has; `json` is what the
-    /// command would be given.
+    /// Pass on only what a worker gets (who you are, devices, threads and ranks of the job, what the manifest lists in `keep`),
+    /// and what `--keep` names.
+    #[arg(long)]
+    clean: bool,
+    /// With `--clean`: pass on this variable as well, all that begin with PREFIX, or set one to VALUE.
+    #[arg(long, value_name = "NAME[=VALUE]|PREFIX*", requires = "clean", value_parser = keep)]
+    keep: Vec<Keep>,
+    /// Print instead of running: `sh`, commands that give a shell what the command would get; `json`, the same as an object;
+    /// `python`, the path of the interpreter.
     #[arg(long, value_name = "FORM", conflicts_with = "command")]
     print: Option<Form>,
     /// The command and its arguments.
@@ -48,6 +59,25 @@ enum Form {
     Sh,
     /// An object.
     Json,
+    /// The interpreter's path.
+    Python,
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    if let Some((name, value)) = text.split_once('=') {
+        return match cannot_be_kept(name) {
+            Some(NotKept::NoName(message, _)) => Err(message),
+            _ if name.ends_with('*') => Err("a beginning of names cannot have a value".to_owned()),
+            _ => Ok(Keep::Set(name.to_owned(), value.into())),
+        };
+    }
+    match cannot_be_kept(text) {
+        None => Ok(Keep::Named(text.to_owned())),
+        Some(NotKept::NoName(message, help)) => Err(format!("{message}: {help}")),
+        Some(NotKept::ChoosesCode(message)) => Err(format!(
+            "{message}; if it is needed, give it a value: `NAME=VALUE`"
+        )),
+    }
 }
 
 /// The command cannot be run.
@@ -58,14 +88,28 @@ enum Error {
     NotFound(String),
     #[error("`{}` is not executable", .0.display())]
     NotExecutable(PathBuf),
+    #[error("environment `{environment}` has no `{name}`")]
+    #[diagnostic(help("{help}"))]
+    NotInEnvironment {
+        environment: String,
+        name: String,
+        help: String,
+    },
+    #[error("`{}` belongs to environment `{environment}` and {wrong}", path.display())]
+    #[diagnostic(help("repair the environment: `rootstock sync --repair {environment}`"))]
+    Damaged {
+        environment: String,
+        path: PathBuf,
+        wrong: &'static str,
+    },
+    #[error(transparent)]
+    Files(#[from] files::Error),
     #[error(transparent)]
     Process(#[from] crate::process::Error),
     #[error("the variable `{0}` is not UTF-8 and cannot be printed")]
+    #[diagnostic(help("unset it, or leave it out with `--clean`"))]
     Unprintable(String),
 }
-
-/// Beginnings of variables that another Python's environment leaves behind, and that a job's own shell is better without.
-const LEFT_BEHIND: [&str; 6] = ["PYTHON", "LD_", "CONDA_", "VIRTUAL_ENV", "PIP_", "UV_"];
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = place::built(shared)?;
@@ -80,87 +124,152 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         }
     })?;
     let inherited = context::variables();
-    match arguments.print {
-        None => Err(exec(&root, &selected, &inherited, &arguments.command)),
-        Some(form) => {
-            let text = match form {
-                Form::Sh => sh(&root, &selected, &inherited),
-                Form::Json => json(&root, &selected, &inherited),
-            };
-            show::line(&text.or_exit(Exit::Failed)?);
-            Ok(Exit::Ok)
-        }
-    }
+    let inherit = if arguments.clean {
+        Inherit::Listed(arguments.keep.clone())
+    } else {
+        Inherit::All
+    };
+    let variables = command::variables(&root, &selected, &inherited, &inherit);
+    let Some(form) = arguments.print else {
+        return Err(exec(&selected, variables, &arguments.command));
+    };
+    let text = match form {
+        Form::Sh => sh(&selected, &variables, &inherited),
+        Form::Json => json(&selected, &variables),
+        Form::Python => Ok(selected
+            .generation
+            .join(inside::PYTHON)
+            .display()
+            .to_string()),
+    };
+    show::line(&text.or_exit(Exit::Failed)?);
+    Ok(Exit::Ok)
 }
 
 /// Becomes the command; comes back only if that is impossible.
-fn exec(root: &Root, selected: &Selected, inherited: &Variables, command: &[OsString]) -> Failure {
-    let bin = selected.generation.join("bin");
-    let program = match find(&command[0], &bin, &context::search_path()) {
+fn exec(selected: &Selected, variables: CommandVariables, command: &[OsString]) -> Failure {
+    let program = match find(&command[0], selected, &context::search_path()) {
         Ok(program) => program,
         Err(error) => return failure(error),
     };
     let error = Command::new(program)
         .arguments(&command[1..])
-        .variables(environment::variables(root, selected, inherited))
+        .variables(variables.all)
         .exec();
     failure(error.into())
 }
 
 fn failure(error: Error) -> Failure {
-    let missing = match &error {
-        Error::NotFound(_) => true,
+    let exit = match &error {
+        Error::NotFound(_) => Exit::CommandNotFound,
         // A script whose interpreter is not there.
-        Error::Process(error) => error.source.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
+        Error::Process(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            Exit::CommandNotFound
+        }
+        Error::NotInEnvironment { .. } | Error::Damaged { .. } | Error::Files(_) => {
+            Exit::Environment
+        }
+        _ => Exit::CommandNotExecutable,
     };
     Failure {
         report: error.into(),
-        exit: if missing {
-            Exit::CommandNotFound
-        } else {
-            Exit::CommandNotExecutable
-        },
+        exit,
     }
 }
 
-/// The program that a command names: a path as it is, a name in the environment first, then on PATH.
-fn find(name: &OsString, bin: &Path, search_path: &OsString) -> Result<PathBuf, Error> {
+/// The program that a command names: a path as it is, a name in the environment first, then on PATH. What belongs to the
+/// environment is never taken from elsewhere.
+fn find(name: &OsString, selected: &Selected, search_path: &OsString) -> Result<PathBuf, Error> {
     let named = Path::new(name);
-    let places: Vec<PathBuf> = if named.components().count() > 1 || named.is_absolute() {
+    let on_path: Vec<PathBuf> = if named.components().count() > 1 || named.is_absolute() {
         vec![named.to_owned()]
     } else {
-        let directories = [bin.to_owned()]
-            .into_iter()
-            .chain(std::env::split_paths(search_path));
+        let ours = selected.generation.join("bin").join(named);
+        if files::is_executable(&ours) {
+            return Ok(ours);
+        }
+        belongs_elsewhere(selected, &named.to_string_lossy(), ours)?;
+        let directories = std::env::split_paths(search_path);
         directories.map(|directory| directory.join(named)).collect()
     };
-    if let Some(program) = places.iter().find(|place| files::is_executable(place)) {
+    if let Some(program) = on_path.iter().find(|place| files::is_executable(place)) {
         return Ok(program.clone());
     }
-    match places.into_iter().find(|place| files::exists(place)) {
+    match on_path.into_iter().find(|place| files::exists(place)) {
         Some(place) => Err(Error::NotExecutable(place)),
         None => Err(Error::NotFound(name.to_string_lossy().into_owned())),
     }
 }
 
-/// For `eval` in a shell that goes on with its own work: sets what rootstock sets, with the environment's programs before
-/// those that are on PATH already, and takes away what another Python has left behind.
-fn sh(root: &Root, selected: &Selected, inherited: &Variables) -> Result<String, Error> {
-    let ours = environment::ours(root, selected, inherited);
-    let left_behind = |name: &str| LEFT_BEHIND.iter().any(|prefix| name.starts_with(prefix));
-    let mut lines: Vec<String> = inherited
+/// Makes sure that a name which the environment cannot run is not its own.
+fn belongs_elsewhere(selected: &Selected, name: &str, ours: PathBuf) -> Result<(), Error> {
+    let environment = selected.environment.to_string();
+    if files::exists(&ours) {
+        return Err(Error::Damaged {
+            environment,
+            path: ours,
+            wrong: "cannot be executed",
+        });
+    }
+    // A directory that is purged file by file loses programs one by one.
+    let tree = files::read_text_if_present(&selected.generation.join(inside::TREE))?;
+    let listed = format!(" bin/{name}");
+    if tree.is_some_and(|tree| tree.lines().any(|line| line.ends_with(&listed))) {
+        return Err(Error::Damaged {
+            environment,
+            path: ours,
+            wrong: "is gone",
+        });
+    }
+    let help = if is_versioned(name, "python") {
+        "run `python`: a program of this name on PATH would be another Python".to_owned()
+    } else if is_versioned(name, "pip") {
+        format!(
+            "an environment does not change once it is built: add packages to its source's `dependencies`, then \
+             `rootstock lock && rootstock sync {environment}`"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::NotInEnvironment {
+        environment,
+        name: name.to_owned(),
+        help,
+    })
+}
+
+/// Whether this is the name of a program, with or without a version: `python`, `python3`, `python3.13t`, `pip3.11`,
+/// `python3-config`.
+fn is_versioned(name: &str, program: &str) -> bool {
+    let Some(rest) = name.strip_prefix(program) else {
+        return false;
+    };
+    let rest = rest.strip_suffix("-config").unwrap_or(rest);
+    let flags = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    matches!(flags, "" | "t" | "d" | "td" | "w" | "m" | "-intel64")
+}
+
+/// For `eval` in a shell: makes its variables those that a command would get. The shell's own bookkeeping stays.
+fn sh(
+    selected: &Selected,
+    variables: &CommandVariables,
+    inherited: &Variables,
+) -> Result<String, Error> {
+    let dropped = inherited
         .keys()
-        .filter(|name| !ours.contains_key(*name))
+        .filter(|name| !variables.all.contains_key(*name));
+    let mut lines: Vec<String> = dropped
         .filter_map(|name| name.to_str())
-        .filter(|name| left_behind(name) && is_plain(name))
-        .map(|name| format!("unset {name}"))
+        .filter_map(unset)
         .collect();
-    for (name, value) in &ours {
+    let bin = selected.generation.join("bin").display().to_string();
+    let path = inherited.get(OsStr::new("PATH")).and_then(|p| p.to_str());
+    let prepended = path.map(|path| format!("{bin}:{path}"));
+    for (name, value) in &variables.ours {
         let (name, value) = printable(name, value)?;
-        lines.push(if name == "PATH" {
-            let bin = selected.generation.join("bin");
-            format!("export PATH={}:\"$PATH\"", quoted(&bin.to_string_lossy()))
+        lines.push(if name == "PATH" && prepended.as_deref() == Some(value) {
+            // The shell may have more to search by then.
+            format!("export PATH={}:\"$PATH\"", quoted(&bin))
         } else {
             format!("export {name}={}", quoted(value))
         });
@@ -168,17 +277,44 @@ fn sh(root: &Root, selected: &Selected, inherited: &Variables) -> Result<String,
     Ok(lines.join("\n"))
 }
 
-fn json(root: &Root, selected: &Selected, inherited: &Variables) -> Result<String, Error> {
-    let mut variables = serde_json::Map::new();
-    for (name, value) in &environment::variables(root, selected, inherited) {
+/// What takes a variable, or a function that bash exports, away from a shell; nothing for those that a shell keeps for itself.
+fn unset(name: &str) -> Option<String> {
+    const OF_SHELLS: [&str; 9] = [
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+        "UID",
+        "EUID",
+        "PPID",
+        "BASHOPTS",
+        "SHELLOPTS",
+    ];
+    let is_plain = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let function = name
+        .strip_prefix("BASH_FUNC_")
+        .and_then(|rest| rest.strip_suffix("%%"));
+    match function {
+        Some(function) => is_plain(function).then(|| format!("unset -f {function}")),
+        None => (is_plain(name) && !OF_SHELLS.contains(&name)).then(|| format!("unset {name}")),
+    }
+}
+
+fn json(selected: &Selected, variables: &CommandVariables) -> Result<String, Error> {
+    let mut printed = serde_json::Map::new();
+    for (name, value) in &variables.all {
         let (name, value) = printable(name, value)?;
-        variables.insert(name.to_owned(), value.into());
+        printed.insert(name.to_owned(), value.into());
     }
     let value = serde_json::json!({
         "environment": selected.environment,
         "generation": selected.generation,
         "python": selected.generation.join(inside::PYTHON),
-        "variables": variables,
+        "variables": printed,
     });
     Ok(format!("{value:#}"))
 }
@@ -189,11 +325,6 @@ fn printable<'a>(name: &'a OsString, value: &'a OsString) -> Result<(&'a str, &'
         name.to_str().ok_or_else(unprintable)?,
         value.to_str().ok_or_else(unprintable)?,
     ))
-}
-
-/// Whether a shell takes it for a variable: functions that bash exports have other names.
-fn is_plain(name: &str) -> bool {
-    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// A word of a POSIX shell that stands for nothing but itself.

@@ -31,6 +31,7 @@ pub use complaint::{Complaint, Complaints};
 pub use place::place;
 pub(crate) use reference::is_archive;
 pub use reference::{Reference, Requirement};
+pub use value::{NotKept, cannot_be_kept};
 
 /// A checked manifest.
 #[derive(Debug, Clone)]

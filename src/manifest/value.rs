@@ -207,26 +207,40 @@ pub(super) fn variable(text: &mut Text, key: &Placed<String>, value: &Placed<Str
 /// never inherited: it would be another environment than the one that is locked.
 pub(super) fn kept(text: &mut Text, placed: &Placed<String>) -> Option<String> {
     let name = &placed.value;
-    let beginning = name.strip_suffix('*').unwrap_or(name);
-    let (message, help) = if !is_variable(beginning) {
-        (
-            format!("`{name}` is not a variable's name"),
-            "write a name, `MY_SITE`, or the beginning of names, `SLURM_*`".to_owned(),
-        )
-    } else if let Some(prefix) = NEVER_KEPT
-        .iter()
-        .find(|prefix| beginning.starts_with(*prefix))
-    {
-        (
-            format!("`{name}` cannot be kept: `{prefix}…` decides which code Python loads"),
-            "if the environment cannot do without it, give it a value of its own in `variables`"
-                .to_owned(),
-        )
-    } else {
-        return Some(name.clone());
+    let help_for_code =
+        "if the environment cannot do without it, give it a value of its own in `variables`";
+    let (message, help) = match cannot_be_kept(name) {
+        None => return Some(name.clone()),
+        Some(NotKept::NoName(message, help)) => (message, help),
+        Some(NotKept::ChoosesCode(message)) => (message, help_for_code),
     };
-    text.complain(placed.span.clone(), message, "here", Some(help));
+    text.complain(placed.span.clone(), message, "here", Some(help.to_owned()));
     None
+}
+
+/// Why a variable is not kept.
+pub enum NotKept {
+    /// It is no name: what is wrong, and what to write.
+    NoName(String, &'static str),
+    /// It decides which code is loaded: what is wrong.
+    ChoosesCode(String),
+}
+
+/// Whether a name, or with `*` at its end the beginning of names, is refused as one that is kept.
+pub fn cannot_be_kept(name: &str) -> Option<NotKept> {
+    let beginning = name.strip_suffix('*').unwrap_or(name);
+    if !is_variable(beginning) {
+        return Some(NotKept::NoName(
+            format!("`{name}` is not a variable's name"),
+            "write a name, `MY_SITE`, or the beginning of names, `SLURM_*`",
+        ));
+    }
+    let prefix = NEVER_KEPT
+        .iter()
+        .find(|prefix| beginning.starts_with(*prefix))?;
+    Some(NotKept::ChoosesCode(format!(
+        "`{name}` cannot be kept: `{prefix}…` decides which code Python loads"
+    )))
 }
 
 /// Beginnings of the variables that Python and the dynamic loader read.

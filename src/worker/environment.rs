@@ -1,6 +1,6 @@
-//! The variables that a model's Python, and any command in an environment, runs with. Nothing is inherited that is not
-//! listed: modules loaded on a cluster leave `PYTHONPATH`, `LD_LIBRARY_PATH` and worse behind. Reads no variable itself;
-//! what there is comes as an argument.
+//! The variables that a model's Python runs with. Nothing is inherited that is not listed: modules loaded on a cluster leave
+//! `PYTHONPATH`, `LD_LIBRARY_PATH` and worse behind. Reads no variable itself; what there is comes as an argument. What a
+//! command of `rootstock run` gets is decided in `command`.
 //!
 //! In this order, later ones winning: what is inherited ([`KEPT`], and what the manifest's `keep` names), what rootstock
 //! sets ([`ours`]), what the manifest's `variables` say.
@@ -39,15 +39,20 @@ const KEPT: &[&str] = &[
     "CUDA_MPS_PIPE_DIRECTORY",
     "CUDA_MPS_LOG_DIRECTORY",
     "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
-    // The job.
-    "SLURM_JOB_ID",
-    "SLURM_LOCALID",
-    "SLURM_PROCID",
-    "SLURM_NTASKS",
-    "SLURM_CPUS_PER_TASK",
-    "SLURM_JOB_GPUS",
-    "PBS_JOBID",
-    "FLUX_JOB_ID",
+    // This task's rank, as Intel MPI and torchrun name it, and where the other ones are.
+    "MPI_LOCALRANKID",
+    "MPI_LOCALNRANKS",
+    "RANK",
+    "LOCAL_RANK",
+    "GROUP_RANK",
+    "ROLE_RANK",
+    "NODE_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "GROUP_WORLD_SIZE",
+    "ROLE_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
     // Threads.
     "OMP_NUM_THREADS",
     "OMP_PROC_BIND",
@@ -59,6 +64,29 @@ const KEPT: &[&str] = &[
     "KMP_AFFINITY",
     "KMP_BLOCKTIME",
     "GOMP_CPU_AFFINITY",
+];
+
+/// Beginnings of the variables in which schedulers and launchers of parallel programs say which job this is, which of its
+/// tasks, and how its tasks find each other: Slurm, PBS, LSF with jsrun, Flux, PALS, and the MPIs with what they speak.
+const LAUNCHERS: &[&str] = &[
+    "SLURM_",
+    "SLURMD_",
+    "PBS_",
+    "LSB_",
+    "JSM_",
+    "FLUX_",
+    "PALS_",
+    "ALPS_",
+    "PMI_",
+    "PMIX_",
+    "OMPI_",
+    "PRTE_",
+    "MV2_",
+    "MVP_",
+    "I_MPI_",
+    "HYDRA_",
+    "HYDI_",
+    "TORCHELASTIC_",
 ];
 
 /// Beginnings of the variables that decide which code Python and the dynamic loader load: they are not kept even if a
@@ -110,11 +138,11 @@ pub fn variables(root: &Root, selected: &Selected, inherited: &Variables) -> Var
 }
 
 /// Those that are passed on.
-fn kept(selected: &Selected, inherited: &Variables) -> Variables {
+pub(super) fn kept(selected: &Selected, inherited: &Variables) -> Variables {
     let is_kept = |name: &str| {
         KEPT.contains(&name)
-            || selected.settings.keep.iter().any(|kept| covers(kept, name))
-                && !NEVER_KEPT.iter().any(|prefix| name.starts_with(prefix))
+            || LAUNCHERS.iter().any(|prefix| name.starts_with(prefix))
+            || selected.settings.keep.iter().any(|kept| covers(kept, name)) && !is_never_kept(name)
     };
     inherited
         .iter()
@@ -123,8 +151,18 @@ fn kept(selected: &Selected, inherited: &Variables) -> Variables {
         .collect()
 }
 
+/// Whether a variable decides which code is loaded, so that it is not kept even if `keep` names it.
+pub(super) fn is_never_kept(name: &str) -> bool {
+    NEVER_KEPT.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The variables that rootstock sets to a value which is good for most.
+pub(super) fn defaults() -> impl Iterator<Item = &'static str> {
+    FIXED.iter().chain(CACHES).map(|(name, _)| *name)
+}
+
 /// Whether a name of the manifest's `keep` stands for this one.
-fn covers(kept: &str, name: &str) -> bool {
+pub(super) fn covers(kept: &str, name: &str) -> bool {
     match kept.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => kept == name,
@@ -132,7 +170,7 @@ fn covers(kept: &str, name: &str) -> bool {
 }
 
 /// Those that rootstock and the manifest set.
-pub fn ours(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
+pub(super) fn ours(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
     let user_cache = user_cache(inherited);
     let mut variables = Variables::new();
     let mut set = |name: &str, value: OsString| variables.insert(name.into(), value);
@@ -165,6 +203,7 @@ const LOCAL_RANKS: &[&str] = &[
     "PMI_LOCAL_RANK",
     "MV2_COMM_WORLD_LOCAL_RANK",
     "FLUX_TASK_LOCAL_ID",
+    "JSM_NAMESPACE_LOCAL_RANK",
     "LOCAL_RANK",
 ];
 
@@ -189,10 +228,14 @@ fn user_cache(inherited: &Variables) -> PathBuf {
         .join("rootstock")
 }
 
+/// Where the system's programs are.
+pub const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// The environment's own programs, then the system's; those of loaded modules are not ours.
 fn path(selected: &Selected) -> OsString {
     let mut path = selected.generation.join("bin").into_os_string();
-    path.push(":/usr/local/bin:/usr/bin:/bin");
+    path.push(":");
+    path.push(SYSTEM_PATH);
     path
 }
 

@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::process;
 use crate::store::{Root, inside};
 
+pub mod command;
 pub mod connect;
 mod connection;
 pub mod environment;

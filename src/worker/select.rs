@@ -12,7 +12,8 @@ use crate::name::EnvironmentName;
 use crate::store::interpreter::{self, Base};
 use crate::store::stamp::Found;
 use crate::store::{
-    Catalogue, CatalogueEnvironment, CatalogueModel, Root, Stamp, catalogue, layout, weights,
+    Catalogue, CatalogueEnvironment, CatalogueModel, Root, Stamp, catalogue, inside, layout,
+    weights,
 };
 use crate::target::Target;
 
@@ -127,6 +128,17 @@ pub enum Error {
         /// The schema of its stamp.
         schema: u32,
     },
+    /// Its own `bin/python` is not the interpreter it was built on.
+    #[error("the Python of environment `{environment}` cannot be used: `{}` {wrong}", path.display())]
+    #[diagnostic(help("repair the environment: `rootstock sync --repair {environment}`"))]
+    Python {
+        /// Which.
+        environment: EnvironmentName,
+        /// Its `bin/python`.
+        path: PathBuf,
+        /// What is wrong with it.
+        wrong: String,
+    },
     /// The interpreter below it is gone.
     #[error("the Python of environment `{environment}` is gone: `{}`", path.display())]
     #[diagnostic(help("build it again on another one: `rootstock sync {environment}`"))]
@@ -219,6 +231,7 @@ fn usable(root: &Root, catalogue: &Catalogue, meaning: CatalogueModel) -> Result
         Found::Nothing => return Err(missing()?),
     };
     check(&environment, &stamp)?;
+    check_python(&environment, &generation, &stamp)?;
     let settings = catalogue.environments.get(&environment).cloned();
     Ok(Selected {
         settings: settings.unwrap_or_default(),
@@ -280,6 +293,36 @@ fn check(environment: &EnvironmentName, stamp: &Stamp) -> Result<(), Error> {
         }),
         Base::Same | Base::Changed(_) => Ok(()),
     }
+}
+
+/// Makes sure that `bin/python` leads to the interpreter that the environment was built on: whatever else were started in its
+/// place, it would be another Python.
+fn check_python(
+    environment: &EnvironmentName,
+    generation: &Path,
+    stamp: &Stamp,
+) -> Result<(), Error> {
+    let path = generation.join(inside::PYTHON);
+    let built_on = &stamp.python.executable;
+    let wrong = if !files::exists(&path) {
+        "is missing".to_owned()
+    } else if let Err(error) = files::real_path(&path) {
+        format!("leads nowhere: {}", error.source)
+    } else if !files::is_executable(&path) {
+        "is not executable".to_owned()
+    } else if files::real_path(&path)? != files::real_path(built_on)? {
+        format!(
+            "is not the Python it was built on, `{}`",
+            built_on.display()
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Python {
+        environment: environment.clone(),
+        path,
+        wrong,
+    })
 }
 
 fn known(catalogue: &Catalogue) -> String {

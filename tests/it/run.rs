@@ -1,5 +1,6 @@
 //! `rootstock run`: a command in an environment, with the variables it should have and no others, and its own end.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -65,10 +66,10 @@ fn the_command_runs_in_the_generation_itself() {
 }
 
 #[test]
-fn only_what_is_listed_is_there() {
+fn a_clean_command_gets_only_what_is_listed() {
     let sandbox = built();
     let said = sandbox
-        .command(&["run", "one", "--", "/usr/bin/env"])
+        .command(&["run", "one", "--clean", "--", "/usr/bin/env"])
         .envs([
             ("HOME", "/home/me"),
             ("XDG_CACHE_HOME", ""),
@@ -109,6 +110,335 @@ fn only_what_is_listed_is_there() {
     assert_eq!(get("WHERE"), Some(&*format!("{env}:{}", cache.display())));
     let path = format!("{env}/bin:/usr/local/bin:/usr/bin:/bin");
     assert_eq!(get("PATH"), Some(&*path));
+}
+
+/// What launchers and schedulers give their tasks, and what a job has of its own.
+const OF_THE_JOB: &[&str] = &[
+    "SLURM_JOB_NODELIST",
+    "SLURM_TASK_PID",
+    "PMI_RANK",
+    "PMI_SIZE",
+    "PMI_FD",
+    "PMIX_RANK",
+    "PMIX_SERVER_URI41",
+    "OMPI_COMM_WORLD_RANK",
+    "PALS_RANKID",
+    "FLUX_URI",
+    "PBS_NODEFILE",
+    "MV2_COMM_WORLD_RANK",
+    "MPI_LOCALRANKID",
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+];
+
+/// What else a caller's environment may hold and a command may need.
+const OF_THE_CALLER: &[&str] = &[
+    "NCCL_SOCKET_IFNAME",
+    "FI_PROVIDER",
+    "UCX_TLS",
+    "https_proxy",
+    "SCRATCH",
+    "PARAM",
+    "LOADEDMODULES",
+    "PIP_INDEX_URL",
+    "UV_CACHE_DIR",
+];
+
+/// What decides which code Python, the loader, or a tool of another virtual environment loads.
+const CHOOSES_CODE: &[&str] = &[
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONUSERBASE",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+    "PYENV_VERSION",
+    "PIXI_ENVIRONMENT_NAME",
+    "UV_PROJECT_ENVIRONMENT",
+    "PIP_TARGET",
+];
+
+/// The variables as this form of `run` gives them, where the caller has all of the above and some more.
+fn seen(sandbox: &Sandbox, form: &str, options: &[&str]) -> BTreeMap<String, String> {
+    let arguments = [&["run", "one"], options].concat();
+    let mut command = Command::new("/usr/bin/env");
+    sandbox.set_up(&mut command);
+    let program = env!("CARGO_BIN_EXE_rootstock");
+    match form {
+        "command" => command.args(["-u", "_", program]).args(&arguments),
+        _ => command.args(["-u", "_", "/bin/sh", "-c"]),
+    };
+    match form {
+        "command" => command.args(["--", "/usr/bin/env"]),
+        "sh" => command
+            .arg("eval \"$(\"$0\" \"$@\" --print sh)\"; exec /usr/bin/env")
+            .arg(program)
+            .args(&arguments),
+        _ => command
+            .arg("exec \"$0\" \"$@\" --print json")
+            .arg(program)
+            .args(&arguments),
+    };
+    for name in OF_THE_JOB.iter().chain(OF_THE_CALLER).chain(CHOOSES_CODE) {
+        command.env(name, format!("value of '{name}'"));
+    }
+    let path = format!("/no/slurm/bin:{}", sandbox.path("bin").display());
+    command
+        .env("PATH", path)
+        .env("XDG_CACHE_HOME", "")
+        .env("VIRTUAL_ENV", "/other")
+        .env("NUMBA_CACHE_DIR", "/mine/numba")
+        .env("HF_HUB_OFFLINE", "0")
+        .env("OMP_NUM_THREADS", "7");
+    let said = Said::from(command.output().unwrap());
+    let mut variables: BTreeMap<String, String> = if form == "json" {
+        serde_json::from_value(said.expect(0).json()["variables"].take()).unwrap()
+    } else {
+        let lines = said.expect(0).stdout.lines();
+        let pairs = lines.map(|line| line.split_once('=').unwrap());
+        pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    };
+    // A shell's own.
+    for name in ["PWD", "OLDPWD", "SHLVL", "_"] {
+        variables.remove(name);
+    }
+    variables
+}
+
+#[test]
+fn a_command_gets_what_its_caller_has_but_for_what_chooses_code() {
+    let sandbox = built();
+    let seen = seen(&sandbox, "command", &[]);
+    let get = |name: &str| seen.get(name).map(String::as_str);
+    for name in OF_THE_JOB.iter().chain(OF_THE_CALLER) {
+        assert_eq!(get(name), Some(&*format!("value of '{name}'")), "{name}");
+    }
+    for name in CHOOSES_CODE {
+        assert_eq!(get(name), None, "{name}");
+    }
+    let generation = sandbox.generation("root", "one");
+    let (env, bin) = (generation.display(), sandbox.path("bin"));
+    assert_eq!(get("VIRTUAL_ENV"), generation.to_str());
+    let path = format!("{env}/bin:/no/slurm/bin:{}", bin.display());
+    assert_eq!(get("PATH"), Some(&*path));
+    // What has a good default is the caller's; where the weights are is the root's, and the manifest has the last word.
+    assert_eq!(get("NUMBA_CACHE_DIR"), Some("/mine/numba"));
+    assert_eq!(get("HF_HUB_OFFLINE"), Some("0"));
+    assert_eq!(get("OMP_NUM_THREADS"), Some("7"));
+    let cache = sandbox.path("root/cache");
+    assert_eq!(get("XDG_CACHE_HOME"), cache.to_str());
+    assert_eq!(get("WHERE"), Some(&*format!("{env}:{}", cache.display())));
+    assert_eq!(get("PYTHONNOUSERSITE"), Some("1"));
+}
+
+#[test]
+fn all_forms_agree() {
+    let sandbox = built();
+    for options in [
+        &[][..],
+        &["--clean"],
+        &["--clean", "--keep", "PARAM", "--keep", "NCCL_*"],
+        &["--clean", "--keep", "PATH", "--keep", "SEED=a 'b'"],
+    ] {
+        let command = seen(&sandbox, "command", options);
+        for form in ["sh", "json"] {
+            assert_eq!(seen(&sandbox, form, options), command, "{form} {options:?}");
+        }
+    }
+}
+
+#[test]
+fn a_clean_command_gets_also_what_is_kept() {
+    let sandbox = built();
+    let options = ["--keep", "PARAM", "--keep", "NCCL_*", "--keep", "SEED=1=2"];
+    let seen = seen(&sandbox, "command", &[&["--clean"], &options[..]].concat());
+    let get = |name: &str| seen.get(name).map(String::as_str);
+    assert_eq!(get("PARAM"), Some("value of 'PARAM'"));
+    assert_eq!(
+        get("NCCL_SOCKET_IFNAME"),
+        Some("value of 'NCCL_SOCKET_IFNAME'")
+    );
+    assert_eq!(get("SEED"), Some("1=2"));
+    // A task of a parallel job stays one.
+    for name in OF_THE_JOB {
+        assert_eq!(get(name), Some(&*format!("value of '{name}'")), "{name}");
+    }
+    for name in OF_THE_CALLER.iter().skip(1).filter(|n| **n != "PARAM") {
+        assert_eq!(get(name), None, "{name}");
+    }
+    for (kept, words) in [
+        ("PYTHONPATH", "decides which code Python loads"),
+        ("LD_*", "decides which code Python loads"),
+        ("*", "is not a variable's name"),
+        ("A B=1", "is not a variable's name"),
+        ("=1", "is not a variable's name"),
+        ("A*=1", "cannot have a value"),
+    ] {
+        let said = sandbox.run(&["run", "one", "--clean", "--keep", kept, "--", "true"]);
+        assert!(said.expect(2).told().contains(words), "{}", said.stderr);
+    }
+    let said = sandbox.run(&["run", "one", "--keep", "PARAM", "--", "true"]);
+    assert!(said.expect(2).stderr.contains("--clean"), "{}", said.stderr);
+}
+
+#[test]
+fn a_program_of_the_caller_s_path_is_found_by_what_the_command_starts() {
+    let sandbox = built();
+    sandbox.program("tools/sbatch", "#!/bin/sh\necho submitted\n");
+    let path = format!("{}:/usr/bin:/bin", sandbox.path("tools").display());
+    for command in [&["sbatch"][..], &["/bin/sh", "-c", "sbatch"]] {
+        let mut run = sandbox.command(&[&["run", "one", "--"], command].concat());
+        let said = Said::from(run.env("PATH", &path).output().unwrap());
+        assert_eq!(said.expect(0).stdout, "submitted\n");
+    }
+}
+
+#[test]
+fn no_other_python_or_pip_is_run() {
+    let sandbox = built();
+    for name in [
+        "python3.12",
+        "python3.99",
+        "pip",
+        "pip3",
+        "pip3.11",
+        "pythonw",
+    ] {
+        sandbox.program(&format!("shims/{name}"), "#!/bin/sh\necho another\n");
+    }
+    for name in ["python", "python3", "python3.11", "pipeline", "python-lint"] {
+        sandbox.program(&format!("shims/{name}"), "#!/bin/sh\necho another\n");
+    }
+    let path = format!("{}:/usr/bin:/bin", sandbox.path("shims").display());
+    let run = |name: &str| {
+        let mut command = sandbox.command(&["run", "one", "--", name, "-c", "print('ours')"]);
+        Said::from(command.env("PATH", &path).output().unwrap())
+    };
+    for name in ["python", "python3", "python3.11"] {
+        assert_eq!(run(name).expect(0).stdout, "ours\n", "{name}");
+    }
+    for name in ["python3.12", "python3.99", "pythonw"] {
+        let said = run(name);
+        let words = format!("environment `one` has no `{name}`");
+        assert!(said.expect(4).told().contains(&words), "{}", said.stderr);
+    }
+    for name in ["pip", "pip3", "pip3.11"] {
+        let said = run(name);
+        let words = "add packages to its source's `dependencies`";
+        assert!(said.expect(4).told().contains(words), "{}", said.stderr);
+    }
+    // Only names of Python and pip are taken for them.
+    for name in ["pipeline", "python-lint"] {
+        assert_eq!(run(name).expect(0).stdout, "another\n", "{name}");
+    }
+}
+
+/// Runs a program of the system.
+fn system(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status().unwrap();
+    assert!(status.success(), "{program} {arguments:?}");
+}
+
+#[test]
+fn a_dead_python_is_an_error_in_every_form_and_its_advice_repairs_it() {
+    let sandbox = built();
+    sandbox.program("bin/python", "#!/bin/sh\necho another\n");
+    sandbox.program("elsewhere", "#!/bin/sh\necho another\n");
+    let bin = sandbox.generation("root", "one").join("bin");
+    system("/bin/chmod", &["u+w", bin.to_str().unwrap()]);
+    let python = bin.join("python");
+    let python = python.to_str().unwrap();
+    let elsewhere = sandbox.path("elsewhere");
+    let damages: [(&str, &dyn Fn(), &str); 5] = [
+        ("missing", &|| {}, "is missing"),
+        (
+            "dangling",
+            &|| system("/bin/ln", &["-s", "/no/such/python", python]),
+            "leads nowhere: No such file or directory",
+        ),
+        (
+            "not executable",
+            &|| system("/bin/ln", &["-s", "/etc/passwd", python]),
+            "is not executable",
+        ),
+        (
+            "another program",
+            &|| system("/bin/ln", &["-s", elsewhere.to_str().unwrap(), python]),
+            "is not the Python it was built on",
+        ),
+        (
+            "a loop",
+            &|| system("/bin/ln", &["-s", "python", python]),
+            "leads nowhere",
+        ),
+    ];
+    for (damage, make, words) in damages {
+        std::fs::remove_file(python).unwrap();
+        make();
+        for arguments in [
+            &["run", "one", "--", "python", "-c", "print('ours')"][..],
+            &["run", "one", "--", "python3", "-c", "print('ours')"],
+            &["run", "one", "--", "sh", "-c", "python"],
+            &["run", "one", "--print", "sh"],
+            &["run", "one", "--print", "json"],
+            &["run", "one", "--print", "python"],
+            &["worker", "one", "--unix", "x", "--species-from-server"],
+        ] {
+            let said = sandbox.run(arguments);
+            assert_eq!(said.expect(4).stdout, "", "{damage} {arguments:?}");
+            for words in [
+                "the Python of environment `one` cannot be used",
+                words,
+                "`rootstock sync --repair one`",
+            ] {
+                assert!(said.told().contains(words), "{words}: {}", said.stderr);
+            }
+        }
+        sandbox.sync(&["--repair", "one"]);
+        let said = sandbox.run(&["run", "one", "--", "python", "-c", "print('ours')"]);
+        assert_eq!(said.expect(0).stdout, "ours\n");
+        let bin = sandbox.generation("root", "one").join("bin");
+        system("/bin/chmod", &["u+w", bin.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_program_that_the_environment_has_lost_is_not_taken_from_path() {
+    let sandbox = built();
+    sandbox.program("shims/single", "#!/bin/sh\necho another\n");
+    let path = format!("{}:/usr/bin:/bin", sandbox.path("shims").display());
+    let run = || {
+        let mut command = sandbox.command(&["run", "one", "--", "single"]);
+        Said::from(command.env("PATH", &path).output().unwrap())
+    };
+    let tool = sandbox.generation("root", "one").join("bin/single");
+    let tool = tool.to_str().unwrap();
+    system("/bin/chmod", &["a-x", tool]);
+    let said = run();
+    assert!(
+        said.expect(4).told().contains("cannot be executed"),
+        "{}",
+        said.stderr
+    );
+    system("/bin/rm", &["-f", tool]);
+    let said = run();
+    assert!(said.expect(4).told().contains("is gone"), "{}", said.stderr);
+    sandbox.sync(&["--repair", "one"]);
+    assert_eq!(run().expect(0).stdout, "single 1.0\n");
+}
+
+#[test]
+fn the_interpreter_s_path_is_the_generation_s_own() {
+    let sandbox = built();
+    let said = sandbox.run(&["run", "one", "--print", "python"]);
+    let python = sandbox.generation("root", "one").join("bin/python");
+    assert_eq!(said.expect(0).stdout, format!("{}\n", python.display()));
 }
 
 #[test]
@@ -236,7 +566,8 @@ fn a_shell_can_take_it_over() {
         get("NUMBA_CACHE_DIR"),
         Some("/home/it's me/.cache/rootstock/numba")
     );
-    assert_eq!((get("PYTHONPATH"), get("VIRTUAL_ENV")), (None, None));
+    let environment = bin.parent().unwrap().to_str();
+    assert_eq!((get("PYTHONPATH"), get("VIRTUAL_ENV")), (None, environment));
     // The job's own shell goes on with its own work.
     assert_eq!(get("SLURM_NODELIST"), Some("n[1-4]"));
 }
@@ -271,7 +602,7 @@ fn what_is_kept_is_locked_checked_and_no_reason_to_build_again() {
             .read("rootstock.lock")
             .contains("keep = [\"GRID_*\", \"MY_SITE\"]")
     );
-    let manifest = sandbox.read("rootstock.toml").replace("GRID_*", "PBS_*");
+    let manifest = sandbox.read("rootstock.toml").replace("GRID_*", "SITE_*");
     sandbox.write("rootstock.toml", &manifest);
     let said = sandbox.run(&["lock", "--check", "--json"]);
     assert_eq!(
@@ -285,14 +616,14 @@ fn what_is_kept_is_locked_checked_and_no_reason_to_build_again() {
     sandbox.sync(&[]);
     assert_eq!(sandbox.stamp("root", "one", "digest"), digest);
     assert_eq!(sandbox.names("root/generations/one").len(), 1);
-    let mut command = sandbox.command(&["run", "one", "--", "/usr/bin/env"]);
+    let mut command = sandbox.command(&["run", "one", "--clean", "--", "/usr/bin/env"]);
     let said: Said = command
-        .envs([("GRID_JOB", "1"), ("PBS_JOB", "2")])
+        .envs([("GRID_JOB", "1"), ("SITE_JOB", "2")])
         .output()
         .unwrap()
         .into();
     assert_eq!(
-        (variable(&said, "GRID_JOB"), variable(&said, "PBS_JOB")),
+        (variable(&said, "GRID_JOB"), variable(&said, "SITE_JOB")),
         (None, Some("2"))
     );
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{BYTECODE, Error, Shelved, WHEELS, find};
+use super::{BYTECODE, Error, Shelved, ShelvedFile, WHEELS, find};
 use crate::digest::Digest;
 use crate::files::{self, Context};
 use crate::store::{Reading, Root};
@@ -51,21 +51,31 @@ fn in_directory(directory: &Path, reading: &Reading) -> files::Result<Vec<Damage
         Err(Error::Damaged { path, .. }) => return Ok(vec![damage(path, "cannot be read")]),
         Err(Error::Files(error)) => return Err(error),
     };
-    let wrong: Vec<Option<Damage>> =
-        shelved
-            .files
-            .par_iter()
-            .map(|file| {
-                let path = shelved.source(file);
-                match reading.digest(&path) {
-                    Ok(sha256) => Ok((sha256 != file.sha256)
-                        .then(|| damage(path, "is not as `files.txt` lists it"))),
-                    Err(error) if error.is_missing() => Ok(Some(damage(path, "is missing"))),
-                    Err(error) => Err(error),
+    let wrong: Vec<Option<Damage>> = shelved
+        .files
+        .par_iter()
+        .map(|file| {
+            let path = shelved.source(file);
+            match reading.digest(&path) {
+                Ok(sha256) if sha256 != file.sha256 => {
+                    Ok(Some(damage(path, "is not as `files.txt` lists it")))
                 }
-            })
-            .collect::<files::Result<_>>()?;
+                // An environment that is linked from here has the same mode.
+                Ok(_) => {
+                    Ok((!has_its_mode(file, &path)?).then(|| damage(path, "has another mode")))
+                }
+                Err(error) if error.is_missing() => Ok(Some(damage(path, "is missing"))),
+                Err(error) => Err(error),
+            }
+        })
+        .collect::<files::Result<_>>()?;
     Ok(wrong.into_iter().flatten().collect())
+}
+
+/// Whether a file can be executed if it is a program, and by nobody be written; who may read it is the root's policy.
+fn has_its_mode(file: &ShelvedFile, path: &Path) -> files::Result<bool> {
+    let mode = files::mode(path)?;
+    Ok(mode & 0o222 == 0 && (mode & 0o111 != 0) == file.executable)
 }
 
 /// Whether every byte of what is shelved is as it was. Stops at the first that is not.

@@ -121,6 +121,15 @@ impl Sandbox {
         fs::write(path, text).unwrap();
     }
 
+    /// Writes a program; renamed into its place, so that no process started meanwhile holds it open for writing.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        let draft = format!("{name}.draft");
+        self.write(&draft, text);
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(self.path(&draft), executable).unwrap();
+        fs::rename(self.path(&draft), self.path(name)).unwrap();
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         let path = self.path(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
