@@ -73,7 +73,7 @@ def processes(parent: int) -> list[int]:
     return [parent, *(process for child in children for process in processes(int(child)))]
 
 
-def await_end(watched: list[int], seconds: float = 60.0) -> None:
+def await_end(watched: list[int], seconds: float = 900.0) -> None:
     """Wait until processes, opened by `os.pidfd_open`, have ended."""
     for process in watched:
         assert select.select([process], [], [], seconds)[0], "a process stays behind"

@@ -14,7 +14,7 @@ use super::step::{Failure, Frame, Results, System};
 use super::wait::wait_until;
 
 /// How long it may take to ask, and then to notice the end.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Answers the first step with this, if one is asked for soon, and closes the socket in order.
 pub fn excuse(socket: &OwnedFd, reason: &str) {

@@ -19,7 +19,9 @@ use crate::store::inside;
 pub(super) const FIRST_LINE: &str = "import socket as s,sys;connection=s.socket(fileno=0);\
 exec(compile(connection.recv(int(sys.argv[1]),s.MSG_WAITALL),'rootstock worker','exec'))";
 
-/// How long a Python that was told to end, or has closed its socket, may take to be gone.
+/// How long a Python that closed its socket may take to be gone: on a busy node, or while it writes a core file, long.
+const LEAVING: Duration = Duration::from_secs(10);
+/// How long a Python that was asked to end may take to be gone.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running Python.
@@ -50,7 +52,7 @@ impl Python {
 
     /// How it ended, after its socket was closed; ends it if it still runs.
     pub(super) fn cause(&self) -> String {
-        match self.wait(GRACE) {
+        match self.wait(LEAVING) {
             Some(exit) => format!("Python {exit}"),
             None => "Python closed its connection to the worker and went on running".to_owned(),
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::sandbox::{Index, Said, Sandbox, Sdist, Wheel};
+use crate::sandbox::{Index, Said, Sandbox, Sdist, Wheel, lacking};
 
 /// The codes of the findings of `lock --check`.
 fn findings(sandbox: &Sandbox) -> Vec<String> {
@@ -14,17 +14,13 @@ fn findings(sandbox: &Sandbox) -> Vec<String> {
     findings.iter().map(code).collect()
 }
 
-/// A repository with one commit, or `None` where there is no git, which is said.
+/// A repository with one commit, or `None` where there is no git.
 struct Repository<'a>(&'a Path);
 
 impl<'a> Repository<'a> {
     fn new(directory: &'a Path, project: &Sdist) -> Option<Self> {
         let there = Command::new("git").arg("--version").output();
-        if !there.is_ok_and(|output| output.status.success()) {
-            #[expect(clippy::print_stderr, reason = "a test that shows nothing says so")]
-            {
-                eprintln!("there is no git on this machine: nothing is shown");
-            }
+        if !lacking::unless(there.is_ok_and(|output| output.status.success()), "git") {
             return None;
         }
         std::fs::create_dir_all(directory).unwrap();

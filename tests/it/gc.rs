@@ -357,7 +357,7 @@ fn a_generation_that_goes_while_a_sync_leads_to_it_is_built_again() {
         trace::stopped_after(&sandbox, "rename,renameat,renameat2", 1, &["sync"]).unwrap();
     gc(&sandbox, &ALL);
     assert_eq!(generations(&sandbox, "one"), &ids[1..]);
-    let said = stopped.go_on(&sandbox);
+    let said = stopped.go_on();
     said.expect(0);
     assert!(said.stdout.starts_with("built one"), "{}", said.stdout);
     assert_eq!(id(&sandbox, "one"), ids[0]);
@@ -374,7 +374,7 @@ fn a_link_that_is_not_yet_in_its_place_leads_already() {
     sandbox.lock();
     let stopped = trace::stopped_after(&sandbox, "symlink,symlinkat", 1, &["sync"]).unwrap();
     assert_eq!(code(&gc(&sandbox, &ALL), &ids[0]), "led-to");
-    let said = stopped.go_on(&sandbox);
+    let said = stopped.go_on();
     assert!(said.stdout.starts_with("switched one"), "{}", said.stdout);
     // One that a killed sync has left leads nowhere any more.
     let link = format!("root/envs/.one-{}", maker_like(u32::MAX));
@@ -397,7 +397,7 @@ fn a_generation_that_is_led_to_while_it_goes_is_put_back() {
     assert_eq!(generations(&sandbox, "one"), &ids[1..]);
     let link = sandbox.path("root/envs/one-of-before");
     std::os::unix::fs::symlink(format!("../generations/one/{}", ids[0]), link).unwrap();
-    let said = stopped.go_on(&sandbox);
+    let said = stopped.go_on();
     said.expect(0);
     assert!(
         said.stderr.contains("is wanted again and stays"),

@@ -2,11 +2,10 @@
 //! writes, or even tries to.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sandbox::{Said, Sandbox, trace};
+use crate::sandbox::{Said, Sandbox, lacking, trace};
 use crate::worker;
 
 const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
@@ -16,21 +15,13 @@ const CHANGING: &str = "trace=open,openat,creat,mkdir,mkdirat,rmdir,unlink,unlin
                         link,linkat,symlink,symlinkat,chmod,fchmod,fchmodat,chown,lchown,fchown,fchownat,utime,utimes,\
                         utimensat,futimesat,truncate,ftruncate,mknod,mknodat,setxattr,lsetxattr";
 
-/// Whether this machine lets us mount something for ourselves; if not, says that nothing is shown.
-fn can_mount(test: &str) -> bool {
+/// Whether this machine lets us mount something for ourselves; if not, the test is skipped.
+fn can_mount() -> bool {
     let script = "mount --bind /usr /mnt && mount -o remount,ro,bind /mnt";
     let output = Command::new("unshare")
         .args(["-rm", "sh", "-ec", script])
         .output();
-    let can = output.is_ok_and(|output| output.status.success());
-    if !can {
-        // Past the test's own capture, so that it is seen.
-        let _ = writeln!(
-            std::io::stderr(),
-            "{test}: NOT SHOWN HERE, nothing can be mounted (unshare -rm)"
-        );
-    }
-    can
+    lacking::unless(output.is_ok_and(|output| output.status.success()), "mounts")
 }
 
 /// A command that starts rootstock with these directories mounted read-only; what it changes is written to `seen`.
@@ -73,7 +64,7 @@ fn attempts(directories: &[&Path], seen: &Path) -> Vec<String> {
 
 #[test]
 fn a_worker_serves_from_a_root_it_cannot_write() {
-    if !can_mount("readonly::a_worker_serves_from_a_root_it_cannot_write") {
+    if !can_mount() {
         return;
     }
     let root = worker::root().canonicalize().unwrap();
@@ -112,7 +103,7 @@ fn split() -> (Sandbox, PathBuf, PathBuf) {
 
 #[test]
 fn a_command_runs_from_a_root_and_a_cache_it_cannot_write() {
-    if !can_mount("readonly::a_command_runs_from_a_root_and_a_cache_it_cannot_write") {
+    if !can_mount() {
         return;
     }
     let (sandbox, root, cache) = split();
@@ -153,7 +144,7 @@ fn a_command_runs_from_a_root_and_a_cache_it_cannot_write() {
 
 #[test]
 fn a_sync_of_what_cannot_be_written_says_so() {
-    if !can_mount("readonly::a_sync_of_what_cannot_be_written_says_so") {
+    if !can_mount() {
         return;
     }
     let (sandbox, root, cache) = split();

@@ -22,6 +22,8 @@ from ase.build import bulk, molecule
 
 ROOTSTOCK, ROOT = sys.argv[1:3]
 COUNTER = itertools.count()
+# Ends a test that hangs, and no other: longer than the busiest machine takes.
+PATIENCE = 900
 SCRATCH = Path(tempfile.mkdtemp(prefix="rootstock-test-"))
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
@@ -52,13 +54,14 @@ class Worker:
 
     def wait(self):
         """Exit code and everything that was said."""
-        code = self.process.wait(timeout=120)
+        code = self.process.wait(timeout=PATIENCE)
         self.log.seek(0)
         return code, self.log.read()
 
     def await_saying(self, words):
         """Waits until it has said this."""
-        for _ in range(6000):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             with open(self.log.name) as log:
                 if words in log.read():
                     return
@@ -117,12 +120,13 @@ def children(process):
     return below - {process}
 
 
-def gone(process, within):
-    """Whether a process ends within so many seconds; as a zombie of a container without a reaper it has ended."""
-    try:
-        watched = os.pidfd_open(process)
-    except ProcessLookupError:
-        return True
+def watch(process):
+    """A descriptor of this process: its number may be given to another one once it has ended."""
+    return os.pidfd_open(process)
+
+
+def gone(watched, within=PATIENCE):
+    """Whether a watched process ends within so many seconds; as a zombie of a container without a reaper it has ended."""
     try:
         return bool(select.select([watched], [], [], within)[0])
     finally:

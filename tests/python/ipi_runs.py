@@ -52,7 +52,7 @@ class Ipi:
         arguments += ("--unix-prefix", self.prefix, "--template", EXAMPLE / "init.xyz")
         return harness.Worker(model, "rootstock-example", *arguments)
 
-    def rows(self, timeout=120):
+    def rows(self, timeout=harness.PATIENCE):
         code = self.process.wait(timeout=timeout)
         self.log.seek(0)
         assert code == 0, self.log.read()

@@ -58,7 +58,7 @@ class Client:
     def goodbye(self, message=b"EXIT        "):
         self.socket.sendall(message)
         self.socket.close()
-        assert self.process.wait(timeout=60) == 0, self.said()
+        assert self.process.wait(timeout=harness.PATIENCE) == 0, self.said()
         return self.said()
 
 
@@ -137,12 +137,12 @@ def failed_start():
         assert np.isnan(energy) and np.isnan(forces).all() and np.isnan(stress).all()
         assert extras["kind"] == "WorkerDied" and reason in extras["error"], extras
         assert client.socket.recv(1) == b""
-        assert client.process.wait(timeout=60) == code, client.said()
+        assert client.process.wait(timeout=harness.PATIENCE) == code, client.said()
         assert reason in client.said()
         client = Client(model)
         client.socket.sendall(b"POSDATA     " + bytes(100))
         assert client.socket.recv(1) == b""
-        assert client.process.wait(timeout=60) == code, client.said()
+        assert client.process.wait(timeout=harness.PATIENCE) == code, client.said()
 
 
 def refused():
@@ -187,7 +187,7 @@ def standard_input():
     assert any(name.startswith("socket:") for name in ours)
     assert not {name for name in ours & theirs if name.startswith("socket:")}, (ours, theirs)
     here.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=harness.PATIENCE) == 0
 
 
 for case in sys.argv[3:]:

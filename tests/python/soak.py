@@ -33,7 +33,7 @@ from rootstock import RootstockCalculator
 # Often enough for every run. Only where a Python will hang is it asked whether it does; a machine that has other things to do
 # may look like it, which costs another restart and no number.
 ARGUMENTS = ("--restarts", "100000")
-HANGING = ("--step-timeout", "15")
+HANGING = ("--step-timeout", "30")
 MOMENTS = ["before", "before, and while loading", "between its results", "some time later"]
 WAYS = ["killed"] * 8 + ["crashes"] * 8 + ["exits"] * 8 + ["hangs"]
 
@@ -107,7 +107,7 @@ class Held:
 
     def check(self):
         # A thread that reads the last words of a Python may still be on its way out.
-        for _ in range(200):
+        for _ in range(6000):
             if self.now() == self.first:
                 return
             time.sleep(0.02)
@@ -146,7 +146,7 @@ def ipi(plan, kills=0):
     worker = run.worker("odd-soaked", *plan.arguments)
     killer = Killer(plan, worker.process, kills)
     killer.start()
-    run.rows(timeout=120 + 60 * (deaths + kills))
+    run.rows(timeout=harness.PATIENCE + 60 * (deaths + kills))
     said = worker.succeeds()
     killer.join()
     assert not [name for name in os.listdir(run.directory) if "rootstock-example" in name]

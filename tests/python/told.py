@@ -6,7 +6,7 @@ import struct
 import sys
 
 import harness
-from harness import children, gone
+from harness import PATIENCE, children, gone, watch
 
 SPECIES = ("--species", "Cu", "--pbc", "TTT")
 STEP = b"POSDATA     " + struct.pack("<9d", 8, 0, 0, 0, 8, 0, 0, 0, 8) + bytes(72) + struct.pack("<i", 1) + bytes(24)
@@ -22,7 +22,7 @@ class Server:
         self.listener.listen()
         self.worker = harness.Worker(model, path, *SPECIES)
         self.connection, _ = self.listener.accept()
-        self.connection.settimeout(60)
+        self.connection.settimeout(PATIENCE)
 
     def step(self):
         self.connection.sendall(STEP + b"GETFORCE    ")
@@ -30,7 +30,7 @@ class Server:
 
     def told(self, number=signal.SIGTERM, name="SIGTERM"):
         """Tells the worker to end: the server sees an end, no reset, and nothing that was not there before."""
-        (python,) = children(self.worker.process.pid)
+        (python,) = map(watch, children(self.worker.process.pid))
         self.worker.process.send_signal(number)
         assert self.connection.recv(1000) == b""
         self.connection.close()
@@ -41,7 +41,7 @@ class Server:
 def while_loading():
     worker = harness.Worker("odd-sleeps", "nobody", *SPECIES)
     worker.await_saying("going to sleep")
-    (python,) = children(worker.process.pid)
+    (python,) = map(watch, children(worker.process.pid))
     worker.process.terminate()
     worker.fails(143, "ended by SIGTERM")
     assert gone(python, within=0)
@@ -50,7 +50,7 @@ def while_loading():
 def while_connecting():
     worker = harness.Worker("odd-zero", harness.name(), *SPECIES)
     worker.await_saying("model loaded")
-    (python,) = children(worker.process.pid)
+    (python,) = map(watch, children(worker.process.pid))
     worker.process.terminate()
     worker.fails(143, "ended by SIGTERM")
     assert gone(python, within=0)
@@ -92,7 +92,7 @@ def while_the_server_does_not_listen():
     connection, _ = listener.accept()
     connection.sendall(STEP[:-28] + struct.pack("<i", atoms) + bytes(24 * atoms) + b"GETFORCE    ")
     connection.recv(1)
-    (python,) = children(worker.process.pid)
+    (python,) = map(watch, children(worker.process.pid))
     worker.process.terminate()
     # It ends after seconds, though nobody has taken the rest.
     worker.fails(143, "ended by SIGTERM")

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub(crate) mod index;
 pub(crate) mod interpreter;
+pub(crate) mod lacking;
 pub(crate) mod person;
 pub(crate) mod refuse;
 pub(crate) mod remote;
@@ -270,9 +271,14 @@ pub(crate) fn send(signal: &str, process: u32) {
     assert!(sent.success());
 }
 
+/// Between two looks for an event; leaves the processor to those who bring it about.
+pub(crate) fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(5));
+}
+
 /// Asks until there is such an answer: where a machine is busy, a program may be too slow for who asks it.
 pub(crate) fn heard<T>(ask: impl Fn() -> T, is_such: impl Fn(&T) -> bool) -> T {
-    let asked = (0..20).map(|_| ask()).find(|answer| is_such(answer));
+    let asked = (0..100).map(|_| ask()).find(|answer| is_such(answer));
     asked.unwrap_or_else(ask)
 }
 

@@ -1,10 +1,9 @@
 //! Other users of this machine: only root can be one of them.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Said, Sandbox};
+use super::{Said, Sandbox, lacking};
 
 /// A user by number, with the groups they are in.
 #[derive(Clone, Copy)]
@@ -13,20 +12,12 @@ pub(crate) struct Person {
     pub(crate) groups: &'static str,
 }
 
-/// Whether this process may act as somebody else; if not, says that nothing is shown.
-pub(crate) fn can_be_others(test: &str) -> bool {
+/// Whether this process may act as another user; if not, the test is skipped.
+pub(crate) fn can_be_others() -> bool {
     let output = Command::new("setpriv")
         .args(["--reuid=61001", "--regid=61001", "--clear-groups", "true"])
         .output();
-    let can = output.is_ok_and(|output| output.status.success());
-    if !can {
-        // Past the test's own capture, so that it is seen.
-        let _ = writeln!(
-            std::io::stderr(),
-            "{test}: NOT SHOWN HERE, only root can be several users (setpriv)"
-        );
-    }
-    can
+    lacking::unless(output.is_ok_and(|output| output.status.success()), "users")
 }
 
 impl Person {

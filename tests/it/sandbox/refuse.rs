@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::{Sandbox, python};
+use super::{Sandbox, lacking, python};
 
 const BECOME: &str = include_str!("refuse.py");
 
@@ -27,7 +27,8 @@ pub(crate) fn program(calls: &[&str], error: &str) -> Option<Command> {
     };
     let mut tried = refusing();
     tried.arg(python()).args(["-I", "-S", "-c", ""]);
-    tried.output().unwrap().status.success().then(|| {
+    let works = tried.output().unwrap().status.success();
+    lacking::unless(works, "seccomp").then(|| {
         let mut command = refusing();
         command.arg(env!("CARGO_BIN_EXE_rootstock"));
         command

@@ -6,16 +6,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::{Said, Sandbox, send};
+use super::{Said, Sandbox, lacking};
 
-/// Whether this machine lets us trace a program at all; containers often do not.
+/// Whether this machine lets us trace a program at all; containers often do not. If not, the test is skipped.
 pub(crate) fn is_possible() -> bool {
-    strace().is_some_and(|strace| {
+    let works = strace().is_some_and(|strace| {
         Command::new(strace)
             .args(["-f", "-o", "/dev/null", "true"])
             .output()
             .is_ok_and(|output| output.status.success())
-    })
+    });
+    lacking::unless(works, "strace")
 }
 
 /// The program under strace with these expressions (`trace=…`, `inject=…`), ready for its arguments.
@@ -53,12 +54,17 @@ pub(crate) fn on_path(sandbox: &Sandbox, path: &Path, expressions: &[&str]) -> C
 #[derive(Debug)]
 pub(crate) struct Stopped {
     child: Child,
-    process: String,
-    seen: BufReader<std::fs::File>,
+    /// What strace says; it ends with the program.
+    lines: mpsc::Receiver<String>,
+    /// The thread that was stopped last.
+    thread: Option<String>,
+    /// How many of the calls it has made.
+    made: usize,
 }
 
-/// Starts the program and waits until a thread of it has made its `nth` system call of one of these kinds; there it is
-/// stopped. One that makes fewer has come to its end.
+/// Starts the program and waits until it has made its `nth` system call of these kinds, in whichever thread; there it is
+/// stopped. One that makes fewer has come to its end. strace itself counts the calls of each thread by themselves, and
+/// which thread does what differs from run to run: so it is stopped at each of them, and goes on when that is counted.
 pub(crate) fn stopped_after(
     sandbox: &Sandbox,
     calls: &str,
@@ -68,115 +74,69 @@ pub(crate) fn stopped_after(
     let seen = sandbox.path("seen");
     let made = Command::new("mkfifo").arg(&seen).status().unwrap();
     assert!(made.success());
-    let inject = format!("inject={calls}:signal=SIGSTOP:when={nth}");
+    let inject = format!("inject={calls}:signal=SIGSTOP");
     let child = writing_to(sandbox, &seen, &[&format!("trace={calls}"), &inject])
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut seen = BufReader::new(std::fs::File::open(&seen).unwrap());
-    let Some(process) = next_stop(&mut seen) else {
-        std::fs::remove_file(sandbox.path("seen")).unwrap();
-        return Err(Said::from(child.wait_with_output().unwrap()));
-    };
-    Ok(Stopped {
+    let text = BufReader::new(std::fs::File::open(&seen).unwrap()).lines();
+    std::fs::remove_file(&seen).unwrap();
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || text.map_while(|line| sender.send(line.ok()?).ok()).count());
+    let mut program = Stopped {
         child,
-        process,
-        seen,
-    })
-}
-
-/// Waits until a thread of it is stopped; `None` if it ends.
-fn next_stop(seen: &mut impl BufRead) -> Option<String> {
-    loop {
-        let mut line = String::new();
-        if seen.read_line(&mut line).unwrap() == 0 {
-            return None;
-        }
-        if line.contains("--- stopped by SIGSTOP") {
-            return line.split_whitespace().next().map(str::to_owned);
-        }
-    }
-}
-
-/// Runs the program and kills it when it has made its `nth` system call of these kinds, in whichever thread; `false` if
-/// it makes fewer. strace itself counts the calls of each thread by themselves, and which thread does what differs from
-/// run to run: so the program is stopped at each of them, and goes on when it has been counted.
-pub(crate) fn killed_after(sandbox: &Sandbox, calls: &[&str], nth: usize, words: &[&str]) -> bool {
-    let seen = sandbox.path("seen");
-    let made = Command::new("mkfifo").arg(&seen).status().unwrap();
-    assert!(made.success());
-    let all = calls.join(",");
-    let inject = format!("inject={all}:signal=SIGSTOP");
-    let mut child = writing_to(sandbox, &seen, &[&format!("trace={all}"), &inject])
-        .args(words)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(std::fs::File::open(&seen).unwrap()).lines();
-    let (sender, receiver) = mpsc::channel();
-    let reader =
-        std::thread::spawn(move || lines.for_each(|line| sender.send(line.unwrap()).unwrap()));
-    // It may have ended meanwhile.
-    let send = |signal: &str, process: &str| {
-        let words = format!("kill -{signal} {process} 2>/dev/null");
-        Command::new("sh").args(["-c", &words]).status().unwrap();
+        lines,
+        thread: None,
+        made: 0,
     };
-    let (mut calls_made, mut stopped) = (0, None);
-    loop {
-        match receiver.recv_timeout(Duration::from_millis(20)) {
-            Ok(line) => {
-                let (thread, what) = line.trim_start().split_once(' ').unwrap();
-                let what = what.trim_start();
-                if calls
-                    .iter()
-                    .any(|call| what.starts_with(&format!("{call}(")))
-                {
-                    calls_made += 1;
-                }
-                if what.starts_with("--- stopped by SIGSTOP") {
-                    send(if calls_made < nth { "CONT" } else { "KILL" }, thread);
-                    stopped = Some(thread.to_owned());
-                }
-            }
-            // strace may miss that it is to go on.
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                if let Some(thread) = &stopped {
-                    send("CONT", thread);
-                }
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+    while program.stops() {
+        if program.made >= nth {
+            return Ok(program);
         }
+        program.send("CONT");
     }
-    reader.join().unwrap();
-    std::fs::remove_file(sandbox.path("seen")).unwrap();
-    let ended = child.wait().unwrap();
-    let killed = calls_made >= nth;
-    assert!(killed || ended.success(), "{ended:?}");
-    killed
+    Err(Said::from(program.child.wait_with_output().unwrap()))
 }
 
 impl Stopped {
-    /// Sends it this signal, which it hears when it goes on.
+    /// Waits until it is stopped (again); `false` if it ends.
+    fn stops(&mut self) -> bool {
+        loop {
+            match self.lines.recv_timeout(Duration::from_millis(20)) {
+                Ok(line) => {
+                    let (thread, what) = line.trim_start().split_once(' ').unwrap();
+                    let what = what.trim_start();
+                    // `rename("from", "to") = 0`; what is resumed was counted when it began.
+                    let is_call = !what.starts_with(['-', '+', '<']);
+                    self.made += usize::from(is_call);
+                    if what.starts_with("--- stopped by SIGSTOP") {
+                        self.thread = Some(thread.to_owned());
+                        return true;
+                    }
+                }
+                // strace may miss that it is to go on.
+                Err(mpsc::RecvTimeoutError::Timeout) => self.send("CONT"),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Sends it this signal, which it hears when it goes on, unless it has ended.
     pub(crate) fn send(&self, signal: &str) {
-        send(signal, self.process.parse().unwrap());
+        if let Some(thread) = &self.thread {
+            let kill = format!("kill -{signal} {thread} 2>/dev/null");
+            Command::new("sh").args(["-c", &kill]).status().unwrap();
+        }
     }
 
     /// Lets it go on to its end.
-    pub(crate) fn go_on(mut self, sandbox: &Sandbox) -> Said {
-        let go_on = format!("kill -CONT {} 2>/dev/null", self.process);
-        std::thread::scope(|scope| {
-            let seen = scope.spawn(|| while next_stop(&mut self.seen).is_some() {});
-            // strace counts the calls of each thread by themselves, so that it is stopped again and again; and strace may
-            // miss that it is to go on.
-            while !seen.is_finished() {
-                Command::new("sh").args(["-c", &go_on]).status().unwrap();
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        std::fs::remove_file(sandbox.path("seen")).unwrap();
+    pub(crate) fn go_on(mut self) -> Said {
+        self.send("CONT");
+        while self.stops() {
+            self.send("CONT");
+        }
         Said::from(self.child.wait_with_output().unwrap())
     }
 }
