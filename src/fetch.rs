@@ -15,14 +15,17 @@ mod address;
 mod client;
 mod credentials;
 mod mirror;
+mod page;
 mod part;
 
 #[cfg(test)]
 mod tests;
 
+pub use address::file_name;
 pub use client::{Client, NETWORK};
 pub use credentials::Credentials;
 pub use mirror::{Mirror, file_address};
+pub use page::{Page, page};
 
 use address::{Address, Scheme};
 use part::Part;
@@ -218,10 +221,15 @@ pub fn discover(
 /// Reads a short answer whole; one that is longer than this is none.
 pub fn read(client: &Client, url: &str, longest: u64) -> Result<Vec<u8>, Error> {
     let address = Address::parse(url)?;
+    patiently(client, || read_once(client, &address, longest))
+}
+
+/// Tries again, after a pause, what may well succeed then.
+fn patiently<T>(client: &Client, once: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     let mut pauses = client.pauses.iter();
     loop {
-        let error = match read_once(client, &address, longest) {
-            Ok(bytes) => return Ok(bytes),
+        let error = match once() {
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         match pauses.next().filter(|_| error.is_transient()) {
@@ -240,9 +248,13 @@ fn read_once(client: &Client, address: &Address, longest: u64) -> Result<Vec<u8>
             status,
         });
     }
+    whole(&mut response.body_mut().as_reader(), address, longest)
+}
+
+/// All that comes, unless it is longer than this.
+fn whole(from: &mut dyn Read, address: &Address, longest: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    let mut body = response.body_mut().as_reader().take(longest + 1);
-    let read = body.read_to_end(&mut bytes);
+    let read = from.take(longest + 1).read_to_end(&mut bytes);
     read.map_err(|source| Error::BrokenOff {
         file: address.file.clone(),
         host: address.host.clone(),

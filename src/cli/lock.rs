@@ -110,6 +110,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         path: &context::search_path(),
         variables: &context::kept_environment(),
         heard: &heard,
+        remark: &show::remark,
     };
     let lock = resolve::resolve(&manifest, old.as_ref(), &upgrade, &means).or_exit(Exit::Failed)?;
     write(&path, old.as_ref(), &lock, arguments.json)

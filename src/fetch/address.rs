@@ -95,6 +95,12 @@ fn shown(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
+/// The name of the file at an address, absolute or relative, without query and fragment.
+pub fn file_name(url: &str) -> Option<String> {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    decode(path.rsplit('/').next().unwrap_or(path)).filter(|name| !name.is_empty())
+}
+
 /// The text with its percent escapes (RFC 3986) replaced; `None` if that is not UTF-8.
 pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());

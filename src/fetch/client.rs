@@ -88,13 +88,28 @@ impl Client {
 
     /// Asks for a file from this byte on.
     pub(super) fn get(&self, address: &Address, from: u64) -> Result<Response<Body>, Error> {
-        let response = self.ask(address, from, address.credentials.as_ref())?;
+        // Encoded on the way, neither ranges nor digests would be those of the file.
+        let mut headers = vec![("accept-encoding", "identity")];
+        let range = format!("bytes={from}-");
+        if from > 0 {
+            headers.push(("range", &range));
+        }
+        self.get_with(address, &headers)
+    }
+
+    /// Asks with these headers.
+    pub(super) fn get_with(
+        &self,
+        address: &Address,
+        headers: &[(&str, &str)],
+    ) -> Result<Response<Body>, Error> {
+        let response = self.ask(address, headers, address.credentials.as_ref())?;
         if response.status().as_u16() != 401 {
             return Ok(response);
         }
         match self.credentials.of(&address.host) {
             Some(found) if address.credentials.as_ref() != Some(&found) => {
-                self.ask(address, from, Some(&found))
+                self.ask(address, headers, Some(&found))
             }
             _ => Ok(response),
         }
@@ -103,19 +118,16 @@ impl Client {
     fn ask(
         &self,
         address: &Address,
-        from: u64,
+        headers: &[(&str, &str)],
         credentials: Option<&(String, String)>,
     ) -> Result<Response<Body>, Error> {
         let agent = match address.scheme {
             Scheme::Http => &self.http,
             Scheme::Https | Scheme::File(_) => &self.https,
         };
-        // Encoded on the way, neither ranges nor digests would be those of the file.
-        let mut request = agent
-            .get(&address.request)
-            .header("accept-encoding", "identity");
-        if from > 0 {
-            request = request.header("range", format!("bytes={from}-"));
+        let mut request = agent.get(&address.request);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         if let Some((name, password)) = credentials {
             let encoded = BASE64_STANDARD.encode(format!("{name}:{password}"));

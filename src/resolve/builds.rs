@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
-use super::choose::{self, Chosen, For};
+use super::choose::{Chosen, For};
 use super::{Failure, Solver, routes, unanswered};
 use crate::fetch;
 use crate::files;
@@ -195,7 +195,7 @@ impl Solver<'_> {
             ..Compile::default()
         };
         let answer = self.answer(of.environment, ask, target, of.python)?;
-        choose::packages(&of, self.candidates(of.environment, answer)?)
+        self.chosen(&of, self.candidates(of.environment, answer)?)
     }
 
     /// What the backend asks for beside what the project says.

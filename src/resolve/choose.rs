@@ -1,12 +1,14 @@
 //! From the files of a package to the one that is locked: the best wheel for the target, else a source distribution
 //! that the manifest allows. Markers are evaluated for the concrete target (PEP 508).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use pep440_rs::Version;
 use pep508_rs::{MarkerTree, PackageName};
 
 use super::Failure;
+use crate::digest::Digest;
 use crate::lock::{Distribution, LockedPackage, LockedPython, Origin};
 use crate::manifest::Environment;
 use crate::target::{Tags, Target};
@@ -35,21 +37,37 @@ pub(super) struct For<'a> {
     pub(super) here: Option<&'a LockedPython>,
     /// The package that is built with them; without one they are the environment's own.
     pub(super) build: Option<&'a PackageName>,
+    /// The files of the old lock that stay, yanked since or not.
+    pub(super) stay: &'a BTreeSet<Digest>,
 }
 
-/// One file for each package that the target needs, sorted by name.
-pub(super) fn packages(of: &For, answer: Vec<Candidate>) -> Result<Vec<Chosen>, Failure> {
-    let environment = of.environment;
+/// By package, the names of those of its files that are yanked (PEP 592).
+pub(super) type Yanked = BTreeMap<PackageName, BTreeSet<String>>;
+
+/// A package of an answer that the target needs.
+pub(super) struct Needed {
+    pub(super) name: PackageName,
+    version: Version,
+    /// Whether the whole version is yanked.
+    yanked: bool,
+    candidate: Candidate,
+    /// Whether which file of it is taken depends on whether one is yanked.
+    pub(super) depends: bool,
+    /// Whether it may be a version that is yanked as a whole.
+    pub(super) may_be_yanked: bool,
+}
+
+/// Those of an answer whose markers hold on the target.
+pub(super) fn needed(of: &For, answer: Vec<Candidate>) -> Result<Vec<Needed>, Failure> {
     let wrong = |reason: String| Failure::Answer {
-        environment: environment.name.clone(),
+        environment: of.environment.name.clone(),
         reason,
     };
-    let tags = of
-        .target
-        .tags((of.python.release()[0], of.python.release()[1]));
+    let tags = of.tags();
     let markers = of.target.markers(of.python);
-    let (mut chosen, mut refused) = (Vec::new(), Vec::new());
-    for Candidate { package, direct } in answer {
+    let mut needed = Vec::new();
+    for candidate in answer {
+        let package = &candidate.package;
         let name =
             PackageName::from_str(&package.name).map_err(|error| wrong(error.to_string()))?;
         let version: Version = package
@@ -65,26 +83,80 @@ pub(super) fn packages(of: &For, answer: Vec<Candidate>) -> Result<Vec<Chosen>, 
         if marker.is_some_and(|marker| !marker.evaluate(&markers, &[])) {
             continue;
         }
-        let may_build = of.build.is_none() && environment.sdists.contains(&name);
+        let best = file(package, &tags, of.may_build(&name), &BTreeSet::new());
+        let stays = best.is_ok_and(|file| of.stay.contains(&file.sha256));
+        let fitting = package
+            .wheels
+            .iter()
+            .filter(|wheel| rank(&wheel.name, &tags).is_some());
+        let choice = fitting.count() + usize::from(package.sdist.is_some()) > 1;
+        let depends = choice && candidate.direct.is_none() && !stays;
+        needed.push(Needed {
+            name,
+            version,
+            yanked: package.yanked && !stays,
+            candidate,
+            depends,
+            may_be_yanked: true,
+        });
+    }
+    Ok(needed)
+}
+
+/// One file for each package, sorted by name. `remark` gets what a person should know of them.
+pub(super) fn packages(
+    of: &For,
+    needed: Vec<Needed>,
+    yanked: &Yanked,
+    remark: &dyn Fn(&str),
+) -> Result<Vec<Chosen>, Failure> {
+    let environment = of.environment;
+    let tags = of.tags();
+    let (mut chosen, mut refused) = (Vec::new(), Vec::new());
+    let none = BTreeSet::new();
+    for needed in needed {
+        let Needed { name, version, .. } = needed;
+        let Candidate { package, direct } = needed.candidate;
+        let may_build = of.may_build(&name);
+        let yanked = yanked.get(&name).unwrap_or(&none);
         let file = match &direct {
             Some((_, file)) => direct_file(file, &tags, may_build),
-            None => file(&package, &tags, may_build),
+            None => file(&package, &tags, may_build, yanked),
         };
         match file {
-            Ok(file) => chosen.push(Chosen {
-                address: file.url.clone(),
-                package: LockedPackage {
-                    origin: match &direct {
-                        Some((origin, _)) => origin.clone(),
-                        None => Origin::Index(environment.indexes.get(&name).cloned()),
+            Ok(file) => {
+                let is_yanked = if needed.depends {
+                    yanked.contains(&file.name)
+                } else {
+                    needed.yanked
+                };
+                if is_yanked && !needed.may_be_yanked {
+                    let why = Why::Yanked;
+                    refused.push(Refused { name, version, why });
+                    continue;
+                }
+                if is_yanked {
+                    let environment = &environment.name;
+                    remark(&format!(
+                        "warning: `{name} {version}`, which `{environment}` asks for, is yanked: its maintainers advise \
+                         against it"
+                    ));
+                }
+                chosen.push(Chosen {
+                    address: file.url.clone(),
+                    package: LockedPackage {
+                        origin: match &direct {
+                            Some((origin, _)) => origin.clone(),
+                            None => Origin::Index(environment.indexes.get(&name).cloned()),
+                        },
+                        name,
+                        version,
+                        file: file.name.clone(),
+                        size: file.size,
+                        sha256: file.sha256,
                     },
-                    name,
-                    version,
-                    file: file.name.clone(),
-                    size: file.size,
-                    sha256: file.sha256,
-                },
-            }),
+                });
+            }
             Err(why) => refused.push(Refused { name, version, why }),
         }
     }
@@ -93,6 +165,18 @@ pub(super) fn packages(of: &For, answer: Vec<Candidate>) -> Result<Vec<Chosen>, 
     }
     chosen.sort_by(|a, b| a.package.name.cmp(&b.package.name));
     Ok(chosen)
+}
+
+impl For<'_> {
+    fn tags(&self) -> Tags {
+        let release = self.python.release();
+        self.target.tags((release[0], release[1]))
+    }
+
+    /// Whether a source distribution of this package may be taken.
+    fn may_build(&self, name: &PackageName) -> bool {
+        self.build.is_none() && self.environment.sdists.contains(name)
+    }
 }
 
 /// The file a direct reference names.
@@ -114,6 +198,10 @@ struct Refused {
 enum Why {
     /// Only a source distribution fits, and the manifest does not allow to build it.
     OnlySource,
+    /// The version is yanked as a whole, and was not asked for by its number.
+    Yanked,
+    /// The wheels that fit are yanked, a source distribution is not, and the manifest does not allow to build it.
+    OnlyYanked,
     /// It is asked for as source, and the manifest does not allow to build it.
     Direct,
     /// The wheel it is asked for as is for another machine.
@@ -122,15 +210,33 @@ enum Why {
     Nothing,
 }
 
-fn file<'p>(package: &'p Package, tags: &Tags, may_build: bool) -> Result<&'p File, Why> {
+fn file<'p>(
+    package: &'p Package,
+    tags: &Tags,
+    may_build: bool,
+    yanked: &BTreeSet<String>,
+) -> Result<&'p File, Why> {
     let fitting = package
         .wheels
         .iter()
         .filter_map(|wheel| Some((rank(&wheel.name, tags)?, wheel)));
     // Of equal tags the higher build number wins, as the specification says; then the name, so that one always does.
-    let best = fitting.min_by(|(a, x), (b, y)| a.cmp(b).then_with(|| y.name.cmp(&x.name)));
-    match (best, &package.sdist) {
-        (Some((_, wheel)), _) => Ok(wheel),
+    let best = |keep: &dyn Fn(&File) -> bool| {
+        let fitting = fitting.clone().filter(|(_, wheel)| keep(wheel));
+        let best = fitting.min_by(|(a, x), (b, y)| a.cmp(b).then_with(|| y.name.cmp(&x.name)));
+        best.map(|(_, wheel)| wheel)
+    };
+    let stays = |file: &File| !yanked.contains(&file.name);
+    let sdist = package.sdist.as_ref();
+    match (best(&stays), sdist.filter(|sdist| stays(sdist))) {
+        (Some(wheel), _) => return Ok(wheel),
+        (None, Some(sdist)) if may_build => return Ok(sdist),
+        (None, Some(_)) if best(&|_| true).is_some() => return Err(Why::OnlyYanked),
+        (None, _) => {}
+    }
+    // Only a version that is asked for by its number comes here with nothing that is not yanked.
+    match (best(&|_| true), sdist) {
+        (Some(wheel), _) => Ok(wheel),
         (None, Some(sdist)) if may_build => Ok(sdist),
         (None, Some(_)) => Err(Why::OnlySource),
         (None, None) => Err(Why::Nothing),
@@ -159,12 +265,19 @@ fn refusal(of: &For, refused: &[Refused]) -> Failure {
         Why::OnlySource => {
             format!("`{name} {version}` has no wheel that fits, only a source distribution")
         }
+        Why::Yanked => format!(
+            "`{name} {version}` is yanked: exclude it with `{name}!={version}`, or take it nevertheless with `{name}=={version}`"
+        ),
+        Why::OnlyYanked => format!(
+            "`{name} {version}` has no wheel that fits and is not yanked, only a source distribution"
+        ),
         Why::Direct => format!("`{name} {version}` is asked for as source, which must be built"),
         Why::Unfit(file) => format!("`{file}` is not for this machine and this Python"),
         Why::Nothing => format!("`{name} {version}` has no file that fits"),
     };
     let environment = of.environment;
-    let builds = |refused: &&Refused| matches!(refused.why, Why::OnlySource | Why::Direct);
+    let builds =
+        |refused: &&Refused| matches!(refused.why, Why::OnlySource | Why::OnlyYanked | Why::Direct);
     let sources = refused.iter().filter(builds);
     let mut names: Vec<String> = sources.map(|refused| refused.name.to_string()).collect();
     let advice = if let Some(package) = of.build {
@@ -216,9 +329,10 @@ mod tests {
             wheels: wheels.collect(),
             sdist: None,
             direct: None,
+            yanked: false,
         };
         let tags = Target::named("linux-x86_64").unwrap().tags((3, 11));
-        file(&package, &tags, false)
+        file(&package, &tags, false, &BTreeSet::new())
             .ok()
             .map(|file| file.name.clone())
     }

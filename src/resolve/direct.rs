@@ -1,15 +1,17 @@
 //! Direct references on their way to uv and back: paths made absolute, directories packed, commits that are locked
 //! kept; and of what uv answers, the one file that is locked.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pep508_rs::{PackageName, VersionOrUrl};
 
 use super::choose::Candidate;
 use super::{Failure, Moving, Solver};
+use crate::digest::Digest;
 use crate::fetch::file_address;
 use crate::files;
-use crate::lock::{LockedEnvironment, Origin, SpelledPackage};
+use crate::lock::{LockedEnvironment, LockedTarget, Origin, SpelledPackage};
 use crate::manifest::{Environment, Reference, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::project::{Packed, git, pack};
@@ -233,6 +235,18 @@ impl Solver<'_> {
             Moving::All => false,
             Moving::Packages(names) => !names.contains(name),
         }
+    }
+
+    /// The files of a target that stay as they are locked, those that only building takes too.
+    pub(super) fn stay(
+        &self,
+        environment: &EnvironmentName,
+        old: &LockedTarget,
+    ) -> BTreeSet<Digest> {
+        let stays = old
+            .files()
+            .filter(|package| self.stays(environment, &package.name));
+        stays.map(|package| package.sha256).collect()
     }
 
     /// The versions of these packages, to stay with.

@@ -147,6 +147,21 @@ pub enum Failure {
         /// What went wrong.
         why: Box<crate::project::git::Error>,
     },
+    /// An index does not say what files of a package are yanked.
+    #[error(
+        "environment `{environment}`: it cannot be known which files of `{package}` are yanked: {reason}"
+    )]
+    #[diagnostic(help(
+        "the page of the package index with the package's files must be reachable from here"
+    ))]
+    Listing {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The package.
+        package: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// An answer that makes no sense.
     #[error("environment `{environment}`: {reason}")]
     Answer {

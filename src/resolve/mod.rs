@@ -32,6 +32,7 @@ mod direct;
 mod failure;
 mod pythons;
 mod weights;
+mod yanked;
 
 pub use builds::Error as BuildError;
 use choose::For;
@@ -96,6 +97,8 @@ pub struct Means<'a> {
     pub credentials: &'a fetch::Credentials,
     /// Hears which environment is being solved.
     pub heard: &'a (dyn Fn(&EnvironmentName) + Sync),
+    /// Gets what a person should know of an answer.
+    pub remark: &'a (dyn Fn(&str) + Sync),
 }
 
 /// A lock that answers the manifest. What the old lock still answers is kept as it is.
@@ -146,6 +149,7 @@ pub fn resolve(
             builds: OnceLock::new(),
             digests: Mutex::default(),
         },
+        known: yanked::Known::default(),
         means,
     });
     let solve = |environment: &Environment| match (kept(environment), &solver) {
@@ -280,6 +284,7 @@ struct Solver<'a> {
     upgrade: &'a Upgrade,
     tools: &'a Tools,
     pythons: Pythons<'a>,
+    known: yanked::Known,
     means: &'a Means<'a>,
 }
 
@@ -359,14 +364,16 @@ impl Solver<'_> {
             interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
         };
         let answer = self.answer(environment, ask, target, python)?;
+        let stay = here.map_or_else(BTreeSet::new, |old| self.stay(&environment.name, old));
         let of = For {
             environment,
             target,
             python,
             here: native,
             build: None,
+            stay: &stay,
         };
-        let chosen = choose::packages(&of, self.candidates(environment, answer)?)?;
+        let chosen = self.chosen(&of, self.candidates(environment, answer)?)?;
         let builds = self.builds(&of, question, here, &chosen)?;
         Ok(LockedTarget {
             target: *target,

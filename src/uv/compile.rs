@@ -132,9 +132,13 @@ impl Uv {
         if !output.exit.success() {
             return Err(explain(&output));
         }
-        Ok(pylock::packages(&files::read_text(
-            &here.join("pylock.toml"),
-        )?)?)
+        let mut packages = pylock::packages(&files::read_text(&here.join("pylock.toml"))?)?;
+        // The lock of PEP 751 has no place for it.
+        for package in &mut packages {
+            let yanked = format!("`{}=={}` is yanked", package.name, package.version);
+            package.yanked = output.stderr.contains(&yanked);
+        }
+        Ok(packages)
     }
 
     /// Where the files of these pins can be fetched just now, by digest. uv is asked once, or, where one package is

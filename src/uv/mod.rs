@@ -156,6 +156,53 @@ impl Uv {
         format!("uv {}", self.version)
     }
 
+    /// Where an index is; `None` is the default index, of which uv is asked, with this interpreter. The address may hold
+    /// a password.
+    pub fn index(
+        &self,
+        name: Option<&IndexName>,
+        interpreter: Option<&Path>,
+    ) -> Result<Index, String> {
+        if let Some(name) = name {
+            let index = self.indexes.get(name).cloned();
+            return index.ok_or_else(|| format!("the manifest declares no index `{name}`"));
+        }
+        // What is asked of it needs no index, so that none is reached.
+        let options = ["--quiet", "--no-header", "--emit-index-url", "-"];
+        let mut asked = self
+            .command()
+            .arguments(["pip", "compile"])
+            .arguments(options);
+        if let Some(interpreter) = interpreter {
+            asked = asked.argument("--python").argument(interpreter);
+        }
+        let output = asked.run().map_err(|error| chain(&error))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("--index-url "));
+        let url = line.ok_or_else(|| {
+            format!(
+                "uv does not say where the default index is: {}",
+                said(&output)
+            )
+        })?;
+        Ok(Index {
+            url: url.trim().to_owned(),
+            links: false,
+        })
+    }
+
+    /// Whether it answers from its cache alone (`UV_OFFLINE`).
+    pub fn is_offline(&self) -> bool {
+        let value = self.environment.get(OsStr::new("UV_OFFLINE"));
+        value.is_some_and(|value| {
+            !["", "0", "false", "no", "off", "n", "f"]
+                .iter()
+                .any(|no| value.eq_ignore_ascii_case(no))
+        })
+    }
+
     /// A uv command that no configuration file and no interpreter download can change.
     pub fn command(&self) -> Command {
         Command::new(&self.path)
@@ -171,7 +218,7 @@ impl Uv {
 }
 
 /// An error with all its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

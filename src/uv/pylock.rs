@@ -19,6 +19,8 @@ pub struct Package {
     pub sdist: Option<File>,
     /// Where it is, if a direct reference says so; it has no other file then.
     pub direct: Option<Direct>,
+    /// Whether the whole version is yanked (PEP 592), at least every file of it that uv would install.
+    pub yanked: bool,
 }
 
 /// What a direct reference led to.
@@ -140,6 +142,7 @@ fn package(written: WrittenPackage) -> Result<Package, Error> {
         wheels,
         sdist,
         direct,
+        yanked: false,
     })
 }
 

@@ -43,3 +43,4 @@ mod targets;
 mod tidy;
 mod upgrade;
 mod weights;
+mod yanked;

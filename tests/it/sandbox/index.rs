@@ -45,6 +45,10 @@ struct State {
     asked: Vec<String>,
     /// What a request must say in `Authorization`, and the answers that were refused for want of it.
     guard: Option<String>,
+    /// Files that are yanked, each with the reason.
+    yanked: BTreeMap<String, String>,
+    /// Whether pages are HTML, which has neither sizes nor upload times.
+    html: bool,
     stopped: bool,
 }
 
@@ -93,6 +97,17 @@ impl Index {
         let mut state = self.shelves.state.lock().unwrap();
         state.others.insert(path.into(), bytes.into());
         format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// Marks a file as yanked (PEP 592).
+    pub(crate) fn yank(&self, file: &str, reason: &str) {
+        let mut state = self.shelves.state.lock().unwrap();
+        state.yanked.insert(file.into(), reason.into());
+    }
+
+    /// Speaks HTML (PEP 503) from now on: no sizes, no upload times.
+    pub(crate) fn speak_html(&self) {
+        self.shelves.state.lock().unwrap().html = true;
     }
 
     /// Gives nothing to who does not say this name and password.
@@ -245,6 +260,32 @@ fn serve(mut stream: TcpStream, shelves: &Shelves, port: u16) -> std::io::Result
     stream.flush()
 }
 
+/// What a wheel's metadata says about Python.
+fn requires_python(metadata: &str) -> Option<&str> {
+    metadata
+        .lines()
+        .find_map(|line| line.strip_prefix("Requires-Python: "))
+}
+
+/// The page of a package as PEP 503 has it.
+fn html(files: &[(String, Vec<u8>, String)], yanked: &BTreeMap<String, String>) -> String {
+    let link = |(file, bytes, metadata): &(String, Vec<u8>, String)| {
+        let digest = Digest::of(bytes);
+        let escaped = |text: &str| text.replace('<', "&lt;").replace('>', "&gt;");
+        let yanked = yanked.get(file);
+        let yanked = yanked.map(|reason| format!(" data-yanked=\"{}\"", escaped(reason)));
+        let requires = requires_python(metadata);
+        let requires = requires.map(|text| format!(" data-requires-python=\"{}\"", escaped(text)));
+        format!(
+            "<a href=\"/files/{file}#sha256={digest}\"{}{}>{file}</a><br/>\n",
+            yanked.unwrap_or_default(),
+            requires.unwrap_or_default()
+        )
+    };
+    let links: String = files.iter().map(link).collect();
+    format!("<!DOCTYPE html>\n<html><body>\n{links}</body></html>\n")
+}
+
 fn answer(path: &str, shelves: &Shelves, port: u16) -> (&'static str, &'static str, Vec<u8>) {
     const JSON: &str = "application/vnd.pypi.simple.v1+json";
     const NOT_FOUND: (&str, &str, Vec<u8>) = ("404 Not Found", "text/plain", Vec::new());
@@ -253,6 +294,13 @@ fn answer(path: &str, shelves: &Shelves, port: u16) -> (&'static str, &'static s
         let Some(files) = state.packages.get(name.trim_end_matches('/')) else {
             return NOT_FOUND;
         };
+        if state.html {
+            return (
+                "200 OK",
+                "text/html",
+                html(files, &state.yanked).into_bytes(),
+            );
+        }
         let files: Vec<_> = files
             .iter()
             .map(|(file, bytes, metadata)| {
@@ -263,6 +311,12 @@ fn answer(path: &str, shelves: &Shelves, port: u16) -> (&'static str, &'static s
                     "size": bytes.len(),
                     "upload-time": "2026-01-01T00:00:00Z",
                 });
+                if let Some(reason) = state.yanked.get(file) {
+                    entry["yanked"] = json!(reason);
+                }
+                if let Some(requires) = requires_python(metadata) {
+                    entry["requires-python"] = json!(requires);
+                }
                 if !metadata.is_empty() {
                     entry["core-metadata"] = json!({ "sha256": Digest::of(metadata) });
                 }

@@ -15,6 +15,7 @@ pub(crate) struct Wheel {
     requires: Vec<String>,
     files: Vec<(String, String)>,
     tag: String,
+    python: Option<String>,
 }
 
 impl Wheel {
@@ -39,6 +40,7 @@ impl Wheel {
             requires: Vec::new(),
             files: Vec::new(),
             tag: "py3-none-any".into(),
+            python: None,
         }
     }
 
@@ -67,10 +69,13 @@ impl Wheel {
             .requires
             .iter()
             .map(|r| format!("Requires-Dist: {r}\n"));
+        let python = self.python.iter();
+        let python = python.map(|specifiers| format!("Requires-Python: {specifiers}\n"));
         format!(
-            "Metadata-Version: 2.1\nName: {}\nVersion: {}\n{}",
+            "Metadata-Version: 2.1\nName: {}\nVersion: {}\n{}{}",
             self.name,
             self.version,
+            python.collect::<String>(),
             requires.collect::<String>()
         )
     }

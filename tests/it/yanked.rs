@@ -1,0 +1,154 @@
+//! Yanked files (PEP 592): not locked while another one fits; a version that is yanked as a whole only where it is pinned.
+
+use rootstock::digest::Digest;
+
+use crate::sandbox::{Index, Said, Sandbox, Sdist, Wheel};
+
+const BETTER: &str = "foo-1.0-py311-none-any.whl";
+const PLAIN: &str = "foo-1.0-py3-none-any.whl";
+
+/// `foo 1.0` with a wheel that fits better than the other.
+fn add_two(index: &Index) {
+    index.add(&Wheel::simple("foo", "1.0"));
+    index.add(&Wheel::simple("foo", "1.0").tagged("py311-none-any"));
+}
+
+#[track_caller]
+fn locks(sandbox: &Sandbox, file: &str) -> Said {
+    let said = sandbox.run(&["lock"]);
+    said.expect(0);
+    let lock = sandbox.read("rootstock.lock");
+    assert!(lock.contains(&format!("\"{file}\"")), "{lock}");
+    said
+}
+
+#[test]
+fn a_file_that_is_not_yanked_goes_before_a_better_one_that_is() {
+    for html in [false, true] {
+        for reason in ["", "built on <the wrong> machine"] {
+            let sandbox = Sandbox::new(&[("one", &["foo"])]);
+            add_two(&sandbox.index);
+            if html {
+                sandbox.index.speak_html();
+            }
+            sandbox.index.yank(BETTER, reason);
+            locks(&sandbox, PLAIN);
+        }
+    }
+}
+
+#[test]
+fn the_better_file_is_locked_where_none_is_yanked() {
+    let sandbox = Sandbox::new(&[("one", &["foo"])]);
+    add_two(&sandbox.index);
+    locks(&sandbox, BETTER);
+}
+
+#[test]
+fn an_index_that_wants_to_know_who_asks_says_it_too() {
+    let sandbox = Sandbox::new(&[("one", &["foo"])]);
+    let own = Index::start();
+    add_two(&own);
+    own.yank(BETTER, "broken");
+    own.guard("me", "pw");
+    sandbox.more(&format!(
+        "indexes = {{ foo = \"our-own\" }}\n\n[indexes.our-own]\nurl = \"{}\"\n",
+        own.url()
+    ));
+    let mut command = sandbox.command(&["lock"]);
+    command
+        .env("UV_INDEX_OUR_OWN_USERNAME", "me")
+        .env("UV_INDEX_OUR_OWN_PASSWORD", "pw");
+    Said::from(command.output().unwrap()).expect(0);
+    let lock = sandbox.read("rootstock.lock");
+    assert!(lock.contains(PLAIN) && !lock.contains(BETTER), "{lock}");
+}
+
+#[test]
+fn the_default_index_is_asked_with_the_password_in_its_address() {
+    let sandbox = Sandbox::new(&[("one", &["foo"])]);
+    add_two(&sandbox.index);
+    sandbox.index.yank(BETTER, "broken");
+    sandbox.index.guard("me", "s3cr3t");
+    let mut command = sandbox.command(&["lock"]);
+    let url = sandbox.index.url().replace("//", "//me:s3cr3t@");
+    command.env("UV_DEFAULT_INDEX", url);
+    let said = Said::from(command.output().unwrap());
+    said.expect(0);
+    assert!(!said.told().contains("s3cr3t"), "{said:?}");
+    let lock = sandbox.read("rootstock.lock");
+    assert!(lock.contains(PLAIN) && !lock.contains(BETTER), "{lock}");
+}
+
+#[test]
+fn a_page_with_links_says_it_too() {
+    let sandbox = Sandbox::new(&[("one", &["foo"])]);
+    let elsewhere = Index::start();
+    add_two(&elsewhere);
+    let link = |wheel: &Wheel, mark: &str| {
+        let (address, digest) = (
+            elsewhere.address(&wheel.file_name()),
+            Digest::of(wheel.bytes()),
+        );
+        format!("<a {mark} href=\"{address}#sha256={digest}\">x</a>")
+    };
+    let plain = Wheel::simple("foo", "1.0");
+    let better = plain.clone().tagged("py311-none-any");
+    let links = link(&better, "data-yanked") + &link(&plain, "");
+    sandbox.write("links/index.html", &links);
+    let page = format!("file://{}", sandbox.path("links/index.html").display());
+    sandbox.more(&format!(
+        "indexes = {{ foo = \"page\" }}\n\n[indexes.page]\nfind-links = \"{page}\"\n"
+    ));
+    let said = locks(&sandbox, PLAIN);
+    assert!(!said.told().contains("is yanked"), "{said:?}");
+    let all = link(&better, "data-yanked") + &link(&plain, "data-yanked");
+    sandbox.write("links/index.html", &all);
+    let said = sandbox.run(&["lock", "--upgrade"]);
+    said.expect(1);
+    assert!(said.told().contains("`foo 1.0` is yanked"), "{said:?}");
+    sandbox.write_source("one", &["foo==1.0"], "");
+    let said = locks(&sandbox, BETTER);
+    assert!(said.told().contains("warning: `foo 1.0`"), "{said:?}");
+}
+
+#[test]
+fn a_version_that_is_yanked_as_a_whole_is_taken_only_where_it_is_pinned() {
+    let sandbox = Sandbox::new(&[("one", &["foo"]), ("two", &["foo==1.0"])]);
+    add_two(&sandbox.index);
+    sandbox.index.add(&Wheel::simple("foo", "0.9"));
+    sandbox.index.yank(BETTER, "");
+    sandbox.index.yank(PLAIN, "");
+    let said = locks(&sandbox, "foo-0.9-py3-none-any.whl");
+    assert!(sandbox.read("rootstock.lock").contains(BETTER));
+    let told = said.told();
+    assert!(
+        told.contains("warning: `foo 1.0`, which `two` asks for, is yanked")
+            && !told.contains("`one`"),
+        "{told}"
+    );
+    // What is locked stays, as everything does until somebody upgrades.
+    let before = sandbox.read("rootstock.lock");
+    sandbox.index.yank("foo-0.9-py3-none-any.whl", "");
+    sandbox.index.add(&Wheel::simple("bar", "1.0"));
+    sandbox.write_source("one", &["foo", "bar"], "");
+    locks(&sandbox, "foo-0.9-py3-none-any.whl");
+    assert_ne!(sandbox.read("rootstock.lock"), before);
+}
+
+#[test]
+fn a_source_distribution_goes_before_a_yanked_wheel() {
+    let sandbox = Sandbox::new(&[("one", &["foo"])]);
+    sandbox.index.add(&Wheel::simple("foo", "1.0"));
+    sandbox.index.add_sdist(&Sdist::new("foo", "1.0"));
+    sandbox.index.yank(PLAIN, "broken");
+    let said = sandbox.run(&["lock"]);
+    said.expect(1);
+    let told = said.told();
+    assert!(
+        told.contains(
+            "`foo 1.0` has no wheel that fits and is not yanked, only a source distribution"
+        ) && told.contains("sdists = [\"foo\"]"),
+        "{told}"
+    );
+}
