@@ -8,9 +8,12 @@ ASE is the server and runs in your own environment; the model runs in its own, w
 Needs ASE 3.22 or later here, and `rootstock` on PATH. Any model will do: set ROOTSTOCK_MODEL to its id.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import tempfile
+import threading
 
 import numpy as np
 from ase import units
@@ -31,6 +34,11 @@ with SocketIOCalculator(unixsocket=socket) as calculator, tempfile.TemporaryDire
     atoms.write(template)
     worker = subprocess.Popen(["rootstock", "worker", model, "--unix", socket, "--template", template])
 
+    def watch():
+        """ASE waits for its client for ever, so a worker that cannot start interrupts it."""
+        if worker.wait() != 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
     atoms.calc = calculator
     dynamics = VelocityVerlet(atoms, timestep=2 * units.fs)
 
@@ -40,7 +48,9 @@ with SocketIOCalculator(unixsocket=socket) as calculator, tempfile.TemporaryDire
         print(line.format(dynamics.nsteps, potential, kinetic, potential + kinetic))
 
     dynamics.attach(report, interval=10)
-    dynamics.run(100)
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Thread(target=watch, daemon=True).start()
+        dynamics.run(100)
 
-# The worker ends when ASE closes the connection.
+# The worker ends when ASE closes the connection. If it ended before, it has printed why.
 raise SystemExit(worker.wait())
