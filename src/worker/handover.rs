@@ -20,14 +20,16 @@
 //! | kind | from the launcher                    | from Python                                                              |
 //! |------|--------------------------------------|--------------------------------------------------------------------------|
 //! | 1    | compute `value` frames of all atoms  | done; `value` is 2 n, and 1 more if there is a stress; then n bytes of JSON: further results |
-//! | 2    | `value` bytes of JSON follow         | `value` bytes of JSON follow                                             |
+//! | 2    | `value` bytes of JSON follow         | ready; `value` bytes of JSON follow                                      |
 //! | 3    | the stresses of single atoms, of the frame computed last | as 1                                                 |
 //! | 4    | a client's memory, for `value` atoms (see `memory`): a byte follows, with the file and its bell (`SCM_RIGHTS`); not answered | |
+//! | 5    |                                      | an error; `value` bytes of JSON follow: `{"error", "kind", "traceback"}`  |
 //!
 //! The launcher's first JSON is the order (what to load), and carries the shared file's descriptor (`SCM_RIGHTS`, so
-//! that no other child inherits it); later ones are systems and are not answered. Python's first JSON is `{"system": …}`
-//! (ready; null if it has none) or an error `{"error", "kind", "traceback"}`, as which any step may be answered, too.
-//! A closed socket means: end.
+//! that no other child inherits it); later ones are systems and are not answered. Python's first message is ready,
+//! `{"system": …}` (null if it has none), or an error; any step may be answered with an error, too. The kind alone says
+//! which of them a message is, and fields that are not known here are refused. Python cuts and escapes the texts of an
+//! error, so that every exception fits. A closed socket means: end.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -39,7 +41,7 @@ use rustix::event::PollFlags;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::floats::Floats;
 use super::memory::Memory;
@@ -51,11 +53,14 @@ const STEP: i32 = 1;
 const TEXT: i32 = 2;
 const STRESSES: i32 = 3;
 const MEMORY: i32 = 4;
+const ERROR: i32 = 5;
 const NUMBER: usize = size_of::<f64>();
 /// Energy and stress.
 const HEAD: usize = 10;
-/// Longer than any traceback or list of species.
+/// Longer than any list of species.
 const LONGEST_TEXT: usize = 256 << 20;
+/// Longer than any error: Python cuts its texts.
+const LONGEST_ERROR: usize = 1 << 20;
 
 /// What Python computed, as it lies in the file.
 #[derive(Debug, Default)]
@@ -144,8 +149,11 @@ impl HandOver {
     /// Python's first message.
     pub(super) fn ready<T: DeserializeOwned>(&mut self) -> Result<T, Silence> {
         match self.read_word()? {
-            (TEXT, length) => self.read_text(length),
-            _ => Err(nonsense()),
+            (TEXT, length) => {
+                let text = self.read_bytes(length, LONGEST_TEXT)?;
+                serde_json::from_slice(&text).map_err(|_| nonsense())
+            }
+            (kind, length) => Err(self.read_error(kind, length)),
         }
     }
 
@@ -223,11 +231,11 @@ impl HandOver {
             Wake::Told => return Err(Silence::Told),
         }
         match self.read_word()? {
-            (STEP, value) => Ok((value & 1 == 1, self.read_bytes(value >> 1)?)),
-            // Nothing but an exception is told in words here.
-            (_, length) => self
-                .read_text(length)
-                .and_then(|IgnoredAny| Err(nonsense())),
+            (STEP, value) => {
+                let more = self.read_bytes(value >> 1, LONGEST_TEXT)?;
+                Ok((value & 1 == 1, more))
+            }
+            (kind, length) => Err(self.read_error(kind, length)),
         }
     }
 
@@ -284,23 +292,26 @@ impl HandOver {
         Ok((i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes(rest)))
     }
 
-    fn read_bytes(&mut self, length: i32) -> Result<Vec<u8>, Silence> {
+    fn read_bytes(&mut self, length: i32, longest: usize) -> Result<Vec<u8>, Silence> {
         let length = usize::try_from(length)
             .ok()
-            .filter(|length| *length <= LONGEST_TEXT)
+            .filter(|length| *length <= longest)
             .ok_or_else(nonsense)?;
         let mut bytes = vec![0; length];
         self.turn.read_exact(&mut bytes)?;
         Ok(bytes)
     }
 
-    fn read_text<T: DeserializeOwned>(&mut self, length: i32) -> Result<T, Silence> {
-        let text = self.read_bytes(length)?;
-        // An exception first: what is expected may have no field that must be there.
-        match serde_json::from_slice(&text) {
-            Ok(raised) => Err(Silence::Raised(raised)),
-            Err(_) => serde_json::from_slice(&text).map_err(|_| nonsense()),
+    /// The error that a message of this kind is; every other kind is no answer.
+    fn read_error(&mut self, kind: i32, length: i32) -> Silence {
+        if kind != ERROR {
+            return nonsense();
         }
+        let text = match self.read_bytes(length, LONGEST_ERROR) {
+            Ok(text) => text,
+            Err(silence) => return silence,
+        };
+        serde_json::from_slice(&text).map_or_else(|_| nonsense(), Silence::Raised)
     }
 }
 

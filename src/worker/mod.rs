@@ -58,7 +58,13 @@ use step::{Failure, Raised, System};
 use wait::{Wake, wait};
 
 /// What Python runs, in parts that use what stands above them.
-const PROGRAM: &str = concat!(include_str!("atoms.py"), "\n\n", include_str!("shim.py"));
+const PROGRAM: &str = concat!(
+    include_str!("report.py"),
+    "\n\n",
+    include_str!("atoms.py"),
+    "\n\n",
+    include_str!("shim.py")
+);
 
 /// What a worker is to do.
 #[derive(Debug)]
@@ -346,6 +352,9 @@ fn load(
             environment: selected.environment.to_string(),
             raised,
         }),
+        Err(Silence::Gone(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(died(error.to_string()))
+        }
         Err(_) => Err(died(python.cause())),
     }
 }

@@ -69,6 +69,7 @@ type Answer = (Vec<Computed>, Vec<u8>);
 
 /// What Python says once its model is loaded.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Ready {
     /// The device, if it was to be chosen.
     #[serde(default)]
@@ -300,6 +301,9 @@ impl Model<'_> {
             Silence::Raised(raised) => Err(raised.into()),
             Silence::Gone(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
                 Err(Raised::new("TooLarge", error.to_string()).into())
+            }
+            Silence::Gone(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Ok(error.to_string())
             }
             Silence::Told => Err(Failure::Died("the worker was told to end".to_owned())),
             Silence::Gone(_) => Ok(self

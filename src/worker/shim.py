@@ -19,15 +19,18 @@ import socket
 import struct
 import sys
 import time
-import traceback
 
-STEP, TEXT, STRESSES, MEMORY = 1, 2, 3, 4
+STEP, TEXT, STRESSES, MEMORY, ERROR = 1, 2, 3, 4, 5
 WORD = struct.Struct("=ii")
 DONE = WORD.pack(STEP, 0), WORD.pack(STEP, 1)
 CELL, HEAD = 9, 10  # numbers: the cell before the positions, energy and stress before the forces
 # How often memory is looked at before one goes to sleep, which takes longer to wake from than some steps take: up to some
 # 50 µs. Who looked in vain does not do it again for so many steps, so that a model that computes for longer is not kept from it.
 LOOKS, REST = 1000, 100
+# Libraries replace these in `json`, by faster ones that give bytes or refuse what ours take.
+loads, dumps = json.loads, json.JSONEncoder(allow_nan=False).encode
+# Where each of nine numbers of a stress stands.
+COMPONENTS = ("xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz")
 # Further results that are told if they are there; any other is if it is a single number.
 SMALL = ("dipole", "polarization", "dielectric_tensor", "polarizability")
 
@@ -51,7 +54,7 @@ class Launcher:
     def receive_order(self):
         """The first message: what to load, and the shared file."""
         word, (descriptor,) = self.receive_files(WORD.size, 1)
-        return json.loads(self.receive(WORD.unpack(word)[1]).decode()), descriptor
+        return loads(self.receive(WORD.unpack(word)[1]).decode()), descriptor
 
     def receive_files(self, count, files):
         """A few bytes and the descriptors that came with them."""
@@ -61,21 +64,34 @@ class Launcher:
 
     def next(self):
         kind, value = WORD.unpack(self.receive(WORD.size))
-        return (kind, json.loads(self.receive(value).decode())) if kind == TEXT else (kind, value)
+        return (kind, loads(self.receive(value).decode())) if kind == TEXT else (kind, value)
 
     def done(self, stress, more):
         self.connection.sendall(WORD.pack(STEP, 2 * len(more) + stress) + more if more else DONE[stress])
 
-    def tell(self, message):
-        text = json.dumps(message).encode()
+    def ready(self, text):
         self.connection.sendall(WORD.pack(TEXT, len(text)) + text)
+
+    def error(self, report):
+        text = encode_report(report)
+        self.connection.sendall(WORD.pack(ERROR, len(text)) + text)
 
 
 def leave(code=0):
     """Ends without Python's long goodbye, which libraries use to hang or to crash in."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def log(text):
+    """Prints to the launcher, whatever libraries have made of `sys.stderr`."""
+    try:
+        os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
 
 
 def keep_streams_apart(connection):
@@ -98,12 +114,6 @@ def die_with(launcher):
         pass  # The closed socket ends us then, after the step we are in.
     if os.getppid() != launcher:
         leave()
-
-
-def report(error):
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    last = traceback.format_exception_only(type(error), error)[-1].strip()
-    return {"error": last, "kind": type(error).__name__, "traceback": "".join(lines)}
 
 
 def read_template(path):
@@ -162,6 +172,7 @@ class Frame:
         # Bytes compare themselves thirty times as fast as arrays do.
         self.cell_bytes = memoryview(self.cell).cast("B")
         self.positions = numbers[CELL : CELL + 3 * atoms].reshape(atoms, 3)
+        self.results = results
         self.energy = results[:1]
         self.stress = results[1:HEAD].reshape(3, 3)
         self.flat_forces = results[HEAD:]
@@ -263,25 +274,24 @@ class Memory:
         """Answers what is asked."""
         try:
             stress = model.compute(self.frame)
-            self.check()
+            self.check(stress)
             flags, text = (self.STRESS if stress else 0), model.more()
             if len(text) > self.TEXT:
                 raise ValueError("the model's further results are too long: %d bytes" % len(text))
         except BaseException as error:
             model.fresh = True
-            told = report(error)
-            print("rootstock: the calculation failed, and the client was told so:\n" + told["traceback"], file=sys.stderr)
-            # The end of a traceback says most; of what we found wrong ourselves there is none.
-            what = str(error) if isinstance(error, NotFinite) else told["traceback"][-self.TEXT // 8 :]
-            said = {"error": what, "kind": told["kind"], "retryable": False}
-            flags, text = self.ERROR, json.dumps(said).encode()
+            found = report(error, FITTING)
+            what = found["traceback"] or found["error"]
+            log("rootstock: the calculation failed, and the client was told so:\n" + what)
+            answer = '{"error": %s, "kind": %s, "retryable": false}' % (quoted(what), quoted(found["kind"]))
+            flags, text = self.ERROR, answer.encode()
         self.answer(flags, text)
 
-    def check(self):
+    def check(self, stress):
         """Sees to it that no number is infinite, or none."""
         frame = self.frame
         # A sum is finite where all are, unless they are beyond all measure.
-        if math.isfinite(frame.energy[0] + frame.flat_forces.sum()):
+        if math.isfinite(frame.results.sum() if stress else frame.energy[0] + frame.flat_forces.sum()):
             return
         if not math.isfinite(frame.energy[0]):
             raise NotFinite("the model computed an energy of %s eV" % frame.energy[0])
@@ -291,10 +301,9 @@ class Memory:
             raise NotFinite(
                 "the model computed forces that are not finite, first that on atom %d (counted from 0)" % atom
             )
-
-
-class NotFinite(ValueError):
-    """A result that is no number."""
+        finite = self.numpy.isfinite(frame.stress).ravel()
+        if stress and not finite.all():
+            raise NotFinite("the model computed a stress that is not finite, first its %s" % COMPONENTS[finite.argmin()])
 
 
 class Model:
@@ -369,11 +378,13 @@ class Model:
             self.fresh = True
             self.calculator.calculate(self.atoms, ["stresses"], self.move(self.last))
             found = self.calculator.results["stresses"]
-        found = self.numpy.asarray(found, dtype=self.numpy.float64)
+        found = self.real("stresses", found)
         if len(found) != len(into):
             raise ValueError("the model's stresses are of %d atoms, not of %d" % (len(found), len(into)))
         for place, stress in enumerate(found):
             into[place] = self.square(stress)
+        if not self.numpy.isfinite(into).all():
+            raise NotFinite("the model computed stresses of single atoms that are not finite")
 
     def compute(self, shared):
         """Computes the frame in the shared file; whether there is a stress."""
@@ -434,19 +445,36 @@ class Model:
 
     def put(self, shared, results, properties):
         """Puts results into the file; whether there is a stress among them."""
-        energy = results["energy"]
+        energy = results.get("energy")
         if type(energy) is not float:
-            energy = self.numpy.asarray(energy, dtype=self.numpy.float64).item()
+            energy = self.real("energy", energy)
+            if energy.size != 1:
+                raise ValueError("the model's energy has shape %s, and is no single number" % (energy.shape,))
+            energy = energy.item()
         shared.energy[0] = energy
-        forces = self.numpy.asarray(results["forces"], dtype=self.numpy.float64)
+        forces = self.real("forces", results.get("forces"))
         if forces.shape != shared.forces.shape:
             raise ValueError("the model's forces have shape %s, not %s" % (forces.shape, shared.forces.shape))
         shared.forces[...] = forces
         stress = results.get("stress") if "stress" in properties else None
         if stress is None:
             return False
-        shared.stress[...] = self.square(self.numpy.asarray(stress, dtype=self.numpy.float64))
+        stress = self.square(self.real("stress", stress))
+        if not self.is_periodic and not self.numpy.isfinite(stress).all():
+            return False  # Nobody has asked for that of an open box: it may go without.
+        shared.stress[...] = stress
         return True
+
+    def real(self, what, value):
+        """An array of real numbers. Texts, truth values, complex numbers, objects and masked numbers are none."""
+        if value is None:
+            raise TypeError("the model's results have no %s" % what)
+        found = self.numpy.asanyarray(value)
+        if found.dtype.kind not in "fiu":
+            raise TypeError("the model's %s: expected real numbers, got %s (%s)" % (what, type(value).__name__, found.dtype))
+        if type(found) is not self.numpy.ndarray and self.numpy.ma.is_masked(found):
+            raise TypeError("the model's %s: some of the numbers are masked" % what)
+        return self.numpy.asarray(found, dtype=self.numpy.float64)
 
     def square(self, stress):
         """By rows, from that or from xx, yy, zz, yz, xz, xy."""
@@ -467,7 +495,7 @@ class Model:
             if self.numpy.ndim(value) and name not in SMALL:
                 continue
             try:
-                numbers = self.numpy.asarray(value, dtype=self.numpy.float64)
+                numbers = self.real(name, value)
             except (TypeError, ValueError):
                 continue  # Not numbers.
             # JSON knows no other numbers than finite ones.
@@ -475,7 +503,7 @@ class Model:
                 found[name] = numbers.tolist()
         if self.timings:
             found["timings"] = {"compute": self.seconds}
-        return json.dumps(found).encode() if found else b""
+        return dumps(found).encode() if found else b""
 
 
 def serve(launcher, model, shared):
@@ -505,7 +533,7 @@ def serve(launcher, model, shared):
             if kind == TEXT:
                 refused = error
                 continue
-            launcher.tell(report(error))
+            launcher.error(report(error))
             # Whatever state it was left in, the next step begins from the beginning.
             model.fresh = True
         else:
@@ -521,9 +549,9 @@ def only_import(launcher, order):
     try:
         import_source(order["source"])
     except BaseException as error:
-        launcher.tell(report(error))
+        launcher.error(report(error))
         leave(1)
-    launcher.tell({"system": None})
+    launcher.ready(b'{"system": null}')
     leave()
 
 
@@ -543,10 +571,11 @@ def main(connection):
         if system:
             system["info"].update(order["info"])
             model.take(system)
+        ready = dumps({"system": system, "device": order.get("chosen")}).encode()
     except BaseException as error:
-        launcher.tell(report(error))
+        launcher.error(report(error))
         leave(1)
-    launcher.tell({"system": system, "device": order.get("chosen")})
+    launcher.ready(ready)
     serve(launcher, model, SharedFile(descriptor))
 
 

@@ -78,13 +78,13 @@ pub enum Failure {
 
 /// A computation that went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Raised {
     /// What went wrong, in one line.
     pub error: String,
     /// The exception's class.
     pub kind: String,
-    /// Where; empty if there is nothing to tell.
-    #[serde(default)]
+    /// Where; empty if that says nothing more.
     pub traceback: String,
 }
 

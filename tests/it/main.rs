@@ -20,6 +20,7 @@ mod errors;
 mod examples;
 mod export;
 mod gc;
+mod hostile_models;
 mod hub;
 mod imports;
 mod interrupt;

@@ -510,16 +510,24 @@ impl<'a, S: Read + Write> Session<'a, S> {
     }
 }
 
+/// Where each of nine numbers of a stress stands.
+const COMPONENTS: [&str; 9] = ["xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz"];
+
 /// What makes a result unfit to be sent, if anything does.
-fn not_finite(Results { energy, forces, .. }: &Results) -> Option<Raised> {
-    let error = if energy.is_finite() {
-        let place = forces.first_not_finite()?;
+fn not_finite(results: &Results) -> Option<Raised> {
+    let energy = results.energy;
+    let stress = results.stress.unwrap_or_default();
+    let error = if !energy.is_finite() {
+        format!("the model computed an energy of {energy} eV")
+    } else if let Some(place) = results.forces.first_not_finite() {
         let atom = place / 3;
         format!(
             "the model computed forces that are not finite, first that on atom {atom} (counted from 0)"
         )
     } else {
-        format!("the model computed an energy of {energy} eV")
+        let place = stress.iter().position(|number| !number.is_finite())?;
+        let component = COMPONENTS[place];
+        format!("the model computed a stress that is not finite, first its {component}")
     };
     Some(Raised::new("NotFinite", error))
 }

@@ -1,0 +1,286 @@
+"""Models that answer with what is no result: each is refused with its cause, whoever asks, and never taken for a number."""
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+
+import harness
+import numpy as np
+from ase.calculators.socketio import SocketIOCalculator
+
+HEAD = """
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+
+class Given(Calculator):
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        count = len(atoms)
+        self.results = {"energy": -1.5, "forces": np.zeros((count, 3)), "stress": np.zeros(6)}
+        self.change(count)
+
+    def change(self, count):
+        %s
+
+def setup(device):
+    return Given()
+"""
+
+
+def model(source):
+    """A file with a model."""
+    path = harness.SCRATCH / (harness.name() + ".py")
+    path.write_text(source)
+    return str(path)
+
+
+def script(path):
+    return "--setup", json.dumps({"script": path})
+
+
+def given(change):
+    return model(HEAD % change)
+
+
+class Client:
+    """Our own client's dialect, over a socket."""
+
+    def __init__(self, path, *arguments):
+        self.socket, theirs = socket.socketpair()
+        self.log = open(harness.SCRATCH / harness.name(), "w+b")
+        command = [harness.ROOTSTOCK, "worker", "odd-zero", *script(path), "--root", harness.ROOT]
+        command += ["--fd", str(theirs.fileno()), "--species-from-server", *arguments]
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=self.log)
+        theirs.close()
+
+    def step(self, atoms):
+        text = json.dumps({"rs": 2, "numbers": atoms.numbers.tolist(), "pbc": atoms.pbc.tolist()}).encode()
+        message = b"INIT        " + struct.pack("<ii", 0, len(text)) + text
+        message += b"POSDATA     " + atoms.cell.array.T.tobytes() + bytes(72)
+        message += struct.pack("<i", len(atoms)) + atoms.positions.tobytes() + b"GETFORCE    "
+        self.socket.sendall(message)
+        assert self.receive(12) == b"FORCEREADY  "
+        energy, count = struct.unpack("<di", self.receive(12))
+        self.receive(24 * count)
+        stress = np.frombuffer(self.receive(72))
+        return energy, stress, json.loads(self.receive(struct.unpack("<i", self.receive(4))[0]))
+
+    def receive(self, count):
+        data = self.socket.recv(count, socket.MSG_WAITALL)
+        assert len(data) == count, self.said()
+        return data
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def ends(self, code):
+        self.socket.close()
+        assert self.process.wait(timeout=120) == code, self.said()
+        return self.said()
+
+
+def refused_by_stock_ase(path, *fragments):
+    atoms, server = harness.copper(), harness.name()
+    with SocketIOCalculator(unixsocket=server) as calculator:
+        worker = harness.Worker("odd-zero", server, *script(path), template=atoms)
+        atoms.calc = calculator
+        harness.nobody_answers(atoms)
+        return worker.fails(1, *fragments)
+
+
+def refused(client, atoms, kind, fragment):
+    energy, stress, extras = client.step(atoms)
+    assert np.isnan(energy) and np.isnan(stress).all()
+    assert extras["kind"] == kind and fragment in extras["error"], extras
+
+
+def stress_that_is_not_finite():
+    for change, component in [
+        ("self.results['stress'] = np.full(6, np.nan)", "xx"),
+        ("self.results['stress'][3] = np.inf", "yz"),
+        ("self.results['stress'] = np.diag([0, 0, -np.inf])", "zz"),
+    ]:
+        path = given(change)
+        cause = "the model computed a stress that is not finite, first its " + component
+        refused_by_stock_ase(path, cause)
+        client = Client(path)
+        refused(client, harness.copper(), "NotFinite", cause)
+        # Nobody has asked for that of a molecule, with a box or without: energy and forces are good.
+        for atoms in (harness.boxed(), harness.water()):
+            energy, stress, extras = client.step(atoms)
+            assert energy == -1.5 and np.isnan(stress).all() and extras == {}, extras
+        client.ends(0)
+
+
+def results_of_another_type():
+    """What is no real number is no result: texts, truth values, complex numbers, nothing, objects, masked numbers."""
+    for change, cause in [
+        ("self.results['energy'] = '-1.5'", "the model's energy: expected real numbers, got str"),
+        ("self.results['energy'] = b'-1.5'", "the model's energy: expected real numbers, got bytes"),
+        ("self.results['energy'] = True", "the model's energy: expected real numbers, got bool"),
+        ("self.results['energy'] = np.bool_(True)", "the model's energy: expected real numbers, got bool"),
+        ("self.results['energy'] = -1.5 + 0j", "the model's energy: expected real numbers, got complex"),
+        ("self.results['energy'] = np.complex64(2)", "the model's energy: expected real numbers, got complex64"),
+        ("self.results['energy'] = None", "the model's results have no energy"),
+        ("del self.results['energy']", "the model's results have no energy"),
+        ("self.results['energy'] = np.array(-1.5, object)", "the model's energy: expected real numbers, got ndarray (object)"),
+        ("self.results['energy'] = np.datetime64(3, 's')", "the model's energy: expected real numbers, got datetime64"),
+        ("self.results['energy'] = np.ones(2)", "the model's energy has shape (2,)"),
+        ("self.results['energy'] = np.ma.masked", "the model's energy: some of the numbers are masked"),
+        ("self.results['forces'] = None", "the model's results have no forces"),
+        ("self.results['forces'] = self.results['forces'].astype(str)", "the model's forces: expected real numbers"),
+        ("self.results['forces'] = self.results['forces'] > 0", "the model's forces: expected real numbers"),
+        ("self.results['forces'] = self.results['forces'] * 1j", "the model's forces: expected real numbers"),
+        ("self.results['forces'] = self.results['forces'].astype(object)", "the model's forces: expected real numbers"),
+        ("self.results['forces'] = [['0', 0, 0]] * count", "the model's forces: expected real numbers, got list"),
+        ("self.results['forces'] = np.ma.masked_equal(self.results['forces'], 0)", "the model's forces: some of the numbers"),
+        ("self.results['stress'] = ['0'] * 6", "the model's stress: expected real numbers, got list"),
+        ("self.results['stress'] = np.zeros(6, bool)", "the model's stress: expected real numbers"),
+        ("self.results['stress'] = np.zeros(6, complex)", "the model's stress: expected real numbers"),
+    ]:
+        client = Client(given(change))
+        kind = "ValueError" if "has shape" in cause else "TypeError"
+        refused(client, harness.copper(), kind, cause)
+        client.ends(0)
+    refused_by_stock_ase(given("self.results['energy'] = '-1.5'"), "the model's energy: expected real numbers, got str")
+
+
+def numbers_of_other_types():
+    """Integers, single precision and arrays of one number are numbers."""
+    for change in [
+        "self.results['energy'] = -2",
+        "self.results['energy'] = np.float32(-2)",
+        "self.results['energy'] = np.array([-2.0])",
+        "self.results.update(energy=np.array(-2), forces=[[0, 0, 0]] * count, stress=[0] * 6)",
+    ]:
+        client = Client(given(change))
+        energy, stress, extras = client.step(harness.copper())
+        assert energy == -2 and not stress.any() and extras == {}, (change, energy, stress, extras)
+        client.ends(0)
+
+
+# What an exception may say, as an expression, and what of it arrives.
+TEXTS = [
+    ("'x'", "x"),
+    ("''", ""),
+    ("'no file caf\\udce9.pt'", "no file caf\\udce9.pt"),
+    ("'nul \\0, escape \\x1b[31m, bell \\x07, return \\r.'", "nul \\x00, escape \\x1b[31m, bell \\x07, return \\x0d."),
+    ("'turned \\u202e around \\u2066, \\x9b31m'", "turned \\u202e around \\u2066, \\x9b31m"),
+    ("'caf\\xe9 \\u6c34 \\U0001f4a7'", "café 水 💧"),
+    ("'begins' + 'x' * (300 << 20) + 'ends'", "ends"),
+    ("'begins' + '\\udce9' * (30 << 20) + 'ends'", "ends"),
+    ("'\\U0001f4a7' * 100000 + 'ends'", "ends"),
+    ("'\\n' * 100000 + 'ends'", "ends"),
+    (r"""'quoted " and \\ and {braces}'""", r'quoted " and \ and {braces}'),
+]
+
+# A library that has replaced what the worker could use.
+REPLACED = """
+import io, json, sys, traceback
+json.dumps = json.loads = json.JSONEncoder = lambda *_, **__: b"replaced"
+traceback.format_exception = traceback.format_exception_only = traceback.TracebackException = None
+sys.stderr = sys.stdout = io.TextIOWrapper(io.BytesIO(), "ascii")
+sys.stderr.close()
+sys.stdout.close()
+"""
+
+
+def raising(text, before=""):
+    """A model that raises at a step, and one that does so while it loads."""
+    in_a_step = before + HEAD % ("raise ValueError(%s)" % text)
+    return model(in_a_step), model(before + "def setup(device):\n    raise ValueError(%s)\n" % text)
+
+
+def while_loading(path, *fragments):
+    """The cause, not contact with the server; nothing that a terminal acts on, and no more than a person reads."""
+    worker = harness.Worker("odd-zero", "nobody", *script(path), "--species", "Cu", "--pbc", "TTT")
+    code, said = worker.wait()
+    assert code == 1 and "connecting" not in said and "starting it again" not in said, (code, said[-2000:])
+    assert len(said) < 200_000 and not set(said) & set("\0\x1b\x07\r\u202e\x9b"), said[-2000:]
+    words = "".join(said.replace("\u2502", "").split())
+    assert "couldnotbeloaded" in words, said[-2000:]
+    for fragment in fragments:
+        assert "".join(fragment.split()) in words, (fragment, said[-2000:])
+
+
+def exceptions_arrive_whatever_they_say():
+    atoms = harness.copper()
+    for text, arrives in TEXTS:
+        in_a_step, in_setup = raising(text)
+        while_loading(in_setup, "ValueError", arrives)
+        client = Client(in_a_step)
+        for _ in range(2):
+            energy, _, extras = client.step(atoms)
+            assert np.isnan(energy) and extras["kind"] == "ValueError" and arrives in extras["error"], (text, extras)
+            assert "in change" in extras["error"] and len(extras["error"]) < 200_000, (text, extras)
+        said = client.ends(0)
+        assert b"starting it again" not in said and not set(said) & set(b"\0\x1b\x07\r"), said
+    print("%d texts" % len(TEXTS))
+
+
+def exceptions_arrive_in_memory():
+    """Steps that are asked for in memory shared with the client have room for 64 KiB."""
+    sys.path.insert(0, sys.argv[4])
+    from rootstock import RootstockCalculator
+
+    where = {"root": harness.ROOT, "program": harness.ROOTSTOCK}
+    for text, arrives in TEXTS:
+        # The first step is asked for by a message; the third is the one that fails.
+        in_a_step, _ = raising(text)
+        later = model(open(in_a_step).read().replace("        raise", "        if atoms_seen() > 2: raise") + COUNTS)
+        atoms = harness.copper()
+        with RootstockCalculator("odd-zero", setup_kwargs={"script": later}, **where) as atoms.calc:
+            for _ in range(2):
+                atoms.rattle(0.01)
+                assert atoms.get_potential_energy() == -1.5
+            atoms.rattle(0.01)
+            try:
+                atoms.get_potential_energy()
+            except Exception as error:
+                assert "ValueError" in str(error) and arrives in str(error), (text, str(error)[-2000:])
+            else:
+                raise AssertionError(text)
+
+
+COUNTS = """
+def atoms_seen(seen=[0]):
+    seen[0] += 1
+    return seen[0]
+"""
+
+
+def exceptions_arrive_where_libraries_replaced_what_carries_them():
+    in_a_step, in_setup = raising("'the cause'", REPLACED)
+    while_loading(in_setup, "ValueError: the cause")
+    refused_by_stock_ase(in_a_step, "ValueError: the cause")
+    client = Client(in_a_step)
+    refused(client, harness.copper(), "ValueError", "the cause")
+    client.ends(0)
+
+
+def exceptions_that_cannot_say_what_they_are():
+    """No text, a text that is itself an exception, a class with a strange name, notes, and causes."""
+    for definition, raised, arrives in [
+        ("class Mute(Exception):\n    def __str__(self): raise RuntimeError('no')\n", "Mute()", "Mute"),
+        ("class Worse(Exception):\n    def __str__(self): raise SystemExit(3)\n", "Worse()", "Worse"),
+        ("Strange = type('Str\\udce9nge\\x1b', (Exception,), {})\n", "Strange('text')", "Str\\udce9nge\\x1b"),
+        ("def noted():\n    e = KeyError('k')\n    e.add_note('n' * (50 << 20))\n    return e\n", "noted()", "KeyError: 'k'"),
+        ("", "SystemExit('goodbye')", "SystemExit: goodbye"),
+        ("", "KeyboardInterrupt()", "KeyboardInterrupt"),
+        ("", "MemoryError()", "MemoryError"),
+        ("", "UnicodeDecodeError('utf-8', b'\\xff' * 9, 0, 1, 'bad \\udcff')", "bad \\udcff"),
+        ("", "SyntaxError('s', ('f', 1, 1, 'y' * (20 << 20)))", "SyntaxError: s"),
+        ("", "BaseExceptionGroup('g', [ValueError('z' * (50 << 20))] * 3)", "g (3 sub-exceptions)"),
+    ]:
+        while_loading(model(definition + "def setup(device):\n    raise " + raised), arrives)
+    cause = "def setup(device):\n    raise ValueError('second') from KeyError('first\\udce9')\n"
+    while_loading(model(cause), "ValueError: second", "KeyError: 'first\\udce9'")
+
+
+for case in sys.argv[3:4]:
+    globals()[case]()
