@@ -3,13 +3,14 @@
 //! Nothing here knows what a file means, and nothing here locks: no lock works on every cluster filesystem.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub mod abilities;
 pub mod acl;
+mod beside;
 pub mod freed;
 pub mod link;
 pub mod maker;
@@ -19,6 +20,7 @@ pub mod standing;
 pub mod times;
 pub mod walk;
 
+pub use beside::{new_file, point, temporary_directory, write_atomically, write_new};
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;
@@ -145,19 +147,6 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
         .context("create", path)
 }
 
-/// Creates an empty file of a new name that begins with `prefix`, and returns its path.
-pub fn new_file(directory: &Path, prefix: &str) -> Result<PathBuf> {
-    let file = tempfile::Builder::new()
-        .prefix(prefix)
-        .tempfile_in(directory)
-        .context("create a file in", directory)?;
-    let (_, path) = file
-        .keep()
-        .map_err(|e| e.error)
-        .context("create a file in", directory)?;
-    Ok(path)
-}
-
 /// Opens a file to add to its end, creating it if need be.
 pub fn append(path: &Path) -> Result<File> {
     OpenOptions::new()
@@ -165,44 +154,6 @@ pub fn append(path: &Path) -> Result<File> {
         .create(true)
         .open(path)
         .context("open", path)
-}
-
-/// Replaces a file whole or not at all: written beside it, flushed to disk, renamed over it.
-/// A reader sees the old or the new text, never a part. The file's mode is kept, `0644` (less the umask) if new.
-pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
-    let directory = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o7777);
-    let mut beside = tempfile::Builder::new()
-        .prefix(&format!(".rootstock-{}-", maker::this_process()))
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(directory)
-        .context("write in", directory)?;
-    beside.write_all(contents).context("write", path)?;
-    beside.as_file().sync_all().context("flush", path)?;
-    beside
-        .persist(path)
-        .map_err(|e| e.error)
-        .context("replace", path)?;
-    Ok(())
-}
-
-/// Writes a file whole, unless something is there already: whether it is ours.
-pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut beside = tempfile::Builder::new()
-        .prefix(&format!(".rootstock-{}-", maker::this_process()))
-        .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(directory)
-        .context("write in", directory)?;
-    beside.write_all(contents).context("write", path)?;
-    match beside.persist_noclobber(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.error).context("write", path),
-    }
 }
 
 /// Writes a new file of our own making; overwrites what is there. Not atomic: for directories nobody can see yet.
@@ -220,28 +171,9 @@ pub fn create_directory(path: &Path) -> Result<()> {
     fs::create_dir(path).context("create", path)
 }
 
-/// A new, empty, private directory below `parent`, removed when dropped unless kept.
-pub fn temporary_directory(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix(prefix)
-        .tempdir_in(parent)
-        .context("create a directory in", parent)
-}
-
 /// Renames; replaces a file or a symbolic link, never a directory with something in it.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).context("rename", from)
-}
-
-/// Makes `link` a symbolic link to `target`, replacing an older link by rename: readers see the old or the new.
-pub fn point(link: &Path, target: &Path) -> Result<()> {
-    let directory = link.parent().unwrap_or(Path::new("."));
-    let stem = link.file_name().unwrap_or_default().to_string_lossy();
-    // A name left by a run that was killed is taken over; two runs at once never share a process id and a counter.
-    let beside = directory.join(format!(".{stem}.{}", std::process::id()));
-    remove_if_present(&beside)?;
-    symlink(target, &beside)?;
-    rename(&beside, link)
 }
 
 /// Makes a symbolic link.
@@ -407,15 +339,5 @@ mod tests {
         }
         remove_tree(&tree).unwrap();
         assert!(!exists(&tree));
-    }
-
-    #[test]
-    fn a_link_is_replaced_in_one_step() {
-        let temporary = tempfile::tempdir().unwrap();
-        let link = temporary.path().join("current");
-        point(&link, Path::new("one")).unwrap();
-        point(&link, Path::new("two")).unwrap();
-        assert_eq!(link_target(&link).unwrap().unwrap(), Path::new("two"));
-        assert_eq!(names(temporary.path()).unwrap(), ["current"]);
     }
 }

@@ -86,10 +86,9 @@ impl Staging {
     /// An empty directory beside the generations of an environment.
     pub fn new(root: &Root, environment: &EnvironmentName) -> files::Result<Self> {
         let parent = root.generations(environment);
-        let prefix = format!("{STAGING}{}-", maker::this_process());
         let make = || {
             files::create_directories(&parent)?;
-            files::temporary_directory(&parent, &prefix)
+            files::temporary_directory(&parent, STAGING)
         };
         // `gc` removes a directory of generations that has none, and may just have done it.
         let directory = make().or_else(|error| {
@@ -276,10 +275,7 @@ pub fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Resu
     let link = root.current(environment);
     let directory = link.parent().expect("a link lies in `envs`");
     retire(root, environment, id)?;
-    let beside = directory.join(format!(".{environment}-{}", maker::this_process()));
-    files::remove_if_present(&beside)?;
-    files::symlink(&link_to(environment, id), &beside)?;
-    files::rename(&beside, &link)?;
+    files::point(&link, &link_to(environment, id))?;
     files::flush_directory(directory)?;
     Ok(files::exists(
         &root.generation(environment, id).join(inside::STAMP),

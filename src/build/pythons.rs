@@ -245,8 +245,7 @@ impl Wanted<'_> {
         let _ = sweep(root);
         let archive = self.fetch(sources)?;
         files::create_directories(&root.pythons())?;
-        let prefix = format!("{STAGING}{}-", maker::this_process());
-        let staging = Staging(files::temporary_directory(&root.pythons(), &prefix)?.keep());
+        let staging = Staging(files::temporary_directory(&root.pythons(), STAGING)?.keep());
         files::set_mode(&staging.0, 0o755)?;
         unpack::unpack(&archive, &staging.0).map_err(|source| Error::Unpack {
             name: self.name(),

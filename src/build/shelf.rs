@@ -270,8 +270,7 @@ impl Staging {
     pub fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
         let parent = to.parent().expect("every shelf has a directory");
         files::create_directories(parent)?;
-        let directory =
-            files::temporary_directory(parent, &format!("{STAGING}{}-", maker::this_process()))?;
+        let directory = files::temporary_directory(parent, STAGING)?;
         // Others of the group or the cluster read the shelf; what is in it is no secret.
         files::set_mode(directory.path(), 0o755)?;
         Ok(Self {

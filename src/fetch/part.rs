@@ -31,7 +31,7 @@ impl Part {
             .unwrap_or_default()
             .to_string_lossy();
         let given_up = format!("{name}.part");
-        let path = files::new_file(directory, &format!("{given_up}-{}-", maker::this_process()))?;
+        let path = files::new_file(directory, &format!("{given_up}-"))?;
         let part = |out| Self {
             path: path.clone(),
             given_up: directory.join(&given_up),

@@ -82,12 +82,11 @@ pub fn probe(from: &Path, to: &Path) -> Result<Method> {
 
 /// Makes a file in the directory `from` and a directory in `to`, for trying something with them.
 fn trying<T>(from: &Path, to: &Path, what: impl FnOnce(&Path, &Path) -> T) -> Result<T> {
-    let prefix = format!(".probe-{}-", super::maker::this_process());
-    let source =
-        tempfile::NamedTempFile::with_prefix_in(&prefix, from).context("write in", from)?;
-    fs::write(source.path(), b"rootstock").context("write", source.path())?;
-    let directory = super::temporary_directory(to, &prefix)?;
-    Ok(what(source.path(), directory.path()))
+    let source = super::new_file(from, ".probe-")?;
+    let source = tempfile::TempPath::try_from_path(source).context("create a file in", from)?;
+    fs::write(&source, b"rootstock").context("write", &source)?;
+    let directory = super::temporary_directory(to, ".probe-")?;
+    Ok(what(&source, directory.path()))
 }
 
 /// Puts the file `from` at `to`, which must not exist, with this mode and this time of last change.

@@ -79,12 +79,17 @@ fn namespace() -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// When a process started, in ticks since boot; `None` if there is no such process.
+/// When a process started, in ticks since boot; `None` if there is no such process, or it has ended and its parent has
+/// yet to ask how.
 fn start(process: u32) -> Option<String> {
     let text = read_text(Path::new(&format!("/proc/{process}/stat"))).ok()?;
-    // The second field is a name in parentheses that may hold anything; `starttime` is the 22nd.
+    // The second field is a name in parentheses that may hold anything; the third is its state, the 22nd `starttime`.
     let (_, after) = text.rsplit_once(')')?;
-    after.split_whitespace().nth(19).map(str::to_owned)
+    let mut fields = after.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -109,6 +114,21 @@ mod tests {
         child.wait().unwrap();
         parts[2] = &number;
         assert!(is_gone(&parts.join("-")));
+
+        // Killed, and still listed until its parent asks: it does nothing any more.
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let started = start(child.id()).unwrap();
+        let name = format!("{}-{}-{}-{started}", parts[0], parts[1], child.id());
+        assert!(is_here(&name), "{name}");
+        child.kill().unwrap();
+        while start(child.id()).is_some() {
+            std::thread::yield_now();
+        }
+        assert!(is_gone(&name));
+        child.wait().unwrap();
     }
 
     #[test]

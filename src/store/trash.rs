@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Root;
-use crate::files::{self, maker};
+use crate::files;
 
 /// How the name begins of what was put aside beside its place.
 pub const ASIDE: &str = ".trash-";
@@ -12,7 +12,7 @@ pub const ASIDE: &str = ".trash-";
 /// Keeps a text in the trash for somebody to look at, and says where.
 pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<PathBuf> {
     files::create_directories(&root.trash())?;
-    let prefix = format!("{label}-{}-", maker::this_process());
+    let prefix = format!("{label}-");
     let path = files::temporary_directory(&root.trash(), &prefix)?
         .keep()
         .join(name);
@@ -25,7 +25,7 @@ pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<P
 /// begins with [`ASIDE`]: only its owner may move it to another directory.
 pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Option<PathBuf>> {
     files::create_directories(&root.trash())?;
-    let prefix = format!("{label}-{}-", maker::this_process());
+    let prefix = format!("{label}-");
     // The parent is another one, and a directory's entry for its parent can only be changed by who may write in it.
     let moved = match files::set_mode(directory, 0o755) {
         Err(error) if error.is_refused() => {

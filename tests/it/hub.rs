@@ -153,6 +153,36 @@ fn files_lie_where_the_library_looks() {
     assert_eq!(hub.asked().len(), 2);
 }
 
+/// A process number is given on every host: a name made of it alone may be in use on another one.
+#[test]
+fn a_link_that_another_host_is_about_to_rename_stays() {
+    let (sandbox, hub) = project("{ url = \"hf://org/name@main/a/b.ckpt\" }");
+    run(&sandbox, &hub, None, &["lock"]).expect(0);
+    let directory = sandbox.path(&format!("{CACHE}/snapshots/{FIRST}/a"));
+    fs::create_dir_all(&directory).unwrap();
+    // The shell's number is that of the program which it becomes.
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args([
+            "-c",
+            "command -p ln -s theirs \"$0/.b.ckpt.$$\" && exec \"$@\"",
+        ])
+        .arg(&directory)
+        .args([env!("CARGO_BIN_EXE_rootstock"), "sync"]);
+    sandbox.set_up(&mut shell);
+    shell.env("HF_ENDPOINT", hub.url()).env_remove("HF_TOKEN");
+    Said::from(shell.output().unwrap()).expect(0);
+    let names: Vec<PathBuf> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    let theirs = names
+        .iter()
+        .find(|path| path.file_name().unwrap() != "b.ckpt");
+    assert_eq!(fs::read_link(theirs.unwrap()).unwrap(), Path::new("theirs"));
+    assert_eq!(names.len(), 2);
+}
+
 #[test]
 fn several_commits_leave_no_doubt_what_main_is() {
     let pinned = |commit: &str| format!("{{ url = \"hf://org/name@{commit}/a/b.ckpt\" }}");

@@ -11,7 +11,7 @@ use crate::build::downloads::{Downloads, each};
 use crate::build::shelf::{self, Staging};
 use crate::digest::Digest;
 use crate::fetch;
-use crate::files::{self, maker};
+use crate::files;
 use crate::lock::{LockedPackage, LockedTarget, Origin};
 use crate::project::{git, pack};
 use crate::uv::Uv;
@@ -130,7 +130,7 @@ fn packed(need: &Need, directory: &Path, to: &Path) -> Result<(), Error> {
     let package = need.package;
     let parent = to.parent().expect("archives lie in a directory");
     files::create_directories(parent)?;
-    let work = files::temporary_directory(parent, &format!(".packing-{}-", maker::this_process()))?;
+    let work = files::temporary_directory(parent, ".packing-")?;
     let archive = work.path().join("archive");
     let packed = pack::pack(directory, files::create_new(&archive, 0o644)?)?;
     if packed.sha256 != package.sha256 {
