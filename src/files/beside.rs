@@ -64,11 +64,11 @@ pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
 }
 
 fn written_beside(directory: &Path, mode: u32) -> Result<tempfile::NamedTempFile> {
-    let made = named(".rootstock-", |names| {
+    let file = named(".rootstock-", |names| {
         let names = names.permissions(Permissions::from_mode(mode));
         names.tempfile_in(directory)
     });
-    made.context("write in", directory)
+    file.context("write in", directory)
 }
 
 /// Makes `link` a symbolic link to `target`, replacing an older link by rename: readers see the old or the new.
