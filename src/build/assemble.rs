@@ -1,7 +1,7 @@
 //! Linking an environment together from the shelf, in a directory nobody can see yet. Publishes nothing.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -12,6 +12,7 @@ use crate::python::Interpreter;
 use crate::store::inside;
 use crate::store::tree::{self, Item, Tree};
 
+use super::bytecode::{self, is_module};
 use super::shelf::Shelved;
 
 /// The time of last change of every file: 1980-01-01, the first that zip archives know.
@@ -24,6 +25,8 @@ pub struct Part<'a> {
     pub package: &'a str,
     /// What it installs.
     pub shelved: &'a Shelved,
+    /// Whether it is bytecode that we compiled.
+    pub compiled: bool,
 }
 
 /// What goes into an environment.
@@ -162,9 +165,19 @@ fn other_names(interpreter: &Interpreter) -> [String; 2] {
 
 fn claim<'a>(recipe: Recipe<'a>, claims: &mut Claims<'a>) -> Result<(), Error> {
     let series = recipe.interpreter.series();
-    for &Part { package, shelved } in recipe.parts {
+    let sources = sources(recipe);
+    for &Part {
+        package,
+        shelved,
+        compiled,
+    } in recipe.parts
+    {
         for file in &shelved.files {
             let path = file.installed(series);
+            // Python would run it in place of a source that another package, or we, have put there.
+            if !compiled && bytecode::sources(&path).any(|source| sources.contains(&source)) {
+                continue;
+            }
             let item = Item::File {
                 sha256: file.sha256,
                 executable: file.executable,
@@ -192,6 +205,17 @@ fn claim<'a>(recipe: Recipe<'a>, claims: &mut Claims<'a>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The paths of everything that is Python source.
+fn sources(recipe: Recipe) -> HashSet<String> {
+    let series = recipe.interpreter.series();
+    let files = recipe.parts.iter().flat_map(|part| &part.shelved.files);
+    let sources = files.filter(|file| is_module(&file.path));
+    sources
+        .map(|file| file.installed(series))
+        .chain([inside::SOURCE.to_owned()])
+        .collect()
 }
 
 fn clash(path: &str, first: &str, second: &str) -> Error {
@@ -285,7 +309,11 @@ mod tests {
         files::create_directories(into).unwrap();
         let parts: Vec<Part> = parts
             .iter()
-            .map(|&(package, shelved)| Part { package, shelved })
+            .map(|&(package, shelved)| Part {
+                package,
+                shelved,
+                compiled: false,
+            })
             .collect();
         let interpreter = interpreter();
         let recipe = Recipe {

@@ -3,7 +3,7 @@
 //!
 //! What Python does with a file that does not compile, it does when it is imported; here it is left out and listed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -90,15 +90,44 @@ pub(super) fn compile(
     }
     .compile(&modules, interpreter, variables, crew)?;
     files::write(&staging.path().join("skipped.txt"), skipped.as_bytes())?;
-    let files = crew.install(|| collect(wheel, &staging))?;
+    let files = crew.install(|| collect(&staging))?;
     Ok(staging.publish(files)?)
 }
 
 /// Whether Python may import this file. A line end in its name could not be handed over; wheels have none.
-fn is_module(path: &str) -> bool {
+pub(super) fn is_module(path: &str) -> bool {
     path.strip_suffix(".py")
         .is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
 }
+
+/// Whose bytecode Python may take a file with this path for: `a/__pycache__/b.cpython-311.opt-1.pyc` and `a/b.pyc` are
+/// `a/b.py`. A name with more dots may be that of several.
+pub(super) fn sources(path: &str) -> impl Iterator<Item = String> {
+    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = file.strip_suffix(".pyc").unwrap_or("");
+    let cached = directory == CACHE || directory.ends_with(&format!("/{CACHE}"));
+    let directory = if cached {
+        directory[..directory.len() - CACHE.len()].to_owned()
+    } else if directory.is_empty() {
+        String::new()
+    } else {
+        format!("{directory}/")
+    };
+    let dots = stem.match_indices('.').map(|(at, _)| at);
+    let ends: Vec<usize> = if stem.is_empty() {
+        Vec::new()
+    } else if cached {
+        dots.collect()
+    } else {
+        vec![stem.len()]
+    };
+    let stem = stem.to_owned();
+    ends.into_iter()
+        .map(move |end| format!("{directory}{}.py", &stem[..end]))
+}
+
+/// Where Python keeps bytecode, beside the sources.
+const CACHE: &str = "__pycache__";
 
 /// Modules in a directory, and where their bytecode goes.
 pub(super) struct Modules<'a> {
@@ -156,23 +185,15 @@ fn compile_group(
 }
 
 /// Seals what was compiled and lists it.
-fn collect(wheel: &Shelved, staging: &Staging) -> Result<Vec<ShelvedFile>, Error> {
+fn collect(staging: &Staging) -> Result<Vec<ShelvedFile>, Error> {
     let place = staging.place(Place::SitePackages);
     if !files::is_directory(&place) {
         return Ok(Vec::new());
     }
-    // A wheel may bring bytecode of its own. Two files cannot have one path, and the wheel's is in its RECORD.
-    let brought: HashSet<&str> = wheel
-        .files
-        .iter()
-        .filter(|file| file.place == Place::SitePackages)
-        .map(|file| file.path.as_str())
-        .collect();
     let compiled: Vec<String> = files::walk(&place)?
         .into_iter()
         .filter(|entry| entry.kind == files::Kind::File)
         .map(|entry| entry.path.to_string_lossy().into_owned())
-        .filter(|path| !brought.contains(path.as_str()))
         .collect();
     let shelved = compiled.into_par_iter().map(|path| {
         let at = place.join(&path);

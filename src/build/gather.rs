@@ -26,6 +26,7 @@ use crate::store::Root;
 use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
 
+use super::assemble::Part;
 use super::crew::Crew;
 use super::progress::{Event, Progress};
 use super::shelf::{self, Shelved};
@@ -56,6 +57,17 @@ pub(super) struct Ready {
     pub(super) wheel: Shelved,
     /// The bytecode for that.
     pub(super) bytecode: Shelved,
+}
+
+impl Ready {
+    /// What an environment is assembled from; the package's name is for people.
+    pub(super) fn parts<'a>(&'a self, package: &'a str) -> [Part<'a>; 2] {
+        [(&self.wheel, false), (&self.bytecode, true)].map(|(shelved, compiled)| Part {
+            package,
+            shelved,
+            compiled,
+        })
+    }
 }
 
 /// A need made ready, for each of its interpreters.

@@ -1,10 +1,10 @@
 //! The shelf: wheels and their bytecode in installed form, so that building an environment is linking files.
 //!
 //! ```text
-//! {root}/store/wheels-1/<sha256 of the wheel>/
+//! {root}/store/wheels-2/<sha256 of the wheel>/
 //! ├── files.txt              one line per installed file
 //! └── tree/{site-packages,bin,include,data}/…
-//! {root}/store/bytecode-2/<sha256 of the wheel>-<16 digits of the interpreter's identity>/
+//! {root}/store/bytecode-3/<sha256 of the wheel>-<16 digits of the interpreter's identity>/
 //! ├── files.txt
 //! ├── skipped.txt            sources that do not compile
 //! └── tree/site-packages/…/__pycache__/….pyc
@@ -34,8 +34,8 @@ pub use contents::{Object, What, contents};
 
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
-const WHEELS: &str = "wheels-1";
-const BYTECODE: &str = "bytecode-2";
+const WHEELS: &str = "wheels-2";
+const BYTECODE: &str = "bytecode-3";
 pub(super) const BUILT: &str = "built-1";
 
 /// One installed file of a shelved wheel, or of its bytecode.

@@ -238,9 +238,7 @@ fn build_one(
     let ready = ready(job, gathered)?;
     let parts: Vec<Part> = ready
         .iter()
-        .flat_map(|(package, there)| {
-            [&there.wheel, &there.bytecode].map(|shelved| Part { package, shelved })
-        })
+        .flat_map(|(package, there)| there.parts(package))
         .collect();
     let name = &job.environment.name;
     means.progress.heard(Event::Assembling(name.clone()));

@@ -261,9 +261,9 @@ mod tests {
             ("generations/emt/0123/lib", true),
             ("generations/emt/.staging-1/lib", false),
             ("generations/emt/0123/lib/python3.11", false),
-            ("store/wheels-1", true),
-            ("store/wheels-1/.making-x", false),
-            ("store/wheels-1/0123", false),
+            ("store/wheels-2", true),
+            ("store/wheels-2/.making-x", false),
+            ("store/wheels-2/0123", false),
             ("cache/huggingface", true),
             ("cache/huggingface/hub/.no_exist", true),
             ("prefetched/emt.json", true),
@@ -271,7 +271,7 @@ mod tests {
         ] {
             assert_eq!(is_examined(Path::new(path), false), quick, "{path}");
         }
-        assert!(is_examined(Path::new("store/wheels-1/0123"), true));
+        assert!(is_examined(Path::new("store/wheels-2/0123"), true));
         assert!(!is_examined(Path::new("trash/x/y"), true));
     }
 

@@ -253,7 +253,7 @@ mod tests {
             ("pythons", Area::Open),
             ("pythons/0123", Area::Closed),
             ("pythons/0123/bin", Area::Closed),
-            ("store/wheels-1/0123/tree", Area::Open),
+            ("store/wheels-2/0123/tree", Area::Open),
             ("cache/mace", Area::Open),
         ] {
             assert_eq!(area(Path::new(path)), expected, "{path}");

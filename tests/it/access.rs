@@ -413,8 +413,8 @@ fn doctor_sees_what_others_would_and_its_fixes_mend_it() {
     chmod(&path("cache/potentials/p.bin"), 0o400);
     chmod(&path("envs"), 0o2775);
     let id = generation.file_name().unwrap().to_str().unwrap();
-    let wheel = &sandbox.names(&format!("{root}/store/wheels-1"))[0];
-    chmod(&path(&format!("store/wheels-1/{wheel}/tree")), 0o700);
+    let wheel = &sandbox.names(&format!("{root}/store/wheels-2"))[0];
+    chmod(&path(&format!("store/wheels-2/{wheel}/tree")), 0o700);
     let bin = format!("{root}/generations/one/{id}/bin");
     let mut expected: Vec<(String, String)> = [
         ("access-ancestor", "group"),
@@ -436,7 +436,7 @@ fn doctor_sees_what_others_would_and_its_fixes_mend_it() {
         named
     };
     assert_eq!(named(audit(&sandbox, root, &[])), expected);
-    let deep = format!("{root}/store/wheels-1/{wheel}/tree");
+    let deep = format!("{root}/store/wheels-2/{wheel}/tree");
     expected.push(("access-mode".to_owned(), deep));
     expected.sort();
     assert_eq!(named(audit(&sandbox, root, &["--deep"])), expected);

@@ -216,7 +216,7 @@ fn killed_at_random_moments() {
         "envs",
         "generations/one",
         "generations/two",
-        "store/wheels-1",
+        "store/wheels-2",
         "store/archives",
     ] {
         let names = sandbox.names(&format!("root/{directory}"));

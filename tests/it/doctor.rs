@@ -145,7 +145,7 @@ fn one_changed_byte_in_an_interpreter_or_in_the_store_alone_is_found_and_mended(
     sandbox.sync(&[]);
     let root = sandbox.path("root");
     let home = root.join("pythons").join(&sandbox.names("root/pythons")[0]);
-    let module = file(&root.join("store/wheels-1"), "single/__init__.py");
+    let module = file(&root.join("store/wheels-2"), "single/__init__.py");
     // The store's own copy, which the environment does not share.
     let bytes = fs::read(&module).unwrap();
     fs::remove_file(&module).unwrap();
@@ -405,8 +405,8 @@ fn what_killed_builds_have_left_is_found_wherever_it_lies() {
     let mut left = Vec::new();
     for place in [
         "generations/one/.staging-",
-        "store/wheels-1/.making-",
-        "store/bytecode-2/.making-",
+        "store/wheels-2/.making-",
+        "store/bytecode-3/.making-",
         "pythons/.staging-",
         "envs/.one-",
     ] {

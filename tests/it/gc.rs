@@ -187,8 +187,8 @@ fn what_a_process_of_this_host_runs_from_stays() {
 fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
-    let wheels = sandbox.names("root/store/wheels-1");
-    let bytecode = sandbox.names("root/store/bytecode-2");
+    let wheels = sandbox.names("root/store/wheels-2");
+    let bytecode = sandbox.names("root/store/bytecode-3");
     assert_eq!((wheels.len(), bytecode.len()), (3, 3));
     assert_eq!(gc(&sandbox, &ALL)["items"], serde_json::json!([]));
 
@@ -203,8 +203,8 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
     let kinds: Vec<&str> = kinds.map(|item| item["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["generation", "wheel", "bytecode"]);
     assert_eq!(answer["items"][1]["name"], "second 1.0");
-    assert_eq!(sandbox.names("root/store/wheels-1").len(), 2);
-    assert_eq!(sandbox.names("root/store/bytecode-2").len(), 2);
+    assert_eq!(sandbox.names("root/store/wheels-2").len(), 2);
+    assert_eq!(sandbox.names("root/store/bytecode-3").len(), 2);
     assert_eq!(sandbox.names("root/generations"), ["one"]);
     sandbox.run(&["doctor", "--deep"]).expect(0);
 
@@ -219,7 +219,7 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
         asked_since(&sandbox, before),
         ["second-1.0-py3-none-any.whl"]
     );
-    assert_eq!(sandbox.names("root/store/wheels-1"), wheels);
+    assert_eq!(sandbox.names("root/store/wheels-2"), wheels);
     sandbox.run(&["sync", "--check"]).expect(0);
 }
 
@@ -243,7 +243,7 @@ fn what_nobody_can_read_may_need_everything() {
             .to_string()
             .contains("may need it and cannot be read")
     );
-    assert_eq!(sandbox.names("root/store/wheels-1").len(), 3);
+    assert_eq!(sandbox.names("root/store/wheels-2").len(), 3);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn what_a_killed_sync_has_left_goes_and_what_a_running_one_makes_stays() {
     for name in [
         // As a build that was killed leaves them; the process is gone.
         format!("generations/one/.staging-{}-x", maker_like(killed.id())),
-        format!("store/wheels-1/.making-{}-x", maker_like(killed.id())),
+        format!("store/wheels-2/.making-{}-x", maker_like(killed.id())),
         format!("envs/.one-{}", maker_like(killed.id())),
     ] {
         fs::create_dir_all(sandbox.path("root").join(name)).unwrap();
@@ -302,7 +302,7 @@ fn what_a_killed_sync_has_left_goes_and_what_a_running_one_makes_stays() {
         .collect();
     kinds.dedup();
     assert_eq!(kinds, ["unfinished"], "{answer}");
-    for directory in ["generations/one", "envs", "store/wheels-1"] {
+    for directory in ["generations/one", "envs", "store/wheels-2"] {
         let names = sandbox.names(&format!("root/{directory}"));
         assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");
     }

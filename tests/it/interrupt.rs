@@ -24,8 +24,8 @@ fn unfinished(sandbox: &Sandbox) -> Vec<String> {
         "root/generations/one",
         "root/generations/two",
         "root/store",
-        "root/store/wheels-1",
-        "root/store/bytecode-2",
+        "root/store/wheels-2",
+        "root/store/bytecode-3",
         "root/store/archives",
     ];
     let names = directories

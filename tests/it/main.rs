@@ -47,3 +47,4 @@ mod tidy;
 mod upgrade;
 mod weights;
 mod yanked;
+mod wheels;

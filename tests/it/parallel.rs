@@ -67,7 +67,7 @@ fn eight_syncs_after_a_killed_one_clean_up_and_finish() {
     for said in at_once(&sandbox, 8, &[]) {
         said.expect(0);
     }
-    for directory in ["generations/one", "generations/two", "store/wheels-1"] {
+    for directory in ["generations/one", "generations/two", "store/wheels-2"] {
         let names = sandbox.names(&format!("root/{directory}"));
         assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");
     }

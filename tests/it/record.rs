@@ -8,7 +8,7 @@ use crate::sandbox::Sandbox;
 
 /// Changes a shelved module and every digest that the store has of it: what somebody does who knows the store.
 fn forge(sandbox: &Sandbox, root: &str) {
-    let wheels = sandbox.path(root).join("store/wheels-1");
+    let wheels = sandbox.path(root).join("store/wheels-2");
     let shelf: PathBuf = fs::read_dir(&wheels)
         .unwrap()
         .next()

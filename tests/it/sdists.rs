@@ -78,7 +78,7 @@ fn what_was_built_is_kept_and_what_builds_it_is_not_fetched_again() {
     let asked = sandbox.index.asked();
     assert!(asked.len() > before);
     std::fs::remove_dir_all(sandbox.path("root/generations")).unwrap();
-    std::fs::remove_dir_all(sandbox.path("root/store/wheels-1")).unwrap();
+    std::fs::remove_dir_all(sandbox.path("root/store/wheels-2")).unwrap();
     sandbox.sync(&[]);
     assert_eq!(sandbox.index.asked(), asked, "nothing was fetched again");
     assert_eq!(sandbox.names("root/store/built-1").len(), 1);

@@ -218,7 +218,7 @@ fn a_file_that_is_not_the_locked_one_is_named_and_not_installed() {
 fn damage_in_the_store_is_noticed_before_it_is_linked() {
     let sandbox = Sandbox::single();
     sandbox.sync(&[]);
-    let wheels = sandbox.path("root/store/wheels-1");
+    let wheels = sandbox.path("root/store/wheels-2");
     let shelf = fs::read_dir(&wheels)
         .unwrap()
         .next()

@@ -133,12 +133,23 @@ fn a_wheel_without_modules_has_no_bytecode() {
 }
 
 #[test]
-fn bytecode_that_the_wheel_brings_is_the_one_installed() {
-    let python = python();
-    let (major, minor) = python.series();
-    let own = format!("__pycache__/m.cpython-{major}{minor}.pyc");
-    let world = world("root", &[("m.py", b"x = 1\n"), (&own, b"its own")]);
-    assert_eq!(world.compile(1).files, []);
+fn bytecode_belongs_to_the_sources_that_python_would_take_it_for() {
+    for (path, expected) in [
+        ("a/__pycache__/b.cpython-311.pyc", &["a/b.py"][..]),
+        ("__pycache__/b.pypy39.pyc", &["b.py"]),
+        (
+            "a/__pycache__/b.cpython-311.opt-1.pyc",
+            &["a/b.py", "a/b.cpython-311.py"],
+        ),
+        ("a/b.pyc", &["a/b.py"]),
+        ("b.pyc", &["b.py"]),
+        ("a/x__pycache__/b.pyc", &["a/x__pycache__/b.py"]),
+        ("a/__pycache__/b.pyc", &[]),
+        ("a/b.py", &[]),
+        ("a/.pyc", &[]),
+    ] {
+        assert_eq!(sources(path).collect::<Vec<_>>(), expected, "{path}");
+    }
 }
 
 #[test]
@@ -198,6 +209,6 @@ fn an_interpreter_that_gives_up_is_shown_with_its_words() {
     let message = error.unwrap_err().to_string();
     assert!(message.contains("ended with exit code 3"), "{message}");
     assert!(message.ends_with("no memory"), "{message}");
-    let shelf = world.root.store().join("bytecode-2");
+    let shelf = world.root.store().join("bytecode-3");
     assert_eq!(files::names(&shelf).unwrap(), Vec::<String>::new());
 }

@@ -65,6 +65,7 @@ impl World {
         let parts = [assemble::Part {
             package: "package 1",
             shelved: &self.shelved,
+            compiled: false,
         }];
         let rootstock = "0.1.0".parse().unwrap();
         // Copies: a test that damages a generation must not damage the shelf.

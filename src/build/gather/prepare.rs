@@ -129,9 +129,7 @@ fn build(
     }
     let parts: Vec<Part> = installed
         .iter()
-        .flat_map(|(package, there)| {
-            [&there.wheel, &there.bytecode].map(|shelved| Part { package, shelved })
-        })
+        .flat_map(|(package, there)| there.parts(package))
         .collect();
     let workshop = sdist::Workshop {
         target: need.target,

@@ -27,6 +27,9 @@ pub(super) struct Member {
     pub(super) executable: bool,
 }
 
+/// How long a file with metadata may be. The RECORD of the largest wheels has some megabytes.
+const LARGEST: u64 = 32 << 20;
+
 const FILE_TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
@@ -81,13 +84,32 @@ impl Archive {
 
     /// The text of a file that must be there.
     pub(super) fn text(&self, path: &str) -> Result<String, Defect> {
+        String::from_utf8(self.bytes(path)?)
+            .map_err(|_| Defect(format!("its `{path}` is not UTF-8")))
+    }
+
+    /// The same, with what is not UTF-8 replaced.
+    pub(super) fn text_or_lossy(&self, path: &str) -> Result<String, Defect> {
+        Ok(String::from_utf8_lossy(&self.bytes(path)?).into_owned())
+    }
+
+    /// The bytes of a file that must be there, and that is read into memory: it must be of a sane size.
+    fn bytes(&self, path: &str) -> Result<Vec<u8>, Defect> {
         let member = self
             .member(path)
             .ok_or_else(|| Defect(format!("it has no `{path}`")))?;
-        let mut text = String::new();
-        self.with(member, |file| file.read_to_string(&mut text))?
-            .map_err(|error| unreadable(path, &error))?;
-        Ok(text)
+        let mut bytes = Vec::new();
+        self.with(member, |file| {
+            file.take(LARGEST + 1).read_to_end(&mut bytes)
+        })?
+        .map_err(|error| unreadable(path, &error))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(Defect(format!(
+                "its `{path}` is longer than {} MiB",
+                LARGEST >> 20
+            )));
+        }
+        Ok(bytes)
     }
 }
 

@@ -17,15 +17,22 @@ pub(super) struct Launcher {
 pub(super) fn launchers(text: &str) -> Result<Vec<Launcher>, Defect> {
     let mut launchers: Vec<Launcher> = Vec::new();
     let mut wanted = false;
-    for line in text.lines().map(str::trim) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Python reads all three ways of ending a line.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    for (line, number) in text.split('\n').map(str::trim).zip(1..) {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(group) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            wanted = matches!(group.trim(), "console_scripts" | "gui_scripts");
+        if let Some((group, _)) = line.strip_prefix('[').and_then(|l| l.split_once(']')) {
+            // As pip and uv read it: in these letters, without spaces.
+            wanted = matches!(group, "console_scripts" | "gui_scripts");
         } else if wanted {
-            let launcher = parse(line)
-                .ok_or_else(|| Defect(format!("its entry_points.txt has the line `{line}`")))?;
+            let launcher = parse(line).map_err(|why| {
+                Defect(format!(
+                    "line {number} of its entry_points.txt, {line:?}, {why}"
+                ))
+            })?;
             // A name in both groups is one file; the later line wins, as it does in pip.
             launchers.retain(|other| other.name != launcher.name);
             launchers.push(launcher);
@@ -35,33 +42,72 @@ pub(super) fn launchers(text: &str) -> Result<Vec<Launcher>, Defect> {
     Ok(launchers)
 }
 
-/// `name = module:function [extras]`.
-fn parse(line: &str) -> Option<Launcher> {
-    let (name, reference) = line.split_once('=')?;
+/// `name = module:function [extras] # comment`.
+fn parse(line: &str) -> Result<Launcher, &'static str> {
+    let (name, reference) = line
+        .split_once('=')
+        .ok_or("is not `name = module:function`")?;
     let name = name.trim();
+    check_name(name)?;
     // Extras say what else must be installed for it; that was decided long before.
-    let reference = reference.split('[').next()?.trim();
-    let (module, function) = reference.split_once(':')?;
+    let reference = without_comment(reference);
+    let reference = reference.split('[').next().unwrap_or(reference).trim();
+    let (module, function) = reference
+        .split_once(':')
+        .ok_or("names no function: `name = module:function`")?;
     let (module, function) = (module.trim(), function.trim());
-    let plain = !name.is_empty()
-        && !matches!(name, "." | "..")
-        && !name.contains(['/', '\\'])
-        && !name.chars().any(char::is_control);
-    (plain && dotted(module) && dotted(function)).then(|| Launcher {
+    if !(dotted(module) && dotted(function)) {
+        return Err("names what is neither a module nor a function");
+    }
+    Ok(Launcher {
         name: name.to_owned(),
         module: module.to_owned(),
         function: function.to_owned(),
     })
 }
 
-/// Identifiers separated by dots: what may stand in Python code as it is.
+/// What stands before a comment. No reference has a `#` in it; a `;` begins a comment only after a space.
+fn without_comment(reference: &str) -> &str {
+    let mut space = false;
+    for (at, character) in reference.char_indices() {
+        if character == '#' || (space && character == ';') {
+            return &reference[..at];
+        }
+        space = character.is_whitespace();
+    }
+    reference
+}
+
+/// A program's name is a file's name, and people type it.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("names no program");
+    }
+    if matches!(name, "." | "..") || name.contains(['/', '\\']) {
+        return Err("names a program outside `bin`");
+    }
+    if name.chars().any(char::is_control) {
+        return Err("names a program with a control character");
+    }
+    if name.starts_with('-') || name.contains(SHELL) {
+        return Err("names a program with a character that a shell gives a meaning of its own");
+    }
+    Ok(())
+}
+
+/// What a shell takes for more than a part of a name.
+const SHELL: [char; 20] = [
+    ';', '&', '|', '<', '>', '$', '`', '"', '\'', '(', ')', '*', '?', '[', ']', '{', '}', '!', '#',
+    '~',
+];
+
+/// Names separated by dots. pip and uv take hyphens too, and names that begin with a digit.
 fn dotted(text: &str) -> bool {
     text.split('.').all(|part| {
-        let mut characters = part.chars();
-        characters
-            .next()
-            .is_some_and(|c| c.is_alphabetic() || c == '_')
-            && characters.all(|c| c.is_alphanumeric() || c == '_')
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
     })
 }
 
@@ -90,10 +136,48 @@ mod tests {
             "run = p:main()",
             "run = p; import os:main",
             " = p:main",
-            "run = p:1",
+            "run = p.:x",
+            "run = p:main; import os",
+            "run\u{1b}[1m = p:main",
+            "a\0b = p:main",
+            "a;b = p:main",
+            "$(a) = p:main",
+            "-rf = p:main",
         ] {
             let text = format!("[console_scripts]\n{bad}\n");
-            assert!(launchers(&text).is_err(), "{bad}");
+            let error = launchers(&text).unwrap_err().to_string();
+            assert!(
+                error.starts_with("line 2 of its entry_points.txt, "),
+                "{error}"
+            );
+            assert!(!error.contains(char::is_control), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_pip_and_uv_read_is_read() {
+        for text in [
+            "\u{feff}[console_scripts]\nrun = p:main\n",
+            "[console_scripts]\r\nrun = p:main\r\n",
+            "[console_scripts]\rrun = p:main\r",
+            "[console_scripts] # programs\nrun = p:main\n",
+            "[console_scripts]\n  run=p : main\n",
+            "[console_scripts]\nrun = p:main # why\n",
+            "[console_scripts]\nrun = p:main ; why\n",
+            "[console_scripts]\nrun = p:main [x] # why\n",
+            "[console_scripts]\nrun = p:main#why [x]\n",
+        ] {
+            let found = launchers(text).unwrap();
+            assert_eq!(found.len(), 1, "{text:?}");
+            assert_eq!(
+                (&*found[0].module, &*found[0].function),
+                ("p", "main"),
+                "{text:?}"
+            );
+        }
+        for group in ["Console_Scripts", " console_scripts ", "console-scripts"] {
+            let found = launchers(&format!("[{group}]\nrun = p:main\n")).unwrap();
+            assert_eq!(found, [], "{group}");
         }
     }
 }

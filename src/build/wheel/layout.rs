@@ -1,6 +1,6 @@
 //! Which file of a wheel goes where: decided for all of them before the first is unpacked. No input, no output.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::build::shelf::Place;
 use crate::lock::LockedPackage;
@@ -9,7 +9,8 @@ use crate::store::inside;
 use super::Defect;
 use super::archive::{Archive, Member};
 use super::metadata::Description;
-use super::record::{Checksum, Record};
+use super::record::{Claim, Record};
+use crate::build::bytecode;
 
 /// A member to unpack.
 #[derive(Debug)]
@@ -20,21 +21,21 @@ pub(super) struct Item {
     pub(super) place: Place,
     /// Its path there.
     pub(super) path: String,
-    /// What its contents must have as their digest.
-    pub(super) checksum: Checksum,
-    /// How long they must be, if `RECORD` says so.
-    pub(super) size: Option<u64>,
+    /// What its `RECORD` says of its contents.
+    pub(super) claim: Claim,
+    /// Whether it is written, and not only verified.
+    pub(super) written: bool,
 }
 
 /// Files of `.dist-info` that an installer writes itself, or that lose their meaning when it does.
 const OURS: [&str; 4] = ["RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER"];
 
 /// All members to unpack, the largest first: the longest jobs must not start last. Every one is in `RECORD` with a
-/// digest, `RECORD` names no other file, and no two go to one path.
+/// digest, and no two that differ go to one path.
 pub(super) fn lay_out(
     archive: &Archive,
     description: &Description,
-    mut record: Record,
+    record: &Record,
     package: &LockedPackage,
 ) -> Result<Vec<Item>, Defect> {
     let ours = OURS.map(|name| description.inside(name));
@@ -50,42 +51,38 @@ pub(super) fn lay_out(
     }
     let mut items = Vec::new();
     for member in archive.members() {
-        let line = record.take(&member.path);
         if ours.contains(&member.path) {
             continue;
         }
-        let Some(line) = line else {
-            let path = &member.path;
-            return Err(Defect(format!("its RECORD does not list `{path}`")));
-        };
-        let Some(checksum) = line.checksum else {
-            let path = &member.path;
-            return Err(Defect(format!("its RECORD has no digest of `{path}`")));
-        };
+        let claim = record.claim(&member.path)?;
         let (place, path) = destination(&member.path, package)?;
         // Where a wheel brings a script and asks for a launcher of the same name, pip lets the launcher win.
-        if place == Place::Scripts && programs.contains(path.as_str()) {
-            continue;
-        }
+        let written = place != Place::Scripts || !programs.contains(path.as_str());
         items.push(Item {
             member: member.clone(),
             place,
             path,
-            checksum,
-            size: line.size,
+            claim,
+            written,
         });
     }
-    for path in &ours {
-        record.take(path);
-    }
-    if let Some(path) = record.left() {
-        return Err(Defect(format!(
-            "its RECORD lists `{path}`, which it does not hold"
-        )));
-    }
-    check_distinct(&items)?;
+    leave_out_bytecode(&mut items);
+    merge(&mut items)?;
     items.sort_by_key(|item| std::cmp::Reverse(item.member.size));
     Ok(items)
+}
+
+/// Bytecode whose source is in the wheel is ours: what a publisher ships may be that of another source, and Python
+/// would run it without comparing.
+fn leave_out_bytecode(items: &mut [Item]) {
+    let paths: HashSet<String> = items.iter().map(Item::installed).collect();
+    let left_out: Vec<bool> = items
+        .iter()
+        .map(|item| bytecode::sources(&item.installed()).any(|source| paths.contains(&source)))
+        .collect();
+    for (item, left_out) in items.iter_mut().zip(left_out) {
+        item.written &= !left_out;
+    }
 }
 
 /// Where a member goes: to `site-packages`, or as its directory in `.data` says.
@@ -131,16 +128,40 @@ fn is_python(name: &str) -> bool {
         .is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
-/// Two members may go to one path by different ways: `purelib/a.py` and `a.py`, `scripts/x` and `data/bin/x`.
-fn check_distinct(items: &[Item]) -> Result<(), Defect> {
-    let mut seen = HashSet::new();
-    for Item { place, path, .. } in items {
-        if !seen.insert(format!("{}{path}", place.from_site_packages())) {
+/// Two members may go to one path by different ways: `purelib/a.py` and `a.py`, `scripts/x` and `data/bin/x`. Where
+/// they have the same bytes one of them is written.
+fn merge(items: &mut [Item]) -> Result<(), Defect> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for number in 0..items.len() {
+        if !items[number].written {
+            continue;
+        }
+        let Some(first) = seen.insert(items[number].installed(), number) else {
+            continue;
+        };
+        if items[first].claim.checksums != items[number].claim.checksums {
+            let Item { place, path, .. } = &items[number];
             return Err(Defect(format!(
-                "two files in it go to `{}/{path}`",
+                "two files in it that differ go to `{}/{path}`",
                 place.directory()
             )));
         }
+        // A script may have to be rewritten, and is a program whatever the archive says.
+        let (kept, dropped) = if items[first].place == Place::Scripts {
+            (first, number)
+        } else {
+            (number, first)
+        };
+        items[kept].member.executable |= items[dropped].member.executable;
+        items[dropped].written = false;
+        seen.insert(items[kept].installed(), kept);
     }
     Ok(())
+}
+
+impl Item {
+    /// Its path as it is seen from `site-packages`: the same for all ways to one file.
+    fn installed(&self) -> String {
+        format!("{}{}", self.place.from_site_packages(), self.path)
+    }
 }

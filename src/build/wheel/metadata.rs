@@ -32,6 +32,10 @@ pub(super) fn describe(archive: &Archive, package: &LockedPackage) -> Result<Des
     let directory = directory(archive)?.to_owned();
     check_identity(&directory, package)?;
     check_format(&archive.text(&format!("{directory}/WHEEL"))?)?;
+    check_metadata(
+        &archive.text_or_lossy(&format!("{directory}/METADATA"))?,
+        package,
+    )?;
     let entry_points = format!("{directory}/entry_points.txt");
     let launchers = match archive.member(&entry_points) {
         Some(_) => entry_points::launchers(&archive.text(&entry_points)?)?,
@@ -79,11 +83,7 @@ fn check_identity(directory: &str, package: &LockedPackage) -> Result<(), Defect
 
 /// Whether `WHEEL` declares a format we know. The specification lets minor versions pass.
 fn check_format(text: &str) -> Result<(), Defect> {
-    let version = text
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.trim().eq_ignore_ascii_case("wheel-version"))
-        .map(|(_, version)| version.trim())
+    let version = header(text, "Wheel-Version")
         .ok_or_else(|| Defect("its WHEEL file has no Wheel-Version".to_owned()))?;
     match version.split('.').next() {
         Some("1") => Ok(()),
@@ -91,6 +91,42 @@ fn check_format(text: &str) -> Result<(), Defect> {
             "it is of version {version} of the wheel format, and this rootstock knows version 1"
         ))),
     }
+}
+
+/// Whether `METADATA` is that of the package, as programs that ask for its version will read it.
+fn check_metadata(text: &str, package: &LockedPackage) -> Result<(), Defect> {
+    let LockedPackage { name, version, .. } = package;
+    let missing = |field| Defect(format!("its METADATA file has no {field}"));
+    let n = header(text, "Name").ok_or_else(|| missing("Name"))?;
+    let v = header(text, "Version").ok_or_else(|| missing("Version"))?;
+    let same = PackageName::from_str(&n).is_ok_and(|n| n == *name)
+        && Version::from_str(&v).is_ok_and(|v| v == *version);
+    if same {
+        Ok(())
+    } else {
+        Err(Defect(format!(
+            "its METADATA file is that of {n:?} {v:?} instead of {name} {version}"
+        )))
+    }
+}
+
+/// The value of a field in the header of a file that is written like an e-mail. As Python reads it, the header ends
+/// with the first line that is none of it: an empty one, or one that begins with a byte order mark.
+fn header(text: &str, field: &str) -> Option<String> {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut rest = text.split('\n');
+    let found = rest.find_map(|line| {
+        if line.starts_with([' ', '\t']) {
+            return None;
+        }
+        match line.split_once(':') {
+            Some((key, value)) if key.bytes().all(|byte| byte.is_ascii_graphic()) => key
+                .eq_ignore_ascii_case(field)
+                .then(|| Some(value.trim().to_owned())),
+            _ => Some(None),
+        }
+    });
+    found.flatten()
 }
 
 #[cfg(test)]

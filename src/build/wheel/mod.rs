@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Nothing of a wheel is run and nothing of it is trusted: every member must be in `RECORD` with its digest, and none
-//! may leave the places meant for it. Beyond the specification, signatures of `RECORD` are dropped with the `RECORD`
+//! may leave the places meant for it. Bytecode is left out where its source is in the wheel. Beyond the specification, signatures of `RECORD` are dropped with the `RECORD`
 //! they sign, and headers go to a directory without Python's version (see [`super::shelf`]).
 //!
 //! Members are unpacked in parallel on the rayon pool that [`shelve`] is called in.
@@ -137,13 +137,13 @@ fn install(
         .text(&description.inside("RECORD"))
         .map_err(refused)?;
     let record = Record::parse(&text).map_err(refused)?;
-    let items = layout::lay_out(&archive, &description, record, package).map_err(refused)?;
+    let items = layout::lay_out(&archive, &description, &record, package).map_err(refused)?;
 
     unpack::create_directories(&items, staging)?;
     let mut done = items
         .par_iter()
         .with_max_len(1)
-        .map(|item| unpack::unpack(&archive, item, staging, refused))
+        .filter_map(|item| unpack::unpack(&archive, item, staging, refused).transpose())
         .collect::<Result<Vec<_>, _>>()?;
 
     for launcher in &description.launchers {

@@ -12,15 +12,22 @@ use crate::digest::Digest;
 
 use super::Defect;
 
-/// The lines of a `RECORD`, by path.
+/// The lines of a `RECORD`, by path. A path may have more than one: tools that repack wheels add lines.
 #[derive(Debug)]
-pub(super) struct Record(HashMap<String, Line>);
+pub(super) struct Record(HashMap<String, Vec<Line>>);
 
-/// What a line says of a file.
+/// A line as it is written.
+#[derive(Debug)]
+struct Line {
+    checksum: String,
+    size: Option<u64>,
+}
+
+/// What a `RECORD` says of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
-    /// Its digest; none is allowed only for `RECORD` itself and its signatures.
-    pub(super) checksum: Option<Checksum>,
+pub(super) struct Claim {
+    /// Its digests, at least one.
+    pub(super) checksums: Vec<Checksum>,
     /// Its size, if given.
     pub(super) size: Option<u64>,
 }
@@ -43,6 +50,17 @@ pub(super) enum Algorithm {
     Sha512,
 }
 
+impl Checksum {
+    /// Whether no file has both.
+    fn contradicts(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sha256(one), Self::Sha256(two)) => one != two,
+            (Self::Other(of, one), Self::Other(of_two, two)) => of == of_two && one != two,
+            _ => false,
+        }
+    }
+}
+
 impl Algorithm {
     /// A fresh computation.
     pub(super) fn hasher(self) -> Box<dyn DynDigest> {
@@ -56,52 +74,82 @@ impl Algorithm {
 impl Record {
     /// Reads the text of a `RECORD`.
     pub(super) fn parse(text: &str) -> Result<Self, Defect> {
-        let mut lines = HashMap::new();
-        for fields in rows(text) {
-            let [path, checksum, size] = fields.as_slice() else {
+        let mut lines: HashMap<String, Vec<Line>> = HashMap::new();
+        for fields in rows(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+            let [path, checksum, size, ..] = fields.as_slice() else {
                 let row = fields.join(",");
-                return Err(Defect(format!("its RECORD has the line `{row}`")));
+                return Err(Defect(format!("its RECORD has the line {row:?}")));
             };
             // Some tools list directories; there is nothing to verify about them.
-            if path.ends_with('/') && checksum.is_empty() {
+            if path.ends_with(['/', '\\']) {
                 continue;
             }
-            let line = Line {
-                checksum: parse_checksum(path, checksum)?,
+            lines.entry(normal(path)).or_default().push(Line {
+                checksum: checksum.clone(),
                 size: size.parse().ok(),
-            };
-            // The same line twice says nothing wrong.
-            if lines
-                .insert(path.clone(), line.clone())
-                .is_some_and(|before| before != line)
-            {
-                return Err(Defect(format!("its RECORD has two lines for `{path}`")));
-            }
+            });
         }
         Ok(Self(lines))
     }
 
-    /// Takes the line of this file out.
-    pub(super) fn take(&mut self, path: &str) -> Option<Line> {
-        self.0.remove(path)
+    /// What it says of the file of this path. Lines about files that a wheel does not hold are never asked for.
+    pub(super) fn claim(&self, path: &str) -> Result<Claim, Defect> {
+        let lines = self
+            .0
+            .get(path)
+            .ok_or_else(|| Defect(format!("its RECORD does not list `{path}`")))?;
+        let mut checksums: Vec<Checksum> = Vec::new();
+        let mut size = None;
+        for line in lines {
+            let found = parse_checksum(path, &line.checksum)?;
+            let other =
+                |known: &Checksum| found.as_ref().is_some_and(|found| found.contradicts(known));
+            let longer = size.is_some() && line.size.is_some() && size != line.size;
+            if longer || checksums.iter().any(other) {
+                return Err(Defect(format!(
+                    "its RECORD has two lines for `{path}` that contradict each other"
+                )));
+            }
+            size = size.or(line.size);
+            checksums.extend(found.filter(|found| !checksums.contains(found)));
+        }
+        if checksums.is_empty() {
+            return Err(Defect(format!("its RECORD has no digest of `{path}`")));
+        }
+        Ok(Claim { checksums, size })
     }
+}
 
-    /// A path whose line nobody has taken; always the same one.
-    pub(super) fn left(&self) -> Option<&str> {
-        self.0.keys().map(String::as_str).min()
+/// A path as archives write it: some tools write `.\foo`, `./foo` or `a//b`. Nothing else about it is guessed.
+fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for (number, part) in path.split(['/', '\\']).enumerate() {
+        match part {
+            "" if number > 0 => {}
+            "." => {}
+            ".." if parts.last().is_some_and(|last| !matches!(*last, "" | "..")) => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
     }
+    parts.join("/")
 }
 
 fn parse_checksum(path: &str, text: &str) -> Result<Option<Checksum>, Defect> {
     if text.is_empty() {
         return Ok(None);
     }
-    let broken = || Defect(format!("its RECORD has `{text}` as the digest of `{path}`"));
+    let broken = || Defect(format!("its RECORD has {text:?} as the digest of `{path}`"));
     let (algorithm, value) = text.split_once('=').ok_or_else(broken)?;
-    // The specification leaves the padding out, and some tools put it in.
-    let value = value.trim_end_matches('=');
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).map_err(|_| broken())?;
-    match (algorithm, bytes.len()) {
+    let algorithm = algorithm.to_ascii_lowercase();
+    let length = match algorithm.as_str() {
+        "sha256" => 32,
+        "sha384" => 48,
+        _ => 64,
+    };
+    let bytes = decoded(value, length).unwrap_or_default();
+    match (algorithm.as_str(), bytes.len()) {
         ("sha256", 32) => {
             let bytes = bytes.try_into().expect("the length is 32");
             Ok(Some(Checksum::Sha256(Digest::from_bytes(bytes))))
@@ -113,6 +161,21 @@ fn parse_checksum(path: &str, text: &str) -> Result<Option<Checksum>, Defect> {
             "its RECORD has a digest of `{path}` by `{algorithm}`, and only sha256, sha384 and sha512 are accepted"
         ))),
     }
+}
+
+/// The bytes of a digest. The specification wants the alphabet for URLs without padding; some tools write the other
+/// alphabet, padding, or hexadecimal digits.
+fn decoded(value: &str, length: usize) -> Option<Vec<u8>> {
+    if value.len() == 2 * length {
+        return (0..length)
+            .map(|at| u8::from_str_radix(value.get(2 * at..2 * at + 2)?, 16).ok())
+            .collect();
+    }
+    let value = value
+        .trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_");
+    BASE64_URL_SAFE_NO_PAD.decode(value).ok()
 }
 
 /// The text of the `RECORD` that stands at `path`, listing these files and itself, sorted.
@@ -155,7 +218,8 @@ fn rows(text: &str) -> Vec<Vec<String>> {
             _ if within_quotes => field.push(character),
             ',' => row.push(String::new()),
             '\r' if characters.peek() == Some(&'\n') => {}
-            '\n' => rows.push(std::mem::replace(&mut row, vec![String::new()])),
+            // Old tools end lines with `\r` alone, and Python reads them.
+            '\n' | '\r' => rows.push(std::mem::replace(&mut row, vec![String::new()])),
             _ => field.push(character),
         }
     }

@@ -4,7 +4,7 @@ use super::entry_points::Launcher;
 
 /// How every Python program of ours begins. To `sh` the second line runs the Python beside the script's real place; to
 /// Python lines two and three are one text without effect. `realpath` follows links from elsewhere into `bin/`.
-const BEGINNING: &str = concat!(
+pub(super) const BEGINNING: &str = concat!(
     "#!/bin/sh\n",
     r#"'''exec' "$(dirname -- "$(realpath -- "$0")")/python" "$0" "$@""#,
     "\n' '''\n"
@@ -17,6 +17,9 @@ pub(super) fn launcher(launcher: &Launcher) -> String {
         module,
         function,
     } = launcher;
+    if !(is_code(module) && is_code(function)) {
+        return launcher_by_name(module, function);
+    }
     let imported = function.split('.').next().unwrap_or(function);
     format!(
         "{BEGINNING}import sys\n\nfrom {module} import {imported}\n\n\
@@ -24,14 +27,22 @@ pub(super) fn launcher(launcher: &Launcher) -> String {
     )
 }
 
-/// The first bytes of a script that wants the environment's Python.
-pub(super) const MARK: &[u8] = b"#!python";
-
-/// A script with its first line, which begins with [`MARK`], replaced. As with pip, arguments in that line are lost.
-pub(super) fn rewritten(script: &[u8]) -> Vec<u8> {
-    let rest = script
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .map_or(&[][..], |end| &script[end + 1..]);
-    [BEGINNING.as_bytes(), rest].concat()
+/// The same for names that Python's `import` cannot say, such as `my-tool.cli`.
+fn launcher_by_name(module: &str, function: &str) -> String {
+    format!(
+        "{BEGINNING}import importlib\nimport operator\nimport sys\n\n\
+         if __name__ == \"__main__\":\n    \
+         sys.exit(operator.attrgetter(\"{function}\")(importlib.import_module(\"{module}\"))())\n"
+    )
 }
+
+/// Whether these names may stand in Python code as they are.
+fn is_code(dotted: &str) -> bool {
+    dotted
+        .split('.')
+        .all(|name| !name.contains('-') && !name.starts_with(|first: char| first.is_numeric()))
+}
+
+/// The first bytes of a script that wants the environment's Python. Its first line is replaced by [`BEGINNING`]; as
+/// with pip, arguments in that line are lost.
+pub(super) const MARK: &[u8] = b"#!python";

@@ -10,7 +10,7 @@ use crate::files::{self, Context};
 
 use super::archive::{Archive, unreadable};
 use super::layout::Item;
-use super::record::Checksum;
+use super::record::{Checksum, Claim};
 use super::{Defect, Error, scripts};
 use crate::build::shelf::Place;
 
@@ -21,7 +21,7 @@ pub(in crate::build) const MODIFIED: u64 = 315_532_800;
 /// Creates the directories these items go to.
 pub(super) fn create_directories(items: &[Item], staging: &Staging) -> files::Result<()> {
     let mut directories = BTreeSet::new();
-    for Item { place, path, .. } in items {
+    for Item { place, path, .. } in items.iter().filter(|item| item.written) {
         let below = path.rsplit_once('/').map_or("", |(directory, _)| directory);
         directories.insert(staging.place(*place).join(below));
     }
@@ -30,57 +30,57 @@ pub(super) fn create_directories(items: &[Item], staging: &Staging) -> files::Re
         .try_for_each(|directory| files::create_directories(directory))
 }
 
-/// Unpacks one member. Its contents must be those that `RECORD` speaks of.
+/// Unpacks one member; none if it is only verified. Its contents must be those that `RECORD` speaks of.
 pub(super) fn unpack(
     archive: &Archive,
     item: &Item,
     staging: &Staging,
     refused: &(dyn Fn(Defect) -> Error + Sync),
-) -> Result<ShelvedFile, Error> {
+) -> Result<Option<ShelvedFile>, Error> {
     let Item {
         member,
         place,
         path,
-        checksum,
-        size,
+        claim,
+        written,
     } = item;
+    if let Some(size) = claim.size
+        && size != member.size
+    {
+        return Err(refused(Defect(format!(
+            "`{}` is {} bytes long, and its RECORD says {size}",
+            member.path, member.size
+        ))));
+    }
     let to = staging.place(*place).join(path);
-    let script = *place == Place::Scripts;
-    let executable = script || member.executable;
+    let executable = *place == Place::Scripts || member.executable;
     let copied = archive
         .with(member, |from| {
-            let mut copy = Copy {
+            let contents = Contents {
                 from,
-                checksum,
-                to: &to,
-                executable,
+                check: Check::new(claim),
+                left: member.size,
                 member: &member.path,
             };
-            if script {
-                copy.script()
+            if *written {
+                contents.write(&to, *place == Place::Scripts, executable)
             } else {
-                copy.stream(&[])
+                contents.verify_only()
             }
         })
         .map_err(refused)?;
-    let (read, written) = copied.map_err(|failure| match failure {
+    let (sha256, size) = copied.map_err(|failure| match failure {
         Failure::Defect(defect) => refused(defect),
         Failure::Files(error) => error.into(),
     })?;
-    if size.is_some_and(|size| size != read) {
-        let path = &member.path;
-        return Err(refused(Defect(format!(
-            "`{path}` is {read} bytes long, and its RECORD says otherwise"
-        ))));
-    }
-    let (sha256, size) = written;
-    Ok(ShelvedFile {
+    let file = ShelvedFile {
         place: *place,
         path: path.clone(),
         sha256,
         size,
         executable,
-    })
+    };
+    Ok(written.then_some(file))
 }
 
 /// Writes a file that we made ourselves.
@@ -110,12 +110,12 @@ pub(in crate::build) fn seal(
     files::set_modified(file, path, MODIFIED)
 }
 
-/// A member on its way to its place.
-struct Copy<'a> {
+/// What a member holds, on its way to its place: never more than the archive says, never in memory as a whole.
+struct Contents<'a> {
     from: &'a mut dyn Read,
-    checksum: &'a Checksum,
-    to: &'a Path,
-    executable: bool,
+    check: Check<'a>,
+    /// How much more there may be.
+    left: u64,
     member: &'a str,
 }
 
@@ -130,105 +130,136 @@ impl From<files::Error> for Failure {
     }
 }
 
-/// How many bytes were read, and digest and size of what was written.
-type Copied = Result<(u64, (Digest, u64)), Failure>;
+/// Digest and size of what was written.
+type Copied = Result<(Digest, u64), Failure>;
 
-impl Copy<'_> {
-    /// A script: one that asks for the environment's Python is rewritten, after it was verified.
-    fn script(&mut self) -> Copied {
-        let mut start = Vec::new();
-        let length = scripts::MARK.len() as u64;
-        self.read(|from| from.take(length).read_to_end(&mut start))?;
-        if start != scripts::MARK {
-            return self.stream(&start);
-        }
-        self.read(|from| from.read_to_end(&mut start))?;
-        let mut check = Check::new(self.checksum);
-        check.update(&start);
-        let (digest, _) = digest_of(&start);
-        self.verify(check, digest)?;
-        let script = scripts::rewritten(&start);
-        write_whole(self.to, &script, self.executable)?;
-        Ok((start.len() as u64, digest_of(&script)))
-    }
+/// 256 KiB: large enough that system calls vanish beside the unpacking.
+const PIECE: usize = 256 * 1024;
 
-    /// Any other file: `start`, which was read already, and the rest, in pieces.
-    fn stream(&mut self, start: &[u8]) -> Copied {
-        let file = files::create_new(self.to, 0o600)?;
-        let mut out = Hashing::new(&file);
-        let mut check = Check::new(self.checksum);
-        check.update(start);
-        out.write_all(start).context("write", self.to)?;
-        // 256 KiB: large enough that system calls vanish beside the unpacking.
-        let mut buffer = vec![0; 256 * 1024];
-        loop {
-            let n = self.read(|from| read_some(from, &mut buffer))?;
-            if n == 0 {
-                break;
+impl Contents<'_> {
+    /// Writes it. A script that asks for the environment's Python is rewritten, which its digest does not know.
+    fn write(mut self, to: &Path, script: bool, executable: bool) -> Copied {
+        let file = files::create_new(to, 0o600)?;
+        let mut buffer = vec![0; PIECE];
+        let mut n = self.start(&mut buffer)?;
+        let written = if script && buffer[..n].starts_with(scripts::MARK) {
+            let mut out = Hashing::new(&file);
+            out.write_all(scripts::BEGINNING.as_bytes())
+                .context("write", to)?;
+            // The first line, which was replaced, ends somewhere.
+            let mut replaced = false;
+            while n > 0 {
+                let piece = &buffer[..n];
+                let end = piece.iter().position(|byte| *byte == b'\n');
+                let from = if replaced {
+                    0
+                } else {
+                    end.map_or(n, |end| end + 1)
+                };
+                replaced |= end.is_some();
+                out.write_all(&piece[from..]).context("write", to)?;
+                n = self.read(&mut buffer)?;
             }
-            check.update(&buffer[..n]);
-            out.write_all(&buffer[..n]).context("write", self.to)?;
-        }
-        let written = out.finish();
-        self.verify(check, written.0)?;
-        seal(&file, self.to, self.executable)?;
-        Ok((written.1, written))
+            self.verify()?;
+            out.finish()
+        } else {
+            while n > 0 {
+                (&file).write_all(&buffer[..n]).context("write", to)?;
+                n = self.read(&mut buffer)?;
+            }
+            self.verify()?
+        };
+        seal(&file, to, executable)?;
+        Ok(written)
     }
 
-    fn read<T>(&mut self, read: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Result<T, Failure> {
-        read(self.from).map_err(|error| Failure::Defect(unreadable(self.member, &error)))
+    /// Reads it to its end and keeps nothing.
+    fn verify_only(mut self) -> Copied {
+        let mut buffer = vec![0; PIECE];
+        while self.read(&mut buffer)? > 0 {}
+        self.verify()
     }
 
-    fn verify(&self, check: Check, sha256: Digest) -> Result<(), Failure> {
-        if check.accepts(sha256) {
-            return Ok(());
+    /// The first piece, long enough to tell how a script begins.
+    fn start(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let mut n = 0;
+        while n < scripts::MARK.len() {
+            match self.read(&mut buffer[n..])? {
+                0 => break,
+                more => n += more,
+            }
         }
-        Err(Failure::Defect(Defect(format!(
-            "`{}` does not have the digest that its RECORD says",
-            self.member
-        ))))
+        Ok(n)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let n = loop {
+            match self.from.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::Defect(unreadable(self.member, &error))),
+                Ok(n) => break n,
+            }
+        };
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
+            let member = self.member;
+            Failure::Defect(Defect(format!(
+                "`{member}` is longer than the archive's directory says"
+            )))
+        })?;
+        self.check.update(&buffer[..n]);
+        Ok(n)
+    }
+
+    fn verify(self) -> Copied {
+        let member = self.member;
+        self.check.finish().ok_or_else(|| {
+            Failure::Defect(Defect(format!(
+                "`{member}` does not have the digest that its RECORD says"
+            )))
+        })
     }
 }
 
-fn digest_of(bytes: &[u8]) -> (Digest, u64) {
-    (Digest::of(bytes), bytes.len() as u64)
-}
-
-fn read_some(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match from.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
-}
-
-/// The comparison with `RECORD`. The sha256 is computed anyway; any other digest is computed here.
+/// The comparison with `RECORD`. The sha256 is needed anyway; any other digest is computed where it is asked for.
 struct Check<'a> {
-    checksum: &'a Checksum,
-    hasher: Option<Box<dyn sha2::digest::DynDigest>>,
+    claim: &'a Claim,
+    sha256: Hashing<io::Sink>,
+    others: Vec<Box<dyn sha2::digest::DynDigest>>,
 }
 
 impl<'a> Check<'a> {
-    fn new(checksum: &'a Checksum) -> Self {
-        let hasher = match checksum {
-            Checksum::Sha256(_) => None,
-            Checksum::Other(algorithm, _) => Some(algorithm.hasher()),
-        };
-        Self { checksum, hasher }
+    fn new(claim: &'a Claim) -> Self {
+        let others = claim
+            .checksums
+            .iter()
+            .filter_map(|checksum| match checksum {
+                Checksum::Sha256(_) => None,
+                Checksum::Other(algorithm, _) => Some(algorithm.hasher()),
+            });
+        Self {
+            claim,
+            sha256: Hashing::new(io::sink()),
+            others: others.collect(),
+        }
     }
 
     fn update(&mut self, bytes: &[u8]) {
-        if let Some(hasher) = &mut self.hasher {
+        self.sha256.write_all(bytes).expect("a sink takes all");
+        for hasher in &mut self.others {
             hasher.update(bytes);
         }
     }
 
-    fn accepts(self, sha256: Digest) -> bool {
-        match (self.checksum, self.hasher) {
-            (Checksum::Sha256(expected), _) => *expected == sha256,
-            (Checksum::Other(_, expected), Some(hasher)) => *hasher.finalize() == **expected,
-            (Checksum::Other(..), None) => false,
-        }
+    /// The sha256 and the size; none if one of the digests is another.
+    fn finish(self) -> Option<(Digest, u64)> {
+        let found = self.sha256.finish();
+        let mut others = self.others.into_iter();
+        let same = self.claim.checksums.iter().all(|checksum| match checksum {
+            Checksum::Sha256(expected) => *expected == found.0,
+            Checksum::Other(_, expected) => others
+                .next()
+                .is_some_and(|hasher| *hasher.finalize() == **expected),
+        });
+        same.then_some(found)
     }
 }

@@ -92,6 +92,14 @@ impl Index {
         files.push((wheel.file_name(), wheel.bytes(), wheel.metadata()));
     }
 
+    /// Adds a file of this package as it is. Its metadata are those that tell nothing but the name.
+    pub(crate) fn add_raw(&self, package: &str, file: &str, bytes: Vec<u8>) {
+        let metadata = format!("Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n");
+        let mut state = self.shelves.state.lock().unwrap();
+        let files = state.packages.entry(package.into()).or_default();
+        files.push((file.into(), bytes, metadata));
+    }
+
     /// Has these bytes at a path of its own, and tells the address.
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) -> String {
         let mut state = self.shelves.state.lock().unwrap();

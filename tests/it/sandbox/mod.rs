@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+pub(crate) mod archive;
 pub(crate) mod index;
 pub(crate) mod interpreter;
 pub(crate) mod lacking;

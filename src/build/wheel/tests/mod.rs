@@ -98,7 +98,7 @@ impl Wheel {
         let (place, result) = self.shelve();
         let error = result.unwrap_err();
         assert_eq!(
-            files::names(&place.root.store().join("wheels-1")).unwrap(),
+            files::names(&place.root.store().join("wheels-2")).unwrap(),
             Vec::<String>::new()
         );
         error.to_string()

@@ -16,7 +16,7 @@ fn an_archive_that_is_not_the_locked_one_is_refused() {
         "{error}"
     );
     assert_eq!(
-        files::names(&shelf.root.store().join("wheels-1")).unwrap(),
+        files::names(&shelf.root.store().join("wheels-2")).unwrap(),
         Vec::<String>::new()
     );
 }
@@ -49,18 +49,12 @@ fn what_record_does_not_vouch_for_is_refused() {
             "its RECORD has a digest of `demo/__init__.py` by `md5`, and only sha256, sha384 and sha512 are accepted",
         ),
         (
-            Wheel::new().record(|r| {
-                r + "demo/more.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n"
-            }),
-            "its RECORD lists `demo/more.py`, which it does not hold",
-        ),
-        (
             Wheel::new().record(|r| r.replace(",6\n", ",7\n")),
-            "`demo/__init__.py` is 6 bytes long, and its RECORD says otherwise",
+            "`demo/__init__.py` is 6 bytes long, and its RECORD says 7",
         ),
         (
             Wheel::new().record(|r| r + "a,b\n"),
-            "its RECORD has the line `a,b`",
+            r#"its RECORD has the line "a,b""#,
         ),
     ];
     for (wheel, reason) in cases {
@@ -140,13 +134,13 @@ fn what_would_leave_its_place_is_refused() {
         ),
         (
             Wheel::new().with("demo-1.0.data/purelib/demo/__init__.py", "x"),
-            "two files in it go to `site-packages/demo/__init__.py`",
+            "two files in it that differ go to `site-packages/demo/__init__.py`",
         ),
         (
             Wheel::new()
                 .with("demo-1.0.data/scripts/x", "x")
                 .with("demo-1.0.data/data/bin/x", "y"),
-            "two files in it go to `data/bin/x`",
+            "two files in it that differ go to `data/bin/x`",
         ),
         (
             Wheel::new().with(
