@@ -104,7 +104,7 @@ fn a_builder_that_was_killed_is_taken_over_at_once_with_its_staging() {
     sandbox.index.release();
     // What it could have left anywhere, and what another host may still be making.
     let (ours, theirs) = (format!("{maker}-x"), "000000000000-1-7-1-x");
-    for staging in ["generations/one/.staging-", "store/wheels-1/.making-"] {
+    for staging in ["generations/one/.staging-", "store/wheels-2/.making-"] {
         for maker in [&*ours, theirs] {
             sandbox.write(&format!("root/{staging}{maker}/file"), "half");
         }
@@ -125,7 +125,7 @@ fn a_builder_that_was_killed_is_taken_over_at_once_with_its_staging() {
         hidden("root/generations/one"),
         [format!(".staging-{theirs}")]
     );
-    assert_eq!(hidden("root/store/wheels-1"), [format!(".making-{theirs}")]);
+    assert_eq!(hidden("root/store/wheels-2"), [format!(".making-{theirs}")]);
     assert_eq!(hidden("root/envs"), [format!(".one-{theirs}")]);
     assert_eq!(sandbox.names("root/claims"), [""; 0]);
     first.wait().unwrap();
