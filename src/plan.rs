@@ -265,11 +265,19 @@ pub fn references_of(lock: &Lock, chosen: &[EnvironmentName]) -> BTreeMap<String
 }
 
 fn weights<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Vec<WeightStep<'a>> {
+    // What is there was fetched as what the catalogue says; its size alone would not tell it from another version.
+    let fetched_as = |path: &str| {
+        let models = disk.catalogue.iter().flat_map(|c| c.models.values());
+        let mut weights = models.flat_map(|model| &model.weights);
+        Some(weights.find(|weight| weight.path == path)?.sha256)
+    };
     let because = |weight: &LockedWeight| match disk.weights.get(&weight.path) {
         None => Some(WeightReason::Missing),
         Some(Found { size, sha256 }) => {
             let same = weight.size.is_none_or(|locked| locked == *size)
-                && sha256.is_none_or(|s| s == weight.sha256);
+                && sha256
+                    .or_else(|| fetched_as(&weight.path))
+                    .is_none_or(|s| s == weight.sha256);
             (!same).then_some(WeightReason::Changed)
         }
     };

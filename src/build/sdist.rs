@@ -20,7 +20,7 @@ use pep508_rs::{Requirement, VersionOrUrl};
 
 use crate::digest::Digest;
 use crate::files::{self, Context, link};
-use crate::lock::{LockedPackage, LockedTarget, Origin, SpelledPackage};
+use crate::lock::{LockedPackage, LockedTarget, SpelledPackage};
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::python::Interpreter;
 use crate::store::{Root, inside};
@@ -148,7 +148,7 @@ impl Recipe<'_> {
         } = self;
         let mut text = format!("rootstock build {FORMAT}\n");
         let _ = writeln!(text, "source {}", package.sha256);
-        if let Some(within) = subdirectory(package) {
+        if let Some(within) = package.origin.subdirectory() {
             let _ = writeln!(text, "subdirectory {within}");
         }
         if let Some(version) = told_version(package) {
@@ -228,14 +228,6 @@ pub fn build(
     }))
 }
 
-/// Where in the archive the project is, if not at its top.
-fn subdirectory(package: &LockedPackage) -> Option<&str> {
-    match &package.origin {
-        Origin::Git { subdirectory, .. } => subdirectory.as_deref(),
-        _ => None,
-    }
-}
-
 /// The version that tools are told which would ask the project's history: what is packed of a tree has none.
 fn told_version(package: &LockedPackage) -> Option<String> {
     package.is_tree().then(|| package.version.to_string())
@@ -263,7 +255,8 @@ fn run(
 ) -> Result<(String, PathBuf), Error> {
     let file = &recipe.package.file;
     let top = unpack::unpack(archive, file, &scratch.join("source"))?;
-    let project = subdirectory(recipe.package).map_or(top.clone(), |within| top.join(within));
+    let within = recipe.package.origin.subdirectory();
+    let project = within.map_or(top.clone(), |within| top.join(within));
     let environment = scratch.join("environment");
     files::create_directories(&environment)?;
     let assembled = assemble::assemble(

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::fetch;
 use crate::files::{self, Context as _};
 use crate::hub::{self, Hub};
-use crate::plan::WeightStep;
+use crate::plan::{WeightReason, WeightStep};
 use crate::store::bundle::Bundle;
 use crate::store::{Root, weights};
 
@@ -103,6 +103,10 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
             (None, None) => weight.url.clone(),
         };
         let fetched = downloads.fetch(&address, to, &weight.sha256, weight.size);
+        if fetched.is_err() && step.because == WeightReason::Changed {
+            // A model without its weights is an error; one with those of another version computes other numbers.
+            files::remove_if_present(&place)?;
+        }
         fetched.map_err(|error| match *error {
             fetch::Error::Status {
                 status: 401 | 403, ..

@@ -77,11 +77,11 @@ fn package(package: &SpelledPackage, scope: &str) -> Value {
     let version = version.to_string();
     let qualifier = match origin {
         Origin::Index(_) => format!("file_name={}", escaped(file)),
-        Origin::Url(url) => format!("download_url={}", escaped(url)),
+        Origin::Url { url, .. } => format!("download_url={}", escaped(url)),
         Origin::Git { url, commit, .. } => {
             format!("vcs_url={}", escaped(&format!("git+{url}@{commit}")))
         }
-        Origin::Path(path) => format!("file_name={}", escaped(path)),
+        Origin::Path { path, .. } => format!("file_name={}", escaped(path)),
     };
     json!({
         "type": "library",

@@ -50,6 +50,10 @@ fn source(package: &LockedPackage, addresses: &Addresses) -> Result<String, NoAd
         .size
         .map_or_else(String::new, |size| format!(", size = {size}"));
     let hashes = format!("{size}, hashes = {{ sha256 = \"{sha256}\" }}");
+    let below = package.origin.subdirectory();
+    let below = below.map_or_else(String::new, |below| {
+        format!(", subdirectory = {}", quoted(below))
+    });
     Ok(match &package.origin {
         Origin::Index(_) => {
             let address = addresses.get(&sha256).ok_or_else(|| NoAddress {
@@ -62,21 +66,17 @@ fn source(package: &LockedPackage, addresses: &Addresses) -> Result<String, NoAd
                 Distribution::Source => format!("sdist = {file}\n"),
             }
         }
-        Origin::Url(url) => format!("archive = {{ url = {}{hashes} }}\n", quoted(url)),
-        // What is locked as an archive of its files is a directory.
-        Origin::Path(path) if is_directory(package) => {
-            format!("directory = {{ path = {} }}\n", quoted(path))
+        Origin::Url { url, .. } => {
+            format!("archive = {{ url = {}{below}{hashes} }}\n", quoted(url))
         }
-        Origin::Path(path) => format!("archive = {{ path = {}{hashes} }}\n", quoted(path)),
-        Origin::Git {
-            url,
-            commit,
-            subdirectory,
-        } => {
-            let below = subdirectory.as_ref();
-            let below = below.map_or_else(String::new, |below| {
-                format!(", subdirectory = {}", quoted(below))
-            });
+        // What is locked as an archive of its files is a directory.
+        Origin::Path { path, .. } if is_directory(package) => {
+            format!("directory = {{ path = {}{below} }}\n", quoted(path))
+        }
+        Origin::Path { path, .. } => {
+            format!("archive = {{ path = {}{below}{hashes} }}\n", quoted(path))
+        }
+        Origin::Git { url, commit, .. } => {
             let url = quoted(url);
             format!("vcs = {{ type = \"git\", url = {url}, commit-id = \"{commit}\"{below} }}\n")
         }

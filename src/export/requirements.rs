@@ -24,21 +24,16 @@ pub fn requirements(subject: &Subject) -> String {
     for package in &target.packages {
         let (name, version, sha256) = (&package.name, &package.version, &package.sha256);
         let hash = format!(" \\\n    --hash=sha256:{sha256}");
+        let below = package.origin.subdirectory();
+        let below = below.map_or_else(String::new, |below| format!("#subdirectory={below}"));
         let _ = match &package.origin {
             Origin::Index(None) => writeln!(text, "{name}=={version}{hash}"),
             Origin::Index(Some(index)) => {
                 writeln!(text, "# from the index {index}:\n{name}=={version}{hash}")
             }
-            Origin::Url(url) => writeln!(text, "{name} @ {url}{hash}"),
-            Origin::Path(path) => writeln!(text, "{path}{hash}"),
-            Origin::Git {
-                url,
-                commit,
-                subdirectory,
-            } => {
-                let below = subdirectory.as_ref();
-                let below =
-                    below.map_or_else(String::new, |below| format!("#subdirectory={below}"));
+            Origin::Url { url, .. } => writeln!(text, "{name} @ {url}{below}{hash}"),
+            Origin::Path { path, .. } => writeln!(text, "{path}{below}{hash}"),
+            Origin::Git { url, commit, .. } => {
                 writeln!(text, "{name} @ git+{url}@{commit}{below}")
             }
         };

@@ -395,7 +395,7 @@ fn check(found: &mut Findings, requirement: &Requirement, package: &LockedPackag
         None => return,
         Some(VersionOrUrl::VersionSpecifier(specifiers)) => specifiers,
         Some(VersionOrUrl::Url(reference)) => {
-            if !direct::answers(reference, &package.origin) {
+            if !direct::answers(reference, package) {
                 let (was, now) = (package.origin.to_string(), requirement.to_string());
                 let message = format!(
                     "`{}` is locked for {place} from {was}, but `{now}` is asked for",

@@ -42,7 +42,7 @@
 //! [files]                                   # each file once, by name, version and digest
 //! "ase 3.29.0 7b9dd103f007" = { file = "ase-3.29.0-py3-none-any.whl", size = 3014724, sha256 = "…" }
 //! "a 1.0 0123456789ab" = { index = "torch", file = … }                   # from a declared index
-//! "b 1.0 0123456789ab" = { url = "https://…/b-1.0.tar.gz", file = … }    # from an address
+//! "b 1.0 0123456789ab" = { url = "https://…/b-1.0.tar.gz", subdirectory = "…", file = … }
 //! "c 1.0 0123456789ab" = { git = "https://…", commit = "…", subdirectory = "…", file = "c-1.0.tar", … }
 //! "d 1.0 0123456789ab" = { path = "./libs/d", file = "d-1.0.tar", … }    # relative to the manifest
 //! ```
@@ -470,13 +470,13 @@ fn package(reference: &str, file: WrittenFile) -> Result<SpelledPackage, String>
     } = file;
     let origin = match (index, url, git, commit, path) {
         (index, None, None, None, None) => Origin::Index(index),
-        (None, Some(url), None, None, None) => Origin::Url(url),
+        (None, Some(url), None, None, None) => Origin::Url { url, subdirectory },
         (None, None, Some(url), Some(commit), None) => Origin::Git {
             url,
             commit,
             subdirectory,
         },
-        (None, None, None, None, Some(path)) => Origin::Path(path),
+        (None, None, None, None, Some(path)) => Origin::Path { path, subdirectory },
         _ => {
             return Err(format!(
                 "the file of package `{reference}` comes from several places"

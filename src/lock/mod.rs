@@ -231,8 +231,13 @@ pub struct LockedPackage {
 pub enum Origin {
     /// An index; `None` is the default index.
     Index(Option<IndexName>),
-    /// This address, without credentials.
-    Url(String),
+    /// An address.
+    Url {
+        /// The address, without credentials and fragment.
+        url: String,
+        /// Where in the archive the project is.
+        subdirectory: Option<String>,
+    },
     /// A commit of a repository, as an archive of its files.
     Git {
         /// The repository's address.
@@ -242,8 +247,13 @@ pub enum Origin {
         /// Where in it the project is.
         subdirectory: Option<String>,
     },
-    /// A file, or a directory as an archive of its files; relative to the manifest: `./libs/a`.
-    Path(String),
+    /// A file, or a directory as an archive of its files.
+    Path {
+        /// The path relative to the manifest: `./libs/a`.
+        path: String,
+        /// Where in it the project is.
+        subdirectory: Option<String>,
+    },
 }
 
 impl Origin {
@@ -254,6 +264,16 @@ impl Origin {
             _ => None,
         }
     }
+
+    /// Where in its files the project is, if not at their top.
+    pub fn subdirectory(&self) -> Option<&str> {
+        match self {
+            Origin::Index(_) => None,
+            Origin::Url { subdirectory, .. }
+            | Origin::Path { subdirectory, .. }
+            | Origin::Git { subdirectory, .. } => subdirectory.as_deref(),
+        }
+    }
 }
 
 /// For people, and the end of a package's line in the answer.
@@ -262,18 +282,13 @@ impl std::fmt::Display for Origin {
         match self {
             Origin::Index(None) => write!(out, "the default index"),
             Origin::Index(Some(index)) => write!(out, "index {index}"),
-            Origin::Url(url) => write!(out, "url {url}"),
-            Origin::Path(path) => write!(out, "path {path}"),
-            Origin::Git {
-                url,
-                commit,
-                subdirectory: None,
-            } => write!(out, "git {url} {commit}"),
-            Origin::Git {
-                url,
-                commit,
-                subdirectory: Some(subdirectory),
-            } => write!(out, "git {url} {commit} {subdirectory}"),
+            Origin::Url { url, .. } => write!(out, "url {url}"),
+            Origin::Path { path, .. } => write!(out, "path {path}"),
+            Origin::Git { url, commit, .. } => write!(out, "git {url} {commit}"),
+        }?;
+        match self.subdirectory() {
+            Some(subdirectory) => write!(out, " {subdirectory}"),
+            None => Ok(()),
         }
     }
 }

@@ -7,8 +7,8 @@ use pep508_rs::VersionOrUrl;
 
 use super::complaint::Text;
 use super::reader::Placed;
-use super::{Local, Reference, Requirement, is_archive, value};
-use crate::digest::Digest;
+use super::{Fragment, Local, Reference, Requirement, is_archive, value};
+use crate::digest::{self, Digest};
 use crate::files::{self, Context};
 use crate::project::{Packed, pack};
 
@@ -23,8 +23,10 @@ pub(super) fn dependencies(
         let Some(requirement) = value::requirement(text, placed) else {
             continue;
         };
-        if let Some(VersionOrUrl::Url(Reference::Path(path))) = &requirement.version_or_url {
-            match look(here, path) {
+        if let Some(VersionOrUrl::Url(Reference::Path { path, fragment })) =
+            &requirement.version_or_url
+        {
+            match look(here, path, fragment) {
                 Ok(found) => {
                     local.insert(path.clone(), found);
                 }
@@ -42,7 +44,7 @@ pub(super) fn dependencies(
 }
 
 /// What is at this path; or what is wrong with it, and what to do.
-fn look(here: &Path, path: &str) -> Result<Local, (String, &'static str)> {
+fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, (String, &'static str)> {
     const WHAT: &str = "name a wheel, a source distribution (.tar.gz, .zip) or a directory with a `pyproject.toml`, \
                         relative to the manifest";
     let there = here.join(path);
@@ -55,9 +57,19 @@ fn look(here: &Path, path: &str) -> Result<Local, (String, &'static str)> {
                 "a lock cannot hold a digest of itself: keep the project in a directory beside the manifest",
             ));
         }
+        if let Some(checksum) = fragment.checksums.first() {
+            return Err((
+                format!("a directory has no {}", checksum.algorithm().name()),
+                "remove the digest: the lock has one of the directory's files",
+            ));
+        }
+        let project = match &fragment.subdirectory {
+            Some(within) => there.join(within),
+            None => there.clone(),
+        };
         if !["pyproject.toml", "setup.py"]
             .iter()
-            .any(|name| files::exists(&there.join(name)))
+            .any(|name| files::exists(&project.join(name)))
         {
             return Err((
                 "neither `pyproject.toml` nor `setup.py` is there".to_owned(),
@@ -78,6 +90,17 @@ fn look(here: &Path, path: &str) -> Result<Local, (String, &'static str)> {
             "there is nothing"
         };
         return Err((label.to_owned(), WHAT));
+    }
+    if !fragment.checksums.is_empty() {
+        let file = files::open(&there).map_err(unreadable)?;
+        let compared = digest::compare(file, &fragment.checksums);
+        let compared = compared.context("read", &there).map_err(unreadable)?;
+        compared.map_err(|mismatch| {
+            (
+                format!("it {mismatch}"),
+                "put the file there that you trust, or write its own digest",
+            )
+        })?;
     }
     let file = files::open(&there).map_err(unreadable)?;
     let (sha256, size) = Digest::of_reader(file)

@@ -19,6 +19,7 @@ use crate::target::Target;
 mod check;
 mod complaint;
 mod environment;
+mod fragment;
 mod local;
 mod model;
 mod place;
@@ -28,6 +29,7 @@ mod script;
 mod value;
 
 pub use complaint::{Complaint, Complaints};
+pub use fragment::Fragment;
 pub use place::place;
 pub(crate) use reference::is_archive;
 pub use reference::{Reference, Requirement};

@@ -6,7 +6,8 @@ use std::path::{Component, Path};
 use super::check::Environments;
 use super::complaint::{Text, nearest};
 use super::reader::{self, Section};
-use super::{Model, Weight, value};
+use super::{Fragment, Model, Weight, value};
+use crate::digest::Digest;
 use crate::hub;
 use crate::name::{EnvironmentName, ModelId};
 
@@ -131,7 +132,19 @@ fn weights(text: &mut Text, section: &Section) -> Vec<Weight> {
         let sha256 = file.string(text, "sha256");
         let sha256 = sha256.map(|placed| value::digest(text, &placed));
         let size = file.count(text, "size");
+        let (url, named) = url.map_or((None, None), |url| named_sha256(text, url));
         let url = url.filter(|url| value::weight_url(text, url));
+        if let (Some(Some(written)), Some(named)) = (sha256, named)
+            && written != named
+        {
+            text.complain(
+                file.key_span("sha256"),
+                "this is not the sha256 that the address names",
+                format!("`#sha256={named}` there"),
+                Some("keep the one of the file that you trust".into()),
+            );
+        }
+        let sha256 = sha256.or(named.map(Some));
         let path = path.filter(|path| check_path(text, path));
         let has_place = path.is_some() || (of_the_hub && !file.has("path"));
         if let (Some(url), true, None | Some(Some(_))) = (url, has_place, sha256) {
@@ -145,6 +158,45 @@ fn weights(text: &mut Text, section: &Section) -> Vec<Weight> {
         }
     }
     weights
+}
+
+/// The address without its fragment, and the sha256 that this names; `None` if it says anything else.
+fn named_sha256(
+    text: &mut Text,
+    url: reader::Placed<String>,
+) -> (Option<reader::Placed<String>>, Option<Digest>) {
+    let Some((address, fragment)) = url.value.split_once('#') else {
+        return (Some(url), None);
+    };
+    let parsed = Fragment::parse(fragment);
+    let sha256 = match &parsed {
+        Ok(Fragment {
+            subdirectory: None,
+            checksums,
+        }) => match checksums.as_slice() {
+            [one] => one.sha256(),
+            _ => None,
+        },
+        _ => None,
+    };
+    if sha256.is_none() {
+        let label = match parsed {
+            Ok(_) => "a weight file is locked by its sha256".to_owned(),
+            Err(invalid) => invalid.reason,
+        };
+        text.complain(
+            url.span,
+            format!("`#{fragment}` says nothing that can be compared with a weight file"),
+            label,
+            Some("write `sha256 = \"…\"` beside `url`, and the address without `#`".into()),
+        );
+        return (None, None);
+    }
+    let address = reader::Placed {
+        value: address.to_owned(),
+        span: url.span,
+    };
+    (Some(address), sha256)
 }
 
 /// The path lies below the cache, whatever the cache is.

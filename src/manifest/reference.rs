@@ -2,7 +2,7 @@
 //!
 //! | written | normal form |
 //! |---|---|
-//! | `https://host/a-1.0-py3-none-any.whl#sha256=…` | the address without its fragment |
+//! | `https://host/a-1.0.tar.gz#egg=a&sha256=…` | `https://host/a-1.0.tar.gz#sha256=…` |
 //! | `git+https://host/repo@v1.2#subdirectory=python` | the same |
 //! | `./libs/a`, `libs/a`, `file:libs/a` | `./libs/a`, relative to the manifest |
 //!
@@ -13,11 +13,18 @@ use std::path::Path;
 
 use pep508_rs::Pep508Url;
 
+use super::fragment::Fragment;
+
 /// Where a requirement says that its package is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reference {
-    /// A wheel or a source distribution at this address.
-    Url(String),
+    /// A wheel or a source distribution at an address.
+    Url {
+        /// The address, without its fragment.
+        url: String,
+        /// What its fragment says.
+        fragment: Fragment,
+    },
     /// A repository.
     Git {
         /// Its address, without `git+`.
@@ -27,8 +34,13 @@ pub enum Reference {
         /// Where in it the project is.
         subdirectory: Option<String>,
     },
-    /// A wheel, a source distribution or a project's directory beside the manifest: `./libs/a`, `../a`.
-    Path(String),
+    /// A wheel, a source distribution or a project's directory beside the manifest.
+    Path {
+        /// The path: `./libs/a`, `../a`.
+        path: String,
+        /// What is written behind `#`.
+        fragment: Fragment,
+    },
 }
 
 /// A requirement (PEP 508) of the manifest or a source file.
@@ -59,8 +71,8 @@ pub(crate) fn is_archive(name: &str) -> bool {
 impl fmt::Display for Reference {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reference::Url(url) => out.write_str(url),
-            Reference::Path(path) => out.write_str(path),
+            Reference::Url { url, fragment } => write!(out, "{url}{fragment}"),
+            Reference::Path { path, fragment } => write!(out, "{path}{fragment}"),
             Reference::Git {
                 url,
                 revision,
@@ -124,21 +136,31 @@ fn check_credentials(url: &str) -> Result<(), Invalid> {
 
 fn url(text: &str) -> Result<Reference, Invalid> {
     check_credentials(text)?;
-    let address = text.split('#').next().unwrap_or(text);
+    let (address, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let fragment = Fragment::parse(fragment)?;
     let file = address.split('?').next().unwrap_or(address);
-    if text.contains("#subdirectory=") || text.contains("&subdirectory=") {
-        return Err(Invalid {
-            reason: "a subdirectory can be named in repositories only".to_owned(),
-            help: "write `git+https://…@REVISION#subdirectory=DIR`",
-        });
-    }
+    check_subdirectory(file, &fragment)?;
     if !is_archive(file) {
         return Err(Invalid {
             reason: "it ends in none of .whl, .tar.gz, .tgz, .zip".to_owned(),
             help: "name a wheel or a source distribution; a repository is `git+https://…@REVISION`",
         });
     }
-    Ok(Reference::Url(address.to_owned()))
+    Ok(Reference::Url {
+        url: address.to_owned(),
+        fragment,
+    })
+}
+
+/// Only projects have subdirectories.
+fn check_subdirectory(file: &str, fragment: &Fragment) -> Result<(), Invalid> {
+    if fragment.subdirectory.is_some() && file.rsplit('.').next() == Some("whl") {
+        return Err(Invalid {
+            reason: "a wheel has no subdirectory with a project".to_owned(),
+            help: "remove `subdirectory=…`, or name a source distribution",
+        });
+    }
+    Ok(())
 }
 
 fn git(text: &str) -> Result<Reference, Invalid> {
@@ -163,26 +185,27 @@ fn git(text: &str) -> Result<Reference, Invalid> {
             help: "write `git+https://host/repository@REVISION`",
         });
     }
-    let subdirectory = fragment
-        .split('&')
-        .find_map(|part| part.strip_prefix("subdirectory="))
-        .map(|directory| directory.trim_matches('/'))
-        .filter(|directory| !directory.is_empty() && *directory != ".");
-    if subdirectory.is_some_and(|d| d.split('/').any(|part| matches!(part, "" | "." | ".."))) {
+    let Fragment {
+        subdirectory,
+        checksums,
+    } = Fragment::parse(fragment)?;
+    if let Some(checksum) = checksums.first() {
         return Err(Invalid {
-            reason: "its subdirectory leads out of the repository".to_owned(),
-            help: "write it without `..`",
+            reason: format!("a repository has no {}", checksum.algorithm().name()),
+            help: "name the commit: `git+https://…@COMMIT` is always the same files",
         });
     }
     Ok(Reference::Git {
         url: format!("{scheme}://{authority}{path}"),
         revision: revision.map(str::to_owned),
-        subdirectory: subdirectory.map(str::to_owned),
+        subdirectory,
     })
 }
 
 fn path(text: &str) -> Result<Reference, Invalid> {
-    let text = text.split('#').next().unwrap_or(text);
+    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let fragment = Fragment::parse(fragment)?;
+    check_subdirectory(text, &fragment)?;
     if text.starts_with(['/', '~']) {
         return Err(Invalid {
             reason: "an absolute path is another one on every machine".to_owned(),
@@ -201,11 +224,12 @@ fn path(text: &str) -> Result<Reference, Invalid> {
     }
     let above = parts.first().is_some_and(|first| *first == "..");
     let joined = parts.join("/");
-    Ok(Reference::Path(match (above, joined.is_empty()) {
+    let path = match (above, joined.is_empty()) {
         (_, true) => ".".to_owned(),
         (true, false) => joined,
         (false, false) => format!("./{joined}"),
-    }))
+    };
+    Ok(Reference::Path { path, fragment })
 }
 
 #[cfg(test)]
@@ -222,9 +246,14 @@ mod tests {
     fn two_spellings_have_one_normal_form() {
         for (text, expected) in [
             (
-                "https://h/a-1-py3-none-any.whl#sha256=12",
-                "https://h/a-1-py3-none-any.whl",
+                "https://h/a-1-py3-none-any.whl#egg=a&MD5=900150983CD24FB0D6963F7D28E17F72",
+                "https://h/a-1-py3-none-any.whl#md5=900150983cd24fb0d6963f7d28e17f72",
             ),
+            (
+                "https://h/a.zip#subdirectory=b/c/#md5=900150983cd24fb0d6963f7d28e17f72",
+                "https://h/a.zip#md5=900150983cd24fb0d6963f7d28e17f72&subdirectory=b/c",
+            ),
+            ("./a.zip#subdirectory=b", "./a.zip#subdirectory=b"),
             ("https://h/a.tar.gz?x=1", "https://h/a.tar.gz?x=1"),
             ("git+https://h/r.git", "git+https://h/r.git"),
             (
@@ -269,8 +298,24 @@ mod tests {
                 "it ends in none of .whl, .tar.gz, .tgz, .zip",
             ),
             (
-                "https://h/a.zip#subdirectory=b",
-                "a subdirectory can be named in repositories only",
+                "https://h/a.whl#subdirectory=b",
+                "a wheel has no subdirectory with a project",
+            ),
+            (
+                "https://h/a.whl#sha256=12",
+                "its sha256 is not one: a sha256 has 64 hexadecimal digits",
+            ),
+            (
+                "https://h/a.whl#shake_128=12",
+                "`shake_128` is not understood behind `#`",
+            ),
+            (
+                "https://h/a.whl#md5=900150983cd24fb0d6963f7d28e17f72&md5=00000000000000000000000000000000",
+                "it has two values of md5",
+            ),
+            (
+                "git+https://h/r#md5=900150983cd24fb0d6963f7d28e17f72",
+                "a repository has no md5",
             ),
             (
                 "git+https://h/r@--upload-pack=x",
@@ -278,7 +323,7 @@ mod tests {
             ),
             (
                 "git+https://h/r@v1#subdirectory=../x",
-                "its subdirectory leads out of the repository",
+                "its subdirectory leads out of the project",
             ),
             ("git+ext://h/r", "`git+ext` is not understood here"),
             ("hg+https://h/r", "`hg+https://` is not understood here"),

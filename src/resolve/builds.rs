@@ -20,7 +20,7 @@ use super::choose::{Chosen, For};
 use super::{Failure, Solver, routes, unanswered};
 use crate::fetch;
 use crate::files;
-use crate::lock::{Distribution, LockedPackage, LockedTarget, Origin, Question, SpelledPackage};
+use crate::lock::{Distribution, LockedPackage, LockedTarget, Question, SpelledPackage};
 use crate::manifest::Environment;
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::target::Target;
@@ -35,6 +35,14 @@ pub enum Error {
     /// It cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] unpack::Error),
+    /// It has no such directory.
+    #[error("`{file}` has no directory `{within}`")]
+    NoSubdirectory {
+        /// The archive's name.
+        file: String,
+        /// What is named as its subdirectory.
+        within: String,
+    },
     /// Its backend cannot be asked.
     #[error(transparent)]
     Backend(#[from] backend::Error),
@@ -140,13 +148,18 @@ impl Solver<'_> {
         let package = &chosen.package;
         let archive = self.archive(chosen)?;
         let top = unpack::unpack(&archive, &package.file, &place.join("source"))?;
-        Ok(match &package.origin {
-            Origin::Git {
-                subdirectory: Some(within),
-                ..
-            } => top.join(within),
-            _ => top,
-        })
+        let Some(within) = package.origin.subdirectory() else {
+            return Ok(top);
+        };
+        let project = top.join(within);
+        if files::is_directory(&project) {
+            Ok(project)
+        } else {
+            Err(Error::NoSubdirectory {
+                file: package.file.clone(),
+                within: within.to_owned(),
+            })
+        }
     }
 
     /// The file of a package on this disk.
@@ -195,7 +208,7 @@ impl Solver<'_> {
             ..Compile::default()
         };
         let answer = self.answer(of.environment, ask, target, of.python)?;
-        self.chosen(&of, self.candidates(of.environment, answer)?)
+        self.chosen(&of, self.candidates(of.environment, requires, answer)?)
     }
 
     /// What the backend asks for beside what the project says.

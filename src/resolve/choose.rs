@@ -9,7 +9,7 @@ use pep508_rs::{MarkerTree, PackageName};
 
 use super::Failure;
 use crate::digest::Digest;
-use crate::lock::{Distribution, LockedPackage, LockedPython, Origin};
+use crate::lock::{Distribution, LockedPackage, LockedPython, LockedTarget, Origin};
 use crate::manifest::Environment;
 use crate::target::{Tags, Target};
 use crate::uv::{File, Package};
@@ -35,11 +35,17 @@ pub(super) struct For<'a> {
     pub(super) python: &'a Version,
     /// The environment's interpreter for this machine, if this machine is one of its targets.
     pub(super) here: Option<&'a LockedPython>,
+    /// What is locked for this target until now.
+    pub(super) old: Option<&'a LockedTarget>,
     /// The package that is built with them; without one they are the environment's own.
     pub(super) build: Option<&'a PackageName>,
     /// The files of the old lock that stay, yanked since or not.
     pub(super) stay: &'a BTreeSet<Digest>,
 }
+
+/// Tells digest and size of a file whose sha256 is not known.
+pub(super) type Digests<'a> =
+    dyn Fn(&PackageName, &Version, &File) -> Result<(Digest, Option<u64>), Failure> + 'a;
 
 /// By package, the names of those of its files that are yanked (PEP 592).
 pub(super) type Yanked = BTreeMap<PackageName, BTreeSet<String>>;
@@ -84,7 +90,8 @@ pub(super) fn needed(of: &For, answer: Vec<Candidate>) -> Result<Vec<Needed>, Fa
             continue;
         }
         let best = file(package, &tags, of.may_build(&name), &BTreeSet::new());
-        let stays = best.is_ok_and(|file| of.stay.contains(&file.sha256));
+        let stays =
+            best.is_ok_and(|file| file.sha256.is_some_and(|known| of.stay.contains(&known)));
         let fitting = package
             .wheels
             .iter()
@@ -108,6 +115,7 @@ pub(super) fn packages(
     of: &For,
     needed: Vec<Needed>,
     yanked: &Yanked,
+    digests: &Digests,
     remark: &dyn Fn(&str),
 ) -> Result<Vec<Chosen>, Failure> {
     let environment = of.environment;
@@ -142,20 +150,8 @@ pub(super) fn packages(
                          against it"
                     ));
                 }
-                chosen.push(Chosen {
-                    address: file.url.clone(),
-                    package: LockedPackage {
-                        origin: match &direct {
-                            Some((origin, _)) => origin.clone(),
-                            None => Origin::Index(environment.indexes.get(&name).cloned()),
-                        },
-                        name,
-                        version,
-                        file: file.name.clone(),
-                        size: file.size,
-                        sha256: file.sha256,
-                    },
-                });
+                let file = file.clone();
+                chosen.push((name, version, file, direct.map(|(origin, _)| origin)));
             }
             Err(why) => refused.push(Refused { name, version, why }),
         }
@@ -163,6 +159,26 @@ pub(super) fn packages(
     if !refused.is_empty() {
         return Err(refusal(of, &refused));
     }
+    let chosen = chosen.into_iter().map(|(name, version, file, direct)| {
+        let routed = || Origin::Index(environment.indexes.get(&name).cloned());
+        let origin = direct.unwrap_or_else(routed);
+        let (sha256, size) = match file.sha256 {
+            Some(sha256) => (sha256, file.size),
+            None => digests(&name, &version, &file)?,
+        };
+        Ok(Chosen {
+            address: file.url,
+            package: LockedPackage {
+                name,
+                version,
+                origin,
+                file: file.name,
+                size,
+                sha256,
+            },
+        })
+    });
+    let mut chosen: Vec<Chosen> = chosen.collect::<Result<_, _>>()?;
     chosen.sort_by(|a, b| a.package.name.cmp(&b.package.name));
     Ok(chosen)
 }
@@ -320,7 +336,8 @@ mod tests {
             name: (*name).to_owned(),
             url: String::new(),
             size: None,
-            sha256: crate::digest::Digest::of(name),
+            sha256: Some(crate::digest::Digest::of(name)),
+            checksums: Vec::new(),
         });
         let package = Package {
             name: "x".into(),

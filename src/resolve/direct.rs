@@ -8,13 +8,13 @@ use pep508_rs::{PackageName, VersionOrUrl};
 
 use super::choose::Candidate;
 use super::{Failure, Moving, Solver};
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest, Mismatch};
 use crate::fetch::file_address;
 use crate::files;
 use crate::lock::{LockedEnvironment, LockedTarget, Origin, SpelledPackage};
-use crate::manifest::{Environment, Reference, Requirement, normal_form};
+use crate::manifest::{Environment, Fragment, Reference, Requirement, normal_form};
 use crate::name::EnvironmentName;
-use crate::project::{Packed, git, pack};
+use crate::project::{Packed, git, pack, unpack};
 use crate::uv::{Direct, File, Package};
 
 impl Solver<'_> {
@@ -45,7 +45,15 @@ impl Solver<'_> {
             return Ok(line);
         };
         let led_to = match reference {
-            Reference::Url(url) => url.clone(),
+            // Digests are compared with the file's bytes, not by uv, which takes the word of an address for them.
+            Reference::Url { url, fragment } => Reference::Url {
+                url: url.clone(),
+                fragment: Fragment {
+                    checksums: Vec::new(),
+                    ..fragment.clone()
+                },
+            }
+            .to_string(),
             Reference::Git {
                 url,
                 revision,
@@ -59,23 +67,55 @@ impl Solver<'_> {
                 };
                 git.to_string()
             }
-            Reference::Path(path) => {
-                let there = self.tools.here.join(path);
-                let directory = environment.local.get(path).is_some_and(|l| l.directory);
-                if directory {
-                    let (archive, _) = self
-                        .packed(&there)
-                        .map_err(|error| unpacked(environment, path, &error))?;
-                    let file = gzipped(&archive, requirement.name.as_ref());
-                    file_address(&file.map_err(|error| unpacked(environment, path, &error))?)
-                } else {
-                    let real = files::real_path(&there);
-                    file_address(&real.map_err(|error| unpacked(environment, path, &error))?)
-                }
+            Reference::Path { path, fragment } => {
+                let within = fragment.subdirectory.as_deref();
+                self.beside(environment, &requirement.name, path, within)?
             }
         };
         // The reference stands between ` @ ` and the marker, which no reference holds.
         Ok(line.replacen(&format!(" @ {reference}"), &format!(" @ {led_to}"), 1))
+    }
+
+    /// The address, for uv, of what is beside the manifest. uv knows no subdirectories of archives on a disk, so it is
+    /// given an archive of the project alone.
+    fn beside(
+        &self,
+        environment: &Environment,
+        name: &PackageName,
+        path: &str,
+        within: Option<&str>,
+    ) -> Result<String, Failure> {
+        let failed = |error| unpacked(environment, path, &error);
+        let there = self.tools.here.join(path);
+        let directory = environment.local.get(path).is_some_and(|l| l.directory);
+        let project = match within {
+            None if !directory => {
+                return Ok(file_address(&files::real_path(&there).map_err(failed)?));
+            }
+            None => there,
+            Some(within) if directory => there.join(within),
+            Some(within) => {
+                let place = files::temporary_directory(self.tools.work.path(), "unpacked-");
+                let place = place.map_err(failed)?.keep();
+                let file = path.rsplit('/').next().unwrap_or(path);
+                let top = unpack::unpack(&there, file, &place.join("source"));
+                top.map_err(|error| Failure::Answer {
+                    environment: environment.name.clone(),
+                    reason: error.to_string(),
+                })?
+                .join(within)
+            }
+        };
+        if !files::is_directory(&project) {
+            return Err(Failure::Answer {
+                environment: environment.name.clone(),
+                reason: format!("`{path}` has no directory `{}`", within.unwrap_or(".")),
+            });
+        }
+        let (archive, _) = self.packed(&project).map_err(failed)?;
+        Ok(file_address(
+            &gzipped(&archive, name.as_ref()).map_err(failed)?,
+        ))
     }
 
     /// The commit that is locked for the same words, unless it is to move on.
@@ -97,15 +137,17 @@ impl Solver<'_> {
         }
     }
 
-    /// The packages of an answer, those of direct references with the file that they are locked as.
+    /// The packages of an answer, those of direct references with the file that they are locked as. `requires` is what
+    /// was asked, where that is build requirements.
     pub(super) fn candidates(
         &self,
         environment: &Environment,
+        requires: &[String],
         packages: Vec<Package>,
     ) -> Result<Vec<Candidate>, Failure> {
         let candidate = |package: Package| {
             let direct = match &package.direct {
-                Some(direct) => Some(self.file(environment, &package, direct)?),
+                Some(direct) => Some(self.file(environment, requires, &package, direct)?),
                 None => None,
             };
             Ok(Candidate { package, direct })
@@ -116,18 +158,13 @@ impl Solver<'_> {
     fn file(
         &self,
         environment: &Environment,
+        requires: &[String],
         package: &Package,
         direct: &Direct,
     ) -> Result<(Origin, File), Failure> {
         let wrong = |reason: String| Failure::Answer {
             environment: environment.name.clone(),
             reason,
-        };
-        let tree = |archive: &Path, packed: Packed| File {
-            name: format!("{}-{}.tar", package.name, package.version),
-            url: file_address(archive),
-            size: Some(packed.size),
-            sha256: packed.sha256,
         };
         match direct {
             Direct::Git {
@@ -148,9 +185,9 @@ impl Solver<'_> {
                     commit: commit.clone(),
                     subdirectory,
                 };
-                Ok((origin, tree(&archive, packed)))
+                Ok((origin, tree(package, &archive, packed)))
             }
-            Direct::Archive(file) if file.url.contains("://") => {
+            Direct::Archive { file, subdirectory } if file.url.contains("://") => {
                 let url = file.url.split('#').next().unwrap_or(&file.url);
                 let authority = url.split('/').nth(2).unwrap_or_default();
                 if authority.contains('@') {
@@ -159,52 +196,127 @@ impl Solver<'_> {
                         package.name
                     )));
                 }
-                Ok((Origin::Url(url.to_owned()), file.clone()))
-            }
-            Direct::Archive(file) => {
-                let asked = |requirement: &&Requirement| {
-                    requirement.name.as_ref() == package.name
-                        && matches!(
-                            &requirement.version_or_url,
-                            Some(VersionOrUrl::Url(Reference::Path(_)))
-                        )
+                let origin = Origin::Url {
+                    url: url.to_owned(),
+                    subdirectory: subdirectory.clone().filter(|within| within != "."),
                 };
-                let asked = environment.dependencies.iter().find(asked);
-                let Some(VersionOrUrl::Url(Reference::Path(path))) =
-                    asked.and_then(|requirement| requirement.version_or_url.as_ref())
-                else {
-                    return Err(wrong(format!(
-                        "another package names a path of this machine for `{}`: name it under `dependencies`",
-                        package.name
-                    )));
-                };
-                let local = environment.local[path];
-                let origin = Origin::Path(path.clone());
-                if local.directory {
-                    let packed = Packed {
-                        sha256: local.sha256,
-                        size: local.size,
-                    };
-                    let (archive, now) = self
-                        .packed(&self.tools.here.join(path))
-                        .map_err(|error| unpacked(environment, path, &error))?;
-                    if now != packed {
-                        return Err(wrong(format!("`{path}` changes while it is being locked")));
-                    }
-                    return Ok((origin, tree(&archive, packed)));
-                }
-                if local.sha256 != file.sha256 {
-                    return Err(wrong(format!("`{path}` changes while it is being locked")));
-                }
-                let there = self.tools.here.join(path);
-                let file = File {
-                    url: file_address(&files::absolute(&there).unwrap_or(there)),
-                    size: Some(local.size),
-                    ..file.clone()
-                };
+                let file = self.verified(environment, requires, package, file)?;
                 Ok((origin, file))
             }
+            Direct::Archive { file, .. } => self.local(environment, package, file),
         }
+    }
+
+    /// What is beside the manifest, as it was when the manifest was read.
+    fn local(
+        &self,
+        environment: &Environment,
+        package: &Package,
+        file: &File,
+    ) -> Result<(Origin, File), Failure> {
+        let wrong = |reason: String| Failure::Answer {
+            environment: environment.name.clone(),
+            reason,
+        };
+        let asked = environment
+            .dependencies
+            .iter()
+            .filter(|asked| asked.name.as_ref() == package.name);
+        let mut asked = asked.filter_map(|asked| match &asked.version_or_url {
+            Some(VersionOrUrl::Url(Reference::Path { path, fragment })) => Some((path, fragment)),
+            _ => None,
+        });
+        let Some((path, fragment)) = asked.next() else {
+            return Err(wrong(format!(
+                "another package names a path of this machine for `{}`: name it under `dependencies`",
+                package.name
+            )));
+        };
+        let changes = || wrong(format!("`{path}` changes while it is being locked"));
+        let local = environment.local[path];
+        let origin = Origin::Path {
+            path: path.clone(),
+            subdirectory: fragment.subdirectory.clone(),
+        };
+        let there = self.tools.here.join(path);
+        if local.directory {
+            let (archive, now) = self
+                .packed(&there)
+                .map_err(|error| unpacked(environment, path, &error))?;
+            if (now.sha256, now.size) != (local.sha256, local.size) {
+                return Err(changes());
+            }
+            return Ok((origin, tree(package, &archive, now)));
+        }
+        // With a subdirectory, uv has seen another archive.
+        if fragment.subdirectory.is_none() && file.sha256 != Some(local.sha256) {
+            return Err(changes());
+        }
+        let file = File {
+            name: path.rsplit('/').next().unwrap_or(path).to_owned(),
+            url: file_address(&files::absolute(&there).unwrap_or(there)),
+            size: Some(local.size),
+            sha256: Some(local.sha256),
+            checksums: Vec::new(),
+        };
+        Ok((origin, file))
+    }
+
+    /// The file at an address, when it has the digests that those who name the address give of it.
+    fn verified(
+        &self,
+        environment: &Environment,
+        requires: &[String],
+        package: &Package,
+        file: &File,
+    ) -> Result<File, Failure> {
+        let said = |requirement: &Requirement| match &requirement.version_or_url {
+            Some(VersionOrUrl::Url(Reference::Url { fragment, .. }))
+                if requirement.name.as_ref() == package.name =>
+            {
+                Some(fragment.checksums.clone())
+            }
+            _ => None,
+        };
+        let requires = requires.iter().filter_map(|line| line.parse().ok());
+        let by_build: Vec<_> = requires.filter_map(|line| said(&line)).collect();
+        let by_manifest: Vec<_> = environment.dependencies.iter().filter_map(said).collect();
+        let all: Vec<Checksum> = by_build
+            .iter()
+            .chain(&by_manifest)
+            .flatten()
+            .cloned()
+            .collect();
+        // What uv was asked for without a digest, it has computed one of.
+        let sha256 = file
+            .sha256
+            .filter(|_| by_build.is_empty() && !by_manifest.is_empty());
+        if let Some(sha256) = sha256
+            && all.iter().all(|checksum| checksum.sha256().is_some())
+        {
+            return match all.into_iter().find(|one| one.sha256() != Some(sha256)) {
+                None => Ok(file.clone()),
+                Some(expected) => Err(Failure::Checksum {
+                    environment: environment.name.clone(),
+                    file: file
+                        .url
+                        .split(['?', '#'])
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
+                    why: Mismatch {
+                        expected,
+                        got: sha256.to_string(),
+                    },
+                }),
+            };
+        }
+        let (sha256, size) = self.learn(&environment.name, file, &all)?;
+        Ok(File {
+            sha256: Some(sha256),
+            size: Some(size),
+            ..file.clone()
+        })
     }
 
     /// A directory as an archive, in a place of its own.
@@ -229,7 +341,7 @@ impl Solver<'_> {
     }
 
     /// Whether a package is to stay as it is locked.
-    fn stays(&self, environment: &EnvironmentName, name: &PackageName) -> bool {
+    pub(super) fn stays(&self, environment: &EnvironmentName, name: &PackageName) -> bool {
         match self.upgrade.of(environment) {
             Moving::Nothing => true,
             Moving::All => false,
@@ -261,6 +373,17 @@ impl Solver<'_> {
             self.stays(environment, &package.name) && matches!(package.origin, Origin::Index(_))
         });
         stays.map(pin).collect()
+    }
+}
+
+/// The archive of a tree as the file of a package.
+fn tree(package: &Package, archive: &Path, packed: Packed) -> File {
+    File {
+        name: format!("{}-{}.tar", package.name, package.version),
+        url: file_address(archive),
+        size: Some(packed.size),
+        sha256: Some(packed.sha256),
+        checksums: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use miette::Diagnostic;
 use pep440_rs::Version;
 
 use super::BuildError;
+use crate::digest::Mismatch;
 use crate::fetch;
 use crate::name::{EnvironmentName, ModelId};
 use crate::target::Target;
@@ -133,6 +134,34 @@ pub enum Failure {
         package: String,
         /// What went wrong.
         why: Box<BuildError>,
+    },
+    /// A file has another digest than the one that was given of it.
+    #[error("environment `{environment}`: `{file}` {why}")]
+    #[diagnostic(help(
+        "nothing of it was locked: find out why the file differs; if it is the one you want, write its own digest"
+    ))]
+    Checksum {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The file's address.
+        file: String,
+        /// The two digests.
+        why: Mismatch,
+    },
+    /// The digest of a file must be learnt from its bytes, which cannot be had.
+    #[error(
+        "environment `{environment}`: `{file}` cannot be downloaded to learn its sha256: {why}"
+    )]
+    Learn {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The file's name.
+        file: String,
+        /// What went wrong.
+        why: String,
+        /// What to do.
+        #[help]
+        advice: Option<String>,
     },
     /// A repository cannot be had.
     #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]

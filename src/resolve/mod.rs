@@ -30,6 +30,7 @@ mod builds;
 mod choose;
 mod direct;
 mod failure;
+mod learn;
 mod pythons;
 mod weights;
 mod yanked;
@@ -208,7 +209,7 @@ fn moves(upgrade: &Upgrade, locked: &LockedEnvironment) -> bool {
 fn is_current(environment: &Environment, there: &LockedTarget) -> bool {
     there.packages.iter().all(|package| {
         let same = match &package.origin {
-            Origin::Path(path) => environment
+            Origin::Path { path, .. } => environment
                 .local
                 .get(path)
                 .is_some_and(|local| local.sha256 == package.sha256),
@@ -370,10 +371,11 @@ impl Solver<'_> {
             target,
             python,
             here: native,
+            old: here,
             build: None,
             stay: &stay,
         };
-        let chosen = self.chosen(&of, self.candidates(environment, answer)?)?;
+        let chosen = self.chosen(&of, self.candidates(environment, &[], answer)?)?;
         let builds = self.builds(&of, question, here, &chosen)?;
         Ok(LockedTarget {
             target: *target,

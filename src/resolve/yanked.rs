@@ -77,7 +77,8 @@ impl Solver<'_> {
         let depends = needed.iter().filter(|needed| needed.depends);
         let names: Vec<&PackageName> = depends.map(|needed| &needed.name).collect();
         let yanked = self.yanked(of, &names)?;
-        choose::packages(of, needed, &yanked, self.means.remark)
+        let digests = |name: &_, version: &_, file: &_| self.digest(of, name, version, file);
+        choose::packages(of, needed, &yanked, &digests, self.means.remark)
     }
 
     fn yanked(&self, of: &For, names: &[&PackageName]) -> Result<Yanked, Failure> {

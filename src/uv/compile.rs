@@ -172,8 +172,12 @@ impl Uv {
                 ..Compile::default()
             };
             for package in self.compile(&ask, target, python)? {
-                let files = package.wheels.into_iter().chain(package.sdist);
-                addresses.extend(files.map(|file| (file.sha256, file.url)));
+                for file in package.wheels.into_iter().chain(package.sdist) {
+                    // An index that gives no sha256 has the file by its name; it is verified when it comes.
+                    let named = || round.iter().find(|pin| pin.file == file.name);
+                    let sha256 = file.sha256.or_else(|| Some(named()?.sha256));
+                    addresses.extend(sha256.map(|sha256| (sha256, file.url)));
+                }
             }
         }
         Ok(addresses)

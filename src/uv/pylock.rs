@@ -1,8 +1,10 @@
 //! Reading uv's answer: a `pylock.toml` (PEP 751), reduced to what a lock needs. Writes none.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Checksum, Digest};
 
 /// A package of the answer with every file that uv found fit for the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,12 @@ pub struct Package {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Direct {
     /// A wheel or a source distribution, at an address or a path.
-    Archive(File),
+    Archive {
+        /// The file.
+        file: File,
+        /// Where in it the project is.
+        subdirectory: Option<String>,
+    },
     /// A commit of a repository.
     Git {
         /// The repository's address.
@@ -48,8 +55,10 @@ pub struct File {
     pub url: String,
     /// Its size, where the index says it.
     pub size: Option<u64>,
-    /// Its digest.
-    pub sha256: Digest,
+    /// Its digest, if it is known. Of an address that names one it is that one, whatever the file's own is.
+    pub sha256: Option<Digest>,
+    /// All digests that are given of it.
+    pub checksums: Vec<Checksum>,
 }
 
 /// The answer is not what PEP 751 and uv's documentation say.
@@ -98,15 +107,12 @@ struct WrittenFile {
     url: Option<String>,
     path: Option<String>,
     size: Option<u64>,
-    hashes: Hashes,
+    subdirectory: Option<String>,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
-struct Hashes {
-    sha256: Option<Digest>,
-}
-
-/// The packages of an answer, in its order. Files without a sha256 are left out: they could not be verified.
+/// The packages of an answer, in its order.
 pub(super) fn packages(text: &str) -> Result<Vec<Package>, Error> {
     let written: Written = toml::from_str(text)?;
     written.packages.into_iter().map(package).collect()
@@ -119,22 +125,27 @@ fn package(written: WrittenPackage) -> Result<Package, Error> {
         marker,
         wheels,
         sdist,
-        archive,
+        archive: written_archive,
         vcs,
     } = written;
     let version = version.ok_or_else(|| Error::NoVersion(name.clone()))?;
     let wheels = wheels
         .into_iter()
-        .filter_map(|wheel| file(&name, wheel).transpose())
+        .map(|wheel| file(&name, wheel))
         .collect::<Result<_, _>>()?;
-    let sdist = sdist.map_or(Ok(None), |sdist| file(&name, sdist))?;
-    let archive = archive.map_or(Ok(None), |archive| file(&name, archive))?;
+    let sdist = sdist.map(|sdist| file(&name, sdist)).transpose()?;
+    let archive = |mut written: WrittenFile| {
+        let subdirectory = written.subdirectory.take();
+        let file = file(&name, written)?;
+        Ok::<_, Error>(Direct::Archive { file, subdirectory })
+    };
+    let archive = written_archive.map(archive).transpose()?;
     let commit = |written: WrittenCommit| Direct::Git {
         url: written.url.unwrap_or_default(),
         commit: written.commit_id,
         subdirectory: written.subdirectory,
     };
-    let direct = archive.map(Direct::Archive).or(vcs.map(commit));
+    let direct = archive.or(vcs.map(commit));
     Ok(Package {
         name,
         version,
@@ -146,17 +157,18 @@ fn package(written: WrittenPackage) -> Result<Package, Error> {
     })
 }
 
-fn file(package: &str, written: WrittenFile) -> Result<Option<File>, Error> {
+fn file(package: &str, written: WrittenFile) -> Result<File, Error> {
     let WrittenFile {
         name,
         url,
         path,
         size,
+        subdirectory: _,
         hashes,
     } = written;
-    let Some(sha256) = hashes.sha256 else {
-        return Ok(None);
-    };
+    let checksum =
+        |(name, digits): (&String, &String)| Checksum::new(Algorithm::named(name)?, digits).ok();
+    let checksums: Vec<Checksum> = hashes.iter().filter_map(checksum).collect();
     let url = url.or(path).unwrap_or_default();
     let last = || {
         let path = url.split(['?', '#']).next().unwrap_or_default();
@@ -168,12 +180,13 @@ fn file(package: &str, written: WrittenFile) -> Result<Option<File>, Error> {
     let name = name
         .or_else(last)
         .ok_or_else(|| Error::NoName(package.to_owned()))?;
-    Ok(Some(File {
+    Ok(File {
         name,
         url,
         size,
-        sha256,
-    }))
+        sha256: checksums.iter().find_map(Checksum::sha256),
+        checksums,
+    })
 }
 
 /// `%2B` as `+`: local versions stand like that in addresses.
@@ -206,14 +219,12 @@ mod tests {
         let text = format!(
             "lock-version = \"1.0\"\n[[packages]]\nname = \"torch\"\nversion = \"2.0+cu128\"\n\
              wheels = [{{ url = \"https://example.com/a/torch-2.0%2Bcu128-cp311-cp311-linux_x86_64.whl#x\", size = 3, \
-             hashes = {{ sha256 = \"{hash}\" }} }}, {{ url = \"https://example.com/old.whl\", hashes = {{ md5 = \"1\" }} }}]\n"
+             hashes = {{ sha256 = \"{hash}\" }} }}, {{ url = \"https://example.com/old.whl\", hashes = {{ md5 = \"{}\" }} }}]\n",
+            "1".repeat(32)
         );
         let packages = packages(&text).unwrap();
-        assert_eq!(
-            packages[0].wheels.len(),
-            1,
-            "a file without sha256 is no file for us"
-        );
+        let old = &packages[0].wheels[1];
+        assert_eq!((old.sha256, old.checksums.len()), (None, 1));
         assert_eq!(
             packages[0].wheels[0].name,
             "torch-2.0+cu128-cp311-cp311-linux_x86_64.whl"

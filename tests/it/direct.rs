@@ -311,3 +311,56 @@ fn checking_a_lock_with_references_starts_nothing_and_needs_nobody() {
     Said::from(output.unwrap()).expect(0);
     assert_eq!(crate::sandbox::traces(&sandbox.path("")), before);
 }
+
+/// A source distribution that has the project in the directory `python`.
+fn nested(project: &Sdist) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(gzip);
+    for (path, text) in project.files() {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("repository-main/python/{path}");
+        let appended = archive.append_data(&mut header, path, text.as_bytes());
+        appended.unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+#[test]
+fn a_subdirectory_of_an_archive_is_what_is_built() {
+    let elsewhere = Index::start();
+    let bytes = nested(&Sdist::new("demo", "1.0"));
+    let address = elsewhere.put("archive/main.tar.gz", &bytes);
+    for reference in [
+        format!("{address}#subdirectory=python"),
+        format!("{address}#egg=demo&subdirectory=./python/").replace("./python/", "/python/"),
+        "./libs/main.tar.gz#subdirectory=python".to_owned(),
+        "file:libs/tree#subdirectory=python".to_owned(),
+    ] {
+        let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {reference}")])]);
+        sandbox.more("sdists = [\"demo\"]");
+        Sdist::new("demo", "1.0").write(&sandbox.path("libs/tree/python"));
+        std::fs::write(sandbox.path("libs/main.tar.gz"), &bytes).unwrap();
+        sandbox.lock();
+        let lock = sandbox.read("rootstock.lock");
+        assert!(lock.contains("subdirectory = \"python\""), "{lock}");
+        assert_eq!(findings(&sandbox), [""; 0]);
+        sandbox.sync(&[]);
+        let version = "import demo; print(demo.VERSION)";
+        assert_eq!(sandbox.python("one", version), "1.0\n", "{reference}");
+        let exported = sandbox.run(&["export", "one", "--format", "pylock"]);
+        exported.expect(0);
+        assert!(exported.stdout.contains("subdirectory = \"python\""));
+
+        // Another one, or none, is another question; one that is not there is named.
+        let asked = reference
+            .replace("=python", "=other")
+            .replace("=/python/", "=other");
+        sandbox.write_source("one", &[&format!("demo @ {asked}")], "");
+        let code = if asked.contains("libs/tree") { 2 } else { 3 };
+        sandbox.run(&["lock", "--check"]).expect(code);
+        let said = sandbox.run(&["lock"]);
+        assert!(matches!(said.code, Some(1 | 2)), "{}", said.told());
+    }
+}

@@ -14,6 +14,7 @@ mod doctor;
 mod conformance;
 mod crash;
 mod credentials;
+mod digests;
 mod direct;
 mod drift;
 mod errors;

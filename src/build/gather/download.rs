@@ -89,7 +89,7 @@ fn fetch(
             };
             return tree(need, sources, &to, &fill).map_err(Arc::new);
         }
-        Origin::Path(path) if files::is_directory(&sources.here.join(path)) => {
+        Origin::Path { path, .. } if files::is_directory(&sources.here.join(path)) => {
             return packed(need, &sources.here.join(path), &to).map_err(Arc::new);
         }
         _ => {}
@@ -159,7 +159,7 @@ fn addresses(needs: &[&Need], sources: &Sources) -> HashMap<Digest, Result<Strin
     for need in missing {
         let package = need.package;
         let address = match &package.origin {
-            Origin::Path(path) => {
+            Origin::Path { path, .. } => {
                 let there = sources.here.join(path);
                 fetch::file_address(&files::absolute(&there).unwrap_or(there))
             }
@@ -171,7 +171,7 @@ fn addresses(needs: &[&Need], sources: &Sources) -> HashMap<Digest, Result<Strin
                 indexed.push(need);
                 continue;
             }
-            Origin::Url(url) | Origin::Git { url, .. } => url.clone(),
+            Origin::Url { url, .. } | Origin::Git { url, .. } => url.clone(),
         };
         addresses.insert(package.sha256, Ok(address));
     }

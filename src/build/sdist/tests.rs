@@ -2,6 +2,7 @@
 //! through the program.
 
 use super::*;
+use crate::lock::Origin;
 use crate::plan;
 
 fn package(name: &str, version: &str, origin: Origin) -> LockedPackage {

@@ -3,13 +3,30 @@
 
 use super::super::{LockedPackage, Origin};
 use super::Findings;
-use crate::manifest::{Environment, Reference};
+use crate::manifest::{Environment, Fragment, Reference};
 
-/// Whether a package comes from where it is asked for.
-pub(super) fn answers(reference: &Reference, origin: &Origin) -> bool {
-    match (reference, origin) {
-        (Reference::Url(asked), Origin::Url(locked))
-        | (Reference::Path(asked), Origin::Path(locked)) => asked == locked,
+/// Whether a package comes from where it is asked for, and is the file whose sha256 is asked for.
+pub(super) fn answers(reference: &Reference, package: &LockedPackage) -> bool {
+    let said = |fragment: &Fragment| {
+        let mut checksums = fragment.checksums.iter();
+        fragment.subdirectory.as_deref() == package.origin.subdirectory()
+            && checksums.all(|one| one.sha256().is_none_or(|sha256| sha256 == package.sha256))
+    };
+    match (reference, &package.origin) {
+        (
+            Reference::Url {
+                url: asked,
+                fragment,
+            },
+            Origin::Url { url: locked, .. },
+        )
+        | (
+            Reference::Path {
+                path: asked,
+                fragment,
+            },
+            Origin::Path { path: locked, .. },
+        ) => asked == locked && said(fragment),
         (
             Reference::Git {
                 url: asked,
@@ -43,7 +60,7 @@ pub(super) fn local(
     package: &LockedPackage,
     place: &str,
 ) {
-    let Origin::Path(path) = &package.origin else {
+    let Origin::Path { path, .. } = &package.origin else {
         return;
     };
     match environment.local.get(path) {

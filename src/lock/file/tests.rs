@@ -4,6 +4,14 @@ use std::collections::BTreeSet;
 
 use super::*;
 
+fn commit(subdirectory: Option<String>) -> Origin {
+    Origin::Git {
+        url: "https://example.com/r".into(),
+        commit: "1".repeat(40),
+        subdirectory,
+    }
+}
+
 /// A small lock, whole.
 pub(crate) fn sample() -> Lock {
     let plain = |name: &str, fill: char, index: Option<&str>| LockedPackage {
@@ -21,16 +29,17 @@ pub(crate) fn sample() -> Lock {
             ..plain(name, fill, None)
         })
     };
-    let commit = |subdirectory| Origin::Git {
-        url: "https://example.com/r".into(),
-        commit: "1".repeat(40),
-        subdirectory,
+    let address = Origin::Url {
+        url: "https://e.org/c-1.0.tar.gz".into(),
+        subdirectory: Some("c".into()),
     };
+    let beside = Origin::Path {
+        path: "./libs/d".into(),
+        subdirectory: None,
+    };
+    let dependencies = ["a==1.0", "b"].map(str::to_owned).to_vec();
     let question = Question(BTreeMap::from([
-        (
-            "dependency".to_owned(),
-            vec!["a==1.0".to_owned(), "b".to_owned()],
-        ),
+        ("dependency".to_owned(), dependencies),
         ("python".to_owned(), vec!["3.11".to_owned()]),
     ]));
     let mut environment = LockedEnvironment {
@@ -55,8 +64,8 @@ pub(crate) fn sample() -> Lock {
             packages: vec![
                 package("a", '1', None),
                 package("b", '2', Some("torch")),
-                direct("c", '3', Origin::Url("https://e.org/c-1.0.tar.gz".into())),
-                direct("d", '4', Origin::Path("./libs/d".into())),
+                direct("c", '3', address),
+                direct("d", '4', beside),
                 direct("e", '5', commit(None)),
                 direct("f", '6', commit(Some("python".into()))),
             ],

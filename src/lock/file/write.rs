@@ -108,18 +108,14 @@ fn write_files<'l>(
 fn write_origin(out: &mut impl Write, origin: &Origin) -> fmt::Result {
     match origin {
         Origin::Index(index) => write_optional(out, "index", index.as_ref().map(IndexName::as_str)),
-        Origin::Url(url) => write_optional(out, "url", Some(url)),
-        Origin::Path(path) => write_optional(out, "path", Some(path)),
-        Origin::Git {
-            url,
-            commit,
-            subdirectory,
-        } => {
+        Origin::Url { url, .. } => write_optional(out, "url", Some(url)),
+        Origin::Path { path, .. } => write_optional(out, "path", Some(path)),
+        Origin::Git { url, commit, .. } => {
             write_optional(out, "git", Some(url))?;
-            write_optional(out, "commit", Some(commit))?;
-            write_optional(out, "subdirectory", subdirectory.as_deref())
+            write_optional(out, "commit", Some(commit))
         }
-    }
+    }?;
+    write_optional(out, "subdirectory", origin.subdirectory())
 }
 
 /// A pair of an inline table and what separates it from the next one, if there is a value.

@@ -31,6 +31,8 @@ struct State {
     packages: BTreeMap<String, Vec<(String, Vec<u8>, String)>>,
     /// Other things to fetch, by path.
     others: BTreeMap<String, Vec<u8>>,
+    /// The digests that are given of a file, where they are not its sha256.
+    claims: HashMap<String, serde_json::Value>,
     /// What is sent instead of a file.
     replaced: HashMap<String, Vec<u8>>,
     /// Files that are asked for and not sent.
@@ -137,6 +139,12 @@ impl Index {
     /// The address of a file that was added.
     pub(crate) fn address(&self, file: &str) -> String {
         format!("http://127.0.0.1:{}/files/{file}", self.port)
+    }
+
+    /// Gives these digests of a file, by algorithm, instead of its sha256.
+    pub(crate) fn claim(&self, file: &str, digests: serde_json::Value) {
+        let mut state = self.shelves.state.lock().unwrap();
+        state.claims.insert(file.into(), digests);
     }
 
     /// Sends these bytes instead of a file from now on.
@@ -324,6 +332,9 @@ fn answer(path: &str, shelves: &Shelves, port: u16) -> (&'static str, &'static s
                 }
                 if let Some(requires) = requires_python(metadata) {
                     entry["requires-python"] = json!(requires);
+                }
+                if let Some(digests) = state.claims.get(file) {
+                    entry["hashes"] = digests.clone();
                 }
                 if !metadata.is_empty() {
                     entry["core-metadata"] = json!({ "sha256": Digest::of(metadata) });

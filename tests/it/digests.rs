@@ -1,0 +1,318 @@
+//! Digests that an address or an index gives of a file are compared with its bytes, whatever their algorithm.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::sandbox::{Index, Sandbox, Sdist, Wheel};
+
+const ALGORITHMS: [&str; 7] = [
+    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b",
+];
+
+/// The digest of these bytes as Python computes it.
+fn hashlib(algorithm: &str, bytes: &[u8]) -> String {
+    let code =
+        "import hashlib, sys; print(hashlib.new(sys.argv[1], sys.stdin.buffer.read()).hexdigest())";
+    let mut python = Command::new("python3.11")
+        .args(["-I", "-c", code, algorithm])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python.stdin.take().unwrap().write_all(bytes).unwrap();
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn zeros(algorithm: &str) -> String {
+    "0".repeat(hashlib(algorithm, b"").len())
+}
+
+/// Whether a message has these words; a long one is broken where it is drawn.
+fn says(told: &str, sentence: &str) -> bool {
+    let joined = |text: &str| text.split_whitespace().collect::<String>();
+    joined(told).contains(&joined(sentence))
+}
+
+/// The line of the lock with this file.
+fn line(sandbox: &Sandbox, file: &str) -> String {
+    let lock = sandbox.read("rootstock.lock");
+    let named = format!("file = \"{file}\"");
+    let found = lock.lines().find(|line| line.contains(&named));
+    found.unwrap_or_else(|| panic!("{file}: {lock}")).to_owned()
+}
+
+#[test]
+fn a_digest_in_an_address_is_compared_in_every_algorithm() {
+    let elsewhere = Index::start();
+    let wheel = Wheel::simple("demo", "1.0");
+    elsewhere.add(&wheel);
+    let address = elsewhere.address(&wheel.file_name());
+    let sandbox = Sandbox::new(&[("one", &[])]);
+    let ask = |fragment: &str| {
+        sandbox.write_source("one", &[&format!("demo @ {address}#{fragment}")], "");
+    };
+    for algorithm in ALGORITHMS {
+        let zeros = zeros(algorithm);
+        for fragment in [
+            format!("{algorithm}={zeros}"),
+            format!("egg=demo&{algorithm}={zeros}"),
+            format!("md5={}&{algorithm}={zeros}", hashlib("md5", &wheel.bytes())),
+        ] {
+            ask(&fragment);
+            let said = sandbox.run(&["lock"]);
+            // Two values of one algorithm contradict each other, whatever the file has.
+            let twice = fragment.matches("md5=").count() == 2;
+            said.expect(if twice { 2 } else { 1 });
+            let sentence = format!(
+                "`{address}` has the {algorithm} {}, but {zeros} is expected",
+                hashlib(algorithm, &wheel.bytes())
+            );
+            assert!(twice || says(&said.told(), &sentence), "{}", said.told());
+        }
+        assert!(!sandbox.path("rootstock.lock").exists(), "{algorithm}");
+    }
+    let all: Vec<String> = ALGORITHMS
+        .iter()
+        .map(|algorithm| format!("{algorithm}={}", hashlib(algorithm, &wheel.bytes())))
+        .collect();
+    ask(&all.join("&").to_uppercase());
+    sandbox.lock();
+    ask(&all.join("&"));
+    let said = sandbox.run(&["lock", "--check"]);
+    assert!(
+        !said.told().contains("requirement-changed"),
+        "{}",
+        said.told()
+    );
+    sandbox.lock();
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.sync(&[]);
+    assert_eq!(
+        sandbox.python("one", "import demo; print(demo.VERSION)"),
+        "1.0\n"
+    );
+    // Each of them is part of the question.
+    for algorithm in ALGORITHMS {
+        let right = hashlib(algorithm, &wheel.bytes());
+        ask(&all.join("&").replace(&right, &zeros(algorithm)));
+        sandbox.run(&["lock", "--check"]).expect(3);
+        sandbox.run(&["sync"]).expect(3);
+        sandbox.run(&["lock"]).expect(1);
+    }
+}
+
+#[test]
+fn a_forged_lock_does_not_answer_a_digest_in_an_address() {
+    let elsewhere = Index::start();
+    let (right, wrong) = (
+        Wheel::simple("demo", "1.0"),
+        Wheel::simple("demo", "1.0").file("demo/more.py", "x = 1\n"),
+    );
+    elsewhere.add(&wrong);
+    let address = elsewhere.address(&right.file_name());
+    let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {address}")])]);
+    sandbox.lock();
+    let sha256 = hashlib("sha256", &right.bytes());
+    sandbox.write_source("one", &[&format!("demo @ {address}#sha256={sha256}")], "");
+    let said = sandbox.run(&["lock", "--check", "--json"]);
+    said.expect(3);
+    let findings = said.json()["findings"].to_string();
+    assert!(
+        findings.contains("version-violates-manifest") && findings.contains("requirement-changed"),
+        "{findings}"
+    );
+}
+
+#[test]
+fn a_digest_that_another_package_gives_is_compared() {
+    let elsewhere = Index::start();
+    let wheel = Wheel::simple("demo", "1.0");
+    elsewhere.add(&wheel);
+    let address = elsewhere.address(&wheel.file_name());
+    for algorithm in ["sha256", "sha512"] {
+        let (right, wrong) = (hashlib(algorithm, &wheel.bytes()), zeros(algorithm));
+        for (digest, code) in [(right, 0), (wrong, 1)] {
+            let requirement = format!("demo @ {address}#{algorithm}={digest}");
+            let other = Wheel::simple("other", "1.0").requires(&requirement);
+            let other = elsewhere.put("other-1.0-py3-none-any.whl", &other.bytes());
+            let sandbox = Sandbox::new(&[("one", &[&format!("other @ {other}")])]);
+            let said = sandbox.run(&["lock"]);
+            said.expect(code);
+            let found = said.told().contains(&format!("has the {algorithm} "));
+            assert_eq!(found, code == 1, "{}", said.told());
+        }
+    }
+    // So is one among the build requirements of a source distribution.
+    for (digest, code) in [(hashlib("sha1", &wheel.bytes()), 0), (zeros("sha1"), 1)] {
+        let sandbox = Sandbox::new(&[("one", &["built"])]);
+        sandbox.more("sdists = [\"built\"]");
+        let built = Sdist::new("built", "1.0").requires(&format!("demo @ {address}#sha1={digest}"));
+        sandbox.index.add_sdist(&built);
+        sandbox.run(&["lock"]).expect(code);
+    }
+}
+
+#[test]
+fn a_digest_of_a_file_beside_the_manifest_is_compared() {
+    let sandbox = Sandbox::new(&[("one", &[])]);
+    let wheel = Wheel::simple("demo", "1.0");
+    sandbox.write("libs/README", "");
+    let name = wheel.file_name();
+    std::fs::write(sandbox.path("libs").join(&name), wheel.bytes()).unwrap();
+    for reference in [format!("./libs/{name}"), format!("file:libs/{name}")] {
+        for algorithm in ALGORITHMS {
+            let right = hashlib(algorithm, &wheel.bytes());
+            let ask = |digest: &str| {
+                let requirement = format!("demo @ {reference}#{algorithm}={digest}");
+                sandbox.write_source("one", &[&requirement], "");
+            };
+            ask(&right);
+            sandbox.lock();
+            sandbox.run(&["lock", "--check"]).expect(0);
+            ask(&zeros(algorithm));
+            for command in [&["lock"][..], &["lock", "--check"], &["sync"]] {
+                let said = sandbox.run(command);
+                said.expect(2);
+                let sentence = format!("it has the {algorithm} {right}, but {}", zeros(algorithm));
+                assert!(says(&said.told(), &sentence), "{}", said.told());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_digest_that_cannot_be_compared_is_refused() {
+    let sandbox = Sandbox::new(&[("one", &[])]);
+    Sdist::new("tree", "1.0").write(&sandbox.path("libs/tree"));
+    for (reference, reason) in [
+        (
+            "https://example.org/tree-1.0.zip#sha256=0000",
+            "a sha256 has 64 hexadecimal digits",
+        ),
+        (
+            "https://example.org/tree-1.0.zip#sha3_256=00",
+            "`sha3_256` is not understood behind `#`",
+        ),
+        (
+            "git+https://example.org/tree@v1#md5=00000000000000000000000000000000",
+            "a repository has no md5",
+        ),
+        (
+            "./libs/tree#md5=00000000000000000000000000000000",
+            "a directory has no md5",
+        ),
+    ] {
+        sandbox.write_source("one", &[&format!("tree @ {reference}")], "");
+        let said = sandbox.run(&["lock", "--check"]);
+        said.expect(2);
+        assert!(said.told().contains(reason), "{}", said.told());
+    }
+}
+
+#[test]
+fn a_digest_in_the_address_of_weights_is_compared() {
+    let sandbox = Sandbox::single();
+    sandbox.write("remote/weights.bin", "numbers");
+    let manifest = sandbox.read("rootstock.toml");
+    let url = format!("file://{}", sandbox.path("remote/weights.bin").display());
+    let ask = |fragment: &str, more: &str| {
+        let model = format!(
+            "\n[models.potential]\nenvironment = \"one\"\nweights = [{{ url = \"{url}#{fragment}\", path = \"p.bin\"{more} }}]\n"
+        );
+        sandbox.write("rootstock.toml", &format!("{manifest}{model}"));
+    };
+    let right = hashlib("sha256", b"numbers");
+    ask(&format!("sha256={right}"), "");
+    sandbox.lock();
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.sync(&[]);
+    let wrong = zeros("sha256");
+    ask(&format!("sha256={wrong}"), "");
+    sandbox.run(&["lock", "--check"]).expect(3);
+    sandbox.lock();
+    let said = sandbox.run(&["sync"]);
+    said.expect(1);
+    assert!(said.told().contains(&right), "{}", said.told());
+    ask(
+        &format!("sha256={wrong}"),
+        &format!(", sha256 = \"{right}\""),
+    );
+    sandbox.run(&["lock"]).expect(2);
+    ask(&format!("md5={}", hashlib("md5", b"numbers")), "");
+    let said = sandbox.run(&["lock"]);
+    said.expect(2);
+    assert!(
+        said.told().contains("write `sha256 = \"…\"` beside `url`"),
+        "{}",
+        said.told()
+    );
+}
+
+#[test]
+fn an_index_without_sha256_is_locked_by_what_is_downloaded() {
+    let wheel = Wheel::simple("demo", "1.0");
+    let file = wheel.file_name();
+    let (md5, sha512) = (
+        hashlib("md5", &wheel.bytes()),
+        hashlib("sha512", &wheel.bytes()),
+    );
+    for claim in [
+        json!({}),
+        json!({ "md5": md5 }),
+        json!({ "sha512": sha512 }),
+        json!({ "md5": md5, "sha512": sha512 }),
+    ] {
+        let sandbox = Sandbox::new(&[("one", &["demo"])]);
+        sandbox.index.add(&wheel);
+        // One that fits less must not be taken for want of a digest.
+        sandbox.index.add_sdist(&Sdist::new("demo", "1.0"));
+        sandbox.index.claim(&file, claim.clone());
+        sandbox.lock();
+        let sha256 = format!("sha256 = \"{}\"", hashlib("sha256", &wheel.bytes()));
+        assert!(line(&sandbox, &file).contains(&sha256), "{claim}");
+        sandbox.run(&["lock", "--check"]).expect(0);
+        sandbox.sync(&[]);
+        assert_eq!(
+            sandbox.python("one", "import demo; print(demo.VERSION)"),
+            "1.0\n"
+        );
+        sandbox
+            .run(&["export", "one", "--format", "pylock"])
+            .expect(0);
+        // What is locked of it stays, and another file in its place is an error.
+        let lock = sandbox.read("rootstock.lock");
+        let other = Wheel::simple("demo", "1.0").file("demo/more.py", "x = 1\n");
+        sandbox.index.replace(&file, &other.bytes());
+        sandbox.index.add(&Wheel::simple("more", "1.0"));
+        sandbox.write_source("one", &["demo", "more"], "");
+        sandbox.lock();
+        let kept = line(&sandbox, &file).contains(&sha256);
+        // Without any digest, uv computes one.
+        assert!(kept || claim == json!({}), "{lock}");
+        sandbox.run(&["sync", "--root", "other"]).expect(1);
+    }
+}
+
+#[test]
+fn a_digest_of_an_index_is_compared_when_it_is_locked() {
+    for algorithm in ["md5", "sha384", "sha512"] {
+        let wheel = Wheel::simple("demo", "1.0");
+        let sandbox = Sandbox::new(&[("one", &["demo"])]);
+        sandbox.index.add(&wheel);
+        let zeros = zeros(algorithm);
+        sandbox
+            .index
+            .claim(&wheel.file_name(), json!({ algorithm: zeros }));
+        let said = sandbox.run(&["lock"]);
+        said.expect(1);
+        let sentence = format!(
+            "has the {algorithm} {}, but {zeros} is expected",
+            hashlib(algorithm, &wheel.bytes())
+        );
+        assert!(says(&said.told(), &sentence), "{}", said.told());
+    }
+}
