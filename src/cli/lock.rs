@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, changes, context, findings, pythons, record, show, weigh};
+use super::{Shared, changes, context, findings, pythons, record, show, upgrade, weigh};
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
 use crate::lock::{Lock, LockedPython, LockedTarget, drift, file};
 use crate::manifest::{Manifest, Weight};
 use crate::name::EnvironmentName;
 use crate::python;
-use crate::resolve::{self, Means, Moving, Upgrade};
+use crate::resolve::{self, Means};
 
 const EXAMPLES: &str = "Examples:
   rootstock lock                    resolve what is not locked yet
@@ -80,7 +80,11 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             Ok((old, new)) => write(&path, Some(&old), &new, arguments.json),
         };
     }
-    let upgrade = upgrade(arguments, &manifest)?;
+    let upgrade = upgrade::from_words(
+        arguments.upgrade.as_deref(),
+        arguments.upgrade_environments.as_deref(),
+        &manifest,
+    )?;
     let old = match read(&path) {
         Ok(old) => old,
         // A lock that was edited, or is of no known shape, is no ground to keep anything on: all is solved anew.
@@ -113,6 +117,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         remark: &show::remark,
     };
     let lock = resolve::resolve(&manifest, old.as_ref(), &upgrade, &means).or_exit(Exit::Failed)?;
+    upgrade::check(&upgrade, old.as_ref(), &lock)?;
     write(&path, old.as_ref(), &lock, arguments.json)
 }
 
@@ -232,48 +237,6 @@ fn check(
         Exit::Ok
     } else {
         Exit::Drift
-    })
-}
-
-fn upgrade(arguments: &Arguments, manifest: &Manifest) -> Result<Upgrade, Failure> {
-    let what = match (
-        arguments.upgrade.as_deref(),
-        &arguments.upgrade_environments,
-    ) {
-        (None, None) => Moving::Nothing,
-        (None | Some([]), _) => Moving::All,
-        (Some(names), _) => {
-            let mut packages = BTreeSet::new();
-            for name in names {
-                let package = name.parse().map_err(|_| {
-                    let help = "write only the name: `--upgrade=torch`";
-                    Failure::usage(&format!("`{name}` is not a package name"), help)
-                })?;
-                packages.insert(package);
-            }
-            Moving::Packages(packages)
-        }
-    };
-    let known = || {
-        manifest
-            .environments
-            .iter()
-            .map(|environment| &environment.name)
-    };
-    let environments = arguments.upgrade_environments.as_ref().map(|names| {
-        let find = |name: &String| {
-            let found = known().find(|known| known.as_str() == name);
-            found.cloned().ok_or_else(|| {
-                let message = format!("the manifest has no environment `{name}`");
-                let names = known().map(ToString::to_string);
-                Failure::usage(&message, &show::listed("it has", names))
-            })
-        };
-        names.iter().map(find).collect()
-    });
-    Ok(Upgrade {
-        what,
-        environments: environments.transpose()?,
     })
 }
 

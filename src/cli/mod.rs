@@ -28,6 +28,7 @@ mod run;
 mod show;
 mod status;
 mod sync;
+mod upgrade;
 mod weigh;
 mod worker;
 

@@ -1,9 +1,12 @@
 //! What is wrong with a file a person wrote: each complaint with its place in the text and what to write instead.
 
 use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
+
+use crate::files;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
@@ -130,6 +133,28 @@ pub(crate) fn nearest<'a>(
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// What to write for a path below a directory where nothing is: the path that is there and nearest to it.
+pub(crate) fn nearest_path(here: &Path, path: &Path) -> Option<String> {
+    let mut near = PathBuf::new();
+    for part in path.components() {
+        let Component::Normal(part) = part else {
+            near.push(part);
+            continue;
+        };
+        if files::exists(&here.join(&near).join(part)) {
+            near.push(part);
+            continue;
+        }
+        // The directory of a manifest in the current one has an empty path.
+        let names = files::names(&here.join(".").join(&near)).ok()?;
+        near.push(nearest(
+            &part.to_string_lossy(),
+            names.iter().map(String::as_str),
+        )?);
+    }
+    Some(near.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use pep440_rs::VersionSpecifiers;
 use pep508_rs::PackageName;
 use toml::de::DeTable;
 
-use super::complaint::{Complaint, Text, nearest};
+use super::complaint::{Complaint, Text, nearest, nearest_path};
 use super::reader::{Placed, Section};
 use super::{Environment, Index, Local, Requirement, check, local, python_allows, script, value};
 use crate::digest::Digest;
@@ -212,11 +212,17 @@ fn read_source(
         }
         Err(error) => {
             let reason = error.source.to_string();
+            let help = error.is_missing().then(|| {
+                nearest_path(here, path).map_or_else(
+                    || "write the file, with its `setup()`, or correct the path".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                )
+            });
             text.complain(
                 source.span,
                 format!("cannot read the source `{}`", source.value),
                 reason,
-                None,
+                help,
             );
             None
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pep508_rs::VersionOrUrl;
 
-use super::complaint::Text;
+use super::complaint::{Text, nearest_path};
 use super::reader::Placed;
 use super::{Fragment, Local, Reference, Requirement, is_archive, value};
 use crate::digest::{self, Digest};
@@ -34,7 +34,12 @@ pub(super) fn dependencies(
                     placed.span.clone(),
                     format!("`{path}` cannot be installed"),
                     label,
-                    Some(help.to_owned()),
+                    Some(match nearest_path(here, Path::new(path)) {
+                        Some(near) if !files::exists(&here.join(path)) => {
+                            format!("did you mean `./{near}`?")
+                        }
+                        _ => help.to_owned(),
+                    }),
                 ),
             }
         }

@@ -28,6 +28,7 @@ mod reference;
 mod script;
 mod value;
 
+pub(crate) use complaint::nearest;
 pub use complaint::{Complaint, Complaints};
 pub use fragment::Fragment;
 pub use place::place;

@@ -396,3 +396,44 @@ fn suggestions_name_only_what_a_person_would_type() {
     let output = rootstock(&[], &["worke"], &[]);
     assert!(stderr(&output).contains("'worker'"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_misspelt_path_of_the_manifest_gets_a_suggestion() {
+    let files = |source: &str, dependency: &str| {
+        let manifest = format!(
+            "[environments.mace]\nsource = \"{source}\"\npython = \"3.11\"\ndependencies = [\"demo @ {dependency}\"]\n"
+        );
+        let files = [
+            ("rootstock.toml", manifest.as_str()),
+            ("environments/mace.py", SOURCE),
+            ("environments/chgnet.py", SOURCE),
+            ("libs/demo/pyproject.toml", ""),
+        ];
+        stderr(&rootstock(&files, &["lock", "--check"], &[]))
+    };
+    for (source, words) in [
+        (
+            "environments/mcae.py",
+            "did you mean `environments/mace.py`?",
+        ),
+        (
+            "environment/mace.py",
+            "did you mean `environments/mace.py`?",
+        ),
+        (
+            "./environments/chgnet.yp",
+            "did you mean `./environments/chgnet.py`?",
+        ),
+        (
+            "environments/zzz",
+            "write the file, with its `setup()`, or correct the path",
+        ),
+    ] {
+        let told = files(source, "./libs/demo");
+        assert!(told.contains(words), "{source}: {told}");
+    }
+    for dependency in ["./libs/dmeo", "./lib/demo"] {
+        let told = files("environments/mace.py", dependency);
+        assert!(told.contains("did you mean `./libs/demo`?"), "{told}");
+    }
+}

@@ -178,3 +178,28 @@ fn changes_are_told_to_machines() {
         ]
     );
 }
+
+#[test]
+fn a_package_that_is_not_there_cannot_be_upgraded() {
+    let sandbox = Sandbox::shared();
+    let before = sandbox.read("rootstock.lock");
+    for (arguments, words) in [
+        (&["--upgrade=nope"][..], "no environment has it"),
+        (&["--upgrade=shard"], "did you mean `shared`?"),
+        (
+            &["--upgrade=shared", "--upgrade=nope"],
+            "there is no package `nope` to upgrade",
+        ),
+        (
+            &["--upgrade=second", "--upgrade-env=one"],
+            "`one` has not it",
+        ),
+        (&["--upgrade-env=onee"], "did you mean `one`?"),
+    ] {
+        let said = sandbox.run(&[&["lock"], arguments].concat());
+        assert!(said.expect(2).told().contains(words), "{}", said.stderr);
+        assert_eq!(sandbox.read("rootstock.lock"), before, "{arguments:?}");
+    }
+    // Other spellings of a name that is there are the same name.
+    sandbox.run(&["lock", "--upgrade=Shared"]).expect(0);
+}
