@@ -36,7 +36,7 @@ pub(super) fn dependencies(
                     label,
                     Some(match nearest_path(here, Path::new(path)) {
                         Some(near) if !files::exists(&here.join(path)) => {
-                            format!("did you mean `./{near}`?")
+                            format!("did you mean `./{}`?", near.trim_start_matches("./"))
                         }
                         _ => help.to_owned(),
                     }),
