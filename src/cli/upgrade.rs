@@ -76,7 +76,7 @@ pub(super) fn check(upgrade: &Upgrade, old: Option<&Lock>, new: &Lock) -> Result
             format!("{} has not", names.collect::<Vec<_>>().join(", "))
         }
     };
-    let near = nearest(absent.as_ref(), there.iter().map(|name| name.as_ref()));
+    let near = nearest(absent.as_ref(), there.iter().map(AsRef::as_ref));
     let help = near.map_or_else(
         || "nothing was written; `--upgrade` alone upgrades all packages".to_owned(),
         |near| format!("nothing was written; did you mean `{near}`?"),
