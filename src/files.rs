@@ -14,13 +14,18 @@ mod beside;
 pub mod freed;
 pub mod link;
 pub mod maker;
+mod reading;
 pub mod shared;
 pub mod space;
 pub mod standing;
 pub mod times;
 pub mod walk;
 
-pub use beside::{new_file, point, temporary_directory, write_atomically, write_new};
+pub use beside::{copy, new_file, point, temporary_directory, write_atomically, write_new};
+pub use reading::{
+    in_project, open, read, read_of_project, read_text, read_text_if_present, read_text_of_project,
+    read_text_of_project_if_present,
+};
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;
@@ -74,6 +79,9 @@ impl Error {
                 "only members of a group give files to it: `id` says which groups are yours; ask for this one, or write \
                  another `access` into the manifest",
             ),
+            io::ErrorKind::PermissionDenied if ["read", "list", "open"].contains(&self.action) => {
+                Some("you may not read it: check owner and mode, of the directories above it too")
+            }
             io::ErrorKind::PermissionDenied => {
                 Some("you may not write there: check owner and mode of the directory")
             }
@@ -113,30 +121,6 @@ impl<T> Context<T> for io::Result<T> {
     }
 }
 
-/// The text of a file; anything but UTF-8 is an error.
-pub fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).context("read", path)
-}
-
-/// The bytes of a file.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).context("read", path)
-}
-
-/// The text of a file, or `None` if there is no such file.
-pub fn read_text_if_present(path: &Path) -> Result<Option<String>> {
-    match read_text(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Opens a file for reading.
-pub fn open(path: &Path) -> Result<File> {
-    File::open(path).context("open", path)
-}
-
 /// Creates a file that must not exist yet, with this mode (less the umask).
 pub fn create_new(path: &Path, mode: u32) -> Result<File> {
     OpenOptions::new()
@@ -153,7 +137,7 @@ pub fn append(path: &Path) -> Result<File> {
         .append(true)
         .create(true)
         .open(path)
-        .context("open", path)
+        .context("add to", path)
 }
 
 /// Writes a new file of our own making; overwrites what is there. Not atomic: for directories nobody can see yet.

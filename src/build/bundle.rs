@@ -133,7 +133,7 @@ pub fn fill<'a>(
 pub fn copy_local(from: &Path, to: &Path) -> files::Result<()> {
     files::create_directories(to.parent().unwrap_or(to))?;
     if !files::is_directory(from) {
-        return files::write_atomically(to, &files::read(from)?);
+        return files::copy(from, to);
     }
     files::remove_tree(to)?;
     files::create_directories(to)?;
@@ -146,7 +146,7 @@ pub fn copy_local(from: &Path, to: &Path) -> files::Result<()> {
         match entry.kind {
             Kind::Directory => files::create_directories(&to)?,
             Kind::File => {
-                files::write(&to, &files::read(&from)?)?;
+                files::copy(&from, &to)?;
                 files::set_mode(&to, entry.mode | 0o200)?;
             }
             Kind::Link => files::symlink(&files::link_target(&from)?.unwrap_or_default(), &to)?,

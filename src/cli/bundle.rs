@@ -288,7 +288,7 @@ fn carry(manifest: &Manifest, lock: &Path, output: &Path) -> files::Result<()> {
         .iter()
         .map(|e| PathBuf::from(&e.source));
     for name in names.into_iter().chain(sources) {
-        let bytes = files::read(&here.join(&name))?;
+        let bytes = files::read_of_project(here, &name)?;
         let to = output.join(&name);
         files::create_directories(to.parent().unwrap_or(output))?;
         files::write_atomically(&to, &bytes)?;

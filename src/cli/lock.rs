@@ -145,7 +145,9 @@ pub(super) fn lock_path(manifest: &Path) -> PathBuf {
 
 /// The lock in a file; `None` if there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Lock>, file::Error> {
-    match files::read_text_if_present(path) {
+    let here = path.parent().unwrap_or(Path::new(""));
+    let name = Path::new(path.file_name().unwrap_or_default());
+    match files::read_text_of_project_if_present(here, name) {
         Ok(None) => Ok(None),
         Ok(Some(text)) => file::read(&path.display().to_string(), &text).map(Some),
         Err(error) => Err(file::Error::Unreadable(Box::new(file::Unreadable {

@@ -178,5 +178,5 @@ pub(super) fn environments(
 
 /// The bytes of an environment's source.
 pub(super) fn source(manifest: &Path, path: &str) -> files::Result<Vec<u8>> {
-    files::read(&manifest.parent().unwrap_or(Path::new("")).join(path))
+    files::read_of_project(manifest.parent().unwrap_or(Path::new("")), Path::new(path))
 }

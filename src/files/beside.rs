@@ -63,6 +63,18 @@ pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
     }
 }
 
+/// Copies a file's bytes over what is there, whole or not at all.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut source = super::open(from)?;
+    let mut beside = written_beside(to.parent().unwrap_or(Path::new(".")), 0o644)?;
+    io::copy(&mut source, &mut beside).context("copy", from)?;
+    beside
+        .persist(to)
+        .map_err(|e| e.error)
+        .context("replace", to)?;
+    Ok(())
+}
+
 fn written_beside(directory: &Path, mode: u32) -> Result<tempfile::NamedTempFile> {
     let file = named(".rootstock-", |names| {
         let names = names.permissions(Permissions::from_mode(mode));

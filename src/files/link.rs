@@ -130,12 +130,12 @@ fn try_method(method: Method, from: &Path, to: &Path) -> io::Result<()> {
     match method {
         Method::HardLink => fs::hard_link(from, to),
         Method::Reflink => {
-            let source = File::open(from)?;
+            let source = super::reading::try_open(from)?;
             let clone = File::create_new(to)?;
             rustix::fs::ioctl_ficlone(&clone, &source).map_err(io::Error::from)
         }
         Method::Copy => {
-            let mut source = File::open(from)?;
+            let mut source = super::reading::try_open(from)?;
             let mut copy = File::create_new(to)?;
             // `io::copy` lets the kernel copy (copy_file_range) where it can.
             io::copy(&mut source, &mut copy).map(|_| ())

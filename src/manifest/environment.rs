@@ -201,7 +201,7 @@ fn read_source(
         );
         return None;
     }
-    match files::read(&here.join(path)) {
+    match files::read_of_project(here, path) {
         Ok(bytes) => {
             let plain: Vec<_> = path
                 .components()

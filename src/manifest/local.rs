@@ -54,6 +54,9 @@ fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, (String, 
                         relative to the manifest";
     let there = here.join(path);
     let unreadable = |error: files::Error| (error.source.to_string(), WHAT);
+    if files::exists(&there) {
+        files::in_project(here, Path::new(path)).map_err(unreadable)?;
+    }
     if files::is_directory(&there) {
         let manifest = files::real_path(&here.join(".")).map_err(unreadable)?;
         if pack::holds(&files::real_path(&there).map_err(unreadable)?, &manifest) {

@@ -233,7 +233,9 @@ pub fn root(
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    files::read_text(path).map_err(|error| {
+    let here = path.parent().unwrap_or(Path::new(""));
+    let name = Path::new(path.file_name().unwrap_or_default());
+    files::read_text_of_project(here, name).map_err(|error| {
         if error.is_missing() {
             Error::Missing {
                 path: path.to_owned(),

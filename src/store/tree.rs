@@ -28,6 +28,8 @@ use super::{Reading, inside};
 
 /// Stands for the interpreter's executable.
 const PYTHON: &str = "{python}";
+/// No `pyvenv.cfg` of ours has so many bytes.
+const LONGEST_CONFIGURATION: u64 = 1 << 16;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -282,7 +284,7 @@ impl Machine<'_> {
     }
 
     fn digest(&self, path: &Path, below: &str) -> files::Result<Digest> {
-        if below != inside::CONFIGURATION {
+        if below != inside::CONFIGURATION || files::size(path)? > LONGEST_CONFIGURATION {
             return self.reading.digest(path);
         }
         let Here {

@@ -36,6 +36,7 @@ mod pythons;
 mod probe;
 mod prefetch;
 mod readonly;
+mod reading;
 mod record;
 mod run;
 mod soak;
