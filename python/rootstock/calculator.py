@@ -46,7 +46,8 @@ class RootstockCalculator(Calculator):
     """Energies, forces and stress of a model that runs in its own environment, in a process of its own.
 
     The worker is started by the first calculation, and ended by :meth:`close`, by the end of a `with` block, or with the
-    calculator. Numbers are those of the same calculator in this process, to the last bit.
+    calculator. Numbers are those of the same calculator in this process, to the last bit if the model is deterministic; one that is
+    not, as some are with several threads or on a GPU, differs as it does from itself.
 
         with RootstockCalculator("mace-mp-0-small", root="/shared/rootstock", device="cuda") as calculator:
             atoms.calc = calculator
@@ -59,9 +60,11 @@ class RootstockCalculator(Calculator):
         stress: shape (6,), xx, yy, zz, yz, xz, xy in eV/Å³, positive under tension; absent, as ASE has it, where there is no
             volume or the model has no stress.
 
-    Species, periodicity, cell, number of atoms and `atoms.info` may change from one calculation to the next; a change of
-    `atoms.info` means a new calculation. Of `info`, what JSON can say is forwarded: text, numbers, truth values, and lists,
-    dictionaries and NumPy arrays of them.
+    Everything that a model may read of its atoms is sent to it, once and again where it changes: species, periodicity, initial
+    charges and magnetic moments, tags, masses, other arrays of any type, and `atoms.info`: text, numbers, NumPy arrays, lists and
+    dictionaries. Another value of `info` is an error where the model uses it; an array of other objects is one at once. Momenta
+    change with each step of dynamics and are only sent if `momenta` says so. What ASE's calculators follow, and `info`, counts as a
+    change for `check_state`; a property that is asked for is computed anew wherever the model would be sent something else.
 
     A worker outlives its Python, and starts it again (`restarts`). If the worker itself is killed, a new one is started and
     the same frame computed again, once. Otherwise its death is an error, and the next calculation starts a new one.
@@ -81,6 +84,7 @@ class RootstockCalculator(Calculator):
         startup_timeout: Seconds that the model may take to load.
         step_timeout: Seconds that a calculation may take, before Python counts as hanging and is started again; None for ever.
         restarts: How often a worker starts its Python again before it gives up.
+        momenta: Send momenta, too, for models that read them: a message with all that was changed at each step of dynamics.
         timeout: `startup_timeout` and `step_timeout` at once, as in rootstock 1.x.
         checkpoint: The model, as in rootstock 1.x.
         program: The `rootstock` to run; the one that came with this package if not given.
@@ -105,6 +109,7 @@ class RootstockCalculator(Calculator):
         startup_timeout: float = 600.0,
         step_timeout: float | None = None,
         restarts: int = 10,
+        momenta: bool = False,
         timeout: float | None = None,
         checkpoint: str | None = None,
         program: str | os.PathLike[str] | None = None,
@@ -147,6 +152,7 @@ class RootstockCalculator(Calculator):
             restarts=restarts,
             program=None if program is None else os.fspath(program),
         )
+        self._momenta = momenta
         self._worker: Worker | None = None
         self._last_will: weakref.finalize[Any, Any] | None = None
         self._frame: Frame | None = None
@@ -166,7 +172,9 @@ class RootstockCalculator(Calculator):
         """
         with self._lock:
             changes = [] if atoms is None else self.check_state(atoms)
-            if changes or not self._computed:
+            # What ASE does not follow is no reason to lose results for those who only write them down: they may just have been
+            # stored in an array of the same atoms.
+            if changes or not self._computed or (allow_calculation and atoms is not None and self._frame.further_changes):  # type: ignore[union-attr]
                 if name not in self.implemented_properties:
                     raise PropertyNotImplementedError(f"{name} property not implemented")
                 if not allow_calculation:
@@ -178,7 +186,7 @@ class RootstockCalculator(Calculator):
             return result.copy() if isinstance(result, np.ndarray) else result
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
-        """What differs, in any bit, from the atoms that were computed last, in ASE's words, and `info`."""
+        """What differs, in any bit, from the atoms that were computed last, as ASE's `compare_atoms` counts it, and `info`."""
         return list(all_changes) if self._frame is None else self._frame.changes(atoms)
 
     def calculate(
@@ -244,10 +252,11 @@ class RootstockCalculator(Calculator):
     def _take(self, atoms: Atoms | None, changes: list[str]) -> Frame:
         """Make these the atoms that `check_state` compares with."""
         if atoms is not None:
-            if self._frame is not None and _IN_PLACE.issuperset(changes):
+            if self._frame is not None and _IN_PLACE.issuperset(changes) and not self._frame.further_changes:
                 self._frame.move(atoms)
             else:
-                self._frame = Frame(atoms)
+                self._frame = None
+                self._frame = Frame(atoms, self._momenta)
                 self.atoms = self._frame.atoms
         if self._frame is None:
             raise RootstockError("there are no atoms to compute")

@@ -4,7 +4,7 @@ Starts nothing and knows no ASE. Two kinds of worker are spoken to. Ours counts 
 numbers are those of an in-process calculator to the last bit, and sends the stress. A worker of the Python rootstock 1.x,
 frozen in an environment that was built with it, counts in bohr and hartree and sends the virial.
 
-A step is `POSDATA GETFORCE`, after an INIT when species, periodicity or info differ from what was said last, and is
+A step is `POSDATA GETFORCE`, after an INIT when anything but positions and cell differs from what was said last, and is
 answered by FORCEREADY. From the second step of the same atoms on our worker is asked in memory instead, which it is given
 with the message MEMORY (see :class:`Memory`). All numbers are in the machine's byte order, integers of 4 bytes, floats of 8:
 
@@ -267,9 +267,21 @@ class Connection:
         return more if isinstance(more, dict) else {}
 
 
-def system(dialect: Dialect, numbers: list[int], pbc: list[bool], info: dict[str, Any]) -> bytes:
-    """The text of an INIT: which atoms these are."""
-    text: dict[str, Any] = {"numbers": numbers, "pbc": pbc, "info": info}
+def system(
+    dialect: Dialect, numbers: list[int], pbc: list[bool], info: dict[str, Any] | None = None, inputs: str = ""
+) -> bytes:
+    """The text of an INIT: which atoms these are.
+
+    Args:
+        dialect: That of the worker.
+        numbers: Atomic numbers.
+        pbc: Which cell vectors are periodic.
+        info: `Atoms.info`, as far as JSON can say it.
+        inputs: Everything else, and `info` where that is more than JSON, as :func:`rootstock.encoding.inputs` writes it.
+    """
+    text: dict[str, Any] = {"numbers": numbers, "pbc": pbc, "info": info or {}}
+    if inputs:
+        text["inputs"] = inputs
     if dialect.version is not None:
         text = {"rs": dialect.version, **text}
     return json.dumps(text, allow_nan=False).encode()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import select
 import subprocess
 from collections.abc import Callable, Iterator
@@ -59,6 +60,17 @@ def copper() -> Atoms:
     atoms = bulk("Cu", "fcc", a=3.6, cubic=True).repeat(2)
     atoms.rattle(0.05, seed=1)
     return atoms
+
+
+def script(name: str, way: str = "") -> dict[str, Any]:
+    """The arguments of a calculator that is defined by a file of the tests."""
+    path = REPOSITORY / "tests" / "python" / "calculators" / f"{name}.py"
+    return {"model": "odd", "setup_kwargs": {"script": str(path), "way": way}}
+
+
+def within(name: str, way: str = "") -> Any:
+    """The same calculator in this process."""
+    return runpy.run_path(script(name)["setup_kwargs"]["script"])["setup"](way)
 
 
 def pid(calculator: RootstockCalculator) -> int:

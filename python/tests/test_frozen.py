@@ -140,6 +140,30 @@ def test_a_frozen_worker_is_driven_unchanged(old: Path, copper: Atoms, tmp_path:
     await_end(watched)
 
 
+def test_it_is_not_asked_about_atoms_of_which_it_cannot_be_told_everything(old: Path, copper: Atoms) -> None:
+    with RootstockCalculator("emt-old", root=old) as copper.calc:
+        copper.set_tags(0)
+        copper.set_initial_charges([0.0] * len(copper))
+        copper.set_masses("defaults")
+        copper.set_momenta([[1.0, 0.0, 0.0]] * len(copper))
+        near(copper)
+        for change, name in [
+            (lambda atoms: atoms.set_initial_charges([1.0] * len(atoms)), r"`atoms.arrays\['initial_charges'\]`"),
+            (lambda atoms: atoms.set_initial_magnetic_moments([1.0] * len(atoms)), r"`atoms.arrays\['initial_magmoms'\]`"),
+            (lambda atoms: atoms.set_tags(range(len(atoms))), r"`atoms.arrays\['tags'\]`"),
+            (lambda atoms: atoms.set_masses([1.0] * len(atoms)), r"`atoms.arrays\['masses'\]`"),
+            (lambda atoms: atoms.set_array("mine", atoms.numbers), r"`atoms.arrays\['mine'\]`"),
+            (lambda atoms: atoms.info.update(mine=object()), r"`atoms.info\['mine'\]`"),
+            (lambda atoms: atoms.info.update({7: "x"}), r"`atoms.info\[7\]`"),
+        ]:
+            atoms = copper.copy()
+            atoms.calc = copper.calc
+            change(atoms)
+            with pytest.raises(ValueError, match=f"cannot be sent {name}"):
+                atoms.get_potential_energy()
+        near(copper)
+
+
 def test_its_weights_are_loaded_by_its_own_hook(old: Path, copper: Atoms, tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     weights.write_text("0.25")

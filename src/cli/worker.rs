@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "cpu")]
     device: String,
     /// A structure file with the server's atoms in its order, in any format ASE reads; also says what is periodic, and
-    /// the charge and spin of its `info`.
+    /// has the `info` and the arrays that a model may read: initial charges, magnetic moments, tags, masses.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["species", "species_from_server"])]
     template: Option<PathBuf>,
     /// The server's atoms in its order: `Cu108`, `OH2`, `O,H,H`, `8,1,1`.
@@ -304,6 +304,8 @@ fn species(arguments: &Arguments) -> Result<Species, Usage> {
             numbers,
             pbc: species::parse_pbc(pbc).ok_or_else(|| Usage::Periodicity(pbc.clone()))?,
             info: serde_json::Map::new(),
+            arrays: serde_json::Map::new(),
+            inputs: String::new(),
             everything: false,
             timings: false,
         }));

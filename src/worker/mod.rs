@@ -10,6 +10,7 @@
 //! The model is loaded first and the server reached afterwards: i-PI stands still while a client that is connected
 //! makes it wait.
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +60,8 @@ use wait::{Wake, wait};
 
 /// What Python runs, in parts that use what stands above them.
 const PROGRAM: &str = concat!(
+    include_str!("../../python/rootstock/encoding.py"),
+    "\n\n",
     include_str!("report.py"),
     "\n\n",
     include_str!("atoms.py"),
@@ -214,6 +217,8 @@ pub fn serve(
         pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
     let tail = Tail::default();
     let loaded = AtomicBool::new(false);
+    // What the template says; another Python is given the same, whatever has become of the file.
+    let described = RefCell::new(None);
     let served = std::thread::scope(|scope| {
         let (stop, tail, loaded) = (&stop, &tail, &loaded);
         if options.prewarm.is_for_environment(&selected.generation) {
@@ -228,7 +233,13 @@ pub fn serve(
             let (python, stdout, stderr) =
                 Python::start(selected, &variables, stdin, PROGRAM.len())?;
             scope.spawn(move || output::drain(stdout, stderr, stop, tail, say));
-            let life = load(hand_over, python, selected, options, rank, &signals, say);
+            let known = described.borrow().clone();
+            let species = known.map_or_else(|| options.species.clone(), Species::Given);
+            let order = order(selected, options, &species, rank);
+            let life = load(hand_over, python, &order, selected, options, &signals, say);
+            if let Ok(life) = &life {
+                described.borrow_mut().clone_from(&life.system);
+            }
             loaded.store(true, Ordering::Relaxed);
             life
         };
@@ -290,17 +301,14 @@ fn live(
     Ok(Served { end: end?, steps })
 }
 
-/// Has the model loaded.
-fn load(
-    mut hand_over: HandOver,
-    python: Python,
-    selected: &Selected,
-    options: &Options,
+/// What a Python is to load.
+fn order<'a>(
+    selected: &'a Selected,
+    options: &'a Options,
+    species: &'a Species,
     rank: u32,
-    signals: &Signals,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<Life, Error> {
-    let order = Order {
+) -> Order<'a> {
+    Order {
         launcher: std::process::id(),
         source: selected.generation.join(inside::SOURCE),
         argument: &selected.argument,
@@ -308,19 +316,32 @@ fn load(
         weights: selected.weights.as_ref(),
         device: &options.device,
         rank,
-        template: match &options.species {
+        template: match species {
             Species::Template(path) => Some(path),
             _ => None,
         },
-        system: match &options.species {
+        system: match species {
             Species::Given(system) => Some(system),
             _ => None,
         },
         info: &options.info,
         stress: options.stress,
-    };
+    }
+}
+
+/// Has the model loaded.
+fn load(
+    mut hand_over: HandOver,
+    python: Python,
+    order: &Order<'_>,
+    selected: &Selected,
+    options: &Options,
+    signals: &Signals,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Life, Error> {
+    let rank = order.rank;
     // A Python that is gone before it has read its order is found out when it is asked for its answer.
-    let _ = hand_over.begin(PROGRAM, &order);
+    let _ = hand_over.begin(PROGRAM, order);
     let begun = Instant::now();
     let deadline = begun + options.startup_timeout;
     loop {
@@ -419,7 +440,10 @@ fn advice(error: &ipi::Error) -> &'static str {
         ipi::Error::Wire(_) | ipi::Error::Order => {
             "is there an i-PI server at the other end of this socket?"
         }
-        ipi::Error::Init(_) => "i-PI evaluates structures one by one without `batch_size`",
+        ipi::Error::Init(ipi::dialect::Error::Batch(_)) => {
+            "i-PI evaluates structures one by one without `batch_size`"
+        }
+        ipi::Error::Init(_) => "`rootstock worker --help` says what a server can send",
         ipi::Error::Segments(_) => {
             "`--shm` is for an i-PI with <ffsocket mode='shm'> on this machine, run by the same user"
         }

@@ -117,15 +117,15 @@ def die_with(launcher):
 
 
 def read_template(path):
-    """Species, periodicity, charge and spin of a structure file."""
+    """Everything a structure file says but where the atoms are."""
     import ase.io
 
     atoms = ase.io.read(path)
-    info = {key: atoms.info[key] for key in ("charge", "spin") if key in atoms.info}
     return {
         "numbers": [int(number) for number in atoms.numbers],
         "pbc": [bool(periodic) for periodic in atoms.pbc],
-        "info": {key: getattr(value, "item", lambda value=value: value)() for key, value in info.items()},
+        "info": {},
+        "inputs": inputs(atoms, ("numbers", "positions")),
     }
 
 
@@ -286,6 +286,7 @@ class Memory:
             answer = '{"error": %s, "kind": %s, "retryable": false}' % (quoted(what), quoted(found["kind"]))
             flags, text = self.ERROR, answer.encode()
         self.answer(flags, text)
+        model.look_after()
 
     def check(self, stress):
         """Sees to it that no number is infinite, or none."""
@@ -309,7 +310,7 @@ class Memory:
 class Model:
     """A calculator and the atoms it computes, moved in place from frame to frame."""
 
-    def __init__(self, calculator, stress, source=None):
+    def __init__(self, calculator, order, source=None):
         import numpy
         from ase.calculators import calculator as base
 
@@ -319,7 +320,9 @@ class Model:
         self.rows = numpy.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
         self.not_implemented = base.PropertyNotImplementedError
         self.calculator = calculator
-        self.may_have_stress = stress and "stress" in getattr(calculator, "implemented_properties", ())
+        # What the worker was started with: a system that the server does not know, and what goes before all others.
+        self.base, self.info = None, order["info"]
+        self.may_have_stress = order["stress"] and "stress" in getattr(calculator, "implemented_properties", ())
         self.reset = getattr(calculator, "reset", None)
         # What computes several structures at once: made of the calculator where the first batch comes, or its own.
         self.make_batch = getattr(source, "setup_batch", None)
@@ -327,12 +330,7 @@ class Model:
 
     def take(self, system):
         """From now on it is about these atoms."""
-        from ase import Atoms
-
-        described = Atoms(numbers=system["numbers"], pbc=system["pbc"])
-        for key, value in system["info"].items():
-            is_array = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
-            described.info[key] = self.numpy.array(value) if is_array and value else value
+        described = describe(system, self.base, self.info)
         self.original = Original(described)
         self.size = len(described)
         # ASE's own servers ask for the stress of what is periodic, and of nothing else.
@@ -351,7 +349,10 @@ class Model:
             self.make_batch = None
         if self.batch is not None:
             return self.compute_batch(frames)
-        stresses = [self.compute(frame) for frame in frames]
+        stresses = []
+        for frame in frames:
+            stresses.append(self.compute(frame))
+            self.look_after()
         return all(stresses)
 
     def compute_batch(self, frames):
@@ -405,29 +406,25 @@ class Model:
 
     def move(self, shared):
         """Brings the atoms to the frame; what has changed, as ASE's calculators want to know."""
-        original = self.original
-        is_new = self.fresh or not original.is_unchanged() or self.cell != original.cell_array
-        if is_new:
-            original.make()
-        else:
-            original.restore_info()
-        try:
-            self.put_in_place(original.atoms, shared)
-        except ValueError:
-            # The calculator made an array read-only.
-            is_new = True
-            self.put_in_place(original.make(), shared)
-        self.atoms = atoms = original.atoms
-        if not is_new and self.cell == shared.cell_bytes:
-            return ["positions"]
-        self.cell = bytearray(shared.cell_bytes)
-        self.wants_stress = bool(atoms.cell.rank == 3) and (self.is_periodic or self.everything)
-        self.fresh = False
-        return self.all_changes if is_new else ["positions", "cell"]
+        changes = ["positions"]
+        if self.fresh:
+            self.atoms = self.original.make()
+            self.fresh, self.cell, changes = False, None, self.all_changes
+        self.atoms.arrays["positions"][...] = shared.positions
+        if self.cell != shared.cell_bytes:
+            self.atoms.cell.array[...] = shared.cell
+            self.cell = bytearray(shared.cell_bytes)
+            self.wants_stress = bool(self.atoms.cell.rank == 3) and (self.is_periodic or self.everything)
+            changes = changes if changes is self.all_changes else ["positions", "cell"]
+        return changes
 
-    def put_in_place(self, atoms, shared):
-        atoms.arrays["positions"][...] = shared.positions
-        atoms.cell.array[...] = shared.cell
+    def look_after(self):
+        """Sees to it that the next step finds nothing of what the calculator has done to its atoms. Done between two steps,
+        where nobody waits for it."""
+        if not self.fresh:
+            original = self.original
+            self.fresh = self.cell != original.cell_array or not original.is_unchanged()
+            original.restore_info()
 
     def calculate(self, shared, properties, changes):
         # As `get_property` does before each calculation; results that are not new must not be there.
@@ -538,6 +535,7 @@ def serve(launcher, model, shared):
             model.fresh = True
         else:
             launcher.done(stress, more)
+            model.look_after()
 
 
 def only_import(launcher, order):
@@ -567,10 +565,10 @@ def main(connection):
         # First what fails fast: a template that cannot be read is known before a model takes its minute.
         system = read_template(order["template"]) if order["template"] else order["system"]
         calculator, source = load_calculator(order)
-        model = Model(calculator, order["stress"], source)
+        model = Model(calculator, order, source)
         if system:
-            system["info"].update(order["info"])
             model.take(system)
+            model.base = model.original.description
         ready = dumps({"system": system, "device": order.get("chosen")}).encode()
     except BaseException as error:
         launcher.error(report(error))

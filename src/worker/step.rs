@@ -15,6 +15,13 @@ pub struct System {
     /// `Atoms.info`: charge, spin and whatever else a model reads from there.
     #[serde(default)]
     pub info: serde_json::Map<String, serde_json::Value>,
+    /// `Atoms.arrays` as plain JSON, but for numbers and positions: initial charges, magnetic moments, tags, masses.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub arrays: serde_json::Map<String, serde_json::Value>,
+    /// `info` and arrays where plain JSON would not be all of them, in the form of `python/rootstock/encoding.py`, which only
+    /// Python reads.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub inputs: String,
     /// Whether everything a calculator has is wanted: the stress of a box that is not periodic, and further results.
     #[serde(default, skip_deserializing)]
     pub everything: bool,

@@ -65,6 +65,11 @@ fn a_calculator_has_the_numbers_of_one_in_process() {
 }
 
 #[test]
+fn everything_a_model_may_read_of_its_atoms_reaches_it() {
+    pytest("python/tests/test_inputs.py");
+}
+
+#[test]
 fn a_calculators_worker_lives_no_longer_than_it_should() {
     pytest("python/tests/test_life.py");
 }

@@ -117,6 +117,12 @@ mod shared_memory {
     cases!("shared_memory.py": refused);
 }
 
+mod inputs {
+    use super::run;
+    cases!("inputs.py": template options_go_before_the_template
+        json_server what_is_not_known_is_refused a_server_and_a_template);
+}
+
 mod mutating {
     use super::run;
     cases!("mutating.py": stock own batch);

@@ -9,7 +9,11 @@
 //! | the same with `"rs": 2`                     | our own clients                                               |
 //! | anything else: blank, ` key : value , …`    | i-PI                                                          |
 //!
-//! Our own clients (`"rs": 2`) send an INIT before the first step and whenever species, periodicity or info change, and
+//! Servers that speak JSON can also send `"arrays": {name: […]}`, the other per-atom arrays of `Atoms`: `initial_charges`,
+//! `initial_magmoms`, `tags`, `masses`, any of their own. A key that is not known here is refused, unless its value is nothing.
+//!
+//! Our own clients (`"rs": 2`) send an INIT before the first step and whenever anything but positions and cell changes; what
+//! plain JSON cannot say of `info` and arrays is in `inputs`, a text that only Python reads (`encoding.py`). They send
 //! then POSDATA and GETFORCE in one write; they need no STATUS. Lengths are in ångström and energies in electronvolt, so
 //! that nothing is rounded on the way. In place of the virial stands the stress, 3x3 by rows in eV/Å³ with ASE's sign:
 //! NaN if there is none. Extras are a JSON object: further numbers that the calculator has computed (`free_energy`, a
@@ -17,6 +21,7 @@
 //! an INIT that is refused, or does not fit the positions, is an error of the step, after which the worker serves on.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::worker::step::System;
@@ -49,10 +54,44 @@ pub enum Init {
     System(Dialect, System),
 }
 
-/// The marker of our own dialect.
+/// The marker of our own dialect, and keys that no dialect has.
 #[derive(Deserialize)]
+#[expect(
+    dead_code,
+    reason = "they take their keys away from those that are not known"
+)]
 struct Marker {
     rs: Option<Value>,
+    #[serde(default)]
+    numbers: IgnoredAny,
+    #[serde(default)]
+    pbc: IgnoredAny,
+    #[serde(default)]
+    info: IgnoredAny,
+    #[serde(default)]
+    arrays: IgnoredAny,
+    #[serde(default)]
+    inputs: IgnoredAny,
+    #[serde(default)]
+    timings: IgnoredAny,
+    #[serde(flatten)]
+    unknown: serde_json::Map<String, Value>,
+}
+
+impl Marker {
+    /// A key with a value that would be lost.
+    fn lost(self) -> Option<String> {
+        let is_nothing = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => true,
+            Value::Bool(true) => false,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(items) => items.is_empty(),
+        };
+        let mut unknown = self.unknown.into_iter();
+        unknown.find_map(|(key, value)| (!is_nothing(&value)).then_some(key))
+    }
 }
 
 /// The units of a server. Conversions only cancel if both ends use the same numbers, so each server gets its own.
@@ -76,6 +115,15 @@ pub enum Error {
     /// A client of a later rootstock.
     #[error("the client speaks `\"rs\": {0}`, and this worker speaks `\"rs\": 2`")]
     Version(Value),
+    /// Something that would be lost.
+    #[error(
+        "the INIT says `{0}`, which this worker does not know: `info` and `arrays` are what a model reads beside \
+         `numbers` and `pbc`"
+    )]
+    Unknown(String),
+    /// The same, of a client of ours.
+    #[error("the client's INIT says `{0}`, which this worker does not know: is the client newer?")]
+    RootstockUnknown(String),
     /// A number of structures in one message that is none, or too large.
     #[error(
         "the server wants `{0}` structures evaluated at once (`batch_size`), which is no number of them"
@@ -86,7 +134,10 @@ pub enum Error {
 impl Error {
     /// Whether only a client of ours can have asked for it.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Error::Rootstock(_) | Error::Version(_))
+        matches!(
+            self,
+            Error::Rootstock(_) | Error::RootstockUnknown(_) | Error::Version(_)
+        )
     }
 }
 
@@ -136,10 +187,17 @@ pub const VERSION: u32 = 2;
 /// What an INIT text says.
 pub fn understand(text: &[u8]) -> Result<Init, Error> {
     if text.starts_with(b"{") {
-        return match serde_json::from_slice::<Marker>(text)?.rs {
-            None => Ok(Init::System(Dialect::Json, serde_json::from_slice(text)?)),
+        let mut marker: Marker = serde_json::from_slice(text)?;
+        return match marker.rs.take() {
+            None => match marker.lost() {
+                None => Ok(Init::System(Dialect::Json, serde_json::from_slice(text)?)),
+                Some(key) => Err(Error::Unknown(key)),
+            },
             Some(version) if version == VERSION => {
                 let mut system: System = serde_json::from_slice(text).map_err(Error::Rootstock)?;
+                if let Some(key) = marker.lost() {
+                    return Err(Error::RootstockUnknown(key));
+                }
                 system.everything = true;
                 Ok(Init::System(Dialect::Rootstock, system))
             }
@@ -202,6 +260,17 @@ mod tests {
             (vec![29, 8], [true, true, false])
         );
         assert_eq!(system.info["charge"], 1);
+        let arrays = br#"{"numbers": [8], "pbc": [true, true, false], "arrays": {"tags": [3]}}"#;
+        let Init::System(_, system) = understand(arrays).unwrap() else {
+            panic!("this is JSON")
+        };
+        assert_eq!(system.arrays["tags"][0], 3);
+        for key in ["initial_charges", "cell"] {
+            let text = format!(r#"{{"numbers": [8], "pbc": [true, true, false], "{key}": [1]}}"#);
+            assert!(
+                matches!(understand(text.as_bytes()), Err(Error::Unknown(named)) if named == key)
+            );
+        }
         for broken in ["{", "{}", r#"{"numbers": [-1], "pbc": [true, true, true]}"#] {
             assert!(
                 matches!(understand(broken.as_bytes()), Err(Error::Json(_))),
