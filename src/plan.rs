@@ -1,6 +1,6 @@
 //! The difference between what is locked and what is on disk. No input, no output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::access::Access;
@@ -135,6 +135,8 @@ pub struct Wish<'a> {
     pub target: &'a str,
     /// The environments.
     pub environments: &'a [EnvironmentName],
+    /// Environments of which the lock does not say what is wanted: what the root says of them stays.
+    pub drifted: BTreeSet<EnvironmentName>,
     /// Those of them whose models may be called to fetch what they need.
     pub prefetch: &'a [EnvironmentName],
     /// Build them even if they are as they should be.
@@ -168,7 +170,7 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
             })
         })
         .collect::<Result<_, _>>()?;
-    let wanted = catalogue_of(lock, wish.cache);
+    let wanted = catalogue_of(lock, wish, disk.catalogue.as_ref());
     Ok(Plan {
         steps,
         prefetch: prefetch::steps(lock, wish, disk)?,
@@ -332,16 +334,29 @@ fn action(environment: &LockedEnvironment, target: &LockedTarget, installed: &In
     }
 }
 
-/// What each model id means, as the lock says.
-fn catalogue_of(lock: &Lock, cache: Option<&Path>) -> Catalogue {
-    let environments = lock.environments.iter().map(|environment| {
+/// What each model id means, as the lock says; for environments of which it does not say it, what was said before.
+fn catalogue_of(lock: &Lock, wish: &Wish, there: Option<&Catalogue>) -> Catalogue {
+    let drifted = |name: &EnvironmentName| wish.drifted.contains(name);
+    let stay = there.iter().flat_map(|there| &there.environments);
+    let stay = stay
+        .filter(|(name, _)| drifted(name))
+        .map(|(name, of)| (name.clone(), of.clone()));
+    let environments = lock.environments.iter().filter(|e| !drifted(&e.name));
+    let environments = environments.map(|environment| {
         let settings = CatalogueEnvironment {
             variables: environment.variables.clone(),
             keep: environment.keep.clone(),
         };
         (environment.name.clone(), settings)
     });
-    let models = lock.models.iter().map(|model| {
+    let models_stay = there.iter().flat_map(|there| &there.models);
+    let models_stay = models_stay.filter(|(_, model)| drifted(&model.environment));
+    let models_stay = models_stay.map(|(id, model)| (id.clone(), model.clone()));
+    let models = lock
+        .models
+        .iter()
+        .filter(|model| !drifted(&model.environment));
+    let models = models.map(|model| {
         let meaning = CatalogueModel {
             environment: model.environment.clone(),
             argument: model.argument.clone(),
@@ -360,9 +375,9 @@ fn catalogue_of(lock: &Lock, cache: Option<&Path>) -> Catalogue {
     });
     Catalogue {
         schema: catalogue::SCHEMA,
-        cache: cache.map(Path::to_owned),
-        environments: environments.collect(),
-        models: models.collect(),
+        cache: wish.cache.map(Path::to_owned),
+        environments: stay.chain(environments).collect(),
+        models: models_stay.chain(models).collect(),
     }
 }
 

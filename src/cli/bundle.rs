@@ -58,8 +58,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let manifest = lock::manifest(shared)?;
     let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
     let path = lock::lock_path(&manifest.path);
-    let lock = match lock::current(&manifest, &path)? {
-        Ok(lock) => lock,
+    let only = (!arguments.names.is_empty()).then_some(&chosen[..]);
+    let lock = match lock::current(&manifest, &path, only)? {
+        Ok(current) => current.lock,
         Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
     };
     let targets = targets(arguments, &lock, &chosen)?;

@@ -48,8 +48,13 @@ enum Format {
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = lock::manifest(shared)?;
     let path = lock::lock_path(&manifest.path);
-    let lock = match lock::current(&manifest, &path)? {
-        Ok(lock) => lock,
+    let mut named = manifest
+        .environments
+        .iter()
+        .map(|environment| &environment.name);
+    let named = named.find(|name| name.as_str() == arguments.environment);
+    let lock = match lock::current(&manifest, &path, named.map(std::slice::from_ref))? {
+        Ok(current) => current.lock,
         Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
     };
     let wanted = lock

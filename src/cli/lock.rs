@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, changes, context, findings, pythons, record, show, upgrade, weigh};
+use super::{Shared, changes, context, findings, place, pythons, record, show, upgrade, weigh};
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
 use crate::lock::{Lock, LockedPython, LockedTarget, drift, file};
 use crate::manifest::{Manifest, Weight};
 use crate::name::EnvironmentName;
 use crate::python;
-use crate::resolve::{self, Means};
+use crate::resolve::{self, Failure as Failed, Failures, Means, Resolved};
 
 const EXAMPLES: &str = "Examples:
   rootstock lock                    resolve what is not locked yet
+  rootstock lock mace               only this environment, leave every line of the others
   rootstock lock --check            exit 3 if the lock does not answer the manifest
   rootstock lock --upgrade=torch    move torch on, keep everything else
   rootstock lock --upgrade-env=mace move on in one environment, leave every line of the others
@@ -32,6 +33,10 @@ const EXAMPLES: &str = "Examples:
     reason = "each is one flag of the command line"
 )]
 pub(crate) struct Arguments {
+    /// Environments or models; without any, all. What cannot be resolved stays in the lock as it was and is named, exit
+    /// 1; the rest is written.
+    #[arg(value_name = "NAME", conflicts_with = "upgrade_environments")]
+    names: Vec<String>,
     /// Compare only: exit 3 with every difference if the lock does not answer the manifest. Reads three kinds of file,
     /// runs nothing, needs no network.
     #[arg(long, conflicts_with = "upgrade")]
@@ -66,8 +71,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = manifest(shared)?;
     let path = lock_path(&manifest.path);
+    let chosen = if arguments.names.is_empty() {
+        None
+    } else {
+        Some(place::environments(&arguments.names, true, &manifest)?)
+    };
+    let only = chosen.as_deref();
     if arguments.check {
-        let current = current(&manifest, &path)?;
+        let current = current(&manifest, &path, only)?;
         let findings = current.as_ref().err().map_or(&[][..], Vec::as_slice);
         let exit = check(&manifest, &path, findings, arguments);
         // The process ends here; giving back the memory of a large lock piece by piece would only take time.
@@ -75,18 +86,32 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         return exit;
     }
     if arguments.record {
-        return match record::record(shared, &manifest, &path)? {
+        return match record::record(shared, &manifest, &path, only)? {
             Err(findings) => check(&manifest, &path, &findings, arguments),
-            Ok((old, new)) => write(&path, Some(&old), &new, arguments.json),
+            Ok((old, new)) => {
+                write(&path, Some(&old), &new, &[], arguments.json)?;
+                Ok(Exit::Ok)
+            }
         };
     }
-    let upgrade = upgrade::from_words(
+    let mut upgrade = upgrade::from_words(
         arguments.upgrade.as_deref(),
         arguments.upgrade_environments.as_deref(),
         &manifest,
     )?;
+    if let Some(only) = only {
+        upgrade.environments = Some(only.iter().cloned().collect());
+    }
     let old = match read(&path) {
         Ok(old) => old,
+        Err(error) if only.is_some() => {
+            let code = match error {
+                file::Error::Edited { .. } => Exit::Drift,
+                _ => Exit::Usage,
+            };
+            let help = "`rootstock lock` without names resolves everything anew";
+            return Err(Failure::new(code, &error.to_string(), Some(help)));
+        }
         // A lock that was edited, or is of no known shape, is no ground to keep anything on: all is solved anew.
         Err(error @ (file::Error::Edited { .. } | file::Error::Unreadable(_))) => {
             show::remark(&format!("warning: {error}; everything is resolved anew"));
@@ -116,21 +141,75 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         heard: &heard,
         remark: &show::remark,
     };
-    let lock = resolve::resolve(&manifest, old.as_ref(), &upgrade, &means).or_exit(Exit::Failed)?;
-    upgrade::check(&upgrade, old.as_ref(), &lock)?;
-    write(&path, old.as_ref(), &lock, arguments.json)
+    let Resolved { lock, failures } =
+        resolve::resolve(&manifest, old.as_ref(), only, &upgrade, &means).or_exit(Exit::Failed)?;
+    if failures.is_empty() {
+        upgrade::check(&upgrade, old.as_ref(), &lock)?;
+    }
+    write(&path, old.as_ref(), &lock, &failures, arguments.json)?;
+    if failures.is_empty() {
+        left_over(&manifest, &lock, &path);
+        return Ok(Exit::Ok);
+    }
+    let stays = |failure: &Failed| match failure.subject() {
+        Subject::Environment(name) => lock.environment(&name).is_some(),
+        Subject::Model(id) => lock.models.iter().any(|model| model.id == id),
+        Subject::Lock => false,
+    };
+    let subjects = |stay: bool| {
+        let of = failures
+            .iter()
+            .filter(move |failure| stays(failure) == stay);
+        of.map(|failure| failure.subject().to_string())
+    };
+    let (before, missing): (Vec<_>, Vec<_>) = (subjects(true).collect(), subjects(false).collect());
+    let names = [("as before", before), ("not", missing)];
+    let names = names.iter().filter(|(_, of)| !of.is_empty());
+    let parts: Vec<String> = names
+        .map(|(how, of)| format!("{how} in the lock: {}", of.join(", ")))
+        .collect();
+    show::failure(&Failure {
+        report: miette::Report::new(Failures { failures }),
+        exit: Exit::Failed,
+    });
+    if !lock.environments.is_empty() {
+        show::remark(&parts.join("; "));
+    }
+    Ok(Exit::Failed)
 }
 
-/// Writes a lock where it says something new, and tells what.
-fn write(path: &Path, old: Option<&Lock>, lock: &Lock, json: bool) -> Result<Exit, Failure> {
+/// Names what was not asked for and is not locked as the manifest says.
+fn left_over(manifest: &Manifest, lock: &Lock, path: &Path) {
+    let drifted = drifted(manifest, lock, &drift::findings(manifest, lock));
+    if !drifted.is_empty() {
+        let names: Vec<&str> = drifted.iter().map(EnvironmentName::as_str).collect();
+        show::remark(&format!(
+            "not asked for, and `{}` does not answer the manifest for: {}",
+            path.display(),
+            names.join(", ")
+        ));
+    }
+}
+
+/// Writes a lock where it says something new, and tells what. One without an environment is not begun.
+fn write(
+    path: &Path,
+    old: Option<&Lock>,
+    lock: &Lock,
+    failures: &[Failed],
+    json: bool,
+) -> Result<(), Failure> {
     let text = file::text(lock);
-    let unchanged =
-        files::read_text_if_present(path).is_ok_and(|there| there.as_deref() == Some(&text));
-    if !unchanged {
+    let there = files::read_text_if_present(path).ok().flatten();
+    let begun = there.is_some() || !lock.environments.is_empty() || failures.is_empty();
+    let written = begun && there.as_deref() != Some(&text);
+    if written {
         files::write_atomically(path, text.as_bytes()).map_err(|error| Failure::files(&error))?;
     }
-    report(path, old, lock, unchanged, json);
-    Ok(Exit::Ok)
+    if begun || json {
+        report(path, old, lock, failures, written, json);
+    }
+    Ok(())
 }
 
 /// The manifest of this run, checked.
@@ -159,16 +238,32 @@ pub(super) fn read(path: &Path) -> Result<Option<Lock>, file::Error> {
     }
 }
 
-/// The lock, if it answers the manifest; else every reason why not.
+/// A lock that answers the manifest in what it was asked for.
+pub(super) struct Current {
+    pub(super) lock: Lock,
+    /// Environments in which it does not.
+    pub(super) drifted: BTreeSet<EnvironmentName>,
+}
+
+/// The lock, if it answers the manifest in all these environments and their models, or in all there are; else every
+/// reason why not.
 pub(super) fn current(
     manifest: &Manifest,
     path: &Path,
-) -> Result<Result<Lock, Vec<Finding>>, Failure> {
+    only: Option<&[EnvironmentName]>,
+) -> Result<Result<Current, Vec<Finding>>, Failure> {
     match read(path) {
         Ok(Some(lock)) => {
-            let findings = drift::findings(manifest, &lock);
+            let mut findings = drift::findings(manifest, &lock);
+            let drifted = drifted(manifest, &lock, &findings);
+            if let Some(only) = only {
+                findings.retain(|finding| {
+                    let of = environments_of(manifest, &lock, finding);
+                    of.is_empty() || of.iter().any(|name| only.contains(name))
+                });
+            }
             Ok(if findings.is_empty() {
-                Ok(lock)
+                Ok(Current { lock, drifted })
             } else {
                 Err(findings)
             })
@@ -186,6 +281,38 @@ pub(super) fn current(
         }
         Err(file::Error::Edited { edits, .. }) => Ok(Err(edits.into_iter().map(edited).collect())),
         Err(error) => Err(error).or_exit(Exit::Usage),
+    }
+}
+
+/// Every environment that one of these findings is about.
+pub(super) fn drifted(
+    manifest: &Manifest,
+    lock: &Lock,
+    findings: &[Finding],
+) -> BTreeSet<EnvironmentName> {
+    let of = findings
+        .iter()
+        .flat_map(|finding| environments_of(manifest, lock, finding));
+    of.cloned().collect()
+}
+
+/// The environments that a finding is about: of a model, the one it runs in and the one it is locked for.
+fn environments_of<'a>(
+    manifest: &'a Manifest,
+    lock: &'a Lock,
+    finding: &'a Finding,
+) -> Vec<&'a EnvironmentName> {
+    match &finding.subject {
+        Subject::Lock => Vec::new(),
+        Subject::Environment(name) => vec![name],
+        Subject::Model(id) => {
+            let declared = manifest.models.iter().filter(|model| model.id == *id);
+            let locked = lock.models.iter().filter(|model| model.id == *id);
+            let declared = declared.map(|model| &model.environment);
+            declared
+                .chain(locked.map(|model| &model.environment))
+                .collect()
+        }
     }
 }
 
@@ -242,13 +369,26 @@ fn check(
     })
 }
 
-fn report(path: &Path, old: Option<&Lock>, lock: &Lock, unchanged: bool, json: bool) {
+fn report(
+    path: &Path,
+    old: Option<&Lock>,
+    lock: &Lock,
+    failures: &[Failed],
+    written: bool,
+    json: bool,
+) {
     let changes = changes::between(old, lock);
     if json {
         let list: Vec<_> = changes.iter().map(changes::Change::json).collect();
-        show::json(
-            &json!({ "lock": path.display().to_string(), "written": !unchanged, "changes": list }),
-        );
+        let failed = failures.iter().map(|failure| {
+            json!({ "subject": failure.subject().to_string(), "message": failure.to_string() })
+        });
+        show::json(&json!({
+            "lock": path.display().to_string(),
+            "written": written,
+            "changes": list,
+            "failed": failed.collect::<Vec<_>>(),
+        }));
         return;
     }
     // A lock that was not there before changes in everything: the count says it, a table would bury it.
@@ -265,10 +405,10 @@ fn report(path: &Path, old: Option<&Lock>, lock: &Lock, unchanged: bool, json: b
         .flat_map(LockedTarget::files)
         .map(|p| p.sha256)
         .collect();
-    let did = if unchanged {
-        "is up to date"
-    } else {
-        "written"
+    let did = match (written, failures) {
+        (true, _) => "written",
+        (false, []) => "is up to date",
+        (false, _) => "is as it was",
     };
     let counts = [
         show::counted(environments, "environment"),

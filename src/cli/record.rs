@@ -6,9 +6,10 @@ use std::path::Path;
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, lock, place, show};
 use crate::build::record::{self, Built};
-use crate::lock::Lock;
 use crate::lock::drift::Finding;
+use crate::lock::{Lock, LockedEnvironment};
 use crate::manifest::Manifest;
+use crate::name::EnvironmentName;
 use crate::store::Reading;
 
 /// The lock with what is built here in it; or what the manifest and the lock differ in.
@@ -16,9 +17,10 @@ pub(super) fn record(
     shared: &Shared,
     manifest: &Manifest,
     path: &Path,
+    only: Option<&[EnvironmentName]>,
 ) -> Result<Result<(Lock, Lock), Vec<Finding>>, Failure> {
-    let old = match lock::current(manifest, path)? {
-        Ok(lock) => lock,
+    let old = match lock::current(manifest, path, only)? {
+        Ok(current) => current.lock,
         Err(findings) => return Ok(Err(findings)),
     };
     let root = place::root(shared, manifest)?;
@@ -26,7 +28,9 @@ pub(super) fn record(
     let mut new = old.clone();
     let reading = Reading::default();
     let (mut wrong, mut any) = (Vec::new(), false);
-    for environment in &old.environments {
+    let asked =
+        |environment: &&LockedEnvironment| only.is_none_or(|only| only.contains(&environment.name));
+    for environment in old.environments.iter().filter(asked) {
         let name = &environment.name;
         let Some(target) = environment.target(machine) else {
             continue;

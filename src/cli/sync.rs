@@ -91,8 +91,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
     let root = place::policed(shared, &manifest)?;
     let path = lock::lock_path(&manifest.path);
-    let lock = match lock::current(&manifest, &path)? {
-        Ok(lock) => lock,
+    let only = (!arguments.names.is_empty()).then_some(&chosen[..]);
+    let lock::Current { lock, drifted } = match lock::current(&manifest, &path, only)? {
+        Ok(current) => current,
         Err(found) if arguments.json => {
             show::json(&json!({
                 "root": root.path(),
@@ -101,7 +102,21 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             }));
             return Ok(Exit::Drift);
         }
-        Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
+        Err(found) => {
+            let exit = findings::drifted(&found, &path, &manifest);
+            if let (None, Ok(Some(lock))) = (only, lock::read(&path)) {
+                let drifted = lock::drifted(&manifest, &lock, &found);
+                let names = chosen.iter().filter(|name| !drifted.contains(name));
+                let names: Vec<&str> = names.map(EnvironmentName::as_str).collect();
+                if !names.is_empty() {
+                    show::remark(&format!(
+                        "or sync what it answers: `rootstock sync {}`",
+                        names.join(" ")
+                    ));
+                }
+            }
+            return Ok(exit);
+        }
     };
     let reading = Reading::default();
     if arguments.repair {
@@ -128,6 +143,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         prefetch: &may_prefetch,
         target: place::target()?,
         environments: &chosen,
+        drifted,
         force: arguments.force,
         cache: root.cache_elsewhere(),
         access: root.access(),

@@ -115,6 +115,7 @@ fn planned(installed: Installed, force: bool) -> Action {
         access: None,
     };
     let wish = Wish {
+        drifted: BTreeSet::new(),
         prefetch: &[],
         target: "linux-x86_64",
         environments: &[name],
@@ -258,6 +259,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
     let lock = lock(vec![locked("a", "1"), locked("b", "1"), locked("c", "1")]);
     let chosen: Vec<EnvironmentName> = vec!["c".parse().unwrap(), "a".parse().unwrap()];
     let wish = Wish {
+        drifted: BTreeSet::new(),
         prefetch: &[],
         target: "linux-x86_64",
         environments: &chosen,
@@ -281,6 +283,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
         ..Disk::default()
     };
     let nothing = Wish {
+        drifted: BTreeSet::new(),
         prefetch: &[],
         environments: &[],
         ..wish
@@ -292,6 +295,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
 fn a_machine_type_that_is_not_locked_is_refused_with_those_that_are() {
     let lock = lock(vec![locked("emt", "1")]);
     let wish = Wish {
+        drifted: BTreeSet::new(),
         prefetch: &[],
         target: "linux-aarch64",
         environments: &[lock.environments[0].name.clone()],

@@ -6,6 +6,7 @@ use pep440_rs::Version;
 use super::BuildError;
 use crate::digest::Mismatch;
 use crate::fetch;
+use crate::lock::drift::Subject;
 use crate::name::{EnvironmentName, ModelId};
 use crate::target::Target;
 
@@ -201,7 +202,7 @@ pub enum Failure {
     },
 }
 
-/// Nothing could be decided, or not everything.
+/// Nothing could be decided.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
     /// There is no resolver.
@@ -214,18 +215,46 @@ pub enum Error {
     /// There is no way to download.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
-    /// Some environments have no answer.
-    #[error("{} not be locked", count(failures.len()))]
-    Failures {
-        /// Each of them.
-        #[related]
-        failures: Vec<Failure>,
-    },
 }
 
-fn count(failures: usize) -> String {
-    match failures {
-        1 => "one environment could".into(),
-        n => format!("{n} environments could"),
+impl Failure {
+    /// The environment or the model that cannot be locked.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Failure::Unsatisfiable { environment, .. }
+            | Failure::Resolver { environment, .. }
+            | Failure::NoPython { environment, .. }
+            | Failure::NoBuild { environment, .. }
+            | Failure::Archive { environment, .. }
+            | Failure::NoFile { environment, .. }
+            | Failure::Build { environment, .. }
+            | Failure::Repository { environment, .. }
+            | Failure::Listing { environment, .. }
+            | Failure::Answer { environment, .. } => Subject::Environment(environment.clone()),
+            Failure::Weights { model, .. } => Subject::Model(model.clone()),
+        }
     }
+}
+
+/// What could not be locked, as one error.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("{} could not be locked", count(.failures))]
+pub struct Failures {
+    /// Each of them.
+    #[related]
+    pub failures: Vec<Failure>,
+}
+
+/// `one environment`, `2 environments and one model`.
+fn count(failures: &[Failure]) -> String {
+    let is_model = |failure: &&Failure| matches!(failure, Failure::Weights { .. });
+    let models = failures.iter().filter(is_model).count();
+    let counted = |number: usize, what: &str| match number {
+        0 => None,
+        1 => Some(format!("one {what}")),
+        n => Some(format!("{n} {what}s")),
+    };
+    let environments = counted(failures.len() - models, "environment");
+    let both = [environments, counted(models, "model")];
+    both.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }

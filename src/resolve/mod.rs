@@ -26,6 +26,7 @@ use crate::python::Interpreter;
 use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
 
+mod assemble;
 mod builds;
 mod choose;
 mod direct;
@@ -35,9 +36,10 @@ mod pythons;
 mod weights;
 mod yanked;
 
+pub use assemble::Resolved;
 pub use builds::Error as BuildError;
 use choose::For;
-pub use failure::{Error, Failure};
+pub use failure::{Error, Failure, Failures};
 pub use pythons::Digester;
 use pythons::Pythons;
 pub use weights::{Weigh, Weighed};
@@ -102,13 +104,15 @@ pub struct Means<'a> {
     pub remark: &'a (dyn Fn(&str) + Sync),
 }
 
-/// A lock that answers the manifest. What the old lock still answers is kept as it is.
+/// A lock that answers the manifest in all these environments, or in all there are. What the old lock still answers is
+/// kept as it is; what cannot be solved, and what is not asked for, stays as it was.
 pub fn resolve(
     manifest: &Manifest,
     old: Option<&Lock>,
+    only: Option<&[EnvironmentName]>,
     upgrade: &Upgrade,
     means: &Means,
-) -> Result<Lock, Error> {
+) -> Result<Resolved, Error> {
     let kept = |environment: &Environment| {
         let locked = old?.environment(&environment.name)?;
         let targets: Vec<Target> = locked.targets.iter().map(|locked| locked.target).collect();
@@ -119,10 +123,10 @@ pub fn resolve(
             });
         (answers && !moves(upgrade, locked)).then_some(locked)
     };
-    let something_to_solve = manifest
-        .environments
-        .iter()
-        .any(|environment| kept(environment).is_none());
+    let asked =
+        |environment: &&Environment| only.is_none_or(|only| only.contains(&environment.name));
+    let asked: Vec<&Environment> = manifest.environments.iter().filter(asked).collect();
+    let something_to_solve = asked.iter().any(|environment| kept(environment).is_none());
     let tools = if something_to_solve {
         let uv = (means.uv)()?.with_indexes(&manifest.indexes);
         let interpreters = (means.interpreters)();
@@ -153,7 +157,7 @@ pub fn resolve(
         known: yanked::Known::default(),
         means,
     });
-    let solve = |environment: &Environment| match (kept(environment), &solver) {
+    let solve = |environment: &&Environment| match (kept(environment), &solver) {
         (Some(locked), _) => Ok(refreshed(environment, locked)),
         (None, Some(solver)) => solver.environment(
             environment,
@@ -163,34 +167,21 @@ pub fn resolve(
     };
     // Solving waits for the network most of the time, so a few at once cost a login node little.
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(manifest.environments.len().clamp(1, 8))
+        .num_threads(asked.len().clamp(1, 8))
         .build();
     let answers: Vec<Result<LockedEnvironment, Failure>> = match pool {
-        Ok(pool) => pool.install(|| manifest.environments.par_iter().map(solve).collect()),
+        Ok(pool) => pool.install(|| asked.par_iter().map(solve).collect()),
         // No threads are to be had: one after another works as well.
-        Err(_) => manifest.environments.iter().map(solve).collect(),
+        Err(_) => asked.iter().map(solve).collect(),
     };
-    let (mut environments, mut failures) = (Vec::new(), Vec::new());
-    for answer in answers {
-        match answer {
-            Ok(mut environment) => {
-                if let Some(old) = old.and_then(|old| old.environment(&environment.name)) {
-                    environment.keep_recorded(old);
-                }
-                environments.push(environment);
-            }
-            Err(failure) => failures.push(failure),
-        }
-    }
-    let models = weights::models(manifest, old, upgrade, means, &mut failures);
-    if failures.is_empty() {
-        Ok(Lock {
-            environments,
-            models,
-        })
-    } else {
-        Err(Error::Failures { failures })
-    }
+    let answers = asked.iter().map(|asked| &asked.name).zip(answers).collect();
+    Ok(assemble::lock(
+        manifest,
+        old,
+        only,
+        answers,
+        |lock, failures| weights::models(manifest, old, only, upgrade, means, lock, failures),
+    ))
 }
 
 fn moves(upgrade: &Upgrade, locked: &LockedEnvironment) -> bool {

@@ -4,8 +4,9 @@
 use super::{Failure, Means, Moving, Upgrade};
 use crate::digest::Digest;
 use crate::hub;
-use crate::lock::{Lock, LockedModel, LockedWeight};
+use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedWeight};
 use crate::manifest::{Manifest, Model, Weight};
+use crate::name::EnvironmentName;
 
 /// What was found out about a weight file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,27 +22,33 @@ pub struct Weighed {
 /// Finds out about a weight file what the manifest does not say, or tells why not.
 pub type Weigh = dyn Fn(&Weight) -> Result<Weighed, String> + Sync;
 
-/// The models of a manifest, as they are locked.
+/// The models of a manifest that run in these environments, as they are locked: those of which nothing can be found out
+/// stay as they were.
 pub(super) fn models(
     manifest: &Manifest,
     old: Option<&Lock>,
+    only: Option<&[EnvironmentName]>,
     upgrade: &Upgrade,
     means: &Means,
+    environments: &[LockedEnvironment],
     failures: &mut Vec<Failure>,
 ) -> Vec<LockedModel> {
     let mut models = Vec::new();
+    let runs = |model: &&Model| {
+        let name = &model.environment;
+        only.is_none_or(|only| only.contains(name)) && environments.iter().any(|e| e.name == *name)
+    };
     for Model {
         id,
         environment,
         argument,
         setup,
         weights,
-    } in &manifest.models
+    } in manifest.models.iter().filter(runs)
     {
+        let before = old.and_then(|old| old.models.iter().find(|m| m.id == *id));
         // The digest of a file that is already locked stays: a remote file that changes is an error, not a new digest.
-        let locked = old
-            .filter(|_| *upgrade.of(environment) != Moving::All)
-            .and_then(|old| old.models.iter().find(|m| m.id == *id));
+        let locked = before.filter(|_| *upgrade.of(environment) != Moving::All);
         let locked = locked.map_or(&[][..], |locked| &locked.weights);
         let weights = weights
             .iter()
@@ -55,10 +62,13 @@ pub(super) fn models(
                 setup: setup.clone(),
                 weights,
             }),
-            Err(reason) => failures.push(Failure::Weights {
-                model: id.clone(),
-                reason,
-            }),
+            Err(reason) => {
+                failures.push(Failure::Weights {
+                    model: id.clone(),
+                    reason,
+                });
+                models.extend(before.cloned());
+            }
         }
     }
     models

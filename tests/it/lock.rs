@@ -198,9 +198,10 @@ fn what_cannot_be_resolved_is_explained_by_environment() {
         "{told}"
     );
     assert!(!told.contains("environment `two`"), "{told}");
+    let lock = sandbox.read("rootstock.lock");
     assert!(
-        !sandbox.path("rootstock.lock").exists(),
-        "nothing half-written"
+        lock.contains("name = \"two\"") && !lock.contains("name = \"one\""),
+        "what has a solution is locked: {lock}"
     );
 }
 

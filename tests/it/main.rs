@@ -30,6 +30,7 @@ mod models;
 mod faults;
 mod mpi;
 mod parallel;
+mod partial;
 mod foresee;
 mod python_client;
 mod pythons;
