@@ -48,12 +48,12 @@ enum Format {
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = lock::manifest(shared)?;
     let path = lock::lock_path(&manifest.path);
-    let mut named = manifest
+    let mut known = manifest
         .environments
         .iter()
         .map(|environment| &environment.name);
-    let named = named.find(|name| name.as_str() == arguments.environment);
-    let lock = match lock::current(&manifest, &path, named.map(std::slice::from_ref))? {
+    let asked = known.find(|name| name.as_str() == arguments.environment);
+    let lock = match lock::current(&manifest, &path, asked.map(std::slice::from_ref))? {
         Ok(current) => current.lock,
         Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
     };

@@ -90,33 +90,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let manifest = lock::manifest(shared)?;
     let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
     let root = place::policed(shared, &manifest)?;
-    let path = lock::lock_path(&manifest.path);
-    let only = (!arguments.names.is_empty()).then_some(&chosen[..]);
-    let lock::Current { lock, drifted } = match lock::current(&manifest, &path, only)? {
+    let lock::Current { lock, drifted } = match usable(&manifest, &chosen, &root, arguments)? {
         Ok(current) => current,
-        Err(found) if arguments.json => {
-            show::json(&json!({
-                "root": root.path(),
-                "drifted": true,
-                "findings": findings::json(&found),
-            }));
-            return Ok(Exit::Drift);
-        }
-        Err(found) => {
-            let exit = findings::drifted(&found, &path, &manifest);
-            if let (None, Ok(Some(lock))) = (only, lock::read(&path)) {
-                let drifted = lock::drifted(&manifest, &lock, &found);
-                let names = chosen.iter().filter(|name| !drifted.contains(name));
-                let names: Vec<&str> = names.map(EnvironmentName::as_str).collect();
-                if !names.is_empty() {
-                    show::remark(&format!(
-                        "or sync what it answers: `rootstock sync {}`",
-                        names.join(" ")
-                    ));
-                }
-            }
-            return Ok(exit);
-        }
+        Err(exit) => return Ok(exit),
     };
     let reading = Reading::default();
     if arguments.repair {
@@ -202,6 +178,42 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         arguments.json,
     );
     Ok(exit)
+}
+
+/// The lock, if it answers the manifest for what was asked for, else the exit code after it was explained why not.
+fn usable(
+    manifest: &Manifest,
+    chosen: &[EnvironmentName],
+    root: &Root,
+    arguments: &Arguments,
+) -> Result<Result<lock::Current, Exit>, Failure> {
+    let path = lock::lock_path(&manifest.path);
+    let only = (!arguments.names.is_empty()).then_some(chosen);
+    let found = match lock::current(manifest, &path, only)? {
+        Ok(current) => return Ok(Ok(current)),
+        Err(found) => found,
+    };
+    if arguments.json {
+        show::json(&json!({
+            "root": root.path(),
+            "drifted": true,
+            "findings": findings::json(&found),
+        }));
+        return Ok(Err(Exit::Drift));
+    }
+    let exit = findings::drifted(&found, &path, manifest);
+    if let (None, Ok(Some(lock))) = (only, lock::read(&path)) {
+        let drifted = lock::drifted(manifest, &lock, &found);
+        let names = chosen.iter().filter(|name| !drifted.contains(name));
+        let names: Vec<&str> = names.map(EnvironmentName::as_str).collect();
+        if !names.is_empty() {
+            show::remark(&format!(
+                "or sync what it answers: `rootstock sync {}`",
+                names.join(" ")
+            ));
+        }
+    }
+    Ok(Err(exit))
 }
 
 /// Has everything in a root follow its policy, what is there already included. Only then does the root say that it has
