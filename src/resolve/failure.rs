@@ -230,6 +230,8 @@ impl Failure {
             | Failure::Build { environment, .. }
             | Failure::Repository { environment, .. }
             | Failure::Listing { environment, .. }
+            | Failure::Checksum { environment, .. }
+            | Failure::Learn { environment, .. }
             | Failure::Answer { environment, .. } => Subject::Environment(environment.clone()),
             Failure::Weights { model, .. } => Subject::Model(model.clone()),
         }
