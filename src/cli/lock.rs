@@ -102,23 +102,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     if let Some(only) = only {
         upgrade.environments = Some(only.iter().cloned().collect());
     }
-    let old = match read(&path) {
-        Ok(old) => old,
-        Err(error) if only.is_some() => {
-            let code = match error {
-                file::Error::Edited { .. } => Exit::Drift,
-                _ => Exit::Usage,
-            };
-            let help = "`rootstock lock` without names resolves everything anew";
-            return Err(Failure::new(code, &error.to_string(), Some(help)));
-        }
-        // A lock that was edited, or is of no known shape, is no ground to keep anything on: all is solved anew.
-        Err(error @ (file::Error::Edited { .. } | file::Error::Unreadable(_))) => {
-            show::remark(&format!("warning: {error}; everything is resolved anew"));
-            None
-        }
-        Err(error @ file::Error::Newer { .. }) => return Err(error).or_exit(Exit::Usage),
-    };
+    let old = old(&path, only.is_some())?;
     let environment = context::uv_environment();
     let uv = || context::find_uv(shared, &environment);
     let interpreters = || python::on_path(&context::search_path(), &context::kept_environment());
@@ -151,6 +135,33 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         left_over(&manifest, &lock, &path);
         return Ok(Exit::Ok);
     }
+    failed(&lock, failures);
+    Ok(Exit::Failed)
+}
+
+/// What the lock has already. One that was edited, or is of no known shape, is no ground to keep anything on: all is
+/// solved anew, if all is asked for.
+fn old(path: &Path, some_only: bool) -> Result<Option<Lock>, Failure> {
+    match read(path) {
+        Ok(old) => Ok(old),
+        Err(error) if some_only => {
+            let code = match error {
+                file::Error::Edited { .. } => Exit::Drift,
+                _ => Exit::Usage,
+            };
+            let help = "`rootstock lock` without names resolves everything anew";
+            Err(Failure::new(code, &error.to_string(), Some(help)))
+        }
+        Err(error @ (file::Error::Edited { .. } | file::Error::Unreadable(_))) => {
+            show::remark(&format!("warning: {error}; everything is resolved anew"));
+            Ok(None)
+        }
+        Err(error @ file::Error::Newer { .. }) => Err(error).or_exit(Exit::Usage),
+    }
+}
+
+/// Explains what could not be locked, and says what the lock has of it.
+fn failed(lock: &Lock, failures: Vec<Failed>) {
     let stays = |failure: &Failed| match failure.subject() {
         Subject::Environment(name) => lock.environment(&name).is_some(),
         Subject::Model(id) => lock.models.iter().any(|model| model.id == id),
@@ -175,7 +186,6 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     if !lock.environments.is_empty() {
         show::remark(&parts.join("; "));
     }
-    Ok(Exit::Failed)
 }
 
 /// Names what was not asked for and is not locked as the manifest says.
