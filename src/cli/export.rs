@@ -90,16 +90,14 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         }
         Format::Requirements => export::requirements(&subject),
         Format::Cyclonedx => {
-            format!(
-                "{:#}\n",
-                export::cyclonedx(&subject, env!("CARGO_PKG_VERSION"))
-            )
+            let components = export::cyclonedx(&subject, env!("CARGO_PKG_VERSION"));
+            format!("{}\n", show::json_text(&components))
         }
     };
     match &arguments.output {
         Some(file) => files::write_atomically(file, text.as_bytes())
             .map_err(|error| Failure::files(&error))?,
-        None => show::line(text.trim_end()),
+        None => show::document(text.trim_end()),
     }
     Ok(Exit::Ok)
 }

@@ -78,14 +78,14 @@ impl Report<'_> {
             show::json(&log);
             return Ok(());
         }
-        files::write_atomically(file, format!("{log:#}\n").as_bytes())
+        files::write_atomically(file, format!("{}\n", show::json_text(&log)).as_bytes())
             .map_err(|error| Failure::files(&error))
     }
 
     /// As workflow commands of GitHub Actions: each finding beside the line that somebody has to look at.
     pub(super) fn annotate(&self) {
         for (finding, place) in self.placed() {
-            show::line(&annotation(finding, &place));
+            show::command("error", &annotation(finding, &place));
         }
     }
 
@@ -224,7 +224,7 @@ fn annotation(finding: &Finding, place: &Place) -> String {
     };
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     format!(
-        "::error file={},line={},title=rootstock {code}::{}",
+        "file={},line={},title=rootstock {code}::{}",
         property(&place.file.display().to_string()),
         place.line,
         data(&format!("{subject}: {message}"))

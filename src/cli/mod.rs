@@ -10,6 +10,7 @@ mod bundle;
 mod changes;
 mod context;
 mod doctor;
+mod escape;
 mod exit;
 mod export;
 mod findings;

@@ -120,19 +120,19 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         Ok(asked) => asked,
         Err(error) => {
             if let probe::Error::Gone { said, .. } | probe::Error::Refused { said } = &error {
-                show::remark(said.trim_end());
+                show::remarks(said.trim_end());
             }
             return Err(error).or_exit(Exit::Failed);
         }
     };
     if arguments.verbose {
-        show::remark(said.trim_end());
+        show::remarks(said.trim_end());
     }
     match result {
         Ok(report) => Ok(tell(model, &selected, &report, arguments)),
         Err(refusals) => {
             for (structure, error) in &refusals {
-                show::remark(&format!("{structure}:\n{}", error.trim_end()));
+                show::remarks(&format!("{structure}:\n{}", error.trim_end()));
             }
             let names: Vec<String> = refusals.into_iter().map(|(name, _)| name).collect();
             Err(Failure {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::show;
+use super::{escape, show};
 use crate::build::progress::{Event, Progress};
 
 /// A watcher for standard error.
@@ -118,7 +118,7 @@ impl Progress for Bars {
             Event::Waiting(claim) => {
                 let line = format!("{} is built by {claim}: waiting", claim.environment);
                 // Where the line cannot be drawn, nothing else could.
-                let _ = self.all.println(line);
+                let _ = self.all.println(escape::line(&line));
             }
             Event::PreparationsDone => finish(self.packages.lock().expect(HELD).take()),
             Event::Assembling(name) => {

@@ -142,7 +142,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             .display()
             .to_string()),
     };
-    show::line(&text.or_exit(Exit::Failed)?);
+    show::document(&text.or_exit(Exit::Failed)?);
     Ok(Exit::Ok)
 }
 
@@ -316,7 +316,7 @@ fn json(selected: &Selected, variables: &CommandVariables) -> Result<String, Err
         "python": selected.generation.join(inside::PYTHON),
         "variables": printed,
     });
-    Ok(format!("{value:#}"))
+    Ok(show::json_text(&value))
 }
 
 fn printable<'a>(name: &'a OsString, value: &'a OsString) -> Result<(&'a str, &'a str), Error> {

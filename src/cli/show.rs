@@ -1,14 +1,15 @@
 //! Everything a person or a machine reads: the only printing. Writing never panics: a pipe that is closed, on either
 //! stream, is no error. Any other failure to write standard output ends the command with exit code 1 ([`unwritten`]).
 
-use std::io::{self, IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::OnceLock;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::context;
 use super::exit::{Exit, Failure};
+use super::{context, escape};
 
 /// Why standard output is not whole. Like standard output itself it belongs to the process.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -32,24 +33,33 @@ pub(crate) fn set_up(colour: Colour) {
         Colour::Auto => context::variable("NO_COLOR").is_none() && io::stderr().is_terminal(),
     };
     // Fails only when set twice.
-    let _ = miette::set_hook(Box::new(move |_| {
-        let theme = if coloured {
-            miette::GraphicalTheme::unicode()
-        } else {
-            miette::GraphicalTheme::unicode_nocolor()
-        };
-        Box::new(
-            miette::MietteHandlerOpts::new()
-                .graphical_theme(theme)
-                .color(coloured)
-                .width(110)
-                .build(),
-        )
-    }));
+    let _ = miette::set_hook(Box::new(move |_| Box::new(handler(coloured).build())));
 }
 
-/// One line on standard output. A reader that closes the pipe (`| head`) has read enough.
+fn handler(coloured: bool) -> miette::MietteHandlerOpts {
+    let theme = if coloured {
+        miette::GraphicalTheme::unicode()
+    } else {
+        miette::GraphicalTheme::unicode_nocolor()
+    };
+    miette::MietteHandlerOpts::new()
+        .graphical_theme(theme)
+        .color(coloured)
+        .width(110)
+}
+
+/// One line on standard output.
 pub(crate) fn line(text: &str) {
+    document(&escape::line(text));
+}
+
+/// A workflow command of GitHub Actions, which a line is not else.
+pub(crate) fn command(name: &str, text: &str) {
+    document(&format!("::{name} {}", escape::line(text)));
+}
+
+/// A text in a format that others read, as it is. A reader that closes the pipe (`| head`) has read enough.
+pub(crate) fn document(text: &str) {
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
     if let Err(error) = written
@@ -85,17 +95,44 @@ pub(super) fn unwritten() -> Option<Failure> {
 
 /// One line on standard error: progress and remarks. Where it cannot be written there is no other place for it.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", escape::line(text));
+}
+
+/// Several lines on standard error: what a program has printed.
+pub(crate) fn remarks(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", escape::lines(text));
 }
 
 /// A value for machines, on standard output.
 pub(crate) fn json(value: &serde_json::Value) {
-    line(&format!("{value:#}"));
+    document(&json_text(value));
 }
 
-/// An error, on standard error.
+/// A value for machines: no character in it acts on a terminal.
+pub(crate) fn json_text(value: &serde_json::Value) -> String {
+    escape::json(&format!("{value:#}"))
+}
+
+/// An error, on standard error. Colours are themselves control characters: an error that has other ones goes without.
 pub(crate) fn failure(failure: &Failure) {
-    remark(&format!("{:?}", failure.report));
+    let coloured = format!("{:?}", failure.report);
+    let mut plain = String::new();
+    let drawn = handler(false).build();
+    let written = write!(plain, "{}", Drawn(&drawn, failure.report.as_ref()));
+    if written.is_ok() && escape::is_needed(&plain) {
+        remarks(&plain);
+    } else {
+        let _ = writeln!(io::stderr(), "{coloured}");
+    }
+}
+
+/// An error as this handler draws it.
+struct Drawn<'a>(&'a miette::MietteHandler, &'a dyn miette::Diagnostic);
+
+impl std::fmt::Display for Drawn<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        miette::ReportHandler::debug(self.0, self.1, out)
+    }
 }
 
 /// `there are: emt, mace`, or `there are: none`.

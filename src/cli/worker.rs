@@ -242,7 +242,7 @@ pub(crate) fn select(
 
 fn failure(error: worker::Error) -> Failure {
     if let Some(details) = error.details() {
-        show::remark(details);
+        show::remarks(details);
     }
     let exit = match error {
         worker::Error::Connect(connect::Error::TooLong(_)) => Exit::Usage,

@@ -46,6 +46,7 @@ mod streams;
 mod sdists;
 mod sync;
 mod targets;
+mod terminal;
 mod tidy;
 mod upgrade;
 mod weights;
