@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
+use super::worker::Object;
 use super::{Shared, context, place, show};
 use crate::files;
 use crate::probe::latency::{self, Latency};
-use crate::probe::smoke::{self, Smoke};
+use crate::probe::smoke::{self, Smoke, Verdict};
 use crate::probe::{self, Silence, Structure, exchange};
 use crate::process::Command;
 use crate::store::Root;
@@ -21,9 +22,10 @@ use crate::worker::step::Frame;
 /// Arguments of `rootstock probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Starts a worker of the model as a server would, over a socket of its own, and looks at its numbers: finite, forces that sum \
-to zero, force and stress as slopes of the energy (by differences: this finds wrong units and signs, not wrong physics). Then \
-it measures steps that each compute something new, and splits their time:
+Starts a worker of the model as a server would, over a socket of its own, and checks its numbers: finite, forces that sum \
+to zero, force and stress as slopes of the energy (by differences: this finds wrong units and signs, not wrong physics). Where \
+forces or stress are small, atoms are displaced and the cell is compressed until they are large enough to judge; a check for \
+which that fails is marked `?`, and `null` in JSON. Then it measures steps that each compute something new, and splits their time:
 
   compute    in the calculator's own calculate(), as it would take in process
   hand-over  between launcher and calculator: the turn, the shared file, copies and checks at both of its ends
@@ -33,7 +35,7 @@ The overhead is socket and hand-over in per cent of compute. `--ipc-only` needs 
 step between two ends in Rust, the worker's own session at one of them, and, where there is a python3 on PATH, the turn to a \
 Python that computes nothing and back.
 
-Without `--structure` the model gets copper or, if it refuses that, water.
+Without `--structure` the model gets copper or, if it raises an exception for that, water; the report names both.
 
 Exit codes: 0 ok · 1 the model failed, a check failed, or the overhead is larger than allowed · 2 usage · 4 environment \
 missing or unusable here
@@ -50,6 +52,9 @@ pub(crate) struct Arguments {
     /// Weights of your own, for a MODEL that is `ENVIRONMENT:custom`.
     #[arg(long, value_name = "FILE", requires = "model")]
     weights: Option<PathBuf>,
+    /// More keyword arguments of `setup()`, as a JSON object; they go before those of the manifest.
+    #[arg(long, value_name = "JSON", requires = "model", value_parser = super::worker::object)]
+    setup: Option<Object>,
     /// What to compute, in any format the environment's ASE reads.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["atoms", "ipc_only"])]
     structure: Option<PathBuf>,
@@ -79,8 +84,10 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What was found out about a model.
+/// The structure that was computed, and the model's numbers for it.
 struct Report {
+    /// Structures that the model could not compute, with the exception.
+    refused: Vec<(String, String)>,
     structure: Structure,
     smoke: Smoke,
     latency: Option<Latency>,
@@ -107,6 +114,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
                         steps => latency::measure(server, &structure, steps)?,
                     };
                     return Ok(Ok(Report {
+                        refused: refusals,
                         structure,
                         smoke,
                         latency,
@@ -183,17 +191,21 @@ fn worker(
     })?;
     let weights = selected.weights.iter();
     let weights = weights.flat_map(|path| [OsStr::new("--weights"), path.as_os_str()]);
+    let setup = arguments.setup.iter();
+    let setup = setup.map(|setup| Value::Object(setup.clone()).to_string());
+    let setup = setup.flat_map(|setup| ["--setup".to_owned(), setup]);
     Ok(Command::new(program)
         .arguments(["worker", model, "--device", &arguments.device, "--root"])
         .argument(root.path())
         .arguments(["--startup-timeout", &arguments.startup_timeout.to_string()])
         .arguments(weights)
+        .arguments(setup)
         .variables(inherited))
 }
 
 /// Prints the report and judges it.
 fn tell(model: &str, selected: &Selected, report: &Report, arguments: &Arguments) -> Exit {
-    let failed = report.smoke.checks.iter().any(|check| !check.ok);
+    let failed = report.smoke.has(Verdict::Failed);
     let limit = arguments.max_overhead;
     let exceeded = limit.is_some_and(|limit| {
         // What was not measured, or is no number, has not been shown to be small.
@@ -207,7 +219,11 @@ fn tell(model: &str, selected: &Selected, report: &Report, arguments: &Arguments
             selected,
             report,
             arguments,
-            !(failed || exceeded),
+            match (failed || exceeded, report.smoke.has(Verdict::NotJudged)) {
+                (true, _) => Some(false),
+                (false, true) => None,
+                (false, false) => Some(true),
+            },
         ));
     } else {
         for line in lines(model, selected, report, arguments) {
@@ -227,6 +243,7 @@ fn tell(model: &str, selected: &Selected, report: &Report, arguments: &Arguments
 
 fn lines(model: &str, selected: &Selected, report: &Report, arguments: &Arguments) -> Vec<String> {
     let Report {
+        refused,
         structure,
         smoke,
         latency,
@@ -250,8 +267,16 @@ fn lines(model: &str, selected: &Selected, report: &Report, arguments: &Argument
             "stress     none".to_owned()
         },
     ];
+    let refusals = refused
+        .iter()
+        .map(|(name, error)| format!("refused    {name}: {}", last_line(error)));
+    lines.splice(1..1, refusals);
     for check in &smoke.checks {
-        let verdict = if check.ok { "ok" } else { "FAIL" };
+        let verdict = match check.ok {
+            Verdict::Ok => "ok",
+            Verdict::Failed => "FAIL",
+            Verdict::NotJudged => "?",
+        };
         lines.push(format!("{verdict:4} {}: {}", check.name, check.found));
     }
     if let Some(latency) = latency {
@@ -272,9 +297,10 @@ fn as_json(
     selected: &Selected,
     report: &Report,
     arguments: &Arguments,
-    ok: bool,
+    ok: Option<bool>,
 ) -> Value {
     let Report {
+        refused,
         structure,
         smoke,
         latency,
@@ -286,6 +312,7 @@ fn as_json(
         "environment": selected.environment,
         "generation": selected.generation,
         "device": arguments.device,
+        "refused": refused.iter().map(|(name, error)| json!({ "name": name, "error": last_line(error) })).collect::<Vec<_>>(),
         "structure": { "name": structure.name, "atoms": structure.atoms() },
         "energy_ev": smoke.answer.energy,
         "forces_ev_per_angstrom": smoke.answer.forces.iter().collect::<Vec<_>>(),
@@ -295,6 +322,11 @@ fn as_json(
         "overhead_percent": latency.map(|latency| latency.overhead),
         "max_overhead_percent": arguments.max_overhead,
     })
+}
+
+/// The last line of a traceback: the exception itself.
+fn last_line(traceback: &str) -> &str {
+    traceback.trim_end().lines().last().unwrap_or_default()
 }
 
 /// `--ipc-only`.

@@ -127,9 +127,9 @@ fn tcp(text: &str) -> Result<String, String> {
 }
 
 /// A JSON object.
-type Object = serde_json::Map<String, serde_json::Value>;
+pub(super) type Object = serde_json::Map<String, serde_json::Value>;
 
-fn object(text: &str) -> Result<Object, String> {
+pub(super) fn object(text: &str) -> Result<Object, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
 }
 

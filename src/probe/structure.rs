@@ -172,6 +172,12 @@ impl Structure {
         shifted
     }
 
+    /// The volume of the cell, in Å³.
+    pub fn volume(&self) -> f64 {
+        let [ax, ay, az, bx, by, bz, cx, cy, cz] = self.cell;
+        (ax * (by * cz - bz * cy) - ay * (bx * cz - bz * cx) + az * (bx * cy - by * cx)).abs()
+    }
+
     /// The same, everything this much larger.
     #[must_use]
     pub fn strained(&self, by: f64) -> Self {

@@ -90,6 +90,113 @@ fn wrong_units_and_wrong_forces_are_found() {
     }
 }
 
+/// Copper near its minimum: all forces are smaller than the check's tolerance.
+fn small_forces() -> tempfile::NamedTempFile {
+    let text = "4\nLattice=\"3.59 0 0 0 3.59 0 0 0 3.59\" Properties=species:S:1:pos:R:3 pbc=\"T T T\"\n\
+                Cu 0.001 0 0\nCu 0 1.795 1.795\nCu 1.795 0 1.795\nCu 1.795 1.795 0\n";
+    let file = tempfile::Builder::new()
+        .suffix(".extxyz")
+        .tempfile()
+        .unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn wrong_numbers_are_found_where_they_are_small_too() {
+    let structure = small_forces();
+    let structure = structure.path().to_str().unwrap();
+    let probe = |model: &str, setup: &str| {
+        let arguments = ["--structure", structure, "--steps", "0", "--json"];
+        probe(&[&[model, "--setup", setup][..], &arguments].concat())
+    };
+    let right = probe("odd-lies-forces", r#"{"factor": 1}"#);
+    let value = right.expect(0).json();
+    let forces = value["forces_ev_per_angstrom"].as_array().unwrap();
+    assert!(
+        forces
+            .iter()
+            .all(|force| force.as_f64().unwrap().abs() < 0.02)
+    );
+    assert_eq!(value["ok"], true);
+    // The sign, of all of them and along one axis; a unit; nothing at all.
+    let forces = ["-1", "[1, 1, -1]", "[1, -1, 1]", "0.0194469", "0"];
+    let forces = forces.map(|factor| {
+        (
+            "odd-lies-forces",
+            factor,
+            "force is the slope of the energy",
+        )
+    });
+    let stress = ["-1", "0"];
+    let stress = stress.map(|factor| {
+        (
+            "odd-lies-stress",
+            factor,
+            "stress is the slope of the energy",
+        )
+    });
+    for (model, factor, name) in forces.into_iter().chain(stress) {
+        let said = probe(model, &format!(r#"{{"factor": {factor}}}"#));
+        let value = said.expect(1).json();
+        assert_eq!(value["ok"], false);
+        let failed: Vec<&str> = value["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|check| check["ok"] == false)
+            .map(|check| check["name"].as_str().unwrap())
+            .collect();
+        assert!(failed.contains(&name), "{model} {factor}: {failed:?}");
+    }
+}
+
+#[test]
+fn what_is_too_small_to_judge_is_not_called_right() {
+    let value = probe(&["odd-zero", "--steps", "0", "--json"]);
+    let value = value.expect(0).json();
+    assert_eq!(value["ok"], serde_json::Value::Null);
+    let checks = value["checks"].as_array().unwrap();
+    let not_judged: Vec<&str> = checks
+        .iter()
+        .filter(|check| check["ok"].is_null())
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        not_judged,
+        [
+            "force is the slope of the energy",
+            "stress is the slope of the energy"
+        ]
+    );
+    let said = probe(&["odd-zero", "--steps", "0"]);
+    assert!(
+        said.stdout
+            .contains("?    force is the slope of the energy: not judged"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
+fn the_structure_that_was_refused_is_named() {
+    let setup = r#"{"factor": 1, "refuses": "Cu"}"#;
+    let arguments = ["odd-lies-forces", "--setup", setup, "--steps", "0"];
+    let said = probe(&arguments);
+    for line in [
+        "refused    fcc copper: NotImplementedError: no parameters for Cu",
+        "structure  a water molecule, 3 atoms",
+    ] {
+        assert!(said.expect(0).stdout.contains(line), "{}", said.stdout);
+    }
+    let value = probe(&[&arguments[..], &["--json"]].concat());
+    let value = value.expect(0).json();
+    assert_eq!(value["refused"][0]["name"], "fcc copper");
+    assert_eq!(value["structure"]["name"], "a water molecule");
+    // Arguments that are no object are a usage error here too.
+    probe(&["odd-lies-forces", "--setup", "[]"]).expect(2);
+}
+
 #[test]
 fn an_overhead_is_a_gate() {
     // A calculator that computes nothing has an overhead of more than any per cent; one without steps has shown none.

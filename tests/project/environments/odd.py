@@ -201,15 +201,18 @@ class Soaked(EMT):
 
 
 class Liar(EMT):
-    """EMT that gives its stress in GPa, or half of its forces."""
+    """EMT that gives its stress in GPa, or half of its forces; or another factor of them. It may refuse an element."""
 
-    def __init__(self, about):
+    def __init__(self, about, factor, refuses):
         super().__init__()
-        self.about = about
+        self.about, self.refuses = about, refuses
+        self.factor = {"stress": 160.21766, "forces": 0.5}[about] if factor is None else np.array(factor)
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        if self.refuses in atoms.get_chemical_symbols():
+            raise NotImplementedError("no parameters for " + self.refuses)
         super().calculate(atoms, properties, all_changes)
-        self.results[self.about] = self.results[self.about] * {"stress": 160.21766, "forces": 0.5}[self.about]
+        self.results[self.about] = self.results[self.about] * self.factor
 
 
 class Torch:
@@ -271,7 +274,7 @@ def from_script(script, way):
     return module.setup(way)
 
 
-def setup(model, device, energy=0.0, script=None, way=""):
+def setup(model, device, energy=0.0, script=None, way="", factor=None, refuses=None):
     if script is not None:
         return from_script(script, way)
     if model == "looks":
@@ -279,7 +282,7 @@ def setup(model, device, energy=0.0, script=None, way=""):
     if model == "waits":
         wait_for(os.environ["ODD_WAITS"])
     if model.startswith("lies-"):
-        return Liar(model.split("-")[1])
+        return Liar(model.split("-")[1], factor, refuses)
     if model == "soaked":
         return Soaked(os.environ["ODD_SOAK"])
     if model == "batched":
