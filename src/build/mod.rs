@@ -38,6 +38,7 @@ pub mod record;
 pub mod repair;
 pub mod sdist;
 pub mod shelf;
+mod source;
 mod together;
 mod waiting;
 pub mod weights;
@@ -152,6 +153,9 @@ pub enum Error {
     /// Its source file is not the locked one.
     #[error("`{0}` has changed while it was being built")]
     SourceChanged(String),
+    /// Its source file does not compile.
+    #[error(transparent)]
+    Source(#[from] source::Error),
     /// It could not be linked together or published.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),

@@ -13,7 +13,7 @@ use super::environment::{Built, Job};
 use super::gather::{self, Failure as PackageFailure, Gathered, Need, Ready};
 use super::progress::Event;
 use super::waiting::{self, Claims, Wanted};
-use super::{Error, Means, RootError, choose, publish, pythons, shelf};
+use super::{Error, Means, RootError, choose, publish, pythons, shelf, source};
 use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::lock::LockedTarget;
@@ -176,10 +176,17 @@ fn begin<'a>(
             }
         ),
     };
-    Ok(match job.adopt(means.root)? {
-        Some(built) => Begun::Adopted(built),
-        None => Begun::Job(job),
-    })
+    if let Some(built) = job.adopt(means.root)? {
+        return Ok(Begun::Adopted(built));
+    }
+    // Before anything is downloaded for it.
+    source::check(
+        &environment.source.path,
+        &job.source,
+        job.interpreter,
+        means.variables,
+    )?;
+    Ok(Begun::Job(job))
 }
 
 /// Builds environments together: what they share is prepared once.

@@ -110,7 +110,13 @@ fn summary(ended: &Ended) -> String {
             parts.push(format!("{how} {}", show::counted(files, "weight file")));
         }
     }
-    let records: Vec<&Record> = prefetched.iter().flatten().collect();
+    // An environment without models that needs no files has provided nothing.
+    let loaded = plan.prefetch.iter().zip(*prefetched);
+    let records = loaded.filter_map(|(step, result)| {
+        let record = result.as_ref().ok()?;
+        (!step.is_environment() || !record.files.is_empty()).then_some(record)
+    });
+    let records: Vec<&Record> = records.collect();
     if !records.is_empty() {
         let files: usize = records.iter().map(|record| record.files.len()).sum();
         let models = show::counted(records.len(), "model");
@@ -207,7 +213,12 @@ fn prefetch_failures(
     let failed = plan.prefetch.iter().zip(prefetched);
     let told = failed.filter_map(|(step, result)| {
         let error = result.as_ref().err()?;
-        let text = format!("model {}: {}", step.model.id, chain(error));
+        let kind = if step.is_environment() {
+            "environment"
+        } else {
+            "model"
+        };
+        let text = format!("{kind} {}: {}", step.model.id, chain(error));
         Some((text, error.advice()))
     });
     told.collect()
@@ -232,6 +243,7 @@ fn causes_of(error: &Error) -> Vec<(String, Option<String>)> {
             .collect(),
         Error::Interpreter(error) => vec![(chain(error), help(error))],
         Error::Python(error) => vec![(chain(&**error), error.advice())],
+        Error::Source(error) => vec![(chain(error), help(error))],
         Error::Environment(error) => vec![(chain(error), help(error))],
         Error::Files(error) => vec![(chain(error), help(error))],
         Error::TakenAway(_) => vec![(chain(error), Some(TAKEN_AWAY.to_owned()))],

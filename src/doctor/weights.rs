@@ -28,19 +28,25 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
     // Models of environments that were never built here need nothing yet.
     let built = |model: &CatalogueModel| files::exists(&root.current(&model.environment));
     let named = catalogue.models.iter().filter(|(_, model)| built(model));
-    let named = named.flat_map(|(id, model)| model.weights.iter().map(move |w| (id, w.clone())));
-    let mut needed: Vec<(&ModelId, CatalogueWeight)> = named.collect();
-    // What a model without weights has fetched itself.
-    for (id, _) in catalogue
-        .models
-        .iter()
+    let named =
+        named.flat_map(|(id, model)| model.weights.iter().map(move |w| (id.clone(), w.clone())));
+    let mut needed: Vec<(ModelId, CatalogueWeight)> = named.collect();
+    // What a model without weights has fetched itself, or an environment that has no models.
+    let models = catalogue.models.iter();
+    let ids = models
         .filter(|(_, m)| m.weights.is_empty())
-    {
+        .map(|(id, _)| id);
+    let environments = catalogue.environments.keys();
+    let themselves: Vec<ModelId> = environments
+        .filter_map(|name| name.as_str().parse().ok())
+        .filter(|id| !catalogue.models.contains_key(id))
+        .collect();
+    for id in ids.chain(&themselves) {
         let there = prefetched::read(root, id, false)?;
         let left = there.into_iter().flat_map(|there| there.record.files);
         needed.extend(left.map(|Left { path, size, sha256 }| {
             let size = Some(size);
-            (id, CatalogueWeight { path, size, sha256 })
+            (id.clone(), CatalogueWeight { path, size, sha256 })
         }));
     }
     let found: Vec<Option<Finding>> = needed

@@ -1,5 +1,7 @@
 //! Which models' `setup()` has to be called once so that what it downloads is in the cache. Calls nothing.
 
+use std::borrow::Cow;
+
 use super::{Disk, NoTarget, Wish, target};
 use crate::digest::Digest;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget};
@@ -9,14 +11,21 @@ use crate::store::prefetched::{Left, Prefetched};
 /// A model whose `setup()` has to be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefetchStep<'a> {
-    /// Which.
-    pub model: &'a LockedModel,
+    /// The model; or an environment without models, as the model of its name.
+    pub model: Cow<'a, LockedModel>,
     /// Digest of all that decides what `setup()` does.
     pub key: Digest,
     /// Why.
     pub because: PrefetchReason,
     /// What it left the last time that the same was called: it must leave the same again.
     pub expected: Option<Vec<Left>>,
+}
+
+impl PrefetchStep<'_> {
+    /// Whether it is an environment without models that is loaded.
+    pub fn is_environment(&self) -> bool {
+        self.model.argument.is_empty() && self.model.id.as_str() == self.model.environment.as_str()
+    }
 }
 
 /// Why a model's `setup()` has to be called.
@@ -43,15 +52,32 @@ impl std::fmt::Display for PrefetchReason {
     }
 }
 
-/// The models of chosen environments for which the manifest names no weights.
+/// What chosen environments load that the manifest names no weights for: their models, or, where an environment has none,
+/// itself with an empty argument, as a worker would load it by the environment's name.
 pub fn prefetched_of<'a>(
     lock: &'a Lock,
     environments: &[EnvironmentName],
-) -> impl Iterator<Item = &'a LockedModel> {
+) -> impl Iterator<Item = Cow<'a, LockedModel>> {
     let wanted = |model: &&LockedModel| {
         model.weights.is_empty() && environments.contains(&model.environment)
     };
-    lock.models.iter().filter(wanted)
+    let models = lock.models.iter().filter(wanted).map(Cow::Borrowed);
+    let without_models = lock.environments.iter().filter(|environment| {
+        let named = |model: &LockedModel| {
+            model.environment == environment.name || model.id.as_str() == environment.name.as_str()
+        };
+        environments.contains(&environment.name) && !lock.models.iter().any(named)
+    });
+    let themselves = without_models.filter_map(|environment| {
+        Some(Cow::Owned(LockedModel {
+            id: environment.name.as_str().parse().ok()?,
+            environment: environment.name.clone(),
+            argument: String::new(),
+            setup: serde_json::Map::new(),
+            weights: Vec::new(),
+        }))
+    });
+    models.chain(themselves)
 }
 
 /// Those whose `setup()` has to be called.
@@ -65,7 +91,7 @@ pub(super) fn steps<'a>(
         let Some(environment) = lock.environment(&model.environment) else {
             continue;
         };
-        let key = prefetch_key(environment, target(environment, wish.target)?, model);
+        let key = prefetch_key(environment, target(environment, wish.target)?, &model);
         let there = disk.prefetched.get(&model.id);
         if let Some(because) = prefetch_reason(&key, there) {
             let same = there.filter(|there| there.record.key == key);

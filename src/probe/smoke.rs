@@ -168,7 +168,7 @@ fn forces<S: Read + Write>(
         found: format!(
             "{:.4} and {:.4} eV/Å on atom {}",
             shown.given,
-            shown.slope,
+            shown.difference,
             shown.coordinate / 3
         ),
     })
@@ -192,7 +192,7 @@ fn slopes<S: Read + Write>(
         slopes.push(Slope {
             coordinate,
             given,
-            slope: (behind - ahead) / (2.0 * STEP),
+            difference: (behind - ahead) / (2.0 * STEP),
             tolerance: FORCE_TOLERANCE + SINGLE * answer.energy.abs() / STEP,
         });
     }
@@ -203,25 +203,25 @@ fn slopes<S: Read + Write>(
 struct Slope {
     coordinate: usize,
     given: f64,
-    slope: f64,
+    difference: f64,
     tolerance: f64,
 }
 
 impl Slope {
     /// Either may be the wrong one.
     fn size(&self) -> f64 {
-        self.given.abs().max(self.slope.abs())
+        self.given.abs().max(self.difference.abs())
     }
 
     /// Whether it is large enough; what is no number is.
     fn is_judgeable(&self) -> bool {
-        !(self.given.is_finite() && self.slope.is_finite())
+        !(self.given.is_finite() && self.difference.is_finite())
             || self.size() >= JUDGEABLE * self.tolerance
     }
 
     /// What is no number agrees with nothing.
     fn agrees(&self) -> bool {
-        (self.slope - self.given).abs() <= self.tolerance + RELATIVE * self.size()
+        (self.difference - self.given).abs() <= self.tolerance + RELATIVE * self.size()
     }
 }
 
@@ -240,7 +240,7 @@ fn stress<S: Read + Write>(
         let slope = Slope {
             coordinate: 0,
             given: structure.volume() * (answer.stress[0] + answer.stress[4] + answer.stress[8]),
-            slope: (larger - smaller) / (2.0 * STRAIN),
+            difference: (larger - smaller) / (2.0 * STRAIN),
             tolerance: WORK_TOLERANCE + SINGLE * answer.energy.abs() / STRAIN,
         };
         if slope.is_judgeable() {
@@ -249,7 +249,7 @@ fn stress<S: Read + Write>(
                 ok: slope.agrees().into(),
                 found: format!(
                     "{:.4} and {:.4} eV by strain, all around",
-                    slope.given, slope.slope
+                    slope.given, slope.difference
                 ),
             });
         }

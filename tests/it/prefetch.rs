@@ -137,6 +137,51 @@ fn nothing_to_do_starts_no_process() {
 }
 
 #[test]
+fn an_environment_without_models_is_loaded_once() {
+    let sandbox = Sandbox::single();
+    let source = sandbox.read("environments/one.py");
+    let lacking = source.replace("    return None\n", "    import nonexist\n");
+    sandbox.write("environments/one.py", &lacking);
+    sandbox.lock();
+    for _ in 0..2 {
+        let said = sandbox.run(&["sync"]);
+        let told = said.expect(1).told();
+        for fragment in [
+            "environment one: its `setup()` failed",
+            "No module named 'nonexist'",
+        ] {
+            assert!(told.contains(fragment), "{told}");
+        }
+    }
+    sandbox.run(&["sync", "--check"]).expect(3);
+    // What it leaves in the cache is on record like a model's, and nothing is counted where it leaves nothing.
+    let leaving = source.replace(
+        "    return None\n",
+        "    import os, pathlib\n    (pathlib.Path(os.environ['XDG_CACHE_HOME']) / 'weights').write_text('w')\n",
+    );
+    sandbox.write("environments/one.py", &leaving);
+    sandbox.lock();
+    let said = sandbox.sync(&[]);
+    assert!(
+        said.stdout
+            .starts_with("built one; provided 1 model (1 file in the cache)"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(record(&sandbox, "one")[0]["path"], "weights");
+    assert!(sandbox.sync(&[]).stdout.starts_with("up to date"));
+    fs::remove_file(sandbox.path("root/cache/weights")).unwrap();
+    sandbox.run(&["doctor"]).expect(1);
+    sandbox.sync(&[]);
+    sandbox.run(&["doctor"]).expect(0);
+    // `prefetch = false` forbids it.
+    sandbox.write("environments/one.py", &lacking);
+    sandbox.more("prefetch = false");
+    sandbox.lock();
+    sandbox.sync(&[]);
+}
+
+#[test]
 fn a_file_that_is_gone_or_changed_is_seen_and_made_anew() {
     let (sandbox, remote) = project(&["large"]);
     sync(&sandbox, &remote, &[]).expect(0);

@@ -390,3 +390,38 @@ fn an_index_that_does_not_answer_is_told_once_for_all_environments() {
         "{told}"
     );
 }
+
+#[test]
+fn a_source_that_does_not_compile_is_not_built() {
+    let sandbox = Sandbox::new(&[("one", &["single"]), ("two", &["single"])]);
+    sandbox.index.add(&Wheel::simple("single", "1.0"));
+    for (more, line, message) in [
+        ("def broken(a b):\n    pass\n", "line 8", "SyntaxError"),
+        ("if True:\nx = 1\n", "line 9", "IndentationError"),
+        ("x = 'never closed\n", "line 8", "SyntaxError"),
+        // Valid in Python 3.12 and later only.
+        ("type Point = tuple\n", "line 8", "SyntaxError"),
+    ] {
+        sandbox.write_source("one", &["single"], more);
+        sandbox.lock();
+        let said = sandbox.run(&["sync", "one"]);
+        for fragment in [
+            "`environments/one.py` does not compile with Python 3.11.",
+            &format!("File \"environments/one.py\", {line}"),
+            message,
+        ] {
+            assert!(said.expect(1).stderr.contains(fragment), "{}", said.stderr);
+        }
+        assert_eq!(sandbox.names("root/envs"), [""; 0]);
+    }
+    // The other one is built all the same.
+    let said = sandbox.run(&["sync"]);
+    assert!(
+        said.expect(1).stdout.contains("built two; failed one"),
+        "{}",
+        said.stdout
+    );
+    sandbox.write_source("one", &["single"], "");
+    sandbox.lock();
+    sandbox.sync(&[]);
+}

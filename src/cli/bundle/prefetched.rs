@@ -36,18 +36,18 @@ impl Prefetched<'_> {
         let root = place::root(shared, self.manifest).ok();
         let (mut entries, mut failures, mut unknown) = (Vec::new(), Failures::new(), Vec::new());
         for model in plan::prefetched_of(self.lock, &chosen) {
-            let keys = self.keys(model)?;
+            let keys = self.keys(&model)?;
             let there = root
                 .as_ref()
                 .map(|root| prefetched::read(root, &model.id, false));
             let there = there.transpose().or_exit(Exit::Failed)?.flatten();
             let (Some(root), Some(there)) = (&root, there) else {
-                unknown.push(model.id.as_str());
+                unknown.push(model.id.to_string());
                 continue;
             };
             let record = there.record;
             if !keys.contains(&record.key) {
-                unknown.push(model.id.as_str());
+                unknown.push(model.id.to_string());
                 continue;
             }
             let variables = context::kept_environment();
