@@ -2,33 +2,27 @@
 //! recorded. Whether that is needed is the plan's decision; how a worker computes is not known here.
 //!
 //! Recorded is every file of the cache that was not there before, has another size than before, or was opened: a file that
-//! two models need belongs to both. A library that keeps its files elsewhere, below HOME, leaves nothing that we see.
+//! two models need belongs to both. Files below the user's home directory are none of the cache's; whoever asks is warned of
+//! them, because other users do not have them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use serde::Serialize;
-
 use crate::digest::Digest;
 use crate::fetch::NETWORK;
 use crate::files::{self, Context as _, Entry, Kind};
 use crate::plan::PrefetchStep;
-use crate::process::{self, Command, Exit};
 use crate::store::prefetched::{self, Left, Record};
-use crate::store::{Root, inside, weights};
+use crate::store::{Root, weights};
 use crate::worker::environment::{self, Variables};
+use crate::worker::once::Failure;
 use crate::worker::select::{self, Selected};
+use crate::worker::setup;
 
 mod carry;
 
 pub use carry::{Error as CarryError, carry};
-
-const PROGRAM: &str = include_str!("prefetch/program.py");
-
-/// Runs the program that stands first on standard input, behind which is its own input.
-const FIRST_LINE: &str = "import sys;\
-exec(compile(sys.stdin.buffer.read(int(sys.argv[1])),'rootstock prefetch','exec'))";
 
 /// What libraries of Python know of the network beside that, and who we are there. Workers see none of it.
 const LIBRARIES: [&str; 4] = [
@@ -52,20 +46,9 @@ pub enum Error {
     /// Its environment cannot run here.
     #[error(transparent)]
     Select(#[from] select::Error),
-    /// Its Python cannot be started.
-    #[error(transparent)]
-    Process(#[from] process::Error),
     /// It failed.
-    #[error("its `setup()` failed: Python {exit}\n{said}")]
-    Failed {
-        /// How it ended.
-        exit: Exit,
-        /// What it said last.
-        said: String,
-    },
-    /// It says nonsense.
-    #[error("its Python did not say which files it has opened")]
-    Answer,
+    #[error("its `setup()` failed: {0}\n{details}", details = .0.details())]
+    Failed(Failure),
     /// It left another file than the last time.
     #[error("`{path}` was recorded with the sha256 {was}, and now `setup()` leaves one with {now}")]
     Another {
@@ -94,7 +77,7 @@ impl Error {
             Error::Offline => {
                 "run it once without `--offline`, or name a bundle that has them with `--bundle DIR`"
             }
-            Error::Failed { .. } => {
+            Error::Failed(_) => {
                 "the environment is built all the same. If the model cannot be loaded on a CPU or needs no files, write \
                  `prefetch = false` into its environment; to name its files yourself, give it `weights`"
             }
@@ -109,22 +92,19 @@ impl Error {
                 return error.advice().map(str::to_owned);
             }
             Error::Carry(_) => "make the bundle again with `rootstock bundle -o DIR`",
-            Error::Process(_) | Error::Answer => return None,
         };
         Some(text.to_owned())
     }
 }
 
-#[derive(Serialize)]
-struct Order<'a> {
-    source: &'a Path,
-    argument: &'a str,
-    setup: &'a serde_json::Map<String, serde_json::Value>,
-    cache: &'a Path,
-}
-
 /// Calls a model's `setup()` and records what it left.
-pub fn prefetch(root: &Root, step: &PrefetchStep, inherited: &Variables) -> Result<Record, Error> {
+/// Hears of files that only this user has.
+pub fn prefetch(
+    root: &Root,
+    step: &PrefetchStep,
+    inherited: &Variables,
+    warn: &dyn Fn(&str),
+) -> Result<Record, Error> {
     let selected = select::select(root, step.model.id.as_str())?;
     files::create_directories(root.cache())?;
     let expected = step.expected.as_deref().unwrap_or_default();
@@ -136,7 +116,17 @@ pub fn prefetch(root: &Root, step: &PrefetchStep, inherited: &Variables) -> Resu
         files::remove_if_present(&weights::path(root, &file.path))?;
     }
     let before = list(root.cache())?;
-    let opened = call(root, &selected, inherited)?;
+    let variables = variables(root, &selected, inherited);
+    let home = variables.get(OsStr::new("HOME")).map(Path::new);
+    if let Some(home) = home.filter(|home| home.starts_with(root.cache())) {
+        // A home directory of the environment's own.
+        files::create_directories(home)?;
+    }
+    let used = setup::call(root, &selected, &variables, inherited).map_err(Error::Failed)?;
+    let opened = below_cache(root, &used.opened)?;
+    if !used.home.is_empty() {
+        warn(&at_home(step, &used.home));
+    }
     let after = list(root.cache())?;
     let is_new = |(path, entry): &(&String, &Entry)| {
         before
@@ -182,30 +172,9 @@ pub fn prefetch(root: &Root, step: &PrefetchStep, inherited: &Variables) -> Resu
     Ok(record)
 }
 
-/// Calls `setup()` in a Python of its own; the files of the cache that it has opened.
-fn call(root: &Root, selected: &Selected, inherited: &Variables) -> Result<Vec<String>, Error> {
+/// These files by their paths below the cache.
+fn below_cache(root: &Root, opened: &[String]) -> files::Result<Vec<String>> {
     let cache = root.cache();
-    let order = Order {
-        source: &selected.generation.join(inside::SOURCE),
-        argument: &selected.argument,
-        setup: &selected.setup,
-        cache,
-    };
-    let order = serde_json::to_string(&order).map_err(|_| Error::Answer)?;
-    let output = Command::new(selected.generation.join(inside::PYTHON))
-        .arguments(["-I", "-B", "-X", "faulthandler", "-c", FIRST_LINE])
-        .argument(PROGRAM.len().to_string())
-        .argument(selected.environment.as_str())
-        .variables(variables(root, selected, inherited))
-        .input(format!("{PROGRAM}{order}"))
-        .run()?;
-    if !output.exit.success() {
-        return Err(Error::Failed {
-            exit: output.exit,
-            said: process::tail(&output.stderr, 15),
-        });
-    }
-    let opened: Vec<String> = serde_json::from_slice(&output.stdout).map_err(|_| Error::Answer)?;
     let real = files::real_path(cache)?;
     let below = |path: &String| {
         let path = Path::new(path);
@@ -215,6 +184,29 @@ fn call(root: &Root, selected: &Selected, inherited: &Variables) -> Result<Vec<S
         below.ok()?.to_str().map(str::to_owned)
     };
     Ok(opened.iter().filter_map(below).collect())
+}
+
+/// How many files are named.
+const NAMED: usize = 5;
+
+/// What to do about files that other users of the root do not have.
+fn at_home(step: &PrefetchStep, paths: &[String]) -> String {
+    let PrefetchStep { model, .. } = step;
+    let environment = &model.environment;
+    let mut named: Vec<String> = paths
+        .iter()
+        .take(NAMED)
+        .map(|path| format!("`{path}`"))
+        .collect();
+    if paths.len() > NAMED {
+        named.push(format!("and {} more", paths.len() - NAMED));
+    }
+    format!(
+        "warning: `setup()` of model {} uses files below your home directory, which other users do not have: {}; write \
+         `own-home = true` into `[environments.{environment}]`, then run `rootstock lock && rootstock sync {environment}`",
+        model.id,
+        named.join(", ")
+    )
 }
 
 /// Those of a worker, with the network.

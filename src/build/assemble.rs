@@ -143,6 +143,8 @@ fn own(recipe: Recipe) -> Claims<'static> {
     for name in other_names(recipe.interpreter) {
         items.push((name, Item::Link("python".to_owned()), 0));
     }
+    let (name, target) = importable(recipe.interpreter.series());
+    items.push((name, Item::Link(target), 0));
     let claim = |(path, item, size)| {
         let claim = Claim {
             package: "rootstock",
@@ -161,6 +163,16 @@ fn other_names(interpreter: &Interpreter) -> [String; 2] {
         format!("bin/python{major}"),
         format!("bin/python{major}.{minor}"),
     ]
+}
+
+/// A link to the source among the packages, and what it leads to: processes that a model starts import the source by its
+/// name, as Python's own `multiprocessing` has it.
+pub(super) fn importable((major, minor): (u64, u64)) -> (String, String) {
+    let source = inside::SOURCE;
+    (
+        format!("lib/python{major}.{minor}/site-packages/{source}"),
+        format!("../../../{source}"),
+    )
 }
 
 fn claim<'a>(recipe: Recipe<'a>, claims: &mut Claims<'a>) -> Result<(), Error> {
@@ -264,6 +276,8 @@ fn write_own(into: &Path, recipe: Recipe) -> Result<(), Error> {
     for name in other_names(recipe.interpreter) {
         files::symlink(Path::new("python"), &into.join(name))?;
     }
+    let (name, target) = importable(recipe.interpreter.series());
+    files::symlink(Path::new(&target), &into.join(name))?;
     Ok(())
 }
 
@@ -371,6 +385,7 @@ mod tests {
                 "bin/python3.11",
                 "env_source.py",
                 "lib/python3.11/site-packages/ase/__init__.py",
+                "lib/python3.11/site-packages/env_source.py",
                 "lib/python3.11/site-packages/family/__init__.py",
                 "pyvenv.cfg",
                 "share/a b.txt"

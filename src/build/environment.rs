@@ -16,7 +16,7 @@ use super::publish::{self, New, Published, Staging, Verdict};
 use super::record;
 
 /// Counts up when this program would make other files of the same lock.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// An environment to be built, with the interpreter chosen for it.
 #[derive(Debug, Clone)]

@@ -50,6 +50,7 @@ pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
     let series = (release[0], release.get(1).copied().unwrap_or(0));
     let bytecode = files::names(&shelf::bytecode_shelf(root))?;
     let mut paths: BTreeMap<String, u64> = BTreeMap::new();
+    paths.insert(super::assemble::importable(series).0, 0);
     for package in &target.packages {
         // One that is damaged is made anew, and as unknown as one that is not there.
         let Ok(Some(wheel)) = shelf::find_wheel(root, &package.sha256) else {

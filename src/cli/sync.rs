@@ -351,7 +351,7 @@ fn prefetch(
             return Err(prefetch::Error::Offline);
         }
         show::remark(&format!("loading {} once: {}", step.model.id, step.because));
-        prefetch::prefetch(root, step, &inherited)
+        prefetch::prefetch(root, step, &inherited, &show::remark)
     };
     plan.prefetch.iter().map(one).collect()
 }

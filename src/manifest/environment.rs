@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "source",
     "python",
     "python-source",
@@ -25,6 +25,7 @@ const KEYS: [&str; 15] = [
     "exclude",
     "sdists",
     "variables",
+    "own-home",
     "keep",
     "models",
     "optional",
@@ -78,7 +79,7 @@ pub(super) fn check(
     let overrides = bounds(text, "overrides");
     let (exclude, sdists) = (names(text, "exclude"), names(text, "sdists"));
     let indexes = routes(text, section, declared);
-    let variables = variables(text, section);
+    let variables = variables(text, section, name);
     let keep = section
         .strings(text, "keep")
         .iter()
@@ -152,12 +153,28 @@ fn routes(
     routes
 }
 
-fn variables(text: &mut Text, section: &Section) -> BTreeMap<String, String> {
+/// With `own-home`, the home directory is one of the environment's own among them.
+fn variables(
+    text: &mut Text,
+    section: &Section,
+    name: &Placed<String>,
+) -> BTreeMap<String, String> {
     let pairs = section.string_table(text, "variables");
     let mut variables = BTreeMap::new();
     for (key, value) in pairs {
         if value::variable(text, &key, &value) {
             variables.insert(key.value, value.value);
+        }
+    }
+    if section.boolean(text, "own-home").unwrap_or(false) {
+        let home = format!("{{cache}}/home/{}", name.value);
+        if variables.insert("HOME".to_owned(), home).is_some() {
+            text.complain(
+                section.key_span("own-home"),
+                "`own-home` and `HOME` in `variables` both say where the home directory is",
+                "here",
+                Some("keep one of the two".into()),
+            );
         }
     }
     variables

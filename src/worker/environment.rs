@@ -214,7 +214,7 @@ pub(super) fn local_rank(inherited: &Variables) -> u32 {
 }
 
 /// Where this user may keep what need not be kept.
-fn user_cache(inherited: &Variables) -> PathBuf {
+pub(super) fn user_cache(inherited: &Variables) -> PathBuf {
     let given = |name: &str| {
         inherited
             .get(OsStr::new(name))

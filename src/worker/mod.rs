@@ -37,10 +37,12 @@ pub mod ipi;
 pub mod measure;
 mod memory;
 mod model;
+pub mod once;
 mod output;
 pub mod prewarm;
 mod python;
 pub mod select;
+pub mod setup;
 pub mod signals;
 pub mod species;
 pub mod step;
@@ -63,6 +65,8 @@ const PROGRAM: &str = concat!(
     include_str!("../../python/rootstock/encoding.py"),
     "\n\n",
     include_str!("report.py"),
+    "\n\n",
+    include_str!("once.py"),
     "\n\n",
     include_str!("atoms.py"),
     "\n\n",
@@ -182,6 +186,7 @@ impl Error {
 /// The first JSON that Python is sent.
 #[derive(Debug, Serialize)]
 struct Order<'a> {
+    task: &'static str,
     launcher: u32,
     source: PathBuf,
     argument: &'a str,
@@ -309,6 +314,7 @@ fn order<'a>(
     rank: u32,
 ) -> Order<'a> {
     Order {
+        task: "serve",
         launcher: std::process::id(),
         source: selected.generation.join(inside::SOURCE),
         argument: &selected.argument,

@@ -7,7 +7,6 @@ numpy and ASE only, Python 3.8 or later.
 
 import array
 import ctypes
-import faulthandler
 import importlib.util
 import json
 import math
@@ -146,6 +145,9 @@ def import_source(path):
     """The environment's source, which defines `setup()`."""
     where = importlib.util.spec_from_file_location("env_source", path)
     source = importlib.util.module_from_spec(where)
+    if importlib.util.find_spec("env_source") is None:
+        # Generations of before have no link to it among their packages; processes that it starts import it by its name.
+        sys.path.append(os.path.dirname(path))
     sys.modules["env_source"] = source
     where.loader.exec_module(source)
     return source
@@ -538,28 +540,15 @@ def serve(launcher, model, shared):
             model.look_after()
 
 
-def only_import(launcher, order):
-    """Imports the source, and no more; a Python that takes too long ends and says where it stands.
-
-    It does not die with its launcher: what it has started would not be found any more.
-    """
-    faulthandler.dump_traceback_later(order["patience"], exit=True)
-    try:
-        import_source(order["source"])
-    except BaseException as error:
-        launcher.error(report(error))
-        leave(1)
-    launcher.ready(b'{"system": null}')
-    leave()
-
-
 def main(connection):
     # The launcher hears these on its own descriptor; programs that libraries start want to hear them as ever.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
     launcher = keep_streams_apart(connection)
     order, descriptor = launcher.receive_order()
-    if order.get("only_import"):
+    if order["task"] == "import":
         only_import(launcher, order)
+    if order["task"] == "setup":
+        only_setup(launcher, order)
     die_with(order["launcher"])
     try:
         # First what fails fast: a template that cannot be read is known before a model takes its minute.

@@ -1,6 +1,7 @@
 //! Models that answer with what is no result, or whose exceptions say what no message was made for. What is compared
 //! stands in `tests/python/hostile_models.py`.
 
+use super::sandbox::{Said, Sandbox, Wheel};
 use super::worker::{here, run};
 
 macro_rules! cases {
@@ -29,4 +30,35 @@ fn exceptions_arrive_in_memory() {
         "hostile_models.py",
         &["exceptions_arrive_in_memory", package],
     );
+}
+
+/// What `sync` loads once and what `doctor` imports is told in the same way.
+#[test]
+fn exceptions_arrive_at_a_sync_and_a_doctor() {
+    let raises = "raise ValueError('begins caf\\udce9 \\x1b[31m' + 'x' * (100 << 20) + 'ends')";
+    let replaced = "import json, sys, traceback\njson.dumps = json.dump = traceback.TracebackException = None\nsys.stderr = None\n";
+    let sandbox = Sandbox::new(&[("loads", &["single"]), ("imports", &["single"])]);
+    sandbox.index.add(&Wheel::simple("single", "1.0"));
+    let setup = format!("{replaced}def setup(model, device):\n    {raises}\n");
+    sandbox.write_source("loads", &["single"], &setup);
+    sandbox.write_source("imports", &["single"], &format!("{replaced}{raises}\n"));
+    sandbox.more("\n[models.a]\nenvironment = \"loads\"\nargument = \"a\"");
+    sandbox.lock();
+    let arrives = |said: &Said| {
+        let told = said.expect(1).told();
+        assert!(
+            told.len() < 20_000 && !told.contains('\u{1b}'),
+            "{} bytes",
+            told.len()
+        );
+        for fragment in [
+            "ValueError: begins caf\\udce9 \\x1b[31m",
+            "left out",
+            "ends",
+        ] {
+            assert!(told.contains(fragment), "{told}");
+        }
+    };
+    arrives(&sandbox.run(&["sync"]));
+    arrives(&sandbox.run(&["doctor", "--import"]));
 }

@@ -29,6 +29,8 @@ mod lock;
 mod models;
 mod faults;
 mod mpi;
+mod own_home;
+mod own_processes;
 mod parallel;
 mod partial;
 mod foresee;

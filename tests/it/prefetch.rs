@@ -243,7 +243,7 @@ fn a_failure_is_told_and_the_environment_stays() {
     said.expect(1);
     let told = said.told();
     assert!(
-        told.contains("model one-fails: its `setup()` failed: Python ended with exit code 1"),
+        told.contains("model one-fails: its `setup()` failed: OSError: no route to"),
         "{told}"
     );
     assert!(

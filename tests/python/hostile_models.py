@@ -285,5 +285,39 @@ def exceptions_that_cannot_say_what_they_are():
     while_loading(model(cause), "ValueError: second", "KeyError: 'first\\udce9'")
 
 
+STARTS_PROCESSES = """
+import concurrent.futures
+import multiprocessing
+
+import env_source
+
+def started(way, argument):
+    context = multiprocessing.get_context(way)
+    with context.Pool(1) as pool:
+        first = pool.apply(env_source.from_script, (__file__, argument))
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return first + pool.submit(env_source.from_script, __file__, argument).result()
+
+def setup(argument):
+    if argument == "number":
+        return -0.25
+    found = sum(started(way, "number") for way in ("spawn", "forkserver"))
+    return make(found)
+
+def make(found):
+"""
+
+
+def processes_of_a_model():
+    """Processes that a model starts while it loads and in a step find what is defined in its environment's source."""
+    body = HEAD % "self.results['energy'] = found + started('spawn', 'number')"
+    body = body[: body.index("def setup")].replace("\n", "\n    ") + "\n    return Given()\n"
+    client = Client(model(STARTS_PROCESSES + body))
+    for _ in range(2):
+        energy, _, extras = client.step(harness.copper())
+        assert energy == -1.5 and extras == {}, (energy, extras)
+    assert b"No module named" not in client.ends(0)
+
+
 for case in sys.argv[3:4]:
     globals()[case]()
