@@ -45,7 +45,7 @@ fn exceptions_arrive_at_a_sync_and_a_doctor() {
     sandbox.more("\n[models.a]\nenvironment = \"loads\"\nargument = \"a\"");
     sandbox.lock();
     let arrives = |said: &Said| {
-        let told = said.expect(1).told();
+        let told = format!("{}{}", said.expect(1).stdout, said.told());
         assert!(
             told.len() < 20_000 && !told.contains('\u{1b}'),
             "{} bytes",
