@@ -23,6 +23,7 @@ pub mod process;
 pub mod python;
 pub mod fetch;
 pub mod hub;
+pub mod archive;
 pub mod project;
 
 pub mod manifest;

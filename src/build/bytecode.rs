@@ -25,6 +25,9 @@ const SCRIPT: &str = include_str!("bytecode.py");
 /// depend on those compiled before it; it must not depend on the machine.
 const GROUP: usize = 200;
 
+/// Larger modules are not compiled: Python takes many times their size in memory for it.
+const LARGEST: u64 = 32 << 20;
+
 /// Bytecode cannot be shelved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,12 +79,15 @@ pub(super) fn compile(
 ) -> Result<Shelved, Error> {
     let directory = shelf::bytecode_directory(root, sha256, &interpreter.identity);
     let staging = Staging::beside(&directory, root)?;
-    let modules: Vec<&str> = wheel
+    let modules = wheel
         .files
         .iter()
-        .filter(|file| file.place == Place::SitePackages && is_module(&file.path))
-        .map(|file| file.path.as_str())
-        .collect();
+        .filter(|file| file.place == Place::SitePackages && is_module(&file.path));
+    let (modules, large): (Vec<_>, Vec<_>) = modules.partition(|file| file.size <= LARGEST);
+    let modules: Vec<&str> = modules.iter().map(|file| file.path.as_str()).collect();
+    let large = large
+        .iter()
+        .map(|file| format!("{}: it is longer than {LARGEST} bytes\n", file.path));
     let (major, minor) = interpreter.series();
     let skipped = Modules {
         sources: &wheel.place(Place::SitePackages),
@@ -89,6 +95,7 @@ pub(super) fn compile(
         name: &format!("lib/python{major}.{minor}/site-packages/"),
     }
     .compile(&modules, interpreter, variables, crew)?;
+    let skipped: String = [skipped].into_iter().chain(large).collect();
     files::write(&staging.path().join("skipped.txt"), skipped.as_bytes())?;
     let files = crew.install(|| collect(&staging))?;
     Ok(staging.publish(files)?)

@@ -1,10 +1,16 @@
-//! Unpacking source distributions: `.tar.gz`, `.zip`, and the `.tar` that [`super::pack`] makes. Nothing leaves the
-//! directory it is unpacked into, and modes do not depend on who unpacks.
+//! Unpacking source distributions: `.tar.gz`, `.zip`, and the `.tar` that [`super::pack`] makes. All of an archive is
+//! looked through before anything of it is written. Modes do not depend on who unpacks.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::io::{BufReader, Read, Write as _};
+use std::path::{Component, Path, PathBuf};
 
-use crate::files::{self, Context, Kind};
+use flate2::read::MultiGzDecoder;
+
+use crate::archive::alike::Alike;
+use crate::archive::tar::{self, Kind, Member};
+use crate::archive::zip;
+use crate::files::{self, Context, SharedFile};
 
 /// An archive cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +36,11 @@ pub fn unpack(archive: &Path, name: &str, into: &Path) -> Result<PathBuf, Error>
         reason,
     };
     files::create_directories(into)?;
-    let file = files::open(archive)?;
-    let unzipped = |file| flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file));
+    let file = SharedFile::open(archive)?;
+    let unzipped = || MultiGzDecoder::new(BufReader::new(file.clone()));
     match name.rsplit_once('.') {
-        Some((_, "tar")) => tar(file, into).map_err(broken)?,
-        Some((_, "gz" | "tgz")) => tar(unzipped(file), into).map_err(broken)?,
+        Some((_, "tar")) => tar(|| file.clone(), into, &broken)?,
+        Some((_, "gz" | "tgz")) => tar(unzipped, into, &broken)?,
         Some((_, "zip")) => zip(file, into, &broken)?,
         _ => {
             let reason = "only .tar.gz, .tgz and .zip are understood";
@@ -47,77 +53,199 @@ pub fn unpack(archive: &Path, name: &str, into: &Path) -> Result<PathBuf, Error>
     }
 }
 
-fn tar(from: impl Read, into: &Path) -> Result<(), String> {
-    let mut archive = tar::Archive::new(from);
-    archive.set_preserve_mtime(true);
-    archive.set_unpack_xattrs(false);
-    let told = |error: std::io::Error| {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        text
-    };
-    for entry in archive.entries().map_err(told)? {
-        let mut entry = entry.map_err(told)?;
-        let kind = entry.header().entry_type();
-        if !(kind.is_file() || kind.is_dir() || kind.is_symlink() || kind.is_hard_link()) {
+/// Looks through all of it, and only then writes.
+fn tar<R: Read>(
+    open: impl Fn() -> R,
+    into: &Path,
+    broken: &dyn Fn(String) -> Error,
+) -> Result<(), Error> {
+    let unreadable = |error: std::io::Error| broken(tar::Error::from(error).to_string());
+    let members = tar::members(&open, |_| false).map_err(|error| broken(error.to_string()))?;
+    let mut members = members.into_iter();
+    let mut archive = ::tar::Archive::new(open());
+    for entry in archive.entries().map_err(unreadable)? {
+        let mut entry = entry.map_err(unreadable)?;
+        if entry.header().entry_type() == ::tar::EntryType::XGlobalHeader {
             continue;
         }
-        let path = entry.path().map_err(told)?.into_owned();
-        let mode = entry.header().mode().unwrap_or(0o644);
-        if !entry.unpack_in(into).map_err(told)? {
-            return Err(format!("`{}` leads out of it", path.display()));
+        let Some(Member { path, kind }) = members.next() else {
+            return Err(broken("it changed while it was read".to_owned()));
+        };
+        let to = into.join(plain(&entry.path().map_err(unreadable)?));
+        if is_bytecode(&path) {
+            continue;
         }
-        if kind.is_file() {
-            let mode = if mode & 0o100 == 0 { 0o644 } else { 0o755 };
-            files::set_mode(&into.join(&path), mode).map_err(|e| e.to_string())?;
-        } else if kind.is_dir() {
-            files::set_mode(&into.join(&path), 0o755).map_err(|e| e.to_string())?;
+        files::create_directories(to.parent().unwrap_or(into))?;
+        match kind {
+            Kind::Directory => files::create_directories(&to)?,
+            Kind::File => {
+                let executable = entry.header().mode().unwrap_or(0) & 0o100 != 0;
+                files::remove_if_present(&to)?;
+                write(&mut entry, &to, executable).map_err(|e| e.into(&to, &broken))?;
+            }
+            Kind::Symlink(_) => {
+                let target = entry.link_name().map_err(unreadable)?.unwrap_or_default();
+                files::symlink(&target, &to)?;
+            }
+            Kind::HardLink(first) => {
+                let first = into.join(first);
+                let executable = files::is_executable(&first);
+                let mut first = files::open(&first)?;
+                write(&mut first, &to, executable).map_err(|e| e.into(&to, &broken))?;
+            }
         }
     }
     Ok(())
 }
 
+/// The path without `.` and empty parts; whether it has others was looked at before.
+fn plain(path: &Path) -> PathBuf {
+    let parts = path.components();
+    parts
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect()
+}
+
+/// Bytecode that Python would run in place of the source beside it.
+fn is_bytecode(path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(directory, file)| {
+        directory.rsplit('/').next() == Some("__pycache__")
+            && Path::new(file).extension().is_some_and(|end| end == "pyc")
+    })
+}
+
 /// Unpacks a wheel as it is, into a directory that is there: enough to import from.
 pub fn wheel(archive: &Path, name: &str, into: &Path) -> Result<(), Error> {
-    zip(files::open(archive)?, into, &|reason| Error::Archive {
+    zip(SharedFile::open(archive)?, into, &|reason| Error::Archive {
         file: name.to_owned(),
         reason,
     })
 }
 
-fn zip(file: files::File, into: &Path, broken: &dyn Fn(String) -> Error) -> Result<(), Error> {
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| broken(error.to_string()))?;
-    for index in 0..archive.len() {
-        let mut entry = archive
-            .by_index(index)
-            .map_err(|error| broken(error.to_string()))?;
-        let Some(path) = entry.enclosed_name() else {
-            let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-            return Err(broken(format!("`{name}` leads out of it")));
-        };
-        let to = into.join(path);
-        if entry.is_dir() {
-            files::create_directories(&to)?;
+fn zip(file: SharedFile, into: &Path, broken: &dyn Fn(String) -> Error) -> Result<(), Error> {
+    let (mut archive, members) = zip::open(file).map_err(broken)?;
+    let targets = check_zip(&mut archive, &members).map_err(broken)?;
+    for member in &members {
+        let to = into.join(&member.path);
+        if is_bytecode(&member.path) {
             continue;
         }
         files::create_directories(to.parent().unwrap_or(into))?;
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).context("unpack", &to)?;
-        files::write(&to, &bytes)?;
-        let executable = entry.unix_mode().is_some_and(|mode| mode & 0o100 != 0);
-        files::set_mode(&to, if executable { 0o755 } else { 0o644 })?;
+        match member.kind {
+            zip::Kind::Directory => files::create_directories(&to)?,
+            zip::Kind::Link => files::symlink(Path::new(&targets[&member.path]), &to)?,
+            zip::Kind::File => {
+                let entry = archive
+                    .by_index(member.index)
+                    .map_err(|error| broken(error.to_string()))?;
+                // Never more than the archive's directory says, which is compared at the end.
+                let mut entry = entry.take(member.size + 1);
+                let size =
+                    write(&mut entry, &to, member.executable).map_err(|e| e.into(&to, broken))?;
+                if size != member.size {
+                    return Err(broken(format!(
+                        "{:?} is longer or shorter than its directory says",
+                        member.path
+                    )));
+                }
+            }
+        }
     }
     Ok(())
+}
+
+/// Where the links lead, if all members stay where they are unpacked.
+fn check_zip(
+    archive: &mut zip::Archive,
+    members: &[zip::Member],
+) -> Result<HashMap<String, String>, String> {
+    let mut alike = Alike::default();
+    let mut targets = HashMap::new();
+    let mut files = HashSet::new();
+    for zip::Member {
+        index, path, kind, ..
+    } in members
+    {
+        if let Some((first, _)) = alike.clash(path) {
+            return Err(format!(
+                "{path:?} differs from {first:?} only in case, or in how Unicode writes it"
+            ));
+        }
+        match kind {
+            zip::Kind::Directory => {}
+            zip::Kind::File => {
+                files.insert(path.as_str());
+            }
+            zip::Kind::Link => {
+                let entry = archive.by_index(*index).map_err(|e| e.to_string())?;
+                let mut target = String::new();
+                let read = entry.take(4096).read_to_string(&mut target);
+                if read.is_err() || !crate::archive::stays(path, &target) {
+                    return Err(format!("{path:?} is a link that leaves the archive"));
+                }
+                targets.insert(path.clone(), target);
+            }
+        }
+    }
+    let through = members.iter().find(|member| {
+        let mut above = member.path.match_indices('/');
+        above.any(|(at, _)| {
+            let above = &member.path[..at];
+            targets.contains_key(above) || files.contains(above)
+        })
+    });
+    match through {
+        Some(member) => Err(format!("{:?} is below a link or a file", member.path)),
+        None => Ok(targets),
+    }
+}
+
+/// Why a member was not written.
+enum Failure {
+    /// It cannot be read.
+    Read(std::io::Error),
+    /// The disk does not take it.
+    Files(files::Error),
+}
+
+impl From<files::Error> for Failure {
+    fn from(error: files::Error) -> Self {
+        Failure::Files(error)
+    }
+}
+
+impl Failure {
+    fn into(self, to: &Path, broken: &dyn Fn(String) -> Error) -> Error {
+        match self {
+            Failure::Read(error) => broken(format!("`{}`: {error}", to.display())),
+            Failure::Files(error) => error.into(),
+        }
+    }
+}
+
+/// Writes a file piece by piece and says how long it is.
+fn write(from: &mut dyn Read, to: &Path, executable: bool) -> Result<u64, Failure> {
+    let mut out = files::create_new(to, 0o600)?;
+    let mut buffer = vec![0; 128 * 1024];
+    let mut size = 0;
+    loop {
+        let n = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Failure::Read(error)),
+        };
+        out.write_all(&buffer[..n]).context("write", to)?;
+        size += n as u64;
+    }
+    files::set_mode_of(&out, to, if executable { 0o755 } else { 0o644 })?;
+    Ok(size)
 }
 
 /// Gives all files of a tree one time: what a tool makes of their ages is the same everywhere.
 pub fn age(directory: &Path, seconds: u64) -> files::Result<()> {
     for entry in files::walk(directory)? {
-        if entry.kind == Kind::File {
+        if entry.kind == files::Kind::File {
             let path = directory.join(&entry.path);
             files::set_modified(&files::open(&path)?, &path, seconds)?;
         }
@@ -130,16 +258,16 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn gzipped(build: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
+    fn gzipped(build: impl FnOnce(&mut ::tar::Builder<Vec<u8>>)) -> Vec<u8> {
+        let mut builder = ::tar::Builder::new(Vec::new());
         build(&mut builder);
         let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         out.write_all(&builder.into_inner().unwrap()).unwrap();
         out.finish().unwrap()
     }
 
-    fn entry(builder: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32) {
-        let mut header = tar::Header::new_gnu();
+    fn entry(builder: &mut ::tar::Builder<Vec<u8>>, name: &str, mode: u32) {
+        let mut header = ::tar::Header::new_gnu();
         header.set_size(1);
         header.set_mode(mode);
         // As it is, however bad: the ordinary way refuses `..`.

@@ -22,6 +22,7 @@ mod examples;
 mod export;
 mod gc;
 mod hostile_models;
+mod hostile;
 mod hub;
 mod imports;
 mod interrupt;

@@ -15,7 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("python", &["digest", "files", "process"]),
     ("fetch", &["digest", "files", "process"]),
     ("hub", &["digest", "fetch"]),
-    ("project", &["digest", "files", "process"]),
+    ("archive", &["files"]),
+    ("project", &["digest", "files", "process", "archive"]),
     (
         "manifest",
         &[
@@ -45,8 +46,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "build",
         &[
-            "name", "digest", "files", "fetch", "hub", "lock", "plan", "process", "project",
-            "python", "store", "target", "uv",
+            "name", "digest", "archive", "files", "fetch", "hub", "lock", "plan", "process",
+            "project", "python", "store", "target", "uv",
         ],
     ),
     ("gc", &["name", "digest", "files", "store", "build"]),

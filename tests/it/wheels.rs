@@ -59,11 +59,13 @@ pub(crate) fn try_all(cases: &[Case]) {
             .iter()
             .find(|o| o["environment"] == **name)
             .unwrap();
-        let errors = outcome["errors"].to_string();
+        let errors = outcome["errors"].as_array().unwrap().iter();
+        let errors: Vec<&str> = errors.map(|e| e["message"].as_str().unwrap()).collect();
+        let errors = errors.join("\n");
         let result = match then {
             Refused(why) if errors.contains(&why.replace('@', package)) => Ok(()),
             Refused(why) => Err(format!("should say {why:?}: {errors}")),
-            _ if errors != "[]" => Err(errors),
+            _ if !errors.is_empty() => Err(errors),
             then => look(&sandbox, name, package, then),
         };
         wrong.extend(result.err().map(|why| format!("{what} ({package}): {why}")));

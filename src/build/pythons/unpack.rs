@@ -2,10 +2,12 @@
 //! What is written has modes and times of its own, so that two unpackings are the same.
 
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use flate2::read::GzDecoder;
 
+use crate::archive::stays;
+use crate::archive::tar::{self, Kind, Member};
 use crate::build::wheel::seal;
 use crate::files::{self, Context};
 
@@ -16,99 +18,90 @@ pub enum Error {
     #[error("it is not a gzipped tar archive: {0}")]
     Unreadable(#[source] std::io::Error),
     /// Something in it has no business there.
-    #[error("its member `{member}` {why}")]
+    #[error("its member `{}` {why}", member.escape_debug())]
     Member {
         /// Its path.
         member: String,
         /// What is wrong with it.
-        why: &'static str,
+        why: String,
     },
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
 }
 
+impl From<tar::Error> for Error {
+    fn from(error: tar::Error) -> Self {
+        match error {
+            tar::Error::Unreadable(error) => Error::Unreadable(error),
+            tar::Error::Member { member, why } => Error::Member { member, why },
+        }
+    }
+}
+
 /// Unpacks the archive into this directory, which exists. Bytecode in it is left out: it would be that of other times.
+/// All of it is looked through before anything is written.
 pub(super) fn unpack(archive: &Path, into: &Path) -> Result<(), Error> {
-    let file = files::open(archive)?;
-    let mut archive = tar::Archive::new(GzDecoder::new(std::io::BufReader::new(file)));
+    let file = files::SharedFile::open(archive)?;
+    let open = || GzDecoder::new(std::io::BufReader::new(file.clone()));
+    // Descriptions of terminals differ only in case.
+    let members = tar::members(open, |path| path.starts_with("python/share/terminfo/"))?;
+    for Member { path, kind } in &members {
+        let refused = |why: &str| Error::Member {
+            member: path.clone(),
+            why: why.to_owned(),
+        };
+        let below = below(path).ok_or_else(|| refused("is not below `python/`"))?;
+        if matches!(kind, Kind::Symlink(target) if !stays(below, target)) {
+            return Err(refused("is a link that leaves the archive"));
+        }
+    }
+    let mut members = members.into_iter();
+    let mut archive = ::tar::Archive::new(open());
     for entry in archive.entries().map_err(Error::Unreadable)? {
         let mut entry = entry.map_err(Error::Unreadable)?;
-        let member = entry.path().map_err(Error::Unreadable)?.into_owned();
-        let refused = |why| Error::Member {
-            member: member.display().to_string(),
-            why,
-        };
-        let below = below(&member).ok_or_else(|| refused("is not below `python/`"))?;
-        if below
-            .components()
-            .any(|part| part.as_os_str() == "__pycache__")
-        {
+        if entry.header().entry_type() == ::tar::EntryType::XGlobalHeader {
             continue;
         }
-        let to = into.join(&below);
+        let Some(Member { path, kind }) = members.next() else {
+            break;
+        };
+        let below = below(&path).unwrap_or_default();
+        if below.split('/').any(|part| part == "__pycache__") {
+            continue;
+        }
+        let to = into.join(below);
         if let Some(parent) = to.parent() {
             files::create_directories(parent)?;
         }
-        let kind = entry.header().entry_type();
-        let target = entry.link_name().map_err(Error::Unreadable)?;
-        match (kind, target) {
-            (tar::EntryType::Directory, _) => files::create_directories(&to)?,
-            (tar::EntryType::Regular | tar::EntryType::Continuous, _) => {
+        match kind {
+            Kind::Directory => files::create_directories(&to)?,
+            Kind::File => {
                 let mode = entry.header().mode().map_err(Error::Unreadable)?;
+                files::remove_if_present(&to)?;
                 write(&mut entry, &to, mode & 0o111 != 0)?;
             }
-            (tar::EntryType::Symlink, Some(target)) => {
-                if !stays(&below, &target) {
-                    return Err(refused("is a link that leaves the archive"));
-                }
-                files::symlink(&target, &to)?;
+            Kind::Symlink(_) => {
+                let target = entry.link_name().map_err(Error::Unreadable)?;
+                files::symlink(&target.unwrap_or_default(), &to)?;
             }
             // Two names of one file; the first has been written already.
-            (tar::EntryType::Link, Some(first)) => {
-                let first = self::below(&first).map(|first| into.join(first));
-                let first = first.ok_or_else(|| refused("is a link that leaves the archive"))?;
+            Kind::HardLink(first) => {
+                let first = into.join(self::below(&first).unwrap_or_default());
                 let executable = files::is_executable(&first);
                 write(&mut files::open(&first)?, &to, executable)?;
             }
-            (tar::EntryType::XGlobalHeader, _) => {}
-            _ => return Err(refused("is neither a file nor a directory nor a link")),
         }
     }
     Ok(())
 }
 
 /// The path below `python/`; `None` if it leads elsewhere.
-fn below(member: &Path) -> Option<PathBuf> {
-    let mut parts = member
-        .components()
-        .filter(|part| *part != Component::CurDir);
-    if parts.next() != Some(Component::Normal("python".as_ref())) {
-        return None;
+fn below(member: &str) -> Option<&str> {
+    match member {
+        "" | "python" => Some(""),
+        member => member.strip_prefix("python/"),
     }
-    parts
-        .map(|part| match part {
-            Component::Normal(name) => Some(name),
-            _ => None,
-        })
-        .collect()
-}
-
-/// Whether a link at this path leads to something below the same directory.
-fn stays(link: &Path, target: &Path) -> bool {
-    let mut depth = link.components().count().saturating_sub(1);
-    target.components().all(|part| match part {
-        Component::Normal(_) => {
-            depth += 1;
-            true
-        }
-        Component::CurDir => true,
-        Component::ParentDir if depth > 0 => {
-            depth -= 1;
-            true
-        }
-        _ => false,
-    })
 }
 
 fn write(from: &mut dyn Read, to: &Path, executable: bool) -> Result<(), Error> {
@@ -130,24 +123,25 @@ fn write(from: &mut dyn Read, to: &Path, executable: bool) -> Result<(), Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     /// An archive of members given as (path, type, link or content).
-    fn archive(members: &[(&str, tar::EntryType, &str)]) -> (tempfile::TempDir, PathBuf) {
+    fn archive(members: &[(&str, ::tar::EntryType, &str)]) -> (tempfile::TempDir, PathBuf) {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("archive");
         let out = std::fs::File::create(&path).unwrap();
-        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(
+        let mut builder = ::tar::Builder::new(flate2::write::GzEncoder::new(
             out,
             flate2::Compression::fast(),
         ));
         for (name, kind, text) in members {
-            let mut header = tar::Header::new_gnu();
+            let mut header = ::tar::Header::new_gnu();
             header.set_entry_type(*kind);
             header.set_mode(if name.contains("bin/") { 0o775 } else { 0o664 });
             // Written directly, because the builder refuses what a hostile archive has.
             header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
             let data = match kind {
-                tar::EntryType::Regular => text.as_bytes(),
+                ::tar::EntryType::Regular => text.as_bytes(),
                 _ => {
                     header.as_gnu_mut().unwrap().linkname[..text.len()]
                         .copy_from_slice(text.as_bytes());
@@ -162,8 +156,8 @@ mod tests {
         (temporary, path)
     }
 
-    const FILE: tar::EntryType = tar::EntryType::Regular;
-    const LINK: tar::EntryType = tar::EntryType::Symlink;
+    const FILE: ::tar::EntryType = ::tar::EntryType::Regular;
+    const LINK: ::tar::EntryType = ::tar::EntryType::Symlink;
 
     #[test]
     fn files_and_links_are_unpacked_and_bytecode_is_not() {
@@ -172,7 +166,7 @@ mod tests {
             ("python/bin/python3", LINK, "python3.11"),
             (
                 "python/bin/second",
-                tar::EntryType::Link,
+                ::tar::EntryType::Link,
                 "python/bin/python3.11",
             ),
             ("python/lib/up", LINK, "../bin/python3"),
@@ -204,8 +198,8 @@ mod tests {
     #[test]
     fn nothing_is_written_outside() {
         for (name, kind, text, why) in [
-            ("python/../x", FILE, "", "is not below `python/`"),
-            ("/etc/x", FILE, "", "is not below `python/`"),
+            ("python/../x", FILE, "", "leads out of it"),
+            ("/etc/x", FILE, "", "is absolute"),
             ("other/x", FILE, "", "is not below `python/`"),
             (
                 "python/x",
@@ -221,13 +215,13 @@ mod tests {
             ),
             (
                 "python/x",
-                tar::EntryType::Link,
+                ::tar::EntryType::Link,
                 "/etc/passwd",
                 "is a link that leaves the archive",
             ),
             (
                 "python/x",
-                tar::EntryType::Fifo,
+                ::tar::EntryType::Fifo,
                 "",
                 "is neither a file nor a directory nor a link",
             ),

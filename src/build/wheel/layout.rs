@@ -1,15 +1,17 @@
 //! Which file of a wheel goes where: decided for all of them before the first is unpacked. No input, no output.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::build::shelf::Place;
 use crate::lock::LockedPackage;
 use crate::store::inside;
 
 use super::Defect;
-use super::archive::{Archive, Member};
+use super::archive::Archive;
 use super::metadata::Description;
 use super::record::{Claim, Record};
+use crate::archive::alike::Alike;
+use crate::archive::zip::Member;
 use crate::build::bytecode;
 
 /// A member to unpack.
@@ -68,6 +70,7 @@ pub(super) fn lay_out(
     }
     leave_out_bytecode(&mut items);
     merge(&mut items)?;
+    check_alike(&items, description)?;
     items.sort_by_key(|item| std::cmp::Reverse(item.member.size));
     Ok(items)
 }
@@ -155,6 +158,32 @@ fn merge(items: &mut [Item]) -> Result<(), Defect> {
         items[kept].member.executable |= items[dropped].member.executable;
         items[dropped].written = false;
         seen.insert(items[kept].installed(), kept);
+    }
+    Ok(())
+}
+
+/// No two names may differ only in case or in how Unicode writes them: elsewhere they would be one file. And nothing
+/// may be both a file and a directory.
+fn check_alike(items: &[Item], description: &Description) -> Result<(), Defect> {
+    let mut alike = Alike::default();
+    let written = items
+        .iter()
+        .filter(|item| item.written)
+        .map(Item::installed);
+    let launchers = description.launchers.iter();
+    let launchers = launchers.map(|l| format!("{}{}", Place::Scripts.from_site_packages(), l.name));
+    let paths: BTreeSet<String> = written.chain(launchers).collect();
+    for path in &paths {
+        let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        if let Some(file) = above.find(|above| paths.contains(*above)) {
+            return Err(Defect(format!("{file:?} in it is a file and a directory")));
+        }
+        if let Some((first, second)) = alike.clash(path) {
+            let [first, second] = [first, second].map(|p| p.trim_start_matches("../").to_owned());
+            return Err(Defect(format!(
+                "{first:?} and {second:?} in it differ only in case, or in how Unicode writes them"
+            )));
+        }
     }
     Ok(())
 }

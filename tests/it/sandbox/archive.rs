@@ -44,6 +44,37 @@ impl Entry {
         }
     }
 
+    /// A member of `mebibytes` of this byte, which takes little room and no time to make.
+    pub(crate) fn large(name: &str, start: &[u8], byte: u8, mebibytes: usize) -> Self {
+        let piece = vec![byte; 1 << 20];
+        let mut crc = flate2::Crc::new();
+        crc.update(start);
+        let mut deflater = flate2::Compress::new(flate2::Compression::fast(), false);
+        let mut data = Vec::with_capacity(1 << 20);
+        let flush = flate2::FlushCompress::Full;
+        deflater.compress_vec(start, &mut data, flush).unwrap();
+        let (from, before) = (data.len(), deflater.total_in());
+        deflater.compress_vec(&piece, &mut data, flush).unwrap();
+        assert_eq!(deflater.total_in() - before, piece.len() as u64);
+        // After a full flush each piece stands for itself.
+        let packed = data[from..].to_vec();
+        for _ in 1..mebibytes {
+            data.extend(&packed);
+        }
+        data.extend([1, 0, 0, 0xff, 0xff]);
+        for _ in 0..mebibytes {
+            crc.update(&piece);
+        }
+        let size = start.len() + (mebibytes << 20);
+        Self {
+            data,
+            method: 8,
+            crc: crc.sum(),
+            size: u32::try_from(size).unwrap(),
+            ..Self::new(name, b"")
+        }
+    }
+
     fn local(&self) -> Vec<u8> {
         let name = self.local_name.as_ref().unwrap_or(&self.name);
         let mut out = b"PK\x03\x04".to_vec();
@@ -169,6 +200,14 @@ impl RawWheel {
         self
     }
 
+    /// A member as it is, without a line in `RECORD`.
+    pub(crate) fn entry(mut self, mut entry: Entry) -> Self {
+        let name = String::from_utf8(entry.name).unwrap();
+        entry.name = name.replace('@', &self.name).into();
+        self.entries.push(entry);
+        self
+    }
+
     /// Without this file and its lines.
     pub(crate) fn without(mut self, path: &str) -> Self {
         let path = path.replace('@', &self.name);
@@ -183,6 +222,19 @@ impl RawWheel {
     /// One more line in `RECORD`.
     pub(crate) fn line(mut self, line: &str) -> Self {
         writeln!(self.record, "{}", line.replace('@', &self.name)).unwrap();
+        self
+    }
+
+    /// `RECORD` with something in it replaced.
+    pub(crate) fn replaced(mut self, what: &str, by: &str) -> Self {
+        assert!(self.record.contains(what), "{what}");
+        self.record = self.record.replacen(what, by, 1);
+        self
+    }
+
+    /// Does something to the bytes of the archive.
+    pub(crate) fn bent(mut self, bent: fn(Vec<u8>) -> Vec<u8>) -> Self {
+        self.bent = bent;
         self
     }
 

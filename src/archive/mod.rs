@@ -1,0 +1,92 @@
+//! Archives from elsewhere, looked through before anything of them is written: what would leave its place, contradicts
+//! itself, or takes memory without bound is refused. What is in them, and where it goes, is not known here.
+
+pub mod alike;
+pub mod tar;
+pub mod zip;
+
+/// Says what is wrong with a path that would not stay where it is unpacked, or that no list of files could hold.
+pub fn check_path(path: &str) -> Result<(), &'static str> {
+    if path.starts_with('/') {
+        return Err("is absolute");
+    }
+    if path.contains('\\') {
+        return Err("has a backslash");
+    }
+    if path.chars().any(char::is_control) {
+        return Err("has a control character");
+    }
+    // What no filesystem takes. A message must be able to show it.
+    if path.len() > 2000 || path.split('/').any(|part| part.len() > 255) {
+        return Err("is too long");
+    }
+    match path
+        .split('/')
+        .find(|part| matches!(*part, "" | "." | ".."))
+    {
+        Some("..") => Err("leads out of it"),
+        Some(_) => Err("has an empty part"),
+        None => Ok(()),
+    }
+}
+
+/// Whether a link at this path leads to something below the same directory. Nothing is written through a link, so the
+/// `..` at the beginning mean what they say; after a name they may mean anything, because it may be that of a link.
+pub fn stays(link: &str, target: &str) -> bool {
+    let mut depth = link.matches('/').count();
+    let mut named = false;
+    !target.is_empty()
+        && !target.starts_with('/')
+        && target.split('/').all(|part| match part {
+            ".." if named || depth == 0 => false,
+            ".." => {
+                depth -= 1;
+                true
+            }
+            "" | "." => true,
+            _ => {
+                named = true;
+                true
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_paths_pass() {
+        for good in ["a", "a/b.py", "ü/β", "a b", "..a/b..", "C:"] {
+            assert_eq!(check_path(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "", "/a", "a//b", "./a", "a/./b", "../a", "a/..", "a\\b", "a\0b", "a\nb",
+        ] {
+            assert!(check_path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn links_stay_whatever_other_links_there_are() {
+        for (link, target) in [
+            ("a", "b"),
+            ("a/b", "../c"),
+            ("a/b/c", "../../d/e"),
+            ("a", "./b/"),
+            ("a", "b//c"),
+        ] {
+            assert!(stays(link, target), "{link} {target}");
+        }
+        for (link, target) in [
+            ("a", "/etc"),
+            ("a", ".."),
+            ("a", ""),
+            ("a/b", "../../c"),
+            ("a/b", "c/../d"),
+            ("a/b/c", "../d/../../.."),
+        ] {
+            assert!(!stays(link, target), "{link} {target}");
+        }
+    }
+}
