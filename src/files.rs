@@ -29,7 +29,7 @@ pub use reading::{
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;
-pub use walk::{Entry, Kind, disk_use, walk, walk_some};
+pub use walk::{Entry, Kind, disk_use, walk, walk_open, walk_some};
 
 /// Something could not be done with a file.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub struct Error {
     #[source]
     pub source: io::Error,
 }
+
+/// What is tried by who only reads.
+const READS: [&str; 6] = ["read", "open", "list", "examine", "find", "read the link"];
 
 impl Error {
     /// Whether the file was not there.
@@ -66,6 +69,19 @@ impl Error {
         )
     }
 
+    /// Whether what is there is no file that could hold a text: a directory, bytes that are none, links that go round.
+    pub fn is_unfit(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::IsADirectory | io::ErrorKind::InvalidData
+        ) || self.source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    }
+
+    /// What was tried, on what, and what the system said.
+    pub fn text(&self) -> String {
+        format!("{self}: {}", self.source)
+    }
+
     /// What a person can do about it, where the system's error says enough to tell.
     pub fn advice(&self) -> Option<&'static str> {
         match self.source.kind() {
@@ -79,7 +95,7 @@ impl Error {
                 "only members of a group give files to it: `id` says which groups are yours; ask for this one, or write \
                  another `access` into the manifest",
             ),
-            io::ErrorKind::PermissionDenied if ["read", "list", "open"].contains(&self.action) => {
+            io::ErrorKind::PermissionDenied if READS.contains(&self.action) => {
                 Some("you may not read it: check owner and mode, of the directories above it too")
             }
             io::ErrorKind::PermissionDenied => {
@@ -165,14 +181,17 @@ pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, link).context("create the link", link)
 }
 
-/// Where a symbolic link points, as written; `None` if there is no such link.
+/// Where a symbolic link points, as written; `None` if there is no such link, or something else has its name.
 pub fn link_target(link: &Path) -> Result<Option<PathBuf>> {
     match fs::read_link(link) {
         Ok(target) => Ok(Some(target)),
         Err(error)
             if matches!(
                 error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    // What POSIX says of anything but a link.
+                    | io::ErrorKind::InvalidInput
             ) =>
         {
             Ok(None)
@@ -199,6 +218,16 @@ pub fn exists(path: &Path) -> bool {
 /// Whether a directory is there, links followed.
 pub fn is_directory(path: &Path) -> bool {
     path.is_dir()
+}
+
+/// Whether a directory is there, links not followed.
+pub fn is_really_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| there.is_dir())
+}
+
+/// Whether something is there that is no directory; links are followed.
+pub fn is_no_directory(path: &Path) -> bool {
+    exists(path) && !path.is_dir()
 }
 
 /// Whether a program is there that somebody may execute, links followed.

@@ -85,7 +85,7 @@ impl<'a> Job<'a> {
             return Ok(None);
         }
         let (name, id) = (&self.environment.name, self.id());
-        let Some(Generation::Complete(there)) = installed::look(root, name, &id)? else {
+        let Some(Generation::Complete(there)) = installed::look(root, name, &id) else {
             return Ok(None);
         };
         let recorded = self.target.recorded(&id);

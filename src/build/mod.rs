@@ -247,6 +247,10 @@ pub fn write_down(plan: &Plan, root: &Root) -> files::Result<()> {
         files::write_atomically(&path, commit.as_bytes())?;
     }
     if let Some(catalogue) = &plan.catalogue {
+        // No rename replaces a directory.
+        if files::is_really_directory(&root.models()) {
+            crate::store::trash::discard(root, &root.models(), "models")?;
+        }
         files::write_atomically(&root.models(), catalogue.text().as_bytes())?;
     }
     Ok(())

@@ -87,6 +87,9 @@ impl Staging {
     pub fn new(root: &Root, environment: &EnvironmentName) -> files::Result<Self> {
         let parent = root.generations(environment);
         let make = || {
+            if files::is_no_directory(&parent) {
+                discard(root, &parent, environment.as_str())?;
+            }
             files::create_directories(&parent)?;
             files::temporary_directory(&parent, STAGING)
         };
@@ -124,6 +127,8 @@ impl Staging {
                     return Ok(Published::Ours);
                 }
                 Err(error) if error.is_occupied() => {}
+                // Something that is no directory has its name.
+                Err(_) if files::is_no_directory(&to) => {}
                 Err(error) => return Err(error.into()),
             }
             match judge(&self.root, &self.environment, new)? {
@@ -190,7 +195,7 @@ fn judge(root: &Root, environment: &EnvironmentName, new: New) -> Result<Verdict
         source,
         force,
     } = new;
-    let Some(Generation::Complete(there)) = installed::look(root, environment, &stamp.id)? else {
+    let Some(Generation::Complete(there)) = installed::look(root, environment, &stamp.id) else {
         return Ok(Verdict::Useless);
     };
     let path = root.generation(environment, &stamp.id);
@@ -225,7 +230,7 @@ pub(super) fn standing(there: &Complete, python: &Interpreter, source: Digest) -
         Base::Same => Verdict::Good,
         // An update of the system's Python that kept its version: bytecode and extensions remain valid.
         Base::Changed(_) if same_python => Verdict::Stamp,
-        Base::Changed(_) | Base::Missing(_) => Verdict::Useless,
+        Base::Changed(_) | Base::Missing(_) | Base::Closed(_) => Verdict::Useless,
     }
 }
 
@@ -275,6 +280,10 @@ pub fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Resu
     let link = root.current(environment);
     let directory = link.parent().expect("a link lies in `envs`");
     retire(root, environment, id)?;
+    // A copy that followed links has a directory there, which no rename replaces.
+    if files::link_target(&link)?.is_none() && files::exists(&link) {
+        discard(root, &link, environment.as_str())?;
+    }
     files::point(&link, &link_to(environment, id))?;
     files::flush_directory(directory)?;
     Ok(files::exists(

@@ -97,7 +97,7 @@ pub fn built(
     target: &LockedTarget,
     reading: &Reading,
 ) -> files::Result<Built> {
-    let mut all = installed::read(root, [&environment.name])?;
+    let mut all = installed::read(root, [&environment.name]);
     let installed = all.remove(&environment.name).unwrap_or_default();
     // What is recorded already is compared by whoever asks.
     let unrecorded = LockedTarget {

@@ -21,18 +21,19 @@ pub fn clear(root: &Root, reading: &Reading) -> files::Result<()> {
     for name in files::names(&root.pythons())? {
         let home = root.pythons().join(&name);
         // Names with a dot are staging.
-        if !name.starts_with('.') && !is_whole(root, &home, reading)? {
+        if !name.starts_with('.') && !is_whole(root, &home, reading) {
             trash::discard(root, &home, "python")?;
         }
     }
     Ok(())
 }
 
-fn is_whole(root: &Root, python: &std::path::Path, reading: &Reading) -> files::Result<bool> {
-    let Some(stamp) = managed::Stamp::read(python)? else {
-        return Ok(false);
+/// One that cannot be read is not.
+fn is_whole(root: &Root, python: &std::path::Path, reading: &Reading) -> bool {
+    let Ok(Some(stamp)) = managed::Stamp::read(python) else {
+        return false;
     };
-    Ok(managed::state(root, python, &stamp.archive, reading)? == State::Whole)
+    managed::state(root, python, &stamp.archive, reading).is_ok_and(|state| state == State::Whole)
 }
 
 /// Reads every generation of these environments, and marks those as damaged of which a byte has changed.
@@ -40,19 +41,24 @@ pub fn mark(
     root: &Root,
     environments: &mut BTreeMap<EnvironmentName, Installed>,
     reading: &Reading,
-) -> files::Result<()> {
+) {
     for (name, installed) in environments {
         for (id, generation) in &mut installed.generations {
             let Generation::Complete(complete) = generation else {
                 continue;
             };
             let path = root.generation(name, id);
-            if complete.damage.is_none()
-                && !publish::is_intact(root, &path, &complete.stamp, reading)?
-            {
-                complete.damage = Some("its files are not those that were built".into());
+            if complete.damage.is_some() {
+                continue;
+            }
+            match publish::is_intact(root, &path, &complete.stamp, reading) {
+                Ok(true) => {}
+                Ok(false) => {
+                    complete.damage = Some("its files are not those that were built".into());
+                }
+                // `gc` has taken it away meanwhile, or it cannot be read: what needs it is built anew.
+                Err(error) => complete.damage = Some(error.text()),
             }
         }
     }
-    Ok(())
 }

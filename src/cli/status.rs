@@ -50,7 +50,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let drifted = lock
         .as_ref()
         .is_none_or(|lock| !drift::findings(&manifest, lock).is_empty());
-    let names = names(&manifest, &root)?;
+    let names = names(&manifest, &root);
     let disk = sync::disk(&root, &names)?;
     let target = place::target()?;
     let claims = claims::all(&root);
@@ -90,14 +90,15 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 }
 
 /// Every environment of the manifest, and those that are left of earlier ones.
-fn names(manifest: &Manifest, root: &Root) -> Result<Vec<EnvironmentName>, Failure> {
-    let left = files::names(&root.path().join("envs")).or_exit(Exit::Failed)?;
+fn names(manifest: &Manifest, root: &Root) -> Vec<EnvironmentName> {
+    // Where that cannot be listed, each environment of the manifest says so.
+    let left = files::names(&root.path().join("envs")).unwrap_or_default();
     let left = left.iter().filter_map(|name| name.parse().ok());
     let known = manifest.environments.iter().map(|e| e.name.clone());
     let mut names: Vec<EnvironmentName> = known.chain(left).collect();
     names.sort();
     names.dedup();
-    Ok(names)
+    names
 }
 
 fn line<'a>(

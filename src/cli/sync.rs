@@ -108,7 +108,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let paths = references.keys().map(String::as_str);
     disk.references = weights::read_texts(&root, paths).or_exit(Exit::Failed)?;
     if arguments.repair {
-        build::repair::mark(&root, &mut disk.environments, &reading).or_exit(Exit::Failed)?;
+        build::repair::mark(&root, &mut disk.environments, &reading);
     }
     let may_prefetch = manifest.environments.iter().filter(|e| e.prefetch);
     let may_prefetch: Vec<EnvironmentName> = may_prefetch
@@ -165,6 +165,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         let clean = "nothing half-made is left; downloads go on where they broke off";
         interrupt::minding(&root, clean, work)?
     };
+    warn_of_closed_interpreters(&root, &chosen);
     let exit = outcome::tell(
         &outcome::Ended {
             plan: &plan,
@@ -214,6 +215,19 @@ fn usable(
         }
     }
     Ok(Err(exit))
+}
+
+/// Those for whom a root is cannot use what stands on an interpreter that is closed to them.
+fn warn_of_closed_interpreters(root: &Root, chosen: &[EnvironmentName]) {
+    let there = installed::read(root, chosen);
+    for closed in doctor::examine_interpreters(root, &there, false) {
+        show::remark(&format!(
+            "warning: `{}`: {}. To change that: `{}`, or have the environment run on a managed Python",
+            closed.path.display(),
+            closed.message,
+            closed.fix
+        ));
+    }
 }
 
 /// Has everything in a root follow its policy, what is there already included. Only then does the root say that it has
@@ -391,10 +405,11 @@ pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk
         Ok(catalogue) => catalogue,
         // One that cannot be read is written anew, from the lock alone.
         Err(catalogue::Error::Broken { .. }) => None,
+        Err(catalogue::Error::Files(error)) if error.is_unfit() => None,
         Err(error) => return Err(error).or_exit(Exit::Failed),
     };
     Ok(Disk {
-        environments: installed::read(root, environments).or_exit(Exit::Failed)?,
+        environments: installed::read(root, environments),
         weights: std::collections::BTreeMap::new(),
         references: std::collections::BTreeMap::new(),
         prefetched: std::collections::BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::access::Access;
+use crate::files::standing::Standing;
 use crate::files::{self, Kind, acl, standing};
 use crate::store::{Policy, Root};
 
@@ -74,16 +75,21 @@ struct Ancestor {
     finding: Option<Finding>,
 }
 
+/// What those whom the policy is for may do with what stands so: the three bits of read, write and execute.
+pub(super) fn may(path: &Path, there: &Standing, policy: Option<&Policy>) -> u32 {
+    match policy.map(|policy| (policy.access(), policy.group())) {
+        None | Some((Access::World | Access::WorldBy(_), _) | (Access::Group(_), None)) => {
+            there.mode & 0o7
+        }
+        Some((Access::Group(_), Some(group))) => acl::group_may(path, there, group),
+        Some((Access::Owner, _)) => 0o7,
+    }
+}
+
 /// A directory above a root: those whom the policy is for must pass it, and nobody else may replace what is below it.
 fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
     let there = standing::standing(path)?;
-    let passes = match policy.map(|policy| (policy.access(), policy.group())) {
-        None | Some((Access::World | Access::WorldBy(_), _) | (Access::Group(_), None)) => {
-            there.mode & 0o001 != 0
-        }
-        Some((Access::Group(_), Some(group))) => acl::group_may(path, &there, group) & 0o1 != 0,
-        Some((Access::Owner, _)) => true,
-    };
+    let passes = may(path, &there, policy) & 0o1 != 0;
     let sticky = there.mode & 0o1000 != 0;
     let finding = if let (false, Some(policy)) = (passes, policy) {
         let bits = match (policy.access(), policy.group()) {
@@ -113,7 +119,7 @@ fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
     })
 }
 
-fn whom(access: &Access) -> String {
+pub(super) fn whom(access: &Access) -> String {
     match access {
         Access::World | Access::WorldBy(_) => "others than its owner and group".to_owned(),
         Access::Group(name) => format!("the group {name}"),
@@ -145,7 +151,8 @@ fn inside(
         group: there.group,
         size: 0,
     };
-    let entries = files::walk_some(top, is_examined)?;
+    // Whom a directory is closed to does not see what is in it; its own mode is seen.
+    let entries = files::walk_open(top, is_examined)?;
     for entry in std::iter::once(itself).chain(entries) {
         let path = if entry.path.as_os_str().is_empty() {
             top.to_owned()
@@ -238,7 +245,7 @@ fn shortened(root: &Root, findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=@%:,".contains(c);
     if text.chars().all(plain) {

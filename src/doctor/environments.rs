@@ -18,14 +18,21 @@ pub(super) fn examine<'a>(
     root: &Root,
     environments: &BTreeMap<EnvironmentName, Installed>,
     deep: &dyn Fn(&EnvironmentName) -> Option<&'a Reading<'a>>,
-) -> files::Result<Vec<Finding>> {
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, there) in environments {
         let deep = deep(name);
-        if let Some(finding) = link(root, name, &there.current, there.current()) {
+        let fix = format!("rootstock sync --repair {name}");
+        if let Some(error) = &there.unreadable {
+            findings.push(Finding {
+                code: "unreadable",
+                path: root.generations(name),
+                message: error.clone(),
+                fix: fix.clone(),
+            });
+        } else if let Some(finding) = link(root, name, &there.current, there.current()) {
             findings.push(finding);
         }
-        let fix = format!("rootstock sync --repair {name}");
         for (id, generation) in &there.generations {
             let path = root.generation(name, id);
             match generation {
@@ -35,6 +42,12 @@ pub(super) fn examine<'a>(
                     message: "there is no stamp that can be read: the generation was not finished, or was changed".into(),
                     fix: fix.clone(),
                 }),
+                Generation::Unreadable(error) => findings.push(Finding {
+                    code: "unreadable",
+                    path,
+                    message: error.clone(),
+                    fix: fix.clone(),
+                }),
                 Generation::Newer(schema) => findings.push(Finding {
                     code: "stamp-newer",
                     path: path.join(inside::STAMP),
@@ -42,12 +55,15 @@ pub(super) fn examine<'a>(
                     fix: "use that rootstock or a newer one".into(),
                 }),
                 Generation::Complete(complete) => {
-                    findings.extend(generation_findings(root, &path, complete, &fix, deep)?);
+                    let found = generation_findings(root, &path, complete, &fix, deep);
+                    findings.extend(
+                        found.unwrap_or_else(|error| vec![Finding::unreadable(&error, &fix)]),
+                    );
                 }
             }
         }
     }
-    Ok(findings)
+    findings
 }
 
 /// Every environment that has a link or generations.
@@ -123,22 +139,7 @@ fn generation_findings(
             damage.clone(),
         ));
     }
-    match base {
-        Base::Same => {}
-        Base::Changed(python) => findings.push(finding(
-            "interpreter-changed",
-            python.clone(),
-            format!(
-                "`{}` was built on another file of this name",
-                path.display()
-            ),
-        )),
-        Base::Missing(python) => findings.push(finding(
-            "interpreter-missing",
-            python.clone(),
-            format!("`{}` was built on it", path.display()),
-        )),
-    }
+    findings.extend(base_finding(path, base, &finding));
     if let (Base::Same, Some(reading)) = (base, deep) {
         for part in &stamp.interpreter {
             if reading.digest_once(&part.path)? != part.sha256 {
@@ -198,10 +199,39 @@ fn generation_findings(
             What::Extra => "file-extra",
             What::Content => "file-changed",
             What::Mode => "file-mode",
+            What::Unreadable => "file-unreadable",
         };
         findings.push(finding(code, path.join(&below), what.to_string()));
     }
     Ok(findings)
+}
+
+/// How the interpreter of a generation is not what it was.
+fn base_finding(
+    generation: &Path,
+    base: &Base,
+    finding: &dyn Fn(&'static str, std::path::PathBuf, String) -> Finding,
+) -> Option<Finding> {
+    let generation = generation.display();
+    let (code, python, message) = match base {
+        Base::Same => return None,
+        Base::Changed(python) => (
+            "interpreter-changed",
+            python,
+            format!("`{generation}` was built on another file of this name"),
+        ),
+        Base::Missing(python) => (
+            "interpreter-missing",
+            python,
+            format!("`{generation}` was built on it"),
+        ),
+        Base::Closed(python) => (
+            "interpreter-closed",
+            python,
+            format!("`{generation}` was built on it, and you may not read it"),
+        ),
+    };
+    Some(finding(code, python.clone(), message))
 }
 
 /// The source is read in any case, and is what people are most tempted to edit in place.

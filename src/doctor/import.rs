@@ -104,13 +104,13 @@ pub(super) fn findings<'a>(
     root: &Root,
     imports: impl Iterator<Item = (&'a EnvironmentName, &'a Import)>,
     known: &[Finding],
-) -> files::Result<Vec<Finding>> {
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, import) in imports {
         let Import::Failed(failure) = import else {
             continue;
         };
-        let generation = root.resolve(name)?;
+        let generation = root.resolve(name).unwrap_or_default();
         let id = generation.as_deref().and_then(Path::file_name);
         let path = id.map(|id| root.generation(name, &id.to_string_lossy()));
         let is_damaged = path.is_some_and(|path| {
@@ -136,7 +136,7 @@ pub(super) fn findings<'a>(
             fix,
         });
     }
-    Ok(findings)
+    findings
 }
 
 fn advice(name: &EnvironmentName, failure: &Failure) -> String {

@@ -116,7 +116,7 @@ pub struct Needs {
 pub(super) fn needs<'a>(
     root: &Root,
     environments: impl Iterator<Item = (&'a EnvironmentName, &'a Installed)>,
-) -> files::Result<Vec<Needs>> {
+) -> Vec<Needs> {
     let current = environments.filter_map(|(name, there)| match there.current()? {
         Generation::Complete(complete) => Some((name, complete)),
         _ => None,
@@ -133,14 +133,20 @@ pub(super) fn needs<'a>(
         .collect()
 }
 
-fn of(name: &EnvironmentName, packages: &Path) -> files::Result<Needs> {
+fn of(name: &EnvironmentName, packages: &Path) -> Needs {
     let mut needs = Needs {
         environment: name.clone(),
         glibc: None,
         driver: None,
         unread: Vec::new(),
     };
-    for directory in files::names(packages)? {
+    let directories = files::names(packages).unwrap_or_else(|error| {
+        needs
+            .unread
+            .push((packages.to_owned(), error.source.to_string()));
+        Vec::new()
+    });
+    for directory in directories {
         let Some(package) = directory.strip_suffix(".dist-info") else {
             continue;
         };
@@ -166,7 +172,7 @@ fn of(name: &EnvironmentName, packages: &Path) -> files::Result<Needs> {
             needs.driver = Some((driver, package));
         }
     }
-    Ok(needs)
+    needs
 }
 
 /// The oldest glibc that one of the tags in a `WHEEL` file promises; a wheel without such a tag needs none.

@@ -17,6 +17,7 @@ mod access;
 mod environments;
 mod filesystem;
 mod import;
+mod interpreters;
 mod leftovers;
 mod machine;
 mod pythons;
@@ -27,6 +28,7 @@ mod weights;
 pub use access::Reach;
 pub use filesystem::{Ability, Filesystem, Room, room};
 pub use import::{Import, Imports};
+pub use interpreters::examine_interpreters;
 pub use machine::{Driver, Machine, Needs};
 pub use quota::{Limit, Quota};
 
@@ -41,6 +43,22 @@ pub struct Finding {
     pub message: String,
     /// What mends it.
     pub fix: String,
+}
+
+impl Finding {
+    /// Something cannot be read, so that what is in it is not known. Where it is closed to us alone, that is no fault.
+    fn unreadable(error: &files::Error, fix: &str) -> Self {
+        Self {
+            code: "unreadable",
+            path: error.path.clone(),
+            message: error.text(),
+            fix: if error.is_refused() {
+                "look again as its owner, or as a user who may read it".into()
+            } else {
+                fix.to_owned()
+            },
+        }
+    }
 }
 
 /// What an examination found.
@@ -120,22 +138,23 @@ pub fn examine(
     let (reach, found) = access::examine(root, deep)?;
     findings.extend(found);
     let names = environments::names(root)?;
-    let there = installed::read(root, &names)?;
+    let there = installed::read(root, &names);
     // Where an import has failed, the files that were imported are looked at as well.
     let is_read = |name: &_| deep || import::has_failed(imports.as_ref(), name);
     findings.extend(environments::examine(root, &there, &|name| {
         is_read(name).then_some(&reading)
-    })?);
-    let failed = import::findings(root, imports.iter().flatten(), &findings)?;
+    }));
+    let failed = import::findings(root, imports.iter().flatten(), &findings);
     findings.extend(failed);
-    let needs = machine::needs(root, there.iter())?;
+    findings.extend(interpreters::examine_interpreters(root, &there, deep));
+    let needs = machine::needs(root, there.iter());
     findings.extend(machine::findings(root, machine, &needs));
-    findings.extend(leftovers::examine(root)?);
+    findings.extend(leftovers::examine(root));
     if deep {
         findings.extend(shelf::examine(root, &reading)?);
-        findings.extend(pythons::examine(root, &reading)?);
+        findings.extend(pythons::examine(root, &reading));
     }
-    findings.extend(weights::examine(root, deep.then_some(&reading))?);
+    findings.extend(weights::examine(root, deep.then_some(&reading)));
     findings.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
     Ok(Examination {
         filesystem,

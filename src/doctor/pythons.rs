@@ -7,9 +7,9 @@ use crate::store::{Reading, Root, inside};
 use super::Finding;
 
 /// Examines every byte of every managed interpreter.
-pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Finding>> {
+pub(super) fn examine(root: &Root, reading: &Reading) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let names = files::names(&root.pythons())?;
+    let names = files::names(&root.pythons()).unwrap_or_default();
     for name in names.iter().filter(|name| !name.starts_with('.')) {
         let home = root.pythons().join(name);
         let mut find = |path, message: String| {
@@ -20,14 +20,22 @@ pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Findi
                 fix: "rootstock sync --repair".into(),
             });
         };
-        let Some(stamp) = Stamp::read(&home)? else {
+        let Some(stamp) = Stamp::read(&home).ok().flatten() else {
             find(
                 home.join(inside::STAMP),
                 "there is no stamp that can be read".into(),
             );
             continue;
         };
-        match managed::state(root, &home, &stamp.archive, reading)? {
+        let state = managed::state(root, &home, &stamp.archive, reading);
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => {
+                find(error.path.clone(), error.text());
+                continue;
+            }
+        };
+        match state {
             State::Whole => {}
             State::Missing | State::Unknown => find(
                 home.join(inside::TREE),
@@ -40,5 +48,5 @@ pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Findi
             }
         }
     }
-    Ok(findings)
+    findings
 }

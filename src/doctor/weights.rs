@@ -10,7 +10,7 @@ use crate::store::{Catalogue, CatalogueModel, CatalogueWeight, Reading, Root, ca
 use super::Finding;
 
 /// Examines every weight file; its bytes, if they are to be read.
-pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<Finding>> {
+pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> Vec<Finding> {
     let broken = |message: String| {
         vec![Finding {
             code: "catalogue-broken",
@@ -21,9 +21,9 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
     };
     let catalogue = match Catalogue::read(&root.models()) {
         Ok(Some(catalogue)) => catalogue,
-        Ok(None) => return Ok(broken("it is missing: no worker finds its model".into())),
-        Err(catalogue::Error::Files(error)) => return Err(error),
-        Err(error) => return Ok(broken(error.to_string())),
+        Ok(None) => return broken("it is missing: no worker finds its model".into()),
+        Err(catalogue::Error::Files(error)) => return broken(error.text()),
+        Err(error) => return broken(error.to_string()),
     };
     // Models of environments that were never built here need nothing yet.
     let built = |model: &CatalogueModel| files::exists(&root.current(&model.environment));
@@ -42,7 +42,7 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
         .filter(|id| !catalogue.models.contains_key(id))
         .collect();
     for id in ids.chain(&themselves) {
-        let there = prefetched::read(root, id, false)?;
+        let there = prefetched::read(root, id, false).ok().flatten();
         let left = there.into_iter().flat_map(|there| there.record.files);
         needed.extend(left.map(|Left { path, size, sha256 }| {
             let size = Some(size);
@@ -53,18 +53,20 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> files::Result<Vec<
         .par_iter()
         .map(|(model, weight)| {
             let path = weights::path(root, &weight.path);
-            let Some((code, message)) = wrong(&path, weight, deep)? else {
-                return Ok(None);
-            };
-            Ok(Some(Finding {
-                code,
-                path,
-                message: format!("model {model}: {message}"),
-                fix: "rootstock sync --repair".into(),
-            }))
+            let fix = "rootstock sync --repair";
+            match wrong(&path, weight, deep) {
+                Ok(None) => None,
+                Ok(Some((code, message))) => Some(Finding {
+                    code,
+                    path,
+                    message: format!("model {model}: {message}"),
+                    fix: fix.into(),
+                }),
+                Err(error) => Some(Finding::unreadable(&error, fix)),
+            }
         })
-        .collect::<files::Result<_>>()?;
-    Ok(found.into_iter().flatten().collect())
+        .collect();
+    found.into_iter().flatten().collect()
 }
 
 fn wrong(

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Context, Result};
+use super::{Context, Error, Result};
 
 /// What a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +42,35 @@ pub fn walk(directory: &Path) -> Result<Vec<Entry>> {
 
 /// As [`walk`], without the entries, and all below them, that are not wanted; asked is for the path below.
 pub fn walk_some(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>> {
+    walk_and(directory, wanted, &|_| false)
+}
+
+/// As [`walk_some`], without what is in directories that are closed to us.
+pub fn walk_open(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>> {
+    walk_and(directory, wanted, &Error::is_refused)
+}
+
+fn walk_and(
+    directory: &Path,
+    wanted: &dyn Fn(&Path) -> bool,
+    skips: &dyn Fn(&Error) -> bool,
+) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     let mut pending = vec![PathBuf::new()];
     while let Some(below) = pending.pop() {
         let here = directory.join(&below);
-        for entry in fs::read_dir(&here).context("list", &here)? {
+        let entries = match fs::read_dir(&here).context("list", &here) {
+            Ok(entries) => entries,
+            Err(error) if skips(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
             let entry = entry.context("list", &here)?;
-            let metadata = entry.metadata().context("examine", &entry.path())?;
+            let metadata = match entry.metadata().context("examine", &entry.path()) {
+                Ok(metadata) => metadata,
+                Err(error) if skips(&error) => continue,
+                Err(error) => return Err(error),
+            };
             let path = below.join(entry.file_name());
             if !wanted(&path) {
                 continue;
@@ -80,7 +102,7 @@ pub fn disk_use(directories: &[PathBuf]) -> Result<Vec<u64>> {
     let mut met = HashSet::new();
     let one = |directory: &PathBuf| {
         let mut bytes = 0;
-        for entry in walk(directory)? {
+        for entry in walk_open(directory, &|_| true)? {
             let path = directory.join(&entry.path);
             let metadata = fs::symlink_metadata(&path).context("examine", &path)?;
             if metadata.nlink() < 2

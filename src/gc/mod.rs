@@ -170,7 +170,7 @@ pub fn survey(root: &Root, policy: Policy) -> Result<Survey, layout::Error> {
     };
     let mut survey = Survey::default();
     let left = generations::survey(&looking, &mut survey)?;
-    let needs = Needs::of(&left)?;
+    let needs = Needs::of(&left);
     leftovers::pythons(&looking, &needs, &mut survey)?;
     shelf::survey(&looking, &needs, &mut survey)?;
     leftovers::survey(&looking, &mut survey)?;

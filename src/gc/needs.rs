@@ -27,12 +27,13 @@ pub(super) struct Needs {
 
 impl Needs {
     /// What these need.
-    pub(super) fn of(generations: &[PathBuf]) -> files::Result<Self> {
+    pub(super) fn of(generations: &[PathBuf]) -> Self {
         let mut needs = Self::default();
         for path in generations {
             let tree = files::read_text_if_present(&path.join(inside::TREE));
             let tree = tree.ok().flatten().and_then(|text| Tree::parse(&text).ok());
-            let (Found::Stamp(stamp), Some(tree)) = (Stamp::read(path)?, tree) else {
+            // What cannot be read may need anything.
+            let (Ok(Found::Stamp(stamp)), Some(tree)) = (Stamp::read(path), tree) else {
                 needs.unknown.get_or_insert(path.clone());
                 continue;
             };
@@ -46,7 +47,7 @@ impl Needs {
             });
             needs.records.extend(records);
         }
-        Ok(needs)
+        needs
     }
 
     /// Whether one of them has this wheel, by the digest of its `RECORD`.
@@ -68,11 +69,16 @@ impl Needs {
 /// The managed interpreters that all generations of a root stand on; `None` if a stamp cannot be read.
 pub(super) fn pythons(root: &Root) -> files::Result<Option<Vec<String>>> {
     let mut ids = Vec::new();
-    for (_, installed) in installed::read(root, &generations::environments(root)?)? {
+    for (_, installed) in installed::read(root, &generations::environments(root)?) {
+        if installed.unreadable.is_some() {
+            return Ok(None);
+        }
         for generation in installed.generations.into_values() {
             match generation {
                 Generation::Complete(complete) => ids.extend(complete.stamp.managed),
-                Generation::Newer(_) | Generation::Incomplete => return Ok(None),
+                Generation::Newer(_) | Generation::Incomplete | Generation::Unreadable(_) => {
+                    return Ok(None);
+                }
             }
         }
     }

@@ -30,6 +30,8 @@ pub enum Reason {
     InterpreterChanged(PathBuf),
     /// Its Python is gone.
     InterpreterMissing(PathBuf),
+    /// We may not read its Python.
+    InterpreterClosed(PathBuf),
     /// It was asked for.
     Forced,
 }
@@ -42,9 +44,10 @@ impl Reason {
             Reason::LockChanged { .. } => "stale",
             Reason::Incomplete => "incomplete",
             Reason::Foreign(_) => "foreign",
-            Reason::Broken(_) | Reason::InterpreterChanged(_) | Reason::InterpreterMissing(_) => {
-                "broken"
-            }
+            Reason::Broken(_)
+            | Reason::InterpreterChanged(_)
+            | Reason::InterpreterMissing(_)
+            | Reason::InterpreterClosed(_) => "broken",
             Reason::Forced => "forced",
         }
     }
@@ -68,6 +71,9 @@ impl std::fmt::Display for Reason {
             Reason::InterpreterMissing(path) => {
                 write!(out, "its Python is gone (`{}`)", path.display())
             }
+            Reason::InterpreterClosed(path) => {
+                write!(out, "you may not read its Python (`{}`)", path.display())
+            }
             Reason::Forced => out.write_str("`--force`"),
         }
     }
@@ -79,6 +85,9 @@ pub fn reason(
     target: &LockedTarget,
     installed: &Installed,
 ) -> Option<Reason> {
+    if let Some(error) = &installed.unreadable {
+        return Some(Reason::Broken(error.clone()));
+    }
     match (&installed.current, installed.current()) {
         (Current::Nothing, _) => Some(Reason::Missing),
         (Current::Elsewhere(path), _) => Some(Reason::Broken(format!(
@@ -105,6 +114,7 @@ pub(super) fn reason_of_generation(
                 "a newer rootstock built it (stamp schema {schema})"
             )));
         }
+        Generation::Unreadable(error) => return Some(Reason::Broken(error.clone())),
         Generation::Complete(complete) => complete,
     };
     let Complete {
@@ -146,5 +156,6 @@ pub(super) fn reason_of_generation(
         Base::Same => None,
         Base::Changed(path) => Some(Reason::InterpreterChanged(path.clone())),
         Base::Missing(path) => Some(Reason::InterpreterMissing(path.clone())),
+        Base::Closed(path) => Some(Reason::InterpreterClosed(path.clone())),
     }
 }

@@ -99,6 +99,7 @@ fn installed(current: &str, generations: Vec<(&str, Generation)>) -> Installed {
             .into_iter()
             .map(|(id, generation)| (id.to_owned(), generation))
             .collect(),
+        unreadable: None,
     }
 }
 

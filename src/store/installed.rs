@@ -19,6 +19,8 @@ pub struct Installed {
     pub current: Current,
     /// Every directory that could be a generation of it, by id.
     pub generations: BTreeMap<String, Generation>,
+    /// Why not all of that can be seen, if it cannot.
+    pub unreadable: Option<String>,
 }
 
 /// Where the link of an environment leads.
@@ -40,6 +42,8 @@ pub enum Generation {
     Incomplete,
     /// Its stamp has a newer schema.
     Newer(u32),
+    /// It cannot be read to see what it is, and why not.
+    Unreadable(String),
     /// It has a stamp.
     Complete(Box<Complete>),
 }
@@ -67,63 +71,70 @@ impl Installed {
     }
 }
 
-/// Reads what is on disk for each of these environments.
+/// Reads what is on disk for each of these environments. What is wrong with one is no reason not to see the others.
 pub fn read<'a>(
     root: &Root,
     environments: impl IntoIterator<Item = &'a EnvironmentName>,
-) -> files::Result<BTreeMap<EnvironmentName, Installed>> {
+) -> BTreeMap<EnvironmentName, Installed> {
     // Most generations of a root stand on one interpreter: it is looked at once.
     let mut bases = HashMap::new();
     environments
         .into_iter()
-        .map(|name| Ok((name.clone(), environment(root, name, &mut bases)?)))
+        .map(|name| (name.clone(), environment(root, name, &mut bases)))
         .collect()
 }
 
 /// Looks at one generation alone; `None` if nothing has its name.
-pub fn look(root: &Root, name: &EnvironmentName, id: &str) -> files::Result<Option<Generation>> {
+pub fn look(root: &Root, name: &EnvironmentName, id: &str) -> Option<Generation> {
     let path = root.generation(name, id);
-    if !files::exists(&path) {
-        return Ok(None);
-    }
-    generation(&path, name, id, &mut HashMap::new()).map(Some)
+    files::exists(&path).then(|| generation(&path, name, id, &mut HashMap::new()))
 }
 
 type Bases = HashMap<Vec<interpreter::Part>, Base>;
 
-fn environment(root: &Root, name: &EnvironmentName, bases: &mut Bases) -> files::Result<Installed> {
-    let mut generations = BTreeMap::new();
-    for id in files::names(&root.generations(name))? {
-        // Names with a dot are staging: invisible until they are renamed.
-        if !id.starts_with('.') {
-            let found = generation(&root.generation(name, &id), name, &id, bases)?;
-            generations.insert(id, found);
+fn environment(root: &Root, name: &EnvironmentName, bases: &mut Bases) -> Installed {
+    let mut installed = Installed::default();
+    match files::names(&root.generations(name)) {
+        Ok(ids) => {
+            // Names with a dot are staging: invisible until they are renamed.
+            for id in ids.into_iter().filter(|id| !id.starts_with('.')) {
+                let found = generation(&root.generation(name, &id), name, &id, bases);
+                installed.generations.insert(id, found);
+            }
         }
+        Err(error) => installed.unreadable = Some(error.text()),
     }
-    Ok(Installed {
-        current: current(root, name),
-        generations,
-    })
+    match current(root, name) {
+        Ok(current) => installed.current = current,
+        Err(error) => installed.unreadable = Some(error.text()),
+    }
+    installed
 }
 
-fn current(root: &Root, name: &EnvironmentName) -> Current {
+fn current(root: &Root, name: &EnvironmentName) -> files::Result<Current> {
     let link = root.current(name);
-    if !files::exists(&link) {
-        return Current::Nothing;
-    }
-    // A file or directory in the link's place is reported as such, not as a failure to read a link.
-    let Ok(Some(target)) = files::link_target(&link) else {
-        return Current::Elsewhere(link);
+    let Some(target) = files::link_target(&link)? else {
+        // A file or directory in the link's place.
+        return Ok(if files::exists(&link) {
+            Current::Elsewhere(link)
+        } else {
+            Current::Nothing
+        });
     };
     let id = target.file_name().unwrap_or_default().to_string_lossy();
-    if target == super::link_to(name, &id) {
+    Ok(if target == super::link_to(name, &id) {
         Current::Generation(id.into_owned())
     } else {
         Current::Elsewhere(target)
-    }
+    })
 }
 
-fn generation(
+fn generation(path: &Path, name: &EnvironmentName, id: &str, bases: &mut Bases) -> Generation {
+    let read = examine(path, name, id, bases);
+    read.unwrap_or_else(|error| Generation::Unreadable(error.text()))
+}
+
+fn examine(
     path: &Path,
     name: &EnvironmentName,
     id: &str,
@@ -136,7 +147,7 @@ fn generation(
     };
     let source = match files::read(&path.join(inside::SOURCE)) {
         Ok(bytes) => Some(Digest::of(bytes)),
-        Err(error) if error.is_missing() => None,
+        Err(error) if error.is_missing() || error.is_unfit() => None,
         Err(error) => return Err(error),
     };
     Ok(Generation::Complete(Box::new(Complete {

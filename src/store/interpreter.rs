@@ -32,6 +32,8 @@ pub enum Base {
     Changed(PathBuf),
     /// This file is gone.
     Missing(PathBuf),
+    /// We may not read this file.
+    Closed(PathBuf),
 }
 
 /// How many bytes of each end are compared.
@@ -68,9 +70,18 @@ pub fn base(parts: &[Part]) -> files::Result<Base> {
         let size = match files::size(&part.path) {
             Ok(size) => size,
             Err(error) if error.is_missing() => return Ok(Base::Missing(part.path.clone())),
+            Err(error) if error.is_refused() => return Ok(Base::Closed(part.path.clone())),
             Err(error) => return Err(error),
         };
-        if size != part.size || ends(&part.path, size)? != part.ends {
+        let same = size == part.size
+            && match ends(&part.path, size) {
+                Ok(ends) => ends == part.ends,
+                Err(error) if error.is_refused() => return Ok(Base::Closed(part.path.clone())),
+                // A directory of its name and size.
+                Err(error) if error.is_unfit() => false,
+                Err(error) => return Err(error),
+            };
+        if !same {
             return Ok(Base::Changed(part.path.clone()));
         }
     }

@@ -59,7 +59,10 @@ pub fn executable(home: &Path, series: (u64, u64)) -> PathBuf {
 impl Stamp {
     /// The stamp in this directory; `None` if there is none that can be read, so that nobody finished it.
     pub fn read(home: &Path) -> files::Result<Option<Self>> {
-        let text = files::read_text_if_present(&home.join(inside::STAMP))?;
+        let text = match files::read_text_if_present(&home.join(inside::STAMP)) {
+            Err(error) if error.is_unfit() => None,
+            text => text?,
+        };
         let stamp: Option<Self> = text.and_then(|text| sealed::open(text.as_bytes()));
         Ok(stamp.filter(|stamp| stamp.schema == SCHEMA))
     }
@@ -93,7 +96,11 @@ pub fn state(
     let Some(stamp) = Stamp::read(home)? else {
         return Ok(State::Missing);
     };
-    let text = files::read_text_if_present(&home.join(inside::TREE))?.unwrap_or_default();
+    let text = match files::read_text_if_present(&home.join(inside::TREE)) {
+        Err(error) if error.is_unfit() => None,
+        text => text?,
+    };
+    let text = text.unwrap_or_default();
     if stamp.archive != *archive || Digest::of(&text) != stamp.tree {
         return Ok(State::Unknown);
     }

@@ -99,6 +99,11 @@ impl Policy {
         self.group
     }
 
+    /// Whether only the group may use the root.
+    pub fn is_for_group(&self) -> bool {
+        matches!(self.access, Access::Group(_))
+    }
+
     /// A directory in which maintainers make things.
     pub fn open(&self, directory: &Path) -> files::Result<()> {
         self.settle(directory, self.access.open())

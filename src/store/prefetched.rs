@@ -65,7 +65,11 @@ pub fn path(root: &Root, model: &ModelId) -> PathBuf {
 /// The record of a model with what is there of its files, which are read only if `deep`. A record that cannot be read,
 /// or was written by a later rootstock, is none: `setup()` is called again.
 pub fn read(root: &Root, model: &ModelId, deep: bool) -> files::Result<Option<Prefetched>> {
-    let Some(text) = files::read_text_if_present(&path(root, model))? else {
+    let text = match files::read_text_if_present(&path(root, model)) {
+        Err(error) if error.is_unfit() => None,
+        text => text?,
+    };
+    let Some(text) = text else {
         return Ok(None);
     };
     let Ok(record) = serde_json::from_str::<Record>(&text) else {

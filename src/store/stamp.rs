@@ -73,7 +73,7 @@ impl Stamp {
     pub fn read(generation: &Path) -> files::Result<Found> {
         let bytes = match files::read(&generation.join(inside::STAMP)) {
             Ok(bytes) => bytes,
-            Err(error) if error.is_missing() => return Ok(Found::Nothing),
+            Err(error) if error.is_missing() || error.is_unfit() => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
         Ok(match serde_json::from_slice::<Schema>(&bytes) {

@@ -27,7 +27,12 @@ pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Opti
     files::create_directories(&root.trash())?;
     let prefix = format!("{label}-");
     // The parent is another one, and a directory's entry for its parent can only be changed by who may write in it.
-    let moved = match files::set_mode(directory, 0o755) {
+    let opened = if files::is_really_directory(directory) {
+        files::set_mode(directory, 0o755)
+    } else {
+        Ok(())
+    };
+    let moved = match opened {
         Err(error) if error.is_refused() => {
             let parent = directory.parent().unwrap_or(root.path());
             rename(directory, parent, &format!("{ASIDE}{prefix}"))
@@ -42,7 +47,11 @@ pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Opti
 }
 
 fn rename(directory: &Path, into: &Path, prefix: &str) -> files::Result<PathBuf> {
-    let to = files::temporary_directory(into, prefix)?.keep();
+    let mut to = files::temporary_directory(into, prefix)?.keep();
+    // A file, or a link, that has the name of a directory goes into one.
+    if !files::is_really_directory(directory) {
+        to.push(directory.file_name().unwrap_or_default());
+    }
     files::rename(directory, &to)?;
     Ok(to)
 }

@@ -176,6 +176,8 @@ pub enum What {
     Content,
     /// Its permission bits are others.
     Mode,
+    /// It cannot be read.
+    Unreadable,
 }
 
 impl std::fmt::Display for What {
@@ -185,6 +187,7 @@ impl std::fmt::Display for What {
             What::Extra => "does not belong there",
             What::Content => "has changed",
             What::Mode => "has another mode",
+            What::Unreadable => "cannot be read",
         })
     }
 }
@@ -274,8 +277,14 @@ impl Machine<'_> {
                 Ok((!same).then_some(What::Content))
             }
             Item::File { sha256, executable } => {
-                if found.kind != Kind::File || self.digest(&here, path)? != *sha256 {
+                if found.kind != Kind::File {
                     return Ok(Some(What::Content));
+                }
+                match self.digest(&here, path) {
+                    Ok(digest) if digest == *sha256 => {}
+                    Ok(_) => return Ok(Some(What::Content)),
+                    Err(error) if error.is_refused() => return Ok(Some(What::Unreadable)),
+                    Err(error) => return Err(error),
                 }
                 let mode = access::published(self.here.access, *executable);
                 Ok((found.mode != mode).then_some(What::Mode))

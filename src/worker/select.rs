@@ -139,6 +139,17 @@ pub enum Error {
         /// What is wrong with it.
         wrong: String,
     },
+    /// The interpreter below it is closed to us.
+    #[error("the Python of environment `{environment}` is closed to you: `{}`", path.display())]
+    #[diagnostic(help(
+        "have the owner of the root run `rootstock doctor`: it names the directory that others cannot pass"
+    ))]
+    Closed {
+        /// Which.
+        environment: EnvironmentName,
+        /// The file that cannot be read.
+        path: PathBuf,
+    },
     /// The interpreter below it is gone.
     #[error("the Python of environment `{environment}` is gone: `{}`", path.display())]
     #[diagnostic(help("build it again on another one: `rootstock sync {environment}`"))]
@@ -211,14 +222,12 @@ fn read(root: &Root) -> Result<Catalogue, Error> {
 /// Follows the environment's link, once, and reads what stands there.
 fn usable(root: &Root, catalogue: &Catalogue, meaning: CatalogueModel) -> Result<Selected, Error> {
     let environment = meaning.environment;
-    let missing = || -> Result<Error, Error> {
-        Ok(Error::Missing {
-            environment: environment.clone(),
-            built: built(root, catalogue)?,
-        })
+    let missing = || Error::Missing {
+        environment: environment.clone(),
+        built: built(root, catalogue),
     };
     let Some(generation) = root.resolve(&environment)? else {
-        return Err(missing()?);
+        return Err(missing());
     };
     let stamp = match Stamp::read(&generation)? {
         Found::Stamp(stamp) => stamp,
@@ -228,7 +237,7 @@ fn usable(root: &Root, catalogue: &Catalogue, meaning: CatalogueModel) -> Result
                 schema,
             });
         }
-        Found::Nothing => return Err(missing()?),
+        Found::Nothing => return Err(missing()),
     };
     check(&environment, &stamp)?;
     check_python(&environment, &generation, &stamp)?;
@@ -288,6 +297,10 @@ fn check(environment: &EnvironmentName, stamp: &Stamp) -> Result<(), Error> {
     // An interpreter that was updated in place still runs what was built on it; `sync` is who rebuilds.
     match interpreter::base(&stamp.interpreter)? {
         Base::Missing(path) => Err(Error::Interpreter {
+            environment: environment.clone(),
+            path,
+        }),
+        Base::Closed(path) => Err(Error::Closed {
             environment: environment.clone(),
             path,
         }),
@@ -351,17 +364,18 @@ fn known(catalogue: &Catalogue) -> String {
 }
 
 /// Which environments are there to be used instead.
-fn built(root: &Root, catalogue: &Catalogue) -> Result<String, Error> {
+fn built(root: &Root, catalogue: &Catalogue) -> String {
     let mut built = Vec::new();
     for environment in catalogue.environments.keys() {
-        if let Some(generation) = root.resolve(environment)?
-            && let Found::Stamp(_) = Stamp::read(&generation)?
+        // What is wrong with another one is not what was asked.
+        if let Ok(Some(generation)) = root.resolve(environment)
+            && let Ok(Found::Stamp(_)) = Stamp::read(&generation)
         {
             built.push(environment.as_str());
         }
     }
-    Ok(match &built[..] {
+    match &built[..] {
         [] => "no environment of this root is built".to_owned(),
         built => format!("built here: {}", built.join(", ")),
-    })
+    }
 }

@@ -13,6 +13,7 @@ mod codes;
 mod doctor;
 mod conformance;
 mod crash;
+mod damage;
 mod credentials;
 mod digests;
 mod direct;

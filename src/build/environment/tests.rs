@@ -75,7 +75,7 @@ impl World {
 
     fn installed(&self) -> installed::Installed {
         let name = &self.environment.name;
-        let mut all = installed::read(&self.root, [name]).unwrap();
+        let mut all = installed::read(&self.root, [name]);
         all.remove(name).unwrap()
     }
 

@@ -49,7 +49,7 @@ fn in_directory(directory: &Path, reading: &Reading) -> files::Result<Vec<Damage
         Ok(Some(shelved)) => shelved,
         Ok(None) => return Ok(vec![damage(directory.join("files.txt"), "is missing")]),
         Err(Error::Damaged { path, .. }) => return Ok(vec![damage(path, "cannot be read")]),
-        Err(Error::Files(error)) => return Err(error),
+        Err(Error::Files(error)) => return Ok(vec![damage(error.path, "cannot be read")]),
     };
     let wrong: Vec<Option<Damage>> = shelved
         .files
@@ -65,7 +65,7 @@ fn in_directory(directory: &Path, reading: &Reading) -> files::Result<Vec<Damage
                     Ok((!has_its_mode(file, &path)?).then(|| damage(path, "has another mode")))
                 }
                 Err(error) if error.is_missing() => Ok(Some(damage(path, "is missing"))),
-                Err(error) => Err(error),
+                Err(_) => Ok(Some(damage(path, "cannot be read"))),
             }
         })
         .collect::<files::Result<_>>()?;

@@ -58,7 +58,7 @@ pub fn contents(root: &Root) -> files::Result<Vec<Object>> {
                 None if name.starts_with('.') => unfinished(&name),
                 None if shelf == WHEELS => wheel(name, &path),
                 None if shelf == BYTECODE => bytecode(&name),
-                None => What::Built(built(&path)?),
+                None => What::Built(built(&path)),
             };
             found.push(Object { path, what });
         }
@@ -112,7 +112,7 @@ fn bytecode(name: &str) -> What {
     }
 }
 
-fn built(path: &std::path::Path) -> files::Result<Option<String>> {
-    let text = files::read_text_if_present(&path.join("wheel.txt"))?;
-    Ok(text.map(|text| text.trim_end().to_owned()))
+fn built(path: &std::path::Path) -> Option<String> {
+    let text = files::read_text_if_present(&path.join("wheel.txt")).ok()?;
+    text.map(|text| text.trim_end().to_owned())
 }
