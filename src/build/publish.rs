@@ -201,7 +201,8 @@ fn judge(root: &Root, environment: &EnvironmentName, new: New) -> Result<Verdict
     let path = root.generation(environment, &stamp.id);
     let verdict = standing(&there, &stamp.python, source);
     if verdict == Verdict::Useless
-        || (force && !is_intact(root, &path, &there.stamp, &Reading::default())?)
+        // One that cannot be read to the end is of no use either, and may be going just now.
+        || (force && !is_intact(root, &path, &there.stamp, &Reading::default()).unwrap_or(false))
     {
         return Ok(Verdict::Useless);
     }

@@ -61,6 +61,8 @@ fn walk_and(
         let here = directory.join(&below);
         let entries = match fs::read_dir(&here).context("list", &here) {
             Ok(entries) => entries,
+            // What is below may go while we look; the directory itself has to be there.
+            Err(error) if error.is_missing() && !below.as_os_str().is_empty() => continue,
             Err(error) if skips(&error) => continue,
             Err(error) => return Err(error),
         };
@@ -68,7 +70,7 @@ fn walk_and(
             let entry = entry.context("list", &here)?;
             let metadata = match entry.metadata().context("examine", &entry.path()) {
                 Ok(metadata) => metadata,
-                Err(error) if skips(&error) => continue,
+                Err(error) if error.is_missing() || skips(&error) => continue,
                 Err(error) => return Err(error),
             };
             let path = below.join(entry.file_name());

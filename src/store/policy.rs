@@ -198,6 +198,8 @@ impl Policy {
                     list.push(path);
                     Ok(())
                 }
+                // `gc` beside us has taken it away.
+                Err(error) if error.is_missing() => Ok(()),
                 other => other,
             };
             settle(top.clone(), self.access.open())?;

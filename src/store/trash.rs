@@ -24,6 +24,9 @@ pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<P
 /// label tells people what it was. One that another maintainer has published is put aside where it is, with a name that
 /// begins with [`ASIDE`]: only its owner may move it to another directory.
 pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Option<PathBuf>> {
+    if !files::exists(directory) {
+        return Ok(None);
+    }
     files::create_directories(&root.trash())?;
     let prefix = format!("{label}-");
     // The parent is another one, and a directory's entry for its parent can only be changed by who may write in it.

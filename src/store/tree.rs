@@ -283,6 +283,7 @@ impl Machine<'_> {
                 match self.digest(&here, path) {
                     Ok(digest) if digest == *sha256 => {}
                     Ok(_) => return Ok(Some(What::Content)),
+                    Err(error) if error.is_missing() => return Ok(Some(What::Missing)),
                     Err(error) if error.is_refused() => return Ok(Some(What::Unreadable)),
                     Err(error) => return Err(error),
                 }

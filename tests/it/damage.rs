@@ -36,7 +36,10 @@ fn state(sandbox: &Sandbox, root: &str, environment: &str) -> (String, Value) {
     let status = said.expect(0).json();
     let mut all = status["environments"].as_array().unwrap().iter();
     let found = all.find(|e| e["name"] == environment).unwrap();
-    (found["state"].as_str().unwrap().to_owned(), found["reason"].clone())
+    (
+        found["state"].as_str().unwrap().to_owned(),
+        found["reason"].clone(),
+    )
 }
 
 /// What doctor finds, as `code path`.
@@ -45,18 +48,35 @@ fn findings(sandbox: &Sandbox, root: &str, arguments: &[&str]) -> Vec<String> {
     let answer = said.json();
     let found = answer["findings"].as_array().unwrap().iter();
     let found: Vec<String> = found
-        .map(|f| format!("{} {}", f["code"].as_str().unwrap(), f["path"].as_str().unwrap()))
+        .map(|f| {
+            format!(
+                "{} {}",
+                f["code"].as_str().unwrap(),
+                f["path"].as_str().unwrap()
+            )
+        })
         .collect();
     said.expect(i32::from(!found.is_empty()));
     found
 }
 
 fn runs(sandbox: &Sandbox, environment: &str) -> Option<i32> {
-    sandbox.run(&["run", environment, "--", "python", "-c", "0"]).code
+    sandbox
+        .run(&["run", environment, "--", "python", "-c", "0"])
+        .code
 }
 
 fn worker(sandbox: &Sandbox, environment: &str) -> Option<i32> {
-    let arguments = ["worker", environment, "--unix", "nowhere", "--species", "Cu", "--pbc", "TTT"];
+    let arguments = [
+        "worker",
+        environment,
+        "--unix",
+        "nowhere",
+        "--species",
+        "Cu",
+        "--pbc",
+        "TTT",
+    ];
     sandbox.run(&arguments).code
 }
 
@@ -64,7 +84,11 @@ fn worker(sandbox: &Sandbox, environment: &str) -> Option<i32> {
 const OF_ONE: [(&str, bool, &str); 11] = [
     ("generations/one/ID/bin/python", false, "broken"),
     ("generations/one/ID/bin/python", true, "broken"),
-    ("generations/one/ID/rootstock-stamp.json", true, "incomplete"),
+    (
+        "generations/one/ID/rootstock-stamp.json",
+        true,
+        "incomplete",
+    ),
     ("generations/one/ID/env_source.py", true, "broken"),
     ("generations/one/ID/bin", false, "broken"),
     ("generations/one/ID", false, "incomplete"),
@@ -80,17 +104,26 @@ fn what_is_damaged_of_one_environment_hides_nothing_of_another_and_is_repaired()
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
     for (below, directory, told) in OF_ONE {
-        let case = format!("{below} becomes a {}", if directory { "directory" } else { "file" });
+        let case = format!(
+            "{below} becomes a {}",
+            if directory { "directory" } else { "file" }
+        );
         let generation = sandbox.generation("root", "one");
         let id = generation.file_name().unwrap().to_str().unwrap();
-        becomes(&sandbox.path(&format!("root/{}", below.replace("ID", id))), directory);
+        becomes(
+            &sandbox.path(&format!("root/{}", below.replace("ID", id))),
+            directory,
+        );
 
         let (state_of_one, reason) = state(&sandbox, "root", "one");
         assert_eq!(state_of_one, told, "{case}: {reason}");
         assert_eq!(state(&sandbox, "root", "two").0, "fresh", "{case}");
         let found = findings(&sandbox, "root", &["--deep"]);
         assert!(!found.is_empty(), "{case}");
-        assert!(found.iter().all(|f| f.contains("/one")), "{case}: {found:?}");
+        assert!(
+            found.iter().all(|f| f.contains("/one")),
+            "{case}: {found:?}"
+        );
         for gc in [&["gc", "--dry-run"][..], &["gc"]] {
             sandbox.run(gc).expect(0);
         }
@@ -101,7 +134,11 @@ fn what_is_damaged_of_one_environment_hides_nothing_of_another_and_is_repaired()
             assert_eq!(worker(&sandbox, "one"), Some(4), "{case}");
             sandbox.run(&["sync", "--check"]).expect(3);
         }
-        let repair = if told == "fresh" { &["--repair"][..] } else { &[] };
+        let repair = if told == "fresh" {
+            &["--repair"][..]
+        } else {
+            &[]
+        };
         let said = sandbox.sync(repair);
         assert!(said.stdout.contains("one"), "{case}: {}", said.stdout);
         sandbox.run(&["sync", "--check"]).expect(0);
@@ -115,7 +152,10 @@ fn what_is_damaged_of_one_environment_hides_nothing_of_another_and_is_repaired()
 fn a_copy_that_followed_links_is_told_and_repaired() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
-    let copied = Command::new("cp").args(["-rL", "root", "copy"]).current_dir(sandbox.path("")).output();
+    let copied = Command::new("cp")
+        .args(["-rL", "root", "copy"])
+        .current_dir(sandbox.path(""))
+        .output();
     assert!(copied.unwrap().status.success());
     for environment in ["one", "two"] {
         assert_eq!(state(&sandbox, "copy", environment).0, "broken");
@@ -125,14 +165,19 @@ fn a_copy_that_followed_links_is_told_and_repaired() {
         let told = found.iter().filter(|f| f.starts_with(code)).count();
         assert_eq!(told, 2, "{code}: {found:?}");
     }
-    sandbox.run(&["--root", "copy", "gc", "--dry-run"]).expect(0);
-    sandbox.run(&["--root", "copy", "sync", "--check"]).expect(3);
+    sandbox
+        .run(&["--root", "copy", "gc", "--dry-run"])
+        .expect(0);
+    sandbox
+        .run(&["--root", "copy", "sync", "--check"])
+        .expect(3);
     let said = sandbox.sync(&["--root", "copy", "--repair"]);
     assert!(said.stdout.starts_with("built one, two"), "{}", said.stdout);
     assert_eq!(findings(&sandbox, "copy", &["--deep"]), [""; 0]);
     for environment in ["one", "two"] {
         for field in ["id", "tree"] {
-            let [here, there] = ["root", "copy"].map(|root| sandbox.stamp(root, environment, field));
+            let [here, there] =
+                ["root", "copy"].map(|root| sandbox.stamp(root, environment, field));
             assert_eq!(here, there);
         }
     }

@@ -26,6 +26,7 @@ mod hostile_models;
 mod hostile;
 mod hub;
 mod imports;
+mod interpreters_of_others;
 mod interrupt;
 mod lock;
 mod models;
