@@ -13,7 +13,7 @@ use crate::doctor::{
     Needs, Quota, Reach,
 };
 use crate::name::EnvironmentName;
-use crate::store::Root;
+use crate::store::{Root, installed};
 use crate::target::Glibc;
 use crate::worker::select;
 
@@ -121,6 +121,19 @@ fn examine(root: &Root, machine: &Machine, arguments: &Arguments) -> Result<Exam
             exit,
         }
     })
+}
+
+/// Those for whom a root is cannot use what stands on an interpreter that is closed to them.
+pub(super) fn warn_of_closed_interpreters(root: &Root, chosen: &[EnvironmentName]) {
+    let there = installed::read(root, chosen);
+    for closed in doctor::examine_interpreters(root, &there, false) {
+        show::remark(&format!(
+            "warning: `{}`: {}. To change that: `{}`, or have the environment run on a managed Python",
+            closed.path.display(),
+            closed.message,
+            closed.fix
+        ));
+    }
 }
 
 fn print_text(root: &Root, machine: &Machine, examination: &Examination) {

@@ -165,7 +165,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         let clean = "nothing half-made is left; downloads go on where they broke off";
         interrupt::minding(&root, clean, work)?
     };
-    warn_of_closed_interpreters(&root, &chosen);
+    super::doctor::warn_of_closed_interpreters(&root, &chosen);
     let exit = outcome::tell(
         &outcome::Ended {
             plan: &plan,
@@ -215,19 +215,6 @@ fn usable(
         }
     }
     Ok(Err(exit))
-}
-
-/// Those for whom a root is cannot use what stands on an interpreter that is closed to them.
-fn warn_of_closed_interpreters(root: &Root, chosen: &[EnvironmentName]) {
-    let there = installed::read(root, chosen);
-    for closed in doctor::examine_interpreters(root, &there, false) {
-        show::remark(&format!(
-            "warning: `{}`: {}. To change that: `{}`, or have the environment run on a managed Python",
-            closed.path.display(),
-            closed.message,
-            closed.fix
-        ));
-    }
 }
 
 /// Has everything in a root follow its policy, what is there already included. Only then does the root say that it has
