@@ -45,6 +45,7 @@ mod readonly;
 mod reading;
 mod record;
 mod run;
+mod security;
 mod soak;
 mod status;
 mod streams;
