@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -21,8 +22,10 @@ from ase.calculators.calculator import (
 )
 
 from . import wire
+from .encoding import decode
 from .frame import Frame
 from .order import Order
+from .results import Results
 from .worker import RootstockError, Worker, WorkerDiedError
 
 #: What may differ from step to step of the same system.
@@ -55,10 +58,13 @@ class RootstockCalculator(Calculator):
 
     Results:
         energy: float, in eV.
-        free_energy: float, in eV; the energy where the model tells no other.
+        free_energy: float, in eV; the energy where the model has no other.
         forces: shape (atoms, 3), in eV/Å.
         stress: shape (6,), xx, yy, zz, yz, xz, xy in eV/Å³, positive under tension; absent, as ASE has it, where there is no
             volume or the model has no stress.
+        Everything else that the model computes, under the names that it uses: magmoms, charges, dipole, energies, arrays of its own.
+            It is fetched from the worker when somebody looks for it, so that a step costs no more for it; a property that the model
+            only computes when it is asked for is computed then.
 
     Everything that a model may read of its atoms is sent to it, once and again where it changes: species, periodicity, initial
     charges and magnetic moments, tags, masses, other arrays of any type, and `atoms.info`: text, numbers, NumPy arrays, lists and
@@ -157,6 +163,9 @@ class RootstockCalculator(Calculator):
         self._last_will: weakref.finalize[Any, Any] | None = None
         self._frame: Frame | None = None
         self._computed = False
+        # What further results were fetched: all there are (""), and those that had to be computed.
+        self._fetched: set[str] = set()
+        self._fetch_results = _fetcher(weakref.ref(self))
         self._lock = threading.RLock()
         _calculators.add(self)
 
@@ -175,12 +184,13 @@ class RootstockCalculator(Calculator):
             # What ASE does not follow is no reason to lose results for those who only write them down: they may just have been
             # stored in an array of the same atoms.
             if changes or not self._computed or (allow_calculation and atoms is not None and self._frame.further_changes):  # type: ignore[union-attr]
-                if name not in self.implemented_properties:
-                    raise PropertyNotImplementedError(f"{name} property not implemented")
                 if not allow_calculation:
                     return None
                 self._calculate(atoms, changes)
-            if name not in self.results:
+            # Energy, forces and stress come with each step, or not at all.
+            if not self._has(name) and name not in ("energy", "forces", "stress"):
+                self._fetch(name if allow_calculation else "")
+            if not self._has(name):
                 raise PropertyNotImplementedError(f"there is no {name} for this system in the model {self.model}")
             result = self.results[name]
             return result.copy() if isinstance(result, np.ndarray) else result
@@ -217,6 +227,10 @@ class RootstockCalculator(Calculator):
         """End the worker, if there is one. The next calculation starts another."""
         with self._lock:
             if self._worker is not None:
+                # Who looks at results after the end of the worker finds all of them.
+                with contextlib.suppress(OSError, RootstockError):
+                    self._fetch("", again=False)
+            if self._worker is not None:
                 self._leave().close()
 
     def __enter__(self) -> RootstockCalculator:
@@ -237,17 +251,88 @@ class RootstockCalculator(Calculator):
         self.results, self._computed = {}, False
         frame = self._take(atoms, changes)
         answer = self._compute(frame)
-        if "error" in answer.more:
-            if answer.more.get("kind") == "WorkerDied":
-                raise self._lost()
-            raise ModelError(str(answer.more.get("kind", "Exception")), str(answer.more["error"]))
-        self.results = {"energy": answer.energy, "free_energy": answer.energy, "forces": answer.forces}
+        self._raise_error(answer)
+        known = {"energy": answer.energy, "free_energy": answer.energy, "forces": answer.forces}
         stress = self._stress(frame, answer)
         if stress is not None:
-            self.results["stress"] = stress
-        for name, value in answer.more.items():
-            self.results[name] = np.array(value) if isinstance(value, list) else value
-        self._computed = True
+            known["stress"] = stress
+        if answer.more:
+            for name, value in answer.more.items():
+                known[name] = np.array(value) if isinstance(value, list) else value
+            if known["free_energy"] is None:
+                # The model has one that it must be asked for.
+                del known["free_energy"]
+        self.results = Results(known, self._fetch_results)
+        self._computed, self._fetched = True, set()
+
+    def _has(self, name: str) -> bool:
+        return self.results.has(name) if isinstance(self.results, Results) else name in self.results
+
+    def _fetch(self, name: str, again: bool = True) -> None:
+        """Have all further results sent; and the one of this name computed, if the model has to be asked for it.
+
+        Args:
+            name: The name of a result; empty for those that are there.
+            again: Compute the frame again, if the Python that has computed it is gone.
+        """
+        if not self._computed or name in self._fetched or (self._worker is None and not (name and again)):
+            return
+        assert self._frame is not None
+        for _ in range(3):
+            if self._worker is None:
+                self._raise_error(self._compute(self._frame))
+            assert self._worker is not None
+            if self._worker.connection.dialect is not wire.OURS:
+                return
+            try:
+                said = self._ask("GETRESULTS", name)
+            except WorkerDiedError as death:
+                if not again:
+                    return
+                if not death.killed:
+                    raise
+                continue
+            if not said.get("gone"):
+                break
+            if not again:
+                return
+            self._raise_error(self._compute(self._frame))
+        else:
+            raise RootstockError(f"the worker of {self.model} dies whenever it is asked for {name or 'further results'}")
+        if said.get("kind") in ("PropertyNotImplementedError", "NotImplementedError"):
+            # As good as a model that does not have it.
+            self._fetched.add(name)
+            return
+        self._raise_error_text(said)
+        for key, value in decode(said["results"]).items():
+            if not self._has(key):
+                self.results[key] = value
+        self._fetched |= {"", name}
+
+    def _ask(self, question: str, name: str | None = None) -> dict[str, Any]:
+        """Ask the worker something between two steps."""
+        using = self._worker
+        assert using is not None
+        try:
+            return using.connection.ask(question, name)
+        except OSError as error:
+            raise self._lost() from error
+        except BaseException as error:
+            self._leave()
+            using.kill()
+            if isinstance(error, wire.Garbled):
+                raise RootstockError(f"the worker of {self.model} does not answer as a worker: {error}") from error
+            raise
+
+    def _raise_error(self, answer: wire.Answer) -> None:
+        self._raise_error_text(answer.more)
+
+    def _raise_error_text(self, said: Mapping[str, Any]) -> None:
+        if "error" not in said:
+            return
+        if said.get("kind") == "WorkerDied":
+            raise self._lost()
+        raise ModelError(str(said.get("kind", "Exception")), str(said["error"]))
 
     def _take(self, atoms: Atoms | None, changes: list[str]) -> Frame:
         """Make these the atoms that `check_state` compares with."""
@@ -313,6 +398,18 @@ class RootstockCalculator(Calculator):
         self._lock = threading.RLock()
         if self._worker is not None:
             self._leave().forget()
+
+
+def _fetcher(calculator: weakref.ref[RootstockCalculator]) -> Callable[[Results], None]:
+    """Fetches what is further known of results, if they still are those of this calculator, which is not kept alive by them."""
+
+    def fetch(results: Results) -> None:
+        owner = calculator()
+        if owner is not None and results is owner.results:
+            with owner._lock:
+                owner._fetch("")
+
+    return fetch
 
 
 _calculators: weakref.WeakSet[RootstockCalculator] = weakref.WeakSet()

@@ -36,7 +36,7 @@ class Unsendable(TypeError):
 
 
 class Unsent:
-    """Stands for something that was not sent. Whoever uses it gets an error, not another value."""
+    """Stands for something, of `atoms.info` or of a model's results, that was not sent. Whoever uses it gets an error, not another value."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -57,7 +57,7 @@ class Unsent:
 
     def _refuse(self, *arguments: Any, **more: Any) -> Any:
         raise TypeError(
-            "the model uses a value of `atoms.info` that was not sent to it, because it is of class %s; "
+            "something is used that was not sent to this process, because it is of class %s; "
             "text, numbers, lists, dictionaries and NumPy arrays are sent" % self._name
         )
 

@@ -12,6 +12,8 @@ with the message MEMORY (see :class:`Memory`). All numbers are in the machine's 
     POSDATA     f64[9] cell, vectors as columns, f64[9] unused, i32 atoms, f64[atoms, 3] positions
     GETFORCE
     MEMORY      i32 atoms; with it two descriptors, of the memory and of a bell
+    GETRESULTS  i32 length, name of a result; GETORIGIN nothing; both between two steps
+    RESULTS     i32 length, JSON text
     FORCEREADY  f64 energy, i32 atoms, f64[atoms, 3] forces, f64[9] stress or virial, i32 length, JSON text
 """
 
@@ -36,6 +38,7 @@ _HEADER = 12
 _CELL = _HEADER
 _ATOMS = _CELL + 2 * 72
 _GETFORCE = b"GETFORCE".ljust(_HEADER)
+_RESULTS = b"RESULTS".ljust(_HEADER)
 _FORCEREADY = b"FORCEREADY".ljust(_HEADER)
 _LENGTHS = struct.Struct("=ii")
 _TENSOR = struct.Struct("=9d")
@@ -234,6 +237,31 @@ class Connection:
                 self._memory = offered
             else:
                 offered.close()
+        return answer
+
+    def ask(self, question: str, name: str | None = None) -> dict[str, Any]:
+        """Ask something between two steps: `GETRESULTS`, for all further results of the last one, with the name of one that may
+        have to be computed; or `GETORIGIN`.
+
+        Raises:
+            OSError: The worker has gone.
+            Garbled: The worker has lost its way; nothing more can be said to it.
+        """
+        message = question.encode().ljust(_HEADER)
+        if name is not None:
+            message += struct.pack("=i", len(name.encode())) + name.encode()
+        self.socket.sendall(message, socket.MSG_NOSIGNAL)
+        head = bytearray(_HEADER + 4)
+        _receive(self.socket, [head], len(head))
+        header, size = _MEMORY.unpack(head)
+        if header != _RESULTS or size < 0:
+            raise Garbled(f"{header!r} instead of {_RESULTS!r}")
+        text = bytearray(size)
+        if size:
+            _receive(self.socket, [text], size)
+        answer = json.loads(text)
+        if not isinstance(answer, dict):
+            raise Garbled(f"{answer!r} in answer to {question}")
         return answer
 
     def _receive(self) -> Answer:

@@ -135,7 +135,7 @@ def test_what_cannot_be_sent_is_an_error_where_it_is_used(calculator: Make, copp
     assert copper.get_potential_energy() == 1.5
     for value in (Decimal("1.5"), object(), Spacegroup(225), [Decimal(1)], {"a": {1: object()}}):
         copper.info["odd"] = value
-        with pytest.raises(ModelError, match="that was not sent to it, because it is of class"):
+        with pytest.raises(ModelError, match="that was not sent to this process, because it is of class"):
             copper.get_potential_energy()
     del copper.info["odd"]
     copper.calc = calculator(**script("reader"))

@@ -63,7 +63,8 @@ pub fn read_texts<'p>(
     Ok(found)
 }
 
-fn digest(path: &Path) -> files::Result<Digest> {
+/// The digest of a weight file, wherever it lies.
+pub fn digest(path: &Path) -> files::Result<Digest> {
     use files::Context as _;
     Ok(Digest::of_reader(files::open(path)?)
         .context("read", path)?

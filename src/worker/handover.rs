@@ -23,6 +23,8 @@
 //! | 2    | `value` bytes of JSON follow         | ready; `value` bytes of JSON follow                                      |
 //! | 3    | the stresses of single atoms, of the frame computed last | as 1                                                 |
 //! | 4    | a client's memory, for `value` atoms (see `memory`): a byte follows, with the file and its bell (`SCM_RIGHTS`); not answered | |
+//! | 6    | all further results of that frame; `value` bytes follow: the name of one that is computed if it has to be | as 1 |
+//! | 7    | as 1, and all further results of each frame | as 1; the text has a line for each frame            |
 //! | 5    |                                      | an error; `value` bytes of JSON follow: `{"error", "kind", "traceback"}`  |
 //!
 //! The launcher's first JSON is the order (what to load), and carries the shared file's descriptor (`SCM_RIGHTS`, so
@@ -54,6 +56,8 @@ const TEXT: i32 = 2;
 const STRESSES: i32 = 3;
 const MEMORY: i32 = 4;
 const ERROR: i32 = 5;
+const RESULTS: i32 = 6;
+const EVERYTHING: i32 = 7;
 const NUMBER: usize = size_of::<f64>();
 /// Energy and stress.
 const HEAD: usize = 10;
@@ -171,15 +175,17 @@ impl HandOver {
     }
 
     /// Has frames computed; forces lie where the results are wanted. With further results: the text of a JSON object, or
-    /// nothing.
+    /// nothing; if `everything` is wanted, a line for each frame.
     pub(super) fn step(
         &mut self,
         frames: &[Frame],
         results: &mut [Results],
+        everything: bool,
         meanwhile: Meanwhile<'_>,
     ) -> Result<(Vec<Computed>, Vec<u8>), Silence> {
         self.write_frames(frames)?;
-        self.turn.write_all(&word(STEP, frames.len())?)?;
+        let kind = if everything { EVERYTHING } else { STEP };
+        self.turn.write_all(&word(kind, frames.len())?)?;
         let (stress, more) = self.answer(meanwhile)?;
         let mut computed = Vec::with_capacity(frames.len());
         for (place, (frame, results)) in frames.iter().zip(results).enumerate() {
@@ -203,6 +209,19 @@ impl HandOver {
         let offset = NUMBER * size(atoms);
         let read = rustix::io::pread(&self.file, stresses.bytes_mut(), offset as u64)?;
         Ok(whole(read, stresses.bytes().len())?)
+    }
+
+    /// Asks for all further results of the frame computed last, as the text of a JSON object.
+    pub(super) fn results(
+        &mut self,
+        name: &str,
+        meanwhile: Meanwhile<'_>,
+    ) -> Result<Vec<u8>, Silence> {
+        let mut message = word(RESULTS, name.len())?.to_vec();
+        message.extend_from_slice(name.as_bytes());
+        self.turn.write_all(&message)?;
+        let (_, text) = self.answer(meanwhile)?;
+        Ok(text)
     }
 
     /// Whether the other end is gone. Asked between two steps, when Python has nothing to say.
@@ -390,7 +409,8 @@ mod tests {
             let (computed, _) = std::thread::scope(|scope| {
                 let other = theirs.try_clone().unwrap();
                 scope.spawn(|| answer(other, &file, atoms.into()));
-                ours.step(&[frame], &mut results, only(&signals)).unwrap()
+                ours.step(&[frame], &mut results, false, only(&signals))
+                    .unwrap()
             });
             assert!(
                 results[0]
@@ -418,6 +438,7 @@ mod tests {
             .step(
                 &[Frame::default()],
                 &mut [Results::default()],
+                false,
                 only(&signals),
             )
             .unwrap_err();

@@ -42,7 +42,7 @@ pub fn hand_over(
         for _ in 0..steps {
             let begin = Instant::now();
             hand_over
-                .step(std::slice::from_ref(frame), &mut results, meanwhile)
+                .step(std::slice::from_ref(frame), &mut results, false, meanwhile)
                 .map_err(|_| io::Error::other("this Python did not answer"))?;
             took.push(begin.elapsed());
         }

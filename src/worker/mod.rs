@@ -38,6 +38,7 @@ pub mod measure;
 mod memory;
 mod model;
 pub mod once;
+mod origin;
 mod output;
 pub mod prewarm;
 mod python;
@@ -52,6 +53,7 @@ use connect::Address;
 use environment::Variables;
 use handover::{HandOver, Silence};
 use model::{Life, Model, Ready};
+use origin::Origin;
 use output::Tail;
 use prewarm::Prewarm;
 use python::Python;
@@ -69,6 +71,8 @@ const PROGRAM: &str = concat!(
     include_str!("once.py"),
     "\n\n",
     include_str!("atoms.py"),
+    "\n\n",
+    include_str!("results.py"),
     "\n\n",
     include_str!("shim.py")
 );
@@ -248,7 +252,8 @@ pub fn serve(
             loaded.store(true, Ordering::Relaxed);
             life
         };
-        let served = live(&begin, options, &signals, say);
+        let origin = || Origin::of(root, selected);
+        let served = live(&begin, &origin, options, &signals, say);
         // Python is gone by now; what it has printed is read to the end before anything is told about it.
         drop(never_written);
         served
@@ -269,6 +274,7 @@ pub fn serve(
 /// From the order to Python's end.
 fn live(
     begin: &dyn Fn() -> Result<Life, Error>,
+    origin: &dyn Fn() -> crate::files::Result<Origin>,
     options: &Options,
     signals: &Signals,
     say: &(dyn Fn(&str) + Sync),
@@ -282,6 +288,8 @@ fn live(
         restarts: options.restarts,
         patience: options.step_timeout,
         stress: options.stress,
+        everything: false,
+        origin,
         steps: 0,
         say,
         signals,

@@ -12,6 +12,7 @@ use super::floats::Floats;
 use super::handover::{Computed, HandOver, Meanwhile, Silence, size};
 use super::ipi::{self, Calculator as _};
 use super::memory::Memory;
+use super::origin::Origin;
 use super::python::Python;
 use super::signals::Signals;
 use super::step::{Failure, Frame, Raised, Results, System};
@@ -44,6 +45,10 @@ pub(super) struct Model<'a> {
     pub(super) patience: Option<Duration>,
     /// Whether the user wants stresses.
     pub(super) stress: bool,
+    /// Whether everything that a model computes is wanted with each frame.
+    pub(super) everything: bool,
+    /// Says where the model comes from.
+    pub(super) origin: &'a dyn Fn() -> crate::files::Result<Origin>,
     /// How many frames were computed.
     pub(super) steps: u64,
     pub(super) say: &'a (dyn Fn(&str) + Sync),
@@ -114,15 +119,53 @@ impl ipi::Calculator for Model<'_> {
             results.stress = computed.stress;
             results.virial = self.virial(frame, computed, &results.forces);
         }
+        if self.everything {
+            let lines = more.split(|byte| *byte == b'\n');
+            for (results, line) in results.iter_mut().zip(lines) {
+                results.more = line.to_owned();
+            }
+        }
         let (done, copies) = results.split_at_mut(different);
         for copy in copies {
             copy.clone_from(&done[different - 1]);
         }
-        results[0].more = match &self.system {
-            Some(system) if system.timings => with_time(&more, took),
-            _ => more,
-        };
+        if !self.everything {
+            results[0].more = match &self.system {
+                Some(system) if system.timings => with_time(&more, took),
+                _ => more,
+            };
+        }
         Ok(())
+    }
+
+    fn want_everything(&mut self) {
+        self.everything = true;
+    }
+
+    fn results(&mut self, name: &str) -> Result<Vec<u8>, Failure> {
+        let gone = br#"{"gone": true}"#.to_vec();
+        let life = self.life.as_mut().expect(ALIVE);
+        // The next step starts another Python.
+        if life.hand_over.is_closed() {
+            return Ok(gone);
+        }
+        let meanwhile = meanwhile(self.patience, self.signals, self.peer.as_ref());
+        match life.hand_over.results(name, meanwhile) {
+            Ok(text) => Ok(text),
+            Err(silence) => {
+                let is_late = matches!(silence, Silence::Late(_));
+                let cause = self.cause(silence)?;
+                if is_late {
+                    self.restart(cause)?;
+                }
+                Ok(gone)
+            }
+        }
+    }
+
+    fn origin(&mut self) -> Result<Vec<u8>, Failure> {
+        let origin = (self.origin)().map_err(|error| Raised::new("OSError", error.to_string()))?;
+        Ok(serde_json::to_vec(&origin).expect("an origin has only plain fields"))
     }
 
     fn share(&mut self, atoms: usize) {
@@ -288,7 +331,10 @@ impl Model<'_> {
     ) -> Result<Result<Answer, String>, Failure> {
         let life = self.life.as_mut().expect(ALIVE);
         let meanwhile = meanwhile(self.patience, self.signals, self.peer.as_ref());
-        match life.hand_over.step(frames, results, meanwhile) {
+        match life
+            .hand_over
+            .step(frames, results, self.everything, meanwhile)
+        {
             Ok(answer) => Ok(Ok(answer)),
             Err(silence) => self.cause(silence).map(Err),
         }

@@ -19,7 +19,7 @@ import struct
 import sys
 import time
 
-STEP, TEXT, STRESSES, MEMORY, ERROR = 1, 2, 3, 4, 5
+STEP, TEXT, STRESSES, MEMORY, ERROR, RESULTS, EVERYTHING = 1, 2, 3, 4, 5, 6, 7
 WORD = struct.Struct("=ii")
 DONE = WORD.pack(STEP, 0), WORD.pack(STEP, 1)
 CELL, HEAD = 9, 10  # numbers: the cell before the positions, energy and stress before the forces
@@ -325,6 +325,7 @@ class Model:
         # What the worker was started with: a system that the server does not know, and what goes before all others.
         self.base, self.info = None, order["info"]
         self.may_have_stress = order["stress"] and "stress" in getattr(calculator, "implemented_properties", ())
+        self.implemented = getattr(calculator, "implemented_properties", ())
         self.reset = getattr(calculator, "reset", None)
         # What computes several structures at once: made of the calculator where the first batch comes, or its own.
         self.make_batch = getattr(source, "setup_batch", None)
@@ -340,24 +341,30 @@ class Model:
         self.everything = system.get("everything", False)
         self.timings = system.get("timings", False)
         self.has_stress = self.may_have_stress
-        self.fresh = True
+        self.fresh, self.computed = True, False
 
-    def compute_all(self, frames):
-        """Computes these frames; whether there is a stress."""
+    def compute_all(self, frames, everything=None):
+        """Computes these frames; whether there is a stress. All that was found further is added to a list, for each frame."""
         if len(frames) == 1:
-            return self.compute(frames[0])
+            return self.compute_one(frames[0], everything)
         if self.make_batch is not None:
             self.batch = self.make_batch(self.calculator) or self.batch
             self.make_batch = None
         if self.batch is not None:
-            return self.compute_batch(frames)
+            return self.compute_batch(frames, everything)
         stresses = []
         for frame in frames:
-            stresses.append(self.compute(frame))
+            stresses.append(self.compute_one(frame, everything))
             self.look_after()
         return all(stresses)
 
-    def compute_batch(self, frames):
+    def compute_one(self, frame, everything):
+        stress = self.compute(frame)
+        if everything is not None:
+            everything.append(plain_results(self.calculator.results))
+        return stress
+
+    def compute_batch(self, frames, everything):
         structures = []
         for frame in frames:
             self.move(frame)
@@ -369,6 +376,8 @@ class Model:
         if len(answers) != len(frames):
             raise ValueError("the batch of %d structures was answered with %d results" % (len(frames), len(answers)))
         stresses = [self.put(frame, results, wanted) for frame, results in zip(frames, answers)]
+        if everything is not None:
+            everything += map(plain_results, answers)
         return all(stresses)
 
     def stresses(self, into):
@@ -377,9 +386,7 @@ class Model:
         if found is None:
             if "stresses" not in getattr(self.calculator, "implemented_properties", ()):
                 raise NotImplementedError("the model computes no stresses of single atoms")
-            # What the calculator has done to the atoms is no part of the frame.
-            self.fresh = True
-            self.calculator.calculate(self.atoms, ["stresses"], self.move(self.last))
+            self.calculate_further("stresses")
             found = self.calculator.results["stresses"]
         found = self.real("stresses", found)
         if len(found) != len(into):
@@ -391,7 +398,7 @@ class Model:
 
     def compute(self, shared):
         """Computes the frame in the shared file; whether there is a stress."""
-        self.last = shared
+        self.last, self.computed = shared, False
         changes = self.move(shared)
         if self.wants_stress and self.has_stress:
             try:
@@ -440,7 +447,9 @@ class Model:
         begin = time.perf_counter()
         calculator.calculate(self.atoms, properties, changes)
         self.seconds = time.perf_counter() - begin
-        return self.put(shared, calculator.results, properties)
+        stress = self.put(shared, calculator.results, properties)
+        self.computed = True
+        return stress
 
     def put(self, shared, results, properties):
         """Puts results into the file; whether there is a stress among them."""
@@ -463,6 +472,24 @@ class Model:
             return False  # Nobody has asked for that of an open box: it may go without.
         shared.stress[...] = stress
         return True
+
+    def calculate_further(self, name):
+        """Computes something else of the frame computed last; what the calculator has done to its atoms is no part of that."""
+        self.fresh = True
+        changes = self.move(self.last)
+        before = dict(self.calculator.results)
+        try:
+            self.calculator.calculate(self.atoms, [name], changes)
+        finally:
+            self.calculator.results = {**before, **self.calculator.results}
+
+    def further_results(self, name):
+        """All that a client has not been sent, the result of this name included if it can be computed."""
+        if not self.computed:
+            return b'{"gone": true}'
+        if name and name not in self.calculator.results and name in self.implemented:
+            self.calculate_further(name)
+        return to_text({"results": further_results(self.calculator.results)}).encode()
 
     def real(self, what, value):
         """An array of real numbers. Texts, truth values, complex numbers, objects and masked numbers are none."""
@@ -488,21 +515,35 @@ class Model:
         if not self.everything:
             return b""
         found = {}
-        for name, value in self.calculator.results.items():
-            if name in ("energy", "forces", "stress") or not isinstance(name, str):
+        results = self.calculator.results
+        for name, value in results.items():
+            if name in ("energy", "forces", "stress", "free_energy") or not isinstance(name, str):
                 continue
             if self.numpy.ndim(value) and name not in SMALL:
                 continue
             try:
                 numbers = self.real(name, value)
-            except (TypeError, ValueError):
+            except Exception:
                 continue  # Not numbers.
             # JSON knows no other numbers than finite ones.
             if self.numpy.isfinite(numbers).all():
                 found[name] = numbers.tolist()
+        free_energy = results.get("free_energy")
+        if free_energy is not None:
+            found["free_energy"] = self.one("free_energy", free_energy)
+        elif "free_energy" in self.implemented:
+            found["free_energy"] = None
         if self.timings:
             found["timings"] = {"compute": self.seconds}
         return dumps(found).encode() if found else b""
+
+    def one(self, what, value):
+        number = self.real(what, value)
+        if number.size != 1:
+            raise ValueError("the model's %s has shape %s, and is no single number" % (what, number.shape))
+        if not math.isfinite(number.item()):
+            raise NotFinite("the model computed a %s of %s eV" % (what, number.item()))
+        return number.item()
 
 
 def serve(launcher, model, shared):
@@ -520,11 +561,18 @@ def serve(launcher, model, shared):
                 refused = memory = None
                 model.take(value)
                 continue
+            name = launcher.receive(value).decode() if kind == RESULTS else ""
             if refused is not None:
                 raise refused
             if kind == STRESSES:
                 model.stresses(shared.stresses(model.size))
                 stress, more = False, b""
+            elif kind == RESULTS:
+                stress, more = False, model.further_results(name)
+            elif kind == EVERYTHING:
+                everything = []
+                stress = model.compute_all(shared.look(model.size, value), everything)
+                more = "\n".join(everything).encode()
             else:
                 stress = model.compute_all(shared.look(model.size, value))
                 more = model.more() if value == 1 else b""

@@ -70,6 +70,11 @@ fn everything_a_model_may_read_of_its_atoms_reaches_it() {
 }
 
 #[test]
+fn everything_a_model_computes_arrives() {
+    pytest("python/tests/test_results.py");
+}
+
+#[test]
 fn a_calculators_worker_lives_no_longer_than_it_should() {
     pytest("python/tests/test_life.py");
 }

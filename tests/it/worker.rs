@@ -91,7 +91,7 @@ mod ase {
 mod ipi {
     use super::run;
     cases!("ipi_runs.py": fused unfused missing_stress
-        batch batch_by_setup_batch batch_one_after_another batch_that_is_short shared_memory
+        batch batch_by_setup_batch batch_one_after_another batch_that_is_short shared_memory everything
         another_worker_takes_over
         another_worker_takes_over_from_one_that_was_told_to_end
         another_worker_takes_over_over_tcp);

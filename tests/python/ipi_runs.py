@@ -1,5 +1,7 @@
 """Stock i-PI runs molecular dynamics on a worker, with one message a step and with three."""
 
+import ast
+import json
 import os
 import subprocess
 import sys
@@ -145,6 +147,30 @@ def shared_memory():
         run = Ipi(settings, steps=5, more=BEADS + SHM)
         beads(run, run.worker("odd-emt", "--shm"), 5)
     assert not list(Path("/dev/shm").glob("ipi_shm_%d_*" % run.process.pid))
+
+
+def everything():
+    """All that a model computes is in i-PI's extra strings, one by one and in batches."""
+    script = Path(__file__).parent / "calculators" / "rich.py"
+    extras = "<trajectory filename='extra' stride='1' bead='0' format='xyz'> extras </trajectory></output>"
+    for settings in ("", "<batch_size>3</batch_size>"):
+        run = Ipi(settings, steps=3, more=BEADS + [("</output>", extras)])
+        worker = run.worker("odd", "--setup", json.dumps({"script": str(script)}))
+        assert len(run.rows()) == 4
+        worker.succeeds()
+        (name,) = [path for path in run.directory.iterdir() if path.name.startswith("nve.extra")]
+        # i-PI writes what it has made of them, beads in lists, and beside that what it was sent.
+        said = [ast.literal_eval(line) for line in name.read_text().splitlines() if line.startswith("{")]
+        assert all(line["dipole"][0] == json.loads(line["raw"][0])["dipole"] for line in said)
+        said = [json.loads(line["raw"][0]) for line in said]
+        frames = io.read(run.directory / "nve.at_0.xyz", index=":")
+        assert len(said) == len(frames) == 4
+        for extra, atoms in zip(said, frames):
+            harness.close(extra["magmoms"], atoms.positions * 2, 1e-4, "magmoms")
+            harness.close(extra["dipole"], atoms.positions[0] / 3, 1e-4, "dipole")
+            harness.close(extra["free_energy"], atoms.positions[0, 0] - 1, 1e-4, "free energy")
+            assert extra["holes"] == [1.0, None, None] and extra["text"] == "words" and extra["flag"] is True
+            assert not extra.keys() & {"raw", "opaque", "energy", "forces", "stress", "nothing"}
 
 
 def missing_stress():

@@ -16,8 +16,10 @@
 //! plain JSON cannot say of `info` and arrays is in `inputs`, a text that only Python reads (`encoding.py`). They send
 //! then POSDATA and GETFORCE in one write; they need no STATUS. Lengths are in ångström and energies in electronvolt, so
 //! that nothing is rounded on the way. In place of the virial stands the stress, 3x3 by rows in eV/Å³ with ASE's sign:
-//! NaN if there is none. Extras are a JSON object: further numbers that the calculator has computed (`free_energy`, a
-//! dipole), or `{"error", "kind", "retryable"}` beside NaN everywhere. The number of atoms may change with an INIT, and
+//! NaN if there is none. Extras are a JSON object: further single numbers that the calculator has computed, and dipoles and the
+//! like (`free_energy` is null where the model has one that it must be asked for), or `{"error", "kind", "retryable"}` beside NaN
+//! everywhere. All further results, arrays too, are sent on GETRESULTS: `{"results": …}` in the form of `encoding.py`, an error as
+//! above, or `{"gone": true}` where the Python that computed them has gone, and the step must be asked for again. The number of atoms may change with an INIT, and
 //! an INIT that is refused, or does not fit the positions, is an error of the step, after which the worker serves on.
 
 use serde::Deserialize;

@@ -29,6 +29,16 @@ pub trait Calculator {
     fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure>;
     /// Minus the virial of each atom, 3x3, of the frame that was computed last.
     fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure>;
+    /// From now on all results of each frame are wanted with it, as the text of a JSON object.
+    fn want_everything(&mut self) {}
+    /// All further results of the frame computed last, as JSON; the one of this name is computed if it has to be.
+    fn results(&mut self, _name: &str) -> Result<Vec<u8>, Failure> {
+        Ok(br#"{"gone": true}"#.to_vec())
+    }
+    /// Where the model comes from, as the text of a JSON object.
+    fn origin(&mut self) -> Result<Vec<u8>, Failure> {
+        Ok(b"{}".to_vec())
+    }
     /// May answer steps of so many atoms in memory from now on, of which it knows by itself.
     fn share(&mut self, _atoms: usize) {}
     /// Waits until there is a message, and sees to it meanwhile that what is asked in memory is answered there.
@@ -161,6 +171,8 @@ impl<'a, S: Read + Write> Session<'a, S> {
                 Header::GetForce => self.forces(calculator),
                 Header::GetStresses => self.stresses(calculator),
                 Header::Stresses => Ok(true),
+                Header::GetResults => self.results(calculator),
+                Header::GetOrigin => self.origin(calculator),
                 Header::Memory => self.memory(calculator).map(|()| true),
                 Header::Exit => return Ok(End::Exit),
             };
@@ -172,11 +184,45 @@ impl<'a, S: Read + Write> Session<'a, S> {
         }
     }
 
+    fn results(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
+        self.only_of_ours("GETRESULTS")?;
+        let name = wire::read_result_name(&mut self.stream)?;
+        let results = calculator.results(&name);
+        self.answer_in_words(results)
+    }
+
+    fn origin(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
+        self.only_of_ours("GETORIGIN")?;
+        let origin = calculator.origin();
+        self.answer_in_words(origin)
+    }
+
+    fn only_of_ours(&self, header: &str) -> Result<(), Error> {
+        match self.dialect {
+            Dialect::Rootstock => Ok(()),
+            _ => Err(wire::Error::Unknown(header.to_owned()).into()),
+        }
+    }
+
+    fn answer_in_words(&mut self, text: Result<Vec<u8>, Failure>) -> Result<bool, Error> {
+        let (text, last) = match text {
+            Ok(text) => (text, None),
+            Err(Failure::Raised(raised)) => (error_text(&raised), None),
+            Err(Failure::Died(cause)) => {
+                let text = error_text(&Raised::new("WorkerDied", cause.clone()));
+                (text, Some(Failure::Died(cause)))
+            }
+            Err(failure) => return Err(Error::Failed(failure)),
+        };
+        let mut message = b"RESULTS     ".to_vec();
+        wire::push_text(&mut message, &text);
+        let answered = self.write(&message);
+        last.map_or(answered, |failure| Err(Error::Failed(failure)))
+    }
+
     /// An offer, which needs no answer: whether it was taken is seen in the memory.
     fn memory(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
-        if self.dialect != Dialect::Rootstock {
-            return Err(wire::Error::Unknown("MEMORY".to_owned()).into());
-        }
+        self.only_of_ours("MEMORY")?;
         let atoms = wire::read_atoms(&mut self.stream)?;
         if calculator.atoms() == Some(atoms) && self.refused.is_none() {
             calculator.share(atoms);
@@ -222,6 +268,9 @@ impl<'a, S: Read + Write> Session<'a, S> {
             Ok(Init::Stock(dialect, structures)) => {
                 self.dialect = dialect;
                 self.expect(structures);
+                if dialect == Dialect::Ipi {
+                    calculator.want_everything();
+                }
             }
             Ok(Init::System(dialect, system)) => {
                 self.dialect = dialect;
@@ -448,6 +497,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         }
         for one in &self.results {
             let extras = match self.dialect {
+                Dialect::Ipi => &one.more[..],
                 Dialect::Rootstock if !one.more.is_empty() => &one.more[..],
                 // The Python rootstock wants at least a byte; stock servers take none for none.
                 dialect if dialect.is_json() => b"{}",
@@ -484,8 +534,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
 
     /// NaN, never zero: who does not read the extras must not take this for a result.
     fn prepare_error(&mut self, raised: &Raised) {
-        let extras = json!({ "error": raised.reason(), "kind": raised.kind, "retryable": false })
-            .to_string();
+        let extras = error_text(raised);
         let message = &mut self.buffer;
         message.clear();
         message.extend_from_slice(b"FORCEREADY  ");
@@ -493,7 +542,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         wire::push(message, nothing(1));
         wire::push_count(message, self.sent);
         wire::push(message, nothing(3 * self.sent + 9));
-        wire::push_text(message, extras.as_bytes());
+        wire::push_text(message, &extras);
     }
 
     /// Sends an answer in one write; `false` if nobody is there to read it.
@@ -512,6 +561,12 @@ impl<'a, S: Read + Write> Session<'a, S> {
 
 /// Where each of nine numbers of a stress stands.
 const COMPONENTS: [&str; 9] = ["xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz"];
+
+/// What a client that reads JSON is told of an error.
+fn error_text(raised: &Raised) -> Vec<u8> {
+    let text = json!({ "error": raised.reason(), "kind": raised.kind, "retryable": false });
+    text.to_string().into_bytes()
+}
 
 /// What makes a result unfit to be sent, if anything does.
 fn not_finite(results: &Results) -> Option<Raised> {

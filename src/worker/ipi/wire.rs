@@ -35,6 +35,11 @@
 //!
 //! | client | `MEMORY`                         | i32 atoms                                                       |
 //!
+//! and, between two steps, each answered with `RESULTS`, i32 n, n bytes of JSON (see `dialect`):
+//!
+//! | client | `GETRESULTS`                     | i32 n, n bytes: the name of a result, or nothing                |
+//! | client | `GETORIGIN`                      |                                                                 |
+//!
 //! - The cell has its vectors as **columns**: ax bx cx ay by cy az bz cz.
 //! - The inverse is never used: i-PI sends the inverse of what is on the wire, ASE its transpose.
 //! - The virial is minus the derivative of the energy by strain, not divided by the volume, and transposed like the cell.
@@ -49,7 +54,7 @@ pub const LONGEST_INIT: usize = 256 << 20;
 /// The most atoms of a message: their positions are 2 GB, which is what one system call passes on.
 pub const MOST_ATOMS: usize = 80_000_000;
 
-/// The longest name of a file.
+/// The longest name of a file, or of a result.
 const LONGEST_NAME: usize = 255;
 
 /// What a server says first.
@@ -69,6 +74,10 @@ pub enum Header {
     Stresses,
     /// The next steps may be asked for in memory.
     Memory,
+    /// Asks for all further results of the step before, one of which may have to be computed.
+    GetResults,
+    /// Asks where the model comes from.
+    GetOrigin,
     /// Nothing more will be asked.
     Exit,
 }
@@ -143,6 +152,8 @@ pub fn read_header(stream: &mut impl Read) -> Result<Option<Header>, Error> {
         b"GETSTRESSES" => Ok(Some(Header::GetStresses)),
         b"STRESSES_ON" | b"STRESSES_OFF" => Ok(Some(Header::Stresses)),
         b"MEMORY" => Ok(Some(Header::Memory)),
+        b"GETRESULTS" => Ok(Some(Header::GetResults)),
+        b"GETORIGIN" => Ok(Some(Header::GetOrigin)),
         b"EXIT" => Ok(Some(Header::Exit)),
         unknown => Err(Error::Unknown(unknown.escape_ascii().to_string())),
     }
@@ -205,6 +216,21 @@ pub fn read_name(stream: &mut impl Read) -> Result<String, Error> {
     let mut name = [0; LONGEST_NAME];
     fill(stream, &mut name[..length], "a POSDATA message")?;
     Ok(name[..length].escape_ascii().to_string())
+}
+
+/// The name of a result.
+pub fn read_result_name(stream: &mut impl Read) -> Result<String, Error> {
+    let count = read_count(stream, "a GETRESULTS message")?;
+    let length = usize::try_from(count)
+        .ok()
+        .filter(|length| *length <= LONGEST_NAME)
+        .ok_or(Error::Count {
+            what: "the name of a result",
+            count: count.into(),
+        })?;
+    let mut name = vec![0; length];
+    fill(stream, &mut name, "a GETRESULTS message")?;
+    Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
 /// How many atoms a server means; more than fit into any message of the protocol are none.
