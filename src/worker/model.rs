@@ -122,7 +122,7 @@ impl ipi::Calculator for Model<'_> {
         if self.everything {
             let lines = more.split(|byte| *byte == b'\n');
             for (results, line) in results.iter_mut().zip(lines) {
-                results.more = line.to_owned();
+                line.clone_into(&mut results.more);
             }
         }
         let (done, copies) = results.split_at_mut(different);
