@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::progress::{self, bytes};
-use super::{Shared, context, interrupt, place, show};
+use super::{Shared, context, interrupt, place, selection, show};
 use crate::doctor::{
     self, Ability, Driver, Examination, Filesystem, Finding, Import, Imports, Limit, Machine,
     Needs, Quota, Reach,
@@ -71,7 +71,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         glibc: arguments.glibc.or(here.glibc),
         driver: arguments.driver.clone().or(here.driver),
     };
-    let work = || examine(&root, &machine, arguments);
+    let work = || examine(shared, &root, &machine, arguments);
     let examination = interrupt::minding(&root, "nothing of it is left in the root", work)?;
     if arguments.json {
         print_json(&root, &machine, &examination);
@@ -85,7 +85,12 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     })
 }
 
-fn examine(root: &Root, machine: &Machine, arguments: &Arguments) -> Result<Examination, Failure> {
+fn examine(
+    shared: &Shared,
+    root: &Root,
+    machine: &Machine,
+    arguments: &Arguments,
+) -> Result<Examination, Failure> {
     let reading = progress::Reading::new();
     let importing = progress::Importing::new();
     let inherited = context::variables();
@@ -107,19 +112,21 @@ fn examine(root: &Root, machine: &Machine, arguments: &Arguments) -> Result<Exam
     );
     importing.finish();
     reading.finish();
-    examined.map_err(|error| {
-        let exit = match error {
-            doctor::Error::Nothing(_)
-            | doctor::Error::Environment(
-                select::Error::Unknown { .. } | select::Error::Model { .. },
-            ) => Exit::Usage,
-            doctor::Error::Environment(_) => Exit::Environment,
-            _ => Exit::Failed,
-        };
-        Failure {
-            report: error.into(),
-            exit,
+    examined.map_err(|error| match error {
+        doctor::Error::Environment(error) => {
+            let name = match &error {
+                select::Error::UnknownEnvironment { environment, .. } => environment.clone(),
+                _ => String::new(),
+            };
+            selection::failure(error, &name, shared)
         }
+        error => Failure {
+            exit: match error {
+                doctor::Error::Nothing(_) => Exit::Usage,
+                _ => Exit::Failed,
+            },
+            report: error.into(),
+        },
     })
 }
 

@@ -26,6 +26,7 @@ mod pythons;
 mod record;
 mod sarif;
 mod run;
+mod selection;
 mod show;
 mod status;
 mod sync;

@@ -98,7 +98,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         return exchange(arguments);
     };
     let root = place::built(shared)?;
-    let selected = super::worker::select(&root, model, arguments.weights.as_deref())?;
+    let selected = super::worker::select(shared, &root, model, arguments.weights.as_deref())?;
     let inherited = context::variables();
     let structures = structures(&root, &selected, &inherited, arguments)?;
     let command = worker(&root, model, &selected, &inherited, arguments)?;

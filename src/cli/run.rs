@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, place, show};
+use super::{Shared, context, place, selection, show};
 use crate::files;
 use crate::manifest::{NotKept, cannot_be_kept};
 use crate::process::Command;
@@ -113,16 +113,8 @@ enum Error {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = place::built(shared)?;
-    let selected = select::environment(&root, &arguments.environment).map_err(|error| {
-        let exit = match error {
-            select::Error::Unknown { .. } | select::Error::Model { .. } => Exit::Usage,
-            _ => Exit::Environment,
-        };
-        Failure {
-            report: error.into(),
-            exit,
-        }
-    })?;
+    let selected = select::environment(&root, &arguments.environment)
+        .map_err(|error| selection::failure(error, &arguments.environment, shared))?;
     let inherited = context::variables();
     let inherit = if arguments.clean {
         Inherit::Listed(arguments.keep.clone())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, place, show};
+use super::{Shared, context, place, selection, show};
 use crate::files;
 use crate::store::Root;
 use crate::worker::connect::{self, Address};
@@ -196,7 +196,12 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exit, Failure> {
     let options = options(arguments, address).or_exit(Exit::Usage)?;
     let root = place::built(shared)?;
-    let mut selected = select(&root, &arguments.model, arguments.weights.as_deref())?;
+    let mut selected = select(
+        shared,
+        &root,
+        &arguments.model,
+        arguments.weights.as_deref(),
+    )?;
     selected
         .setup
         .extend(arguments.setup.clone().unwrap_or_default());
@@ -217,6 +222,7 @@ fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exi
 
 /// Finds a model, which may need weights of the user's own.
 pub(crate) fn select(
+    shared: &Shared,
     root: &Root,
     model: &str,
     weights: Option<&Path>,
@@ -225,19 +231,7 @@ pub(crate) fn select(
         None => select::select(root, model),
         Some(weights) => select::custom(root, model, weights),
     };
-    selected.map_err(|error| {
-        let exit = match error {
-            select::Error::Unknown { .. }
-            | select::Error::NoWeights(_)
-            | select::Error::NotCustom(_)
-            | select::Error::NoFile(_) => Exit::Usage,
-            _ => Exit::Environment,
-        };
-        Failure {
-            report: error.into(),
-            exit,
-        }
-    })
+    selected.map_err(|error| selection::failure(error, model, shared))
 }
 
 fn failure(error: worker::Error) -> Failure {

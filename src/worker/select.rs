@@ -76,6 +76,19 @@ pub enum Error {
         model: String,
         /// What it could have been.
         known: String,
+        /// The same, name by name.
+        names: Vec<String>,
+    },
+    /// No environment, where only one will do.
+    #[error("the root has no environment `{environment}`")]
+    #[diagnostic(help("{known}"))]
+    UnknownEnvironment {
+        /// As typed.
+        environment: String,
+        /// What it could have been.
+        known: String,
+        /// The same, name by name.
+        names: Vec<String>,
     },
     /// No environment, but a model of one.
     #[error("`{model}` is a model, and this is about environments")]
@@ -189,10 +202,7 @@ pub fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Erro
         .strip_suffix(CUSTOM)
         .ok_or_else(|| Error::NotCustom(model.to_owned()))?;
     let catalogue = read(root)?;
-    let meaning = itself(&catalogue, name).ok_or_else(|| Error::Unknown {
-        model: model.to_owned(),
-        known: known(&catalogue),
-    })?;
+    let meaning = itself(&catalogue, name).ok_or_else(|| unknown(&catalogue, model))?;
     if !files::exists(weights) {
         return Err(Error::NoFile(weights.to_owned()));
     }
@@ -207,10 +217,37 @@ pub fn environment(root: &Root, name: &str) -> Result<Selected, Error> {
     let catalogue = read(root)?;
     match itself(&catalogue, name) {
         Some(meaning) => usable(root, &catalogue, meaning),
-        None => Err(Error::Model {
-            model: name.to_owned(),
-            environment: find(&catalogue, name)?.environment,
+        None => Err(match find(&catalogue, name) {
+            Ok(model) => Error::Model {
+                model: name.to_owned(),
+                environment: model.environment,
+            },
+            Err(_) => unknown_environment(&catalogue, name),
         }),
+    }
+}
+
+fn unknown(catalogue: &Catalogue, model: &str) -> Error {
+    let models = catalogue.models.keys().map(ToString::to_string);
+    let environments = catalogue.environments.keys().map(ToString::to_string);
+    Error::Unknown {
+        model: model.to_owned(),
+        known: known(catalogue),
+        names: models.chain(environments).collect(),
+    }
+}
+
+fn unknown_environment(catalogue: &Catalogue, name: &str) -> Error {
+    let environments = catalogue.environments.keys().map(ToString::to_string);
+    let names: Vec<String> = environments.collect();
+    Error::UnknownEnvironment {
+        environment: name.to_owned(),
+        known: if names.is_empty() {
+            known(&Catalogue::default())
+        } else {
+            format!("it has the environments {}", names.join(", "))
+        },
+        names,
     }
 }
 
@@ -265,10 +302,7 @@ fn find(catalogue: &Catalogue, model: &str) -> Result<CatalogueModel, Error> {
     if model.ends_with(CUSTOM) {
         return Err(Error::NoWeights(model.to_owned()));
     }
-    Err(Error::Unknown {
-        model: model.to_owned(),
-        known: known(catalogue),
-    })
+    Err(unknown(catalogue, model))
 }
 
 /// An environment taken for a model: the argument of `setup` is empty.

@@ -205,7 +205,7 @@ fn only_what_is_named_is_imported_and_must_be_there() {
         .collect();
     assert_eq!(names, ["broken", "fine"]);
     for (name, code, told) in [
-        ("nothing", 2, "the root knows no model `nothing`"),
+        ("nothing", 2, "the root has no environment `nothing`"),
         ("fine-short", 2, "`fine-short` is a model"),
         ("later", 4, "environment `later` is not built"),
     ] {

@@ -46,6 +46,7 @@ mod reading;
 mod record;
 mod run;
 mod security;
+mod selection;
 mod soak;
 mod status;
 mod streams;

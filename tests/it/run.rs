@@ -515,7 +515,7 @@ fn what_cannot_run_says_why_with_a_code_of_its_own() {
     run(
         &["three", "--", "true"],
         2,
-        &["the root knows no model `three`", "one"],
+        &["the root has no environment `three`", "one"],
     );
     run(
         &["one-a", "--", "true"],
@@ -531,7 +531,7 @@ fn what_cannot_run_says_why_with_a_code_of_its_own() {
     run(
         &["one", "--root", "nowhere", "--", "true"],
         4,
-        &["nothing is built"],
+        &["environment `one` is not built", "--root nowhere"],
     );
 }
 
