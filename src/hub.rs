@@ -67,7 +67,8 @@ impl FromStr for File {
             return Err(wrong("its repository is not `organisation/name`"));
         }
         let is_plain = |path: &str| {
-            let odd = |c: char| c.is_control() || c.is_whitespace() || "\\?#\"".contains(c);
+            let odd =
+                |c: char| c.is_control() || c.is_whitespace() || "\\?#\";&|<>$`'*{}!".contains(c);
             let plain = |part: &str| !matches!(part, "" | "." | "..");
             !path.contains(odd) && path.split('/').all(plain)
         };

@@ -1,7 +1,6 @@
 //! Models: the short form of an environment's `models`, the long form `[models.ID]`, and their weight files.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
 
 use super::check::Environments;
 use super::complaint::{Text, nearest};
@@ -199,18 +198,39 @@ fn named_sha256(
     (Some(address), sha256)
 }
 
-/// The path lies below the cache, whatever the cache is.
+/// The path lies below the cache, whatever the cache is, and can be typed, listed and shown as it is.
 fn check_path(text: &mut Text, path: &reader::Placed<String>) -> bool {
-    let inside = Path::new(&path.value)
-        .components()
-        .all(|c| matches!(c, Component::Normal(_)));
-    if path.value.is_empty() || !inside || path.value.ends_with('/') {
-        let help = "write a relative path without `..`: `mace/medium.model`".to_owned();
-        let message = format!("`{}` is not a path below the cache", path.value);
-        text.complain(path.span.clone(), message, "here", Some(help));
-        return false;
-    }
-    true
+    let shown = path.value.escape_debug();
+    let inside = |part: &str| !matches!(part, "" | "." | "..");
+    let (message, help) = if !path.value.split('/').all(inside) {
+        (
+            format!("`{shown}` is not a path below the cache"),
+            "write a relative path without `..`, `.` or `//`: `mace/medium.model`",
+        )
+    } else if path.value.chars().any(is_odd) {
+        (
+            format!(
+                "`{shown}` has a character that a terminal or a shell gives a meaning of its own"
+            ),
+            "write the path with letters, digits and `-_.+=@,:~%^()[]` or spaces: `mace/medium.model`",
+        )
+    } else if path.value.len() > 1000 || path.value.split('/').any(|part| part.len() > 255) {
+        (
+            "the path is longer than filesystems take".to_owned(),
+            "write a shorter one: `mace/medium.model`",
+        )
+    } else {
+        return true;
+    };
+    text.complain(path.span.clone(), message, "here", Some(help.to_owned()));
+    false
+}
+
+/// Control characters, those that turn the direction of what follows, and shell syntax.
+fn is_odd(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || "\\;&|<>$`\"'*?{}!#".contains(character)
 }
 
 fn known_environment(

@@ -1,7 +1,13 @@
 //! Files from elsewhere that must not be believed: wheels, source distributions, archives with interpreters. A table
 //! each, one line a case; whatever is refused fails alone, writes nothing outside, and takes no memory to speak of.
 
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
 use crate::sandbox::archive::{Entry, MODULE, RawWheel};
+use crate::sandbox::{Interpreters, Said, Sandbox, Sdist};
 use crate::wheels::{Case, Has, Prints, Refused, try_all};
 
 /// A member that is listed, with something else wrong.
@@ -173,4 +179,236 @@ const WHEELS: &[Case] = &[
 #[test]
 fn wheels_that_must_not_be_believed_are_refused_each_alone() {
     try_all(WHEELS);
+}
+
+/// A member of a tar archive: its path, what it is, and what it holds or where it leads.
+type Member = (&'static str, tar::EntryType, &'static str);
+
+/// What it is, the member, and what is said of it. `@` stands for the canary's path.
+type Tar = (&'static str, Member, &'static str);
+
+const FILE: tar::EntryType = tar::EntryType::Regular;
+const LINK: tar::EntryType = tar::EntryType::Symlink;
+const HARD: tar::EntryType = tar::EntryType::Link;
+
+const LEAVES: &str = "is a link that leaves the archive";
+const NEITHER: &str = "is neither a file nor a directory nor a link";
+
+/// Each beside `python/bin/x`, a file, `python/up`, a link to `bin`, and `python/bin/deep`, a link to `..`.
+#[rustfmt::skip]
+const TARS: &[Tar] = &[
+    ("an absolute file", ("@", FILE, "evil"), "is absolute"),
+    ("an absolute directory", ("@", tar::EntryType::Directory, ""), "is absolute"),
+    ("up", ("../canary", FILE, "evil"), "leads out of it"),
+    ("up from inside", ("python/../../canary", FILE, "evil"), "leads out of it"),
+    ("a link to a file outside", ("python/x", LINK, "@"), LEAVES),
+    ("a link up", ("python/x", LINK, "../../canary"), LEAVES),
+    ("a link up through a link", ("python/x", LINK, "bin/deep/../../canary"), LEAVES),
+    ("a link to nothing", ("python/x", LINK, ""), LEAVES),
+    ("a file through a link", ("python/up/evil", FILE, "evil"), "is below a link or a file"),
+    ("a file below a file", ("python/bin/x/y", FILE, "evil"), "is below a link or a file"),
+    ("a file in the place of a link", ("python/up", FILE, "evil"), "is there twice, as different things"),
+    ("a link in the place of a file", ("python/bin/x", LINK, "y"), "is there twice, as different things"),
+    ("another name of a file outside", ("python/x", HARD, "@"), LEAVES),
+    ("another name of a file above", ("python/x", HARD, "../canary"), LEAVES),
+    ("another name of a link", ("python/x", HARD, "python/up"), "is another name of no file before it"),
+    ("another name of nothing", ("python/x", HARD, "python/y"), "is another name of no file before it"),
+    ("a FIFO", ("python/x", tar::EntryType::Fifo, ""), NEITHER),
+    ("a device", ("python/x", tar::EntryType::Char, ""), NEITHER),
+    ("a name in another case", ("python/bin/X", FILE, "evil"), "only in case"),
+    ("a directory in another case", ("python/BIN/y", FILE, "evil"), "only in case"),
+    ("a line end in a name", ("python/a\nb", FILE, "evil"), "has a control character"),
+    ("ESC in a name", ("python/a\u{1b}[2Jb", FILE, "evil"), "has a control character"),
+    ("a name of 1 GiB", ("python/x", tar::EntryType::GNULongName, "large"), "is a name of"),
+    ("a target of 1 GiB", ("python/x", tar::EntryType::GNULongLink, "large"), "is a name of"),
+    ("attributes of 1 GiB", ("python/x", tar::EntryType::XHeader, "large"), "is a name of"),
+    ("a size beside the header's", ("python/x", tar::EntryType::XHeader, "12 size=999\n"), "says another size than its header"),
+];
+
+/// The archive with these members, gzipped. Headers are written as they are, however bad.
+fn tar_of(members: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut builder = tar::Builder::new(gzip);
+    for (name, kind, text) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(0o777);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        let linked = matches!(*kind, LINK | HARD);
+        if linked {
+            header.as_old_mut().linkname[..text.len()].copy_from_slice(text.as_bytes());
+        }
+        let size = match *text {
+            "large" => 1 << 30,
+            _ if linked => 0,
+            text => text.len() as u64,
+        };
+        header.set_size(size);
+        header.set_cksum();
+        if *text == "large" {
+            builder
+                .append(&header, std::io::repeat(b'a').take(size))
+                .unwrap();
+        } else {
+            let data = &text.as_bytes()[..usize::try_from(size).unwrap()];
+            builder.append(&header, data).unwrap();
+        }
+    }
+    builder.into_inner().unwrap().finish().unwrap()
+}
+
+/// A file beside all, which nothing may touch.
+struct Canary(std::path::PathBuf);
+
+impl Canary {
+    fn new(sandbox: &Sandbox) -> Self {
+        sandbox.write("canary", "sings");
+        let canary = Self(sandbox.path("canary"));
+        fs::set_permissions(&canary.0, fs::Permissions::from_mode(0o640)).unwrap();
+        canary
+    }
+
+    #[track_caller]
+    fn sings(&self, what: &str) {
+        let mode = fs::metadata(&self.0).unwrap().permissions().mode() & 0o7777;
+        let text = fs::read_to_string(&self.0).unwrap();
+        assert_eq!((text.as_str(), mode), ("sings", 0o640), "{what}");
+    }
+}
+
+/// Runs the program with memory for no archive as a whole.
+fn limited(sandbox: &Sandbox, arguments: &str) -> Said {
+    let mut command = Command::new("/bin/sh");
+    let line = format!("ulimit -v 1000000; exec \"$0\" {arguments}");
+    command.args(["-c", &line, env!("CARGO_BIN_EXE_rootstock")]);
+    sandbox.set_up(&mut command);
+    Said::from(command.stdin(Stdio::null()).output().unwrap())
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "each run says how many were tried")]
+fn interpreters_that_would_write_elsewhere_are_refused_before_anything_is_written() {
+    for (what, (path, kind, text), why) in TARS {
+        let sandbox = Sandbox::new(&[("one", &[])]);
+        let canary = Canary::new(&sandbox);
+        let outside = canary.0.display().to_string();
+        let (path, text) = (path.replace('@', &outside), text.replace('@', &outside));
+        let bytes = tar_of(&[
+            ("python/bin/x", FILE, "x"),
+            ("python/up", LINK, "bin"),
+            ("python/bin/deep", LINK, ".."),
+            (&path, *kind, &text),
+        ]);
+        let mut interpreters = Interpreters::new(&sandbox);
+        interpreters.publish(Interpreters::version(), "20990101", &bytes);
+        sandbox.lock();
+        let said = limited(&sandbox, "sync");
+        said.expect(1);
+        assert!(said.told().contains(why), "{what}: {}", said.stderr);
+        assert_eq!(sandbox.names("root/pythons"), [""; 0], "{what}");
+        canary.sings(what);
+    }
+    println!("{} archives with interpreters tried", TARS.len());
+}
+
+/// uv looks into source distributions too, and may be the one that refuses.
+#[test]
+#[expect(clippy::print_stdout, reason = "each run says how many were tried")]
+fn source_distributions_that_would_write_elsewhere_are_refused() {
+    for (what, (path, kind, text), _) in TARS {
+        let sandbox = Sandbox::new(&[("one", &["hostile"])]);
+        sandbox.more("sdists = [\"hostile\"]");
+        let canary = Canary::new(&sandbox);
+        let outside = canary.0.display().to_string();
+        let inside = |path: &str| {
+            path.replace('@', &outside)
+                .replace("python/", "hostile-1.0/")
+        };
+        let (path, text) = (inside(path), inside(text));
+        let files = Sdist::new("hostile", "1.0").files();
+        let names: Vec<String> = files
+            .iter()
+            .map(|(name, _)| format!("hostile-1.0/{name}"))
+            .collect();
+        let mut members: Vec<(&str, tar::EntryType, &str)> = files
+            .iter()
+            .zip(&names)
+            .map(|((_, text), name)| (name.as_str(), FILE, text.as_str()))
+            .collect();
+        members.extend([
+            ("hostile-1.0/bin/x", FILE, "x"),
+            ("hostile-1.0/up", LINK, "bin"),
+            ("hostile-1.0/bin/deep", LINK, ".."),
+            (&path, *kind, &text),
+        ]);
+        let bytes = tar_of(&members);
+        let sdist = Sdist::new("hostile", "1.0");
+        sandbox.index.add_sdist(&sdist);
+        sandbox.index.exchange(&sdist.file_name(), bytes);
+        let said = sandbox.run(&["lock"]);
+        let said = if said.code == Some(0) {
+            limited(&sandbox, "sync")
+        } else {
+            said
+        };
+        assert_eq!(said.code, Some(1), "{what}: {}", said.stderr);
+        canary.sings(what);
+    }
+    println!("{} source distributions tried", TARS.len());
+}
+
+/// Where weights go, as TOML writes it, and what is shown of it.
+const PATHS: &[(&str, &str)] = &[
+    ("a\\u001b[2Jb", "a\\u{1b}[2Jb"),
+    ("a\\u0000b", "a\\0b"),
+    ("a\\nb", "a\\nb"),
+    ("a\\rb", "a\\rb"),
+    ("a\\u0007", "a\\u{7}"),
+    ("a\\u202Eb", "a\\u{202e}b"),
+    ("a//b", "a//b"),
+    ("a/./b", "a/./b"),
+    ("a/../b", "a/../b"),
+    ("/a", "/a"),
+    ("a/", "a/"),
+    ("", ""),
+    ("$(reboot)", "$(reboot)"),
+    ("`reboot`", "`reboot`"),
+    ("a;reboot", "a;reboot"),
+    ("a|b", "a|b"),
+    ("a > b", "a > b"),
+    ("*", "*"),
+    ("~\\u0009", "~\\t"),
+    ("a\\\\b", "a\\\\b"),
+];
+
+#[test]
+#[expect(clippy::print_stdout, reason = "each run says how many were tried")]
+fn weights_are_not_put_where_a_shell_or_terminal_would_stumble() {
+    let sandbox = Sandbox::single();
+    let manifest = sandbox.read("rootstock.toml");
+    let lines = manifest.lines().count();
+    for (path, shown) in PATHS {
+        sandbox.write(
+            "rootstock.toml",
+            &format!(
+                "{manifest}\n[models.m]\nenvironment = \"one\"\nargument = \"x\"\n\
+                 weights = [{{ url = \"https://example.org/w\", path = \"{path}\" }}]\n"
+            ),
+        );
+        let said = sandbox.run(&["lock", "--check"]);
+        said.expect(2);
+        assert!(
+            said.stderr.contains(&format!("`{shown}` ")),
+            "{path}: {}",
+            said.stderr
+        );
+        let place = format!("rootstock.toml:{}:", lines + 5);
+        assert!(said.stderr.contains(&place), "{path}: {}", said.stderr);
+        assert!(
+            !said.stderr.contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']),
+            "{path}: {:?}",
+            said.stderr
+        );
+    }
+    println!("{} paths tried", PATHS.len());
 }

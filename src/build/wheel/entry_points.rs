@@ -180,4 +180,19 @@ mod tests {
             assert_eq!(found, [], "{group}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_program_is_more_than_a_name(lines in "([a=:.#;$ \u{1b}\\[\\]/-]{0,12}\r?\n){0,4}", any in ".{0,40}") {
+            for lines in [lines, any] {
+                match launchers(&format!("[console_scripts]\n{lines}")) {
+                    Ok(found) => for Launcher { name, module, function } in found {
+                        assert_eq!(check_name(&name), Ok(()));
+                        assert!(dotted(&module) && dotted(&function));
+                    },
+                    Err(error) => assert!(!error.to_string().contains(char::is_control), "{error}"),
+                }
+            }
+        }
+    }
 }

@@ -278,4 +278,41 @@ mod tests {
         }
         assert_eq!(parse_checksum("p", "").unwrap(), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_read_is_a_record_or_refused(text in "[a,\"/\\\\.=\r\n\u{feff}]{0,40}", any in ".{0,40}") {
+            for text in [text, any] {
+                if let Ok(record) = Record::parse(&text) {
+                    let _ = record.claim("a");
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(names in proptest::collection::btree_set("[a,\" é]{1,6}(/[a,\" é]{1,6})?", 0..6)) {
+            let files: Vec<ShelvedFile> = names
+                .iter()
+                .map(|name| ShelvedFile {
+                    place: Place::SitePackages,
+                    path: name.clone(),
+                    sha256: Digest::of(name),
+                    size: name.len() as u64,
+                    executable: false,
+                })
+                .collect();
+            let record = Record::parse(&text(&files, "x-1.dist-info/RECORD")).unwrap();
+            for file in &files {
+                let claim = record.claim(&file.path).unwrap();
+                assert_eq!(claim.checksums, [Checksum::Sha256(file.sha256)]);
+                assert_eq!(claim.size, Some(file.size));
+            }
+        }
+
+        #[test]
+        fn a_path_read_twice_is_the_same(path in "[a./\\\\]{0,12}") {
+            let once = normal(&path);
+            assert_eq!(normal(&once), once);
+        }
+    }
 }

@@ -136,6 +136,13 @@ impl Index {
         files.push((sdist.file_name(), sdist.bytes(), String::new()));
     }
 
+    /// Has these bytes as a file that was added, with their own digest.
+    pub(crate) fn exchange(&self, file: &str, bytes: Vec<u8>) {
+        let mut state = self.shelves.state.lock().unwrap();
+        let mut files = state.packages.values_mut().flatten();
+        files.find(|(name, ..)| name == file).unwrap().1 = bytes;
+    }
+
     /// The address of a file that was added.
     pub(crate) fn address(&self, file: &str) -> String {
         format!("http://127.0.0.1:{}/files/{file}", self.port)
