@@ -3,6 +3,8 @@
 
 use std::str::FromStr;
 
+use pep440_rs::VersionSpecifiers;
+
 use crate::lock::LockedTarget;
 use crate::python::Interpreter;
 use crate::target::{Glibc, Target};
@@ -39,13 +41,14 @@ pub enum Error {
 /// The first interpreter that is what the lock asks for.
 pub fn choose<'a>(
     target: &LockedTarget,
+    requires: Option<&VersionSpecifiers>,
     found: &'a [Interpreter],
 ) -> Result<&'a Interpreter, Error> {
-    if let Some(fitting) = found.iter().find(|i| misfit(target, i).is_none()) {
+    if let Some(fitting) = found.iter().find(|i| misfit(target, requires, i).is_none()) {
         return Ok(fitting);
     }
     // Another interpreter would not help where the right one only finds the machine too old.
-    if let Some(right) = found.iter().find(|i| other(target, i).is_none()) {
+    if let Some(right) = found.iter().find(|i| other(target, requires, i).is_none()) {
         check_glibc(target, right)?;
     }
     Err(Error::NoInterpreter {
@@ -53,7 +56,7 @@ pub fn choose<'a>(
             "{} {} for {}",
             target.python.implementation, target.python.version, target.target
         ),
-        found: list(target, found),
+        found: list(target, requires, found),
     })
 }
 
@@ -68,24 +71,36 @@ pub fn check_glibc(target: &LockedTarget, interpreter: &Interpreter) -> Result<(
     }
 }
 
-fn list(target: &LockedTarget, found: &[Interpreter]) -> String {
+fn list(
+    target: &LockedTarget,
+    requires: Option<&VersionSpecifiers>,
+    found: &[Interpreter],
+) -> String {
     if found.is_empty() {
         return "no Python at all was found".to_owned();
     }
     let lines = found.iter().map(|interpreter| {
-        let misfit = misfit(target, interpreter).unwrap_or_default();
+        let misfit = misfit(target, requires, interpreter).unwrap_or_default();
         format!("\n  {interpreter}: {misfit}")
     });
     format!("found were{}", lines.collect::<String>())
 }
 
 /// What keeps an interpreter from being the one of the lock.
-fn misfit(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
-    other(target, interpreter).or_else(|| old_glibc(target, interpreter))
+fn misfit(
+    target: &LockedTarget,
+    requires: Option<&VersionSpecifiers>,
+    interpreter: &Interpreter,
+) -> Option<String> {
+    other(target, requires, interpreter).or_else(|| old_glibc(target, interpreter))
 }
 
 /// In what an interpreter is another one than that of the lock.
-fn other(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
+fn other(
+    target: &LockedTarget,
+    requires: Option<&VersionSpecifiers>,
+    interpreter: &Interpreter,
+) -> Option<String> {
     let python = &target.python;
     let identity = &interpreter.identity;
     if identity.implementation != python.implementation {
@@ -93,6 +108,13 @@ fn other(target: &LockedTarget, interpreter: &Interpreter) -> Option<String> {
     }
     if !is_version(python.version.release(), &identity.version) {
         return Some(format!("is {}", identity.version));
+    }
+    if let (Some(requires), Some(version)) = (requires, interpreter.version())
+        && !requires.contains(&version)
+    {
+        return Some(format!(
+            "is not allowed by `requires-python = \"{requires}\"`"
+        ));
     }
     if identity.platform != target.target.name() {
         return Some(format!("is for {}", identity.platform));
@@ -164,7 +186,12 @@ mod tests {
             interpreter("3.11.7", |_| {}),
             interpreter("3.11.9", |_| {}),
         ];
-        let version = |locked: &str| &choose(&target(locked), &found).unwrap().identity.version;
+        let version = |locked: &str| {
+            &choose(&target(locked), None, &found)
+                .unwrap()
+                .identity
+                .version
+        };
         assert_eq!(version("3.11"), "3.11.7");
         assert_eq!(version("3.11.9"), "3.11.9");
     }
@@ -179,7 +206,7 @@ mod tests {
                 i.identity.soabi = "cpython-311d-x86_64-linux-gnu".into();
             }),
         ];
-        let error = choose(&target("3.11"), &found).unwrap_err();
+        let error = choose(&target("3.11"), None, &found).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no cpython 3.11 for linux-x86_64 (glibc 2.28) is on PATH; found were\n  \
@@ -188,7 +215,7 @@ mod tests {
              cpython 3.11.2 (linux-aarch64) at /usr/bin/python3.11.2: is for linux-aarch64\n  \
              cpython 3.11.3 (linux-x86_64) at /usr/bin/python3.11.3: has the ABI cpython-311d-x86_64-linux-gnu"
         );
-        let nothing = choose(&target("3.11"), &[]).unwrap_err().to_string();
+        let nothing = choose(&target("3.11"), None, &[]).unwrap_err().to_string();
         assert!(
             nothing.ends_with("; no Python at all was found"),
             "{nothing}"
@@ -201,7 +228,9 @@ mod tests {
             let found = [interpreter("3.11.4", |i| {
                 i.glibc = glibc.map(str::to_owned);
             })];
-            choose(&target("3.11"), &found).unwrap_err().to_string()
+            choose(&target("3.11"), None, &found)
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             said(Some("2.17")),

@@ -16,7 +16,6 @@ use super::waiting::{self, Claims, Wanted};
 use super::{Error, Means, RootError, choose, publish, pythons, shelf, source};
 use crate::digest::Digest;
 use crate::files::{self, link};
-use crate::lock::LockedTarget;
 use crate::plan::{Action, Reason, Step};
 use crate::python::{self, Interpreter};
 
@@ -118,15 +117,20 @@ struct Interpreters {
 /// The interpreters that are needed: each of them is started to say who it is.
 fn interpreters(steps: &[&Step], means: &Means, crew: &Crew) -> Interpreters {
     let targets = steps.iter().map(|step| step.target);
-    let system: Vec<&LockedTarget> = targets
-        .clone()
-        .filter(|target| target.python.archive().is_none())
+    let system = steps
+        .iter()
+        .filter(|step| step.target.python.archive().is_none());
+    let system: Vec<_> = system
+        .map(|step| (step.target, step.environment.requires_python()))
         .collect();
     let names: Vec<String> = system
         .iter()
-        .map(|target| target.python.program())
+        .map(|(target, _)| target.python.program())
         .collect();
-    let enough = |found: &[Interpreter]| system.iter().all(|t| choose::choose(t, found).is_ok());
+    let enough = |found: &[Interpreter]| {
+        let mut each = system.iter();
+        each.all(|(target, requires)| choose::choose(target, requires.as_ref(), found).is_ok())
+    };
     Interpreters {
         system: if system.is_empty() {
             Vec::new()
@@ -139,9 +143,11 @@ fn interpreters(steps: &[&Step], means: &Means, crew: &Crew) -> Interpreters {
 
 impl Interpreters {
     /// The one to build this target on.
-    fn choose(&self, target: &LockedTarget) -> Result<&Interpreter, Error> {
+    fn choose(&self, step: &Step) -> Result<&Interpreter, Error> {
+        let target = step.target;
         let Some(archive) = target.python.archive() else {
-            return Ok(choose::choose(target, &self.system)?);
+            let requires = step.environment.requires_python();
+            return Ok(choose::choose(target, requires.as_ref(), &self.system)?);
         };
         match &self.managed[&archive.sha256] {
             Ok(interpreter) => {
@@ -167,7 +173,7 @@ fn begin<'a>(
     let job = Job {
         environment,
         target: step.target,
-        interpreter: interpreters.choose(step.target)?,
+        interpreter: interpreters.choose(step)?,
         source,
         force: matches!(
             step.action,

@@ -300,7 +300,13 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
             None,
         );
     }
-    let markers = locked.target.markers(python);
+    // What is locked for a series was asked for on each version of it that is allowed.
+    let allowed = manifest::patches(environment.requires_python.as_ref(), python);
+    let exact = match allowed.first() {
+        Some(lowest) if python.release().len() < 3 => lowest,
+        _ => python,
+    };
+    let markers = locked.target.markers(exact);
     let overridden =
         |name: &pep508_rs::PackageName| environment.overrides.iter().any(|o| o.name == *name);
     for requirement in &environment.dependencies {

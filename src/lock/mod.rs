@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use pep440_rs::Version;
+use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::PackageName;
 
 use crate::digest::Digest;
@@ -419,6 +419,14 @@ impl LockedEnvironment {
             }
         }
         text
+    }
+
+    /// The versions of Python that the answers are for.
+    pub fn requires_python(&self) -> Option<VersionSpecifiers> {
+        let [specifiers] = self.question.values("requires-python") else {
+            return None;
+        };
+        specifiers.parse().ok()
     }
 
     /// The answer for this target, if the lock has one.

@@ -251,12 +251,20 @@ pub(crate) fn python_allows(specifiers: &VersionSpecifiers, version: &Version) -
     if version.release().len() >= 3 {
         return specifiers.contains(version);
     }
-    // No series of CPython has had, or will have, more releases than this.
-    (0..100).any(|patch| {
-        let mut release = version.release().to_vec();
+    !patches(Some(specifiers), version).is_empty()
+}
+
+/// The versions of a series, such as 3.11, that the specifiers allow, lowest first.
+pub(crate) fn patches(specifiers: Option<&VersionSpecifiers>, series: &Version) -> Vec<Version> {
+    let exact = |patch| {
+        let mut release = series.release().to_vec();
         release.push(patch);
-        specifiers.contains(&Version::new(release))
-    })
+        Version::new(release)
+    };
+    // No series of CPython has had, or will have, more releases than this.
+    let all = (0..100).map(exact);
+    all.filter(|version| specifiers.is_none_or(|specifiers| specifiers.contains(version)))
+        .collect()
 }
 
 /// A requirement in normal form: two spellings of one requirement have one text.

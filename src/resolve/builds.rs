@@ -17,14 +17,13 @@ use pep440_rs::Version;
 use pep508_rs::PackageName;
 
 use super::choose::{Chosen, For};
-use super::{Failure, Solver, routes, unanswered};
+use super::{Failure, Solver};
 use crate::fetch;
 use crate::files;
 use crate::lock::{Distribution, LockedPackage, LockedTarget, Question, SpelledPackage};
-use crate::manifest::Environment;
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::target::Target;
-use crate::uv::{Compile, Route};
+use crate::uv::Compile;
 
 /// Why it cannot be told what building a package takes.
 #[derive(Debug, thiserror::Error)]
@@ -207,7 +206,7 @@ impl Solver<'_> {
             interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
             ..Compile::default()
         };
-        let answer = self.answer(of.environment, ask, target, of.python)?;
+        let answer = self.answer(of.environment, &ask, target, of.python)?;
         self.chosen(&of, self.candidates(of.environment, requires, answer)?)
     }
 
@@ -248,39 +247,5 @@ impl Solver<'_> {
             version: project.package.is_tree().then_some(version.as_str()),
         };
         Ok(project.backend.requirements(&hook)?)
-    }
-
-    /// What uv answers, with every routed package from its own index.
-    pub(super) fn answer<'e>(
-        &self,
-        environment: &'e Environment,
-        mut ask: Compile<'e>,
-        target: &Target,
-        python: &Version,
-    ) -> Result<Vec<crate::uv::Package>, Failure> {
-        // uv routes only what is asked for by itself.
-        loop {
-            let packages = self
-                .tools
-                .uv
-                .compile(&ask, target, python)
-                .map_err(|unresolved| unanswered(environment, target, python, unresolved))?;
-            // A routed package that came in through another one is asked for by itself in the next round; without a
-            // version, that changes nothing else.
-            let came_in = |route: &Route| {
-                packages.iter().any(|package| {
-                    route.package.as_ref() == package.name && package.direct.is_none()
-                })
-            };
-            let more: Vec<Route> = routes(environment)
-                .filter(|route| came_in(route) && !ask.routes.contains(route))
-                .collect();
-            if more.is_empty() {
-                return Ok(packages);
-            }
-            ask.requirements
-                .extend(more.iter().map(|route| route.package.to_string()));
-            ask.routes.extend(more);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use pep440_rs::Version;
-use pep508_rs::{MarkerTree, PackageName};
+use pep508_rs::PackageName;
 
 use super::Failure;
 use crate::digest::Digest;
@@ -63,14 +63,13 @@ pub(super) struct Needed {
     pub(super) may_be_yanked: bool,
 }
 
-/// Those of an answer whose markers hold on the target.
+/// The packages of an answer, and what the choice of their files depends on.
 pub(super) fn needed(of: &For, answer: Vec<Candidate>) -> Result<Vec<Needed>, Failure> {
     let wrong = |reason: String| Failure::Answer {
         environment: of.environment.name.clone(),
         reason,
     };
     let tags = of.tags();
-    let markers = of.target.markers(of.python);
     let mut needed = Vec::new();
     for candidate in answer {
         let package = &candidate.package;
@@ -80,15 +79,6 @@ pub(super) fn needed(of: &For, answer: Vec<Candidate>) -> Result<Vec<Needed>, Fa
             .version
             .parse()
             .map_err(|error| wrong(format!("{name}: {error}")))?;
-        let marker = package
-            .marker
-            .as_deref()
-            .map(MarkerTree::from_str)
-            .transpose();
-        let marker = marker.map_err(|error| wrong(format!("{name}: {}", error.message)))?;
-        if marker.is_some_and(|marker| !marker.evaluate(&markers, &[])) {
-            continue;
-        }
         let best = file(package, &tags, of.may_build(&name), &BTreeSet::new());
         let stays =
             best.is_ok_and(|file| file.sha256.is_some_and(|known| of.stay.contains(&known)));

@@ -177,6 +177,45 @@ pub enum Failure {
         /// What went wrong.
         why: Box<crate::project::git::Error>,
     },
+    /// A system's interpreter is asked for by its series, and not every one of that gets the same.
+    #[error(
+        "environment `{environment}` is asked for on Python {series}, but what it needs depends on the patch version: \
+         {first}; {other}"
+    )]
+    #[diagnostic(help(
+        "write the version of the interpreter it is to run on, `python = \"{exact}\"`, under [environments.{environment}]; \
+         or narrow `requires-python` in `{source_path}` to versions that agree"
+    ))]
+    Patch {
+        /// The environment.
+        environment: EnvironmentName,
+        /// What is asked for.
+        series: Version,
+        /// What one version gets.
+        first: String,
+        /// What another one gets instead.
+        other: String,
+        /// The version of this machine, or one that has a solution.
+        exact: Version,
+        /// The environment's source file.
+        source_path: String,
+    },
+    /// Whether a package is needed depends on the kernel, of which a lock says nothing.
+    #[error(
+        "environment `{environment}`: whether `{package}` is needed depends on the machine's kernel: {marker}"
+    )]
+    #[diagnostic(help(
+        "decide it for all machines, under [environments.{environment}]: `overrides = [\"{package}\"]` to have it, \
+         `exclude = [\"{package}\"]` not to; a dependency of your own you can write without that marker"
+    ))]
+    Kernel {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The package.
+        package: String,
+        /// The marker.
+        marker: String,
+    },
     /// An index does not say what files of a package are yanked.
     #[error(
         "environment `{environment}`: it cannot be known which files of `{package}` are yanked: {reason}"
@@ -218,6 +257,11 @@ pub enum Error {
 }
 
 impl Failure {
+    /// Whether another Python may have a solution where this one has none.
+    pub(super) fn is_no_solution(&self) -> bool {
+        matches!(self, Failure::Unsatisfiable { .. } | Failure::NoFile { .. })
+    }
+
     /// The environment or the model that cannot be locked.
     pub fn subject(&self) -> Subject {
         match self {
@@ -230,6 +274,8 @@ impl Failure {
             | Failure::Build { environment, .. }
             | Failure::Repository { environment, .. }
             | Failure::Listing { environment, .. }
+            | Failure::Patch { environment, .. }
+            | Failure::Kernel { environment, .. }
             | Failure::Checksum { environment, .. }
             | Failure::Learn { environment, .. }
             | Failure::Answer { environment, .. } => Subject::Environment(environment.clone()),

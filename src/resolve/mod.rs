@@ -31,6 +31,7 @@ mod builds;
 mod choose;
 mod direct;
 mod failure;
+mod patches;
 mod learn;
 mod pythons;
 mod weights;
@@ -355,7 +356,7 @@ impl Solver<'_> {
             no_dependencies: false,
             interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
         };
-        let answer = self.answer(environment, ask, target, python)?;
+        let answer = self.answer(environment, &ask, target, python)?;
         let stay = here.map_or_else(BTreeSet::new, |old| self.stay(&environment.name, old));
         let of = For {
             environment,

@@ -16,7 +16,7 @@ use crate::process;
 use crate::target::Target;
 
 /// What is asked.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Compile<'a> {
     /// Requirements, one each (PEP 508).
     pub requirements: Vec<String>,

@@ -36,6 +36,7 @@ mod own_home;
 mod own_processes;
 mod parallel;
 mod partial;
+mod patches;
 mod foresee;
 mod python_client;
 mod pythons;

@@ -55,6 +55,12 @@ impl Wheel {
         self
     }
 
+    /// For these versions of Python.
+    pub(crate) fn requires_python(mut self, specifiers: &str) -> Self {
+        self.python = Some(specifiers.into());
+        self
+    }
+
     pub(crate) fn requires(mut self, requirement: &str) -> Self {
         self.requires.push(requirement.into());
         self

@@ -1,0 +1,197 @@
+//! What depends on the patch version of a system's Python, or on the kernel, is refused with its name, never decided for
+//! one machine.
+
+use std::process::Command;
+
+use crate::sandbox::{Sandbox, Wheel, python};
+
+/// The exact version of this machine's Python 3.11.
+fn here() -> String {
+    let output = Command::new(python())
+        .args([
+            "-I",
+            "-c",
+            "import platform; print(platform.python_version())",
+        ])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// An environment on the system's `3.11`, with `bar` and `baz` in the index.
+fn project(dependencies: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::new(&[("one", dependencies)]);
+    for name in ["bar", "baz"] {
+        sandbox.index.add(&Wheel::simple(name, "1.0"));
+    }
+    sandbox
+}
+
+/// The lock is refused and asks for this machine's exact version.
+#[track_caller]
+fn refused(sandbox: &Sandbox) -> String {
+    let said = sandbox.run(&["lock"]);
+    said.expect(1);
+    let told = said.told();
+    assert!(
+        told.contains("environment `one` is asked for on Python 3.11, but what it needs depends on the patch version"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("`python = \"{}\"`", here())),
+        "{told}"
+    );
+    told
+}
+
+/// Does as it is advised.
+fn pin(sandbox: &Sandbox) {
+    let manifest = sandbox.read("rootstock.toml");
+    let exact = format!("python = \"{}\"", here());
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("python = \"3.11\"", &exact),
+    );
+}
+
+const MARKED: [&str; 2] = [
+    "bar; python_full_version >= '3.11.3'",
+    "baz; python_full_version < '3.11.3'",
+];
+
+#[test]
+fn a_dependency_by_patch_version_asks_for_the_exact_one() {
+    let sandbox = project(&MARKED);
+    let told = refused(&sandbox);
+    assert!(
+        told.contains("with 3.11.0 `baz 1.0`") && told.contains("`bar 1.0`"),
+        "{told}"
+    );
+    pin(&sandbox);
+    sandbox.lock();
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.sync(&[]);
+    let patch: u64 = here().rsplit('.').next().unwrap().parse().unwrap();
+    let (there, gone) = if patch >= 3 {
+        ("bar", "baz")
+    } else {
+        ("baz", "bar")
+    };
+    let code = format!(
+        "import importlib.util as u; print(bool(u.find_spec('{there}')), bool(u.find_spec('{gone}')))"
+    );
+    assert_eq!(sandbox.python("one", &code), "True False\n");
+}
+
+#[test]
+fn a_dependency_of_a_dependency_does_so_too() {
+    let sandbox = project(&["foo"]);
+    let foo = Wheel::simple("foo", "1.0")
+        .requires(MARKED[0])
+        .requires(MARKED[1]);
+    sandbox.index.add(&foo);
+    refused(&sandbox);
+    pin(&sandbox);
+    sandbox.lock();
+}
+
+#[test]
+fn every_marker_and_requirement_that_patch_versions_differ_in_is_seen() {
+    let dependencies: [&[&str]; 5] = [
+        &["bar; python_full_version != '3.11.2'"],
+        &["bar; python_full_version == '3.11.5'"],
+        &["bar; implementation_version >= '3.11.4'"],
+        &["bar; python_full_version >= '3.11.4' and python_full_version < '3.11.6'"],
+        &["bar<2; python_full_version < '3.11.50'"],
+    ];
+    for dependencies in dependencies {
+        refused(&project(dependencies));
+    }
+    // A version that is for some of them alone.
+    let sandbox = project(&["bar"]);
+    let newer = Wheel::simple("bar", "2.0").requires_python(">=3.11.3");
+    sandbox.index.add(&newer);
+    let told = refused(&sandbox);
+    assert!(
+        told.contains("`bar 1.0`") && told.contains("`bar 2.0`"),
+        "{told}"
+    );
+    let sandbox = project(&["bar"]);
+    let foo = Wheel::simple("foo", "1.0").requires("baz; python_full_version != '3.11.2'");
+    sandbox.index.add(&foo);
+    sandbox.write_source("one", &["foo"], "");
+    let told = refused(&sandbox);
+    assert!(told.contains("3.11.2 without that"), "{told}");
+}
+
+#[test]
+fn a_narrower_requires_python_is_the_other_way_out_and_sync_keeps_to_it() {
+    let sandbox = project(&MARKED);
+    let source = |specifiers: &str| {
+        let text = sandbox.read("environments/one.py");
+        let line = text
+            .lines()
+            .find(|line| line.contains("requires-python"))
+            .unwrap()
+            .to_owned();
+        let new = format!("# requires-python = \"{specifiers}\"");
+        sandbox.write("environments/one.py", &text.replace(&line, &new));
+    };
+    source(">=3.11.3");
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert!(
+        lock.contains("bar 1.0") && !lock.contains("baz 1.0"),
+        "{lock}"
+    );
+    sandbox.run(&["lock", "--check"]).expect(0);
+    source("<3.11.3");
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert!(
+        lock.contains("baz 1.0") && !lock.contains("bar 1.0"),
+        "{lock}"
+    );
+    // No interpreter of this machine is below that.
+    source("==3.11.90");
+    sandbox.lock();
+    let said = sandbox.run(&["sync"]);
+    said.expect(1);
+    assert!(
+        said.told()
+            .contains("is not allowed by `requires-python = \"==3.11.90\"`"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn what_no_patch_version_differs_in_needs_none() {
+    let sandbox = project(&[
+        "bar; python_version >= '3.11'",
+        "baz; python_full_version < '3.11.0a7'",
+    ]);
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    assert!(
+        lock.contains("bar 1.0") && !lock.contains("baz 1.0"),
+        "{lock}"
+    );
+    sandbox.run(&["lock", "--check"]).expect(0);
+}
+
+#[test]
+fn a_lock_knows_no_kernel() {
+    for marker in ["platform_release >= '5'", "platform_version != 'x'"] {
+        let sandbox = project(&[&format!("bar; {marker}")]);
+        let said = sandbox.run(&["lock"]);
+        said.expect(1);
+        assert!(
+            said.told()
+                .contains("whether `bar` is needed depends on the machine's kernel"),
+            "{said:?}"
+        );
+    }
+    let sandbox = project(&["bar; sys_platform == 'darwin' and platform_release >= '20'"]);
+    sandbox.lock();
+    assert!(!sandbox.read("rootstock.lock").contains("bar 1.0"));
+}
