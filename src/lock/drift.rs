@@ -2,7 +2,7 @@
 //!
 //! Each difference has a code that stays the same for ever, so that other programs can act on it.
 
-use pep440_rs::VersionSpecifiers;
+use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, VersionOrUrl};
 
 use super::{
@@ -300,13 +300,7 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
             None,
         );
     }
-    // What is locked for a series was asked for on each version of it that is allowed.
-    let allowed = manifest::patches(environment.requires_python.as_ref(), python);
-    let exact = match allowed.first() {
-        Some(lowest) if python.release().len() < 3 => lowest,
-        _ => python,
-    };
-    let markers = locked.target.markers(exact);
+    let markers = locked.target.markers(&lowest(environment, python));
     let overridden =
         |name: &pep508_rs::PackageName| environment.overrides.iter().any(|o| o.name == *name);
     for requirement in &environment.dependencies {
@@ -373,6 +367,14 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
             );
         }
     }
+}
+
+/// A version that the answer is for: what is locked for a series was asked for on each version of it that is allowed.
+fn lowest(environment: &Environment, python: &Version) -> Version {
+    let allowed = manifest::patches(environment.requires_python.as_ref(), python);
+    let lowest = allowed.into_iter().next();
+    let lowest = lowest.filter(|_| python.release().len() < 3);
+    lowest.unwrap_or_else(|| python.clone())
 }
 
 /// What is built must have its build locked.

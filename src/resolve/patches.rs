@@ -53,7 +53,7 @@ impl Solver<'_> {
             .tools
             .interpreters
             .iter()
-            .filter_map(|there| there.version());
+            .filter_map(crate::python::Interpreter::version);
         versions.extend(here.filter(|version| allowed.contains(version)));
         let lists = [&ask.requirements, &ask.constraints, &ask.overrides];
         for text in lists.into_iter().flatten() {
@@ -117,7 +117,7 @@ impl Solver<'_> {
             .tools
             .interpreters
             .iter()
-            .filter_map(|there| there.version());
+            .filter_map(crate::python::Interpreter::version);
         let mut here = here.filter(|version| version.release().starts_with(series));
         let exact = here.find(|version| answers.get(version).is_some_and(Result::is_ok));
         let solved = answers.iter().rev().find(|(_, answer)| answer.is_ok());
