@@ -4,6 +4,8 @@
 //! The worker's long-lived Python is started here too ([`Command::spawn`]), but who speaks with it, and how it is
 //! ended, is not decided here. `rootstock run` becomes another program here ([`Command::exec`]).
 
+pub mod threads;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -161,14 +163,23 @@ impl Command {
             .spawn()
             .map_err(|e| self.error(e))?;
         let mut stdin = child.stdin.take().expect("stdin was asked for as a pipe");
-        // Fed from a thread of its own: a program that writes before it has read all would block us both.
-        let output = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                // A program may end without reading its input; its exit code tells.
-                let _ = stdin.write_all(&self.input);
-            });
+        let output = if self.input.is_empty() {
+            drop(stdin);
             child.wait_with_output()
-        })
+        } else {
+            // Fed from a thread of its own: a program that writes before it has read all would block us both.
+            std::thread::scope(|scope| {
+                let feed = move || {
+                    // A program may end without reading its input; its exit code tells.
+                    let _ = stdin.write_all(&self.input);
+                };
+                if let Err(threads::NoThread(error)) = threads::spawn(scope, feed) {
+                    child.kill().and(child.wait())?;
+                    return Err(error);
+                }
+                child.wait_with_output()
+            })
+        }
         .map_err(|e| self.error(e))?;
         Ok(Output {
             exit: output.status.into(),
@@ -232,6 +243,15 @@ impl Command {
             source,
         }
     }
+}
+
+/// From here on a file that grows beyond what is allowed (`ulimit -f`) is an error of who writes it, as a full disk is, and does
+/// not end this process. Threads and programs that are started from here on inherit that.
+pub fn survive_large_files() {
+    let mut set = nix::sys::signal::SigSet::empty();
+    set.add(nix::sys::signal::Signal::SIGXFSZ);
+    // Refused only for a mask that is none.
+    let _ = set.thread_block();
 }
 
 /// Everything up to the end of a pipe; `None` if that has not come by then.

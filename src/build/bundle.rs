@@ -101,8 +101,8 @@ impl<'a> Wanted<'a> {
 pub fn fill<'a>(
     targets: impl Iterator<Item = &'a LockedTarget>,
     means: &super::Means,
-) -> files::Result<(Vec<Entry>, Vec<Error>)> {
-    let crew = Crew::new(means.jobs);
+) -> Result<(Vec<Entry>, Vec<Error>), super::RootError> {
+    let crew = Crew::new(means.jobs)?;
     let wanted = Wanted::of(targets);
     let missing: Vec<&Need> = crew.install(|| {
         let missing = wanted.needs.par_iter().map(|(sha256, need)| {

@@ -7,6 +7,8 @@
 
 use std::sync::{Condvar, Mutex, OnceLock};
 
+use crate::process::threads::{self, NoThread};
+
 const HELD: &str = "nobody panics while holding it";
 
 /// A pool, and leave to run interpreters.
@@ -18,17 +20,16 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// So many threads, and so many interpreters at once.
-    pub(super) fn new(jobs: usize) -> Self {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs);
-        let pool = pool.build().expect("threads can be started");
+    /// So many threads, and so many interpreters at once; one where there are no more.
+    pub(super) fn new(jobs: usize) -> Result<Self, NoThread> {
+        let pool = threads::pool(jobs)?;
         let jobs = pool.current_num_threads();
-        Self {
+        Ok(Self {
             pool,
             jobs,
             free: Mutex::new(jobs),
             freed: Condvar::new(),
-        }
+        })
     }
 
     /// How many threads the pool has.
@@ -83,23 +84,27 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Does this with what comes, in its order, on so many threads.
+/// Does this with what comes, in its order, on so many threads, of which this is one; on fewer where there are no more.
 pub(super) fn each<T: Send>(
     threads: usize,
     items: impl Iterator<Item = T> + Send,
     work: impl Fn(T) + Sync,
 ) {
     let items = Mutex::new(items);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let item = items.lock().expect(HELD).next();
-                    let Some(item) = item else { break };
-                    work(item);
-                }
-            });
+    let all = || {
+        loop {
+            let item = items.lock().expect(HELD).next();
+            let Some(item) = item else { break };
+            work(item);
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads::affordable(threads) {
+            if threads::spawn(scope, all).is_err() {
+                break;
+            }
+        }
+        all();
     });
 }
 
@@ -112,13 +117,15 @@ mod tests {
 
     #[test]
     fn results_are_in_the_order_of_the_items() {
-        let doubled = Crew::new(3).each((0..100).collect(), |n: usize| 2 * n);
+        let doubled = Crew::new(3)
+            .unwrap()
+            .each((0..100).collect(), |n: usize| 2 * n);
         assert_eq!(doubled, (0..200).step_by(2).collect::<Vec<_>>());
     }
 
     #[test]
     fn no_more_run_at_once_than_there_is_leave_for() {
-        let crew = Crew::new(2);
+        let crew = Crew::new(2).unwrap();
         let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // The first two meet in here: that only one runs at a time is no way to pass.
         let (meeting, begun) = (Barrier::new(2), AtomicUsize::new(0));

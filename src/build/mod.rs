@@ -45,6 +45,8 @@ pub mod weights;
 pub mod wheel;
 
 use crew::Crew;
+
+use crate::process::threads::NoThread;
 pub use environment::{Built, Error as EnvironmentError};
 use gather::Sources;
 pub use gather::{Error as PackageError, Failure as PackageFailure, TAKEN_AWAY};
@@ -196,6 +198,10 @@ pub enum RootError {
         /// Why not.
         source: files::Error,
     },
+    /// Not even one thread can be started.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Threads(#[from] NoThread),
     /// A file operation failed.
     #[error(transparent)]
     #[diagnostic(transparent)]

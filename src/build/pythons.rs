@@ -22,6 +22,7 @@ use crate::digest::Digest;
 use crate::fetch::{self, Mirror};
 use crate::files::{self, Context, Kind, maker};
 use crate::lock::{LockedArchive, LockedPython, LockedTarget};
+use crate::process::threads::NoThread;
 use crate::python::{self, Interpreter};
 use crate::store::bundle::Bundle;
 use crate::store::managed::{self, SCHEMA, Stamp, State};
@@ -89,6 +90,9 @@ pub enum Error {
     /// Its standard library cannot be compiled.
     #[error(transparent)]
     Bytecode(#[from] bytecode::Error),
+    /// Not even one thread can be started.
+    #[error(transparent)]
+    Threads(#[from] NoThread),
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
@@ -118,7 +122,7 @@ impl Error {
                 "use the machine's own interpreter: `python-source = \"system\"` in the manifest"
                     .to_owned(),
             ),
-            Error::Other { .. } => None,
+            Error::Other { .. } | Error::Threads(_) => None,
             Error::Bytecode(error) => error.advice(),
             Error::Files(error) => error.advice().map(str::to_owned),
         }
@@ -164,7 +168,7 @@ pub fn provide_one(
         progress,
     };
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    Wanted { python, archive }.provide(&sources, &Crew::new(jobs))
+    Wanted { python, archive }.provide(&sources, &Crew::new(jobs)?)
 }
 
 /// Fetches the archive of an interpreter and leaves it at that.

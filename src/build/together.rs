@@ -27,7 +27,7 @@ pub(super) fn build_all(
     steps: &[&Step],
     means: &Means,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
-    let crew = Crew::new(means.jobs);
+    let crew = Crew::new(means.jobs)?;
     let interpreters = interpreters(steps, means, &crew);
     let begun: Vec<Result<Begun, Error>> = steps
         .iter()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::progress::{Event, Progress};
 use crate::name::EnvironmentName;
+use crate::process::threads;
 use crate::store::Root;
 use crate::store::claims::{self, Builder, Claim};
 
@@ -58,14 +59,16 @@ impl<'a> Claims<'a> {
         let (done, heard) = channel::<()>();
         let (root, held) = (self.root, &mut self.held);
         std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let beat = move || {
                 while heard.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
                     for claim in held.iter_mut() {
                         claim.beat += 1;
                         claim.put(root);
                     }
                 }
-            });
+            };
+            // Without a thread for it others may build the same: wasteful, not wrong.
+            let _ = threads::spawn(scope, beat);
             let _done: Sender<()> = done;
             work()
         })

@@ -1,7 +1,6 @@
 //! `rootstock bundle`: everything that a sync downloads, in one directory. Builds nothing.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -204,7 +203,7 @@ fn fill(
         link: link::Mode::Auto,
         offline: false,
         bundle: None,
-        jobs: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        jobs: context::processors(),
         rootstock: &version.expect("our own version is one"),
         progress: &*progress::watcher(),
     };

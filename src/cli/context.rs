@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::Shared;
@@ -122,6 +123,11 @@ pub(crate) fn find_uv(
         cache: &cache,
         environment,
     })
+}
+
+/// How many processors this process may use.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// All variables of our environment, for code that picks from them what it passes on.

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure, OrExit};
 use super::outcome::chain;
 use super::progress::bytes;
-use super::{Shared, place, show};
+use super::{Shared, context, place, show};
 use crate::files::{self, freed::Room};
 use crate::gc::{self, End, Gone, Kept, Kind, Policy, Survey, Why};
 use crate::name::EnvironmentName;
+use crate::process::threads;
 use crate::store::pins::{self, Pin};
 use crate::store::{Root, layout};
 
@@ -51,6 +52,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    threads::in_pool(context::processors(), || gc(shared, arguments))
+}
+
+fn gc(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = place::built(shared)?;
     if !layout::check(&root).or_exit(Exit::Failed)? {
         let path = root.path().display();

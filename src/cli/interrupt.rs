@@ -7,6 +7,7 @@
 //! that broke off stay for the next run.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
@@ -16,7 +17,7 @@ use super::outcome::chain;
 use super::{context, show};
 use crate::files::{self, maker};
 use crate::gc;
-use crate::process::Command;
+use crate::process::{Command, threads};
 use crate::store::Root;
 use crate::worker::signals::{Signals, Told};
 
@@ -51,18 +52,26 @@ impl Arguments {
 }
 
 /// Does this; comes back only if nobody tells us to end meanwhile. If somebody does, and nothing half-made is left, it says
-/// this.
+/// this. What is done in parallel is done by as many threads as the machine has processors.
 pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> T + Send) -> T {
     // Where signals cannot be heard they end us as they end any program, and the next sync sweeps.
     let (Ok(signals), Ok((end, begin))) = (Signals::listen(), rustix::pipe::pipe()) else {
         return work();
     };
+    let work = || threads::in_pool(context::processors(), work);
+    let work = Mutex::new(Some(work));
+    let take = || work.lock().unwrap_or_else(PoisonError::into_inner).take();
     std::thread::scope(|scope| {
-        let work = scope.spawn(move || {
+        let there = move || {
             // Closed when the work is done, or has panicked.
             let _begin = begin;
-            work()
-        });
+            take().map(|work| work())
+        };
+        let Ok(there) = threads::spawn(scope, there) else {
+            // Without a thread that minds signals they end us.
+            drop(signals);
+            return take().map(|work| work());
+        };
         loop {
             let mut waited = [
                 PollFd::new(&signals, PollFlags::IN),
@@ -79,9 +88,11 @@ pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> 
                 Err(_) => break,
             }
         }
-        work.join()
+        there
+            .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+    .expect("it is taken once")
 }
 
 /// Comes back only if the system refuses; then the work goes on to its end.

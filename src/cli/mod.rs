@@ -17,6 +17,7 @@ mod findings;
 mod foretell;
 mod gc;
 mod interrupt;
+mod limits;
 mod lock;
 mod outcome;
 mod place;
@@ -35,6 +36,8 @@ mod weigh;
 mod worker;
 
 use exit::{Exit, Failure};
+
+use crate::process;
 
 const EXAMPLES: &str =
     "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
@@ -163,6 +166,10 @@ pub fn main() -> ExitCode {
         return interrupt::run(&interrupted).into();
     }
     let mut arguments = Arguments::parse();
+    // The command of `run` meets signals as if its caller had started it.
+    if !matches!(arguments.command, Command::Run(_)) {
+        process::survive_large_files();
+    }
     arguments.shared.complete();
     show::set_up(arguments.shared.color);
     let result: Result<Exit, Failure> = match arguments.command {

@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::exit::{Exit, Failure};
-use super::{context, escape};
+use super::{context, escape, limits};
 
 /// Why standard output is not whole. Like standard output itself it belongs to the process.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -113,7 +113,8 @@ pub(crate) fn json_text(value: &serde_json::Value) -> String {
     escape::json(&format!("{value:#}"))
 }
 
-/// An error, on standard error. Colours are themselves control characters: an error that has other ones goes without.
+/// An error, on standard error, with the limits that may be behind it. Colours are themselves control characters: an error
+/// that has other ones goes without.
 pub(crate) fn failure(failure: &Failure) {
     let coloured = format!("{:?}", failure.report);
     let mut plain = String::new();
@@ -123,6 +124,15 @@ pub(crate) fn failure(failure: &Failure) {
         remarks(&plain);
     } else {
         let _ = writeln!(io::stderr(), "{coloured}");
+    }
+    if !matches!(failure.exit, Exit::Usage | Exit::Drift) {
+        let limits = limits::behind(&plain);
+        if !limits.is_empty() {
+            remark(&format!(
+                "note: this process and those that it starts may have no more than {}; that may be why",
+                limits.join(", ")
+            ));
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
 use crate::plan::{self, Action, Disk, Plan, PrefetchReason, PrefetchStep, Step, Wish};
 use crate::prefetch;
+use crate::process::threads;
 use crate::store::bundle::Bundle;
 use crate::store::prefetched::{self, Record};
 use crate::store::{Catalogue, Reading, Root, catalogue, installed, layout, weights};
@@ -86,6 +87,13 @@ enum Part {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    // What is built is built elsewhere; only reading everything takes more than one thread here.
+    let reads_all = arguments.repair || arguments.check;
+    let threads = if reads_all { context::processors() } else { 1 };
+    threads::in_pool(threads, || sync(shared, arguments))
+}
+
+fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let started = Instant::now();
     let manifest = lock::manifest(shared)?;
     let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;

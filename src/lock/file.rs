@@ -63,6 +63,7 @@ use super::{
     LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree, SpelledPackage,
 };
 use crate::digest::Digest;
+use crate::manifest::{Excerpt, excerpt};
 use crate::name::{EnvironmentName, ModelId};
 use crate::target::Target;
 
@@ -150,11 +151,17 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
         Cow::Borrowed(text)
     };
     let unreadable = |error: &toml::de::Error| {
+        let place = error.span();
+        let cut = place.clone().and_then(|place| excerpt(&text, place));
+        let (text, place) = match cut {
+            Some(Excerpt { text, span, .. }) => (text, Some(span)),
+            None => (text.clone().into_owned(), place),
+        };
         Error::Unreadable(Box::new(Unreadable {
             name: name.to_owned(),
             reason: error.message().trim().to_owned(),
-            place: error.span().map(Into::into),
-            text: miette::NamedSource::new(name, text.clone().into_owned()),
+            place: place.map(Into::into),
+            text: miette::NamedSource::new(name, text),
         }))
     };
     let newer = |found| {

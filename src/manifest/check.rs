@@ -26,9 +26,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     }
     if !errors.is_empty() {
         // What follows a syntax error is guesswork; complaints about it would mislead.
-        return Err(Complaints {
-            all: text.complaints,
-        });
+        return Err(Complaints::new(text.complaints));
     }
     let top = Section {
         table: table.get_ref(),
@@ -66,7 +64,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     complaints.sort_by_key(Complaint::place);
     complaints.append(&mut sources);
     if !complaints.is_empty() {
-        return Err(Complaints { all: complaints });
+        return Err(Complaints::new(complaints));
     }
     Ok(Manifest {
         path: path.to_owned(),
@@ -99,9 +97,7 @@ pub(super) fn root(
         Ok(table) => table,
         Err(error) => {
             text.complain_syntax(&error);
-            return Err(Complaints {
-                all: text.complaints,
-            });
+            return Err(Complaints::new(text.complaints));
         }
     };
     let top = Section {
@@ -145,9 +141,7 @@ pub(super) fn root(
     if text.complaints.is_empty() {
         Ok(found)
     } else {
-        Err(Complaints {
-            all: text.complaints,
-        })
+        Err(Complaints::new(text.complaints))
     }
 }
 

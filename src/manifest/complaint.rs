@@ -14,6 +14,8 @@ use crate::files;
 pub struct Complaint {
     /// What is wrong.
     pub message: String,
+    /// Where in its whole text it is.
+    place: usize,
     #[source_code]
     text: NamedSource<Arc<String>>,
     #[label("{label}")]
@@ -26,22 +28,38 @@ pub struct Complaint {
 impl Complaint {
     /// Where in its text it is.
     pub(super) fn place(&self) -> usize {
-        self.span.offset()
+        self.place
     }
 }
 
+/// So many complaints are drawn; those of a file that is no manifest at all say nothing more.
+const DRAWN: usize = 100;
+
 /// Everything that is wrong with the manifest and the files it names.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
-#[error("{}", headline(all))]
+#[error("{}", headline(*count))]
 pub struct Complaints {
-    /// Each of them, in the order of the files.
+    /// The first of them, in the order of the files.
     #[related]
     pub all: Vec<Complaint>,
+    count: usize,
 }
 
-fn headline(complaints: &[Complaint]) -> String {
-    match complaints.len() {
+impl Complaints {
+    /// All of these.
+    pub(super) fn new(mut all: Vec<Complaint>) -> Self {
+        let count = all.len();
+        all.truncate(DRAWN);
+        Self { all, count }
+    }
+}
+
+fn headline(count: usize) -> String {
+    match count {
         1 => "one thing is wrong with the manifest".into(),
+        n if n > DRAWN => {
+            format!("{n} things are wrong with the manifest; the first {DRAWN} are")
+        }
         n => format!("{n} things are wrong with the manifest"),
     }
 }
@@ -83,11 +101,20 @@ impl Text {
         let end = span.end.min(self.content.len());
         // A parser may point behind the end of the file.
         let start = span.start.min(end);
+        let mut label = label.into();
+        let (text, shown) = match excerpt(&self.shown, start..end) {
+            None => (Arc::clone(&self.shown), start..end),
+            Some(Excerpt { text, span, column }) => {
+                label = format!("{label} (column {column})");
+                (Arc::new(text), span)
+            }
+        };
         self.complaints.push(Complaint {
             message: message.into(),
-            text: NamedSource::new(&self.name, Arc::clone(&self.shown)),
-            span: (start..end).into(),
-            label: label.into(),
+            place: start,
+            text: NamedSource::new(&self.name, text),
+            span: shown.into(),
+            label,
             help: help.into(),
         });
     }
@@ -102,6 +129,55 @@ impl Text {
             None,
         );
     }
+}
+
+/// What is shown of a text with a line that is too long to be drawn.
+pub(crate) struct Excerpt {
+    /// Empty lines up to the place, so that its line keeps its number, and a piece of that.
+    pub(crate) text: String,
+    /// The place in it.
+    pub(crate) span: Range<usize>,
+    /// The place's column in the whole line, in characters from 1.
+    pub(crate) column: usize,
+}
+
+/// What to show of a place in a text, if the lines around it are too long to be drawn as they are.
+pub(crate) fn excerpt(text: &str, span: Range<usize>) -> Option<Excerpt> {
+    const LONG: usize = 1000;
+    const AROUND: usize = 40;
+    let is_end = |c: char| c == '\n';
+    let begin = text[..span.start].rfind(is_end).map_or(0, |at| at + 1);
+    let before = text[..begin.saturating_sub(1)]
+        .rfind(is_end)
+        .map_or(0, |at| at + 1);
+    let end = text[span.end..]
+        .find(is_end)
+        .map_or(text.len(), |at| span.end + at);
+    let rest = &text[(end + 1).min(text.len())..];
+    let after = end + rest.find(is_end).unwrap_or(rest.len());
+    if after - before <= LONG {
+        return None;
+    }
+    let line_end = text[span.start..]
+        .find(is_end)
+        .map_or(text.len(), |at| span.start + at);
+    let from = boundary(text, span.start.saturating_sub(AROUND)).max(begin);
+    let marked = boundary(text, span.end.min(line_end).min(span.start + AROUND));
+    let to = boundary(text, (marked + AROUND).min(line_end));
+    let lines = text[..begin].matches(is_end).count();
+    let shown = format!("{}{}", "\n".repeat(lines), &text[from..to]);
+    let start = lines + span.start - from;
+    Some(Excerpt {
+        text: shown,
+        span: start..start + marked.max(span.start) - span.start,
+        column: text[begin..span.start].chars().count() + 1,
+    })
+}
+
+/// The last place up to this one where a character begins.
+fn boundary(text: &str, at: usize) -> usize {
+    let mut places = (0..=at.min(text.len())).rev();
+    places.find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// The text with `***` where an address has a user and a password; every place stays where it is.

@@ -28,8 +28,8 @@ mod reference;
 mod script;
 mod value;
 
-pub(crate) use complaint::nearest;
 pub use complaint::{Complaint, Complaints};
+pub(crate) use complaint::{Excerpt, excerpt, nearest};
 pub use fragment::Fragment;
 pub use place::place;
 pub(crate) use reference::is_archive;

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use super::latency::median;
 use super::server::{self, Server};
 use super::structure::Structure;
+use crate::process::threads::{self, NoThread};
 use crate::worker::floats::Floats;
 use crate::worker::ipi::{Calculator, Session};
 use crate::worker::step::{Failure, Frame, Results, System};
@@ -15,16 +16,19 @@ use crate::worker::step::{Failure, Frame, Results, System};
 pub fn measure(structure: &Structure, steps: u32) -> Result<f64, super::Error> {
     let (ours, theirs) = UnixStream::pair().map_err(super::Error::Socket)?;
     let took = std::thread::scope(|scope| {
-        scope.spawn(move || {
+        let serve = move || {
             Session::new(Buffered::new(theirs)?)
                 .serve(&mut Zero(None))
                 .map_err(io::Error::other)
-        });
+        };
+        threads::spawn(scope, serve)?;
         let mut server = Server::new(ours);
-        (0..steps)
-            .map(|_| Ok(1e6 * server.ask(structure)?.took.as_secs_f64()))
-            .collect::<Result<Vec<f64>, server::Error>>()
-    });
+        Ok::<_, NoThread>(
+            (0..steps)
+                .map(|_| Ok(1e6 * server.ask(structure)?.took.as_secs_f64()))
+                .collect::<Result<Vec<f64>, server::Error>>(),
+        )
+    })?;
     match took {
         Ok(took) => Ok(median(took)),
         Err(server::Error::Nonsense(error)) => Err(super::Error::Answer(error)),

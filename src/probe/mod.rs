@@ -6,7 +6,10 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 
-use crate::process::{self, Command, Exit};
+use crate::process::{
+    self, Command, Exit,
+    threads::{self, NoThread},
+};
 use crate::worker::ipi::dialect;
 
 pub mod exchange;
@@ -24,6 +27,10 @@ pub enum Error {
     /// It could not be started.
     #[error(transparent)]
     Process(#[from] process::Error),
+    /// No thread to read what it prints.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Threads(#[from] NoThread),
     /// No socket pair.
     #[error("cannot make a socket for the worker")]
     Socket(#[source] std::io::Error),
@@ -64,16 +71,27 @@ pub fn with_worker<T>(
         .spawn(theirs.into())?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (result, exit, said) = std::thread::scope(|scope| {
-        let stdout = scope.spawn(move || text(stdout));
-        let stderr = scope.spawn(move || text(stderr));
+        let reading = threads::spawn(scope, move || text(stdout)).and_then(|stdout| {
+            let stderr = threads::spawn(scope, move || text(stderr))?;
+            Ok([stdout, stderr])
+        });
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(error) => {
+                // Its end is all there is to know of it.
+                let _ = child.kill();
+                end(&mut child);
+                return Err(error);
+            }
+        };
         let mut server = Server::new(ours);
         let result = with(&mut server);
         // The closed socket is an order to end.
         drop(server);
         let exit = end(&mut child);
-        let said = [stdout, stderr].map(|thread| thread.join().unwrap_or_default());
-        (result, exit, said.concat())
-    });
+        let said = reading.map(|thread| thread.join().unwrap_or_default());
+        Ok((result, exit, said.concat()))
+    })?;
     match result {
         Ok(value) => Ok((value, said)),
         Err(server::Error::Nonsense(error)) => Err(Error::Answer(error)),

@@ -14,6 +14,7 @@ use super::{Failure, Solver};
 use crate::fetch;
 use crate::manifest::{Environment, Index};
 use crate::name::IndexName;
+use crate::process::threads;
 use crate::uv::chain;
 
 mod page;
@@ -101,11 +102,13 @@ impl Solver<'_> {
             };
             let threads: Vec<_> = names
                 .chunks(each)
-                .map(|names| scope.spawn(move || ask(names)))
+                .map(|names| threads::spawn(scope, move || ask(names)).map_err(|_| names))
                 .collect();
-            let joined = threads
-                .into_iter()
-                .flat_map(|thread| thread.join().expect("it does not panic"));
+            let joined = threads.into_iter().flat_map(|thread| match thread {
+                Ok(thread) => thread.join().expect("it does not panic"),
+                // Where no more threads are to be had, one after another.
+                Err(names) => ask(names),
+            });
             joined.collect()
         });
         answers.into_iter().collect()

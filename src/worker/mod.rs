@@ -21,7 +21,10 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::Serialize;
 
-use crate::process;
+use crate::process::{
+    self,
+    threads::{self, NoThread},
+};
 use crate::store::{Root, inside};
 
 pub mod command;
@@ -132,6 +135,10 @@ pub enum Error {
     /// Python could not be started.
     #[error(transparent)]
     Process(#[from] process::Error),
+    /// What Python prints could not be read.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Threads(#[from] NoThread),
     /// The system gave no socket pair, pipe or memory.
     #[error("cannot prepare the hand-over to Python")]
     System(#[source] std::io::Error),
@@ -232,16 +239,20 @@ pub fn serve(
         let (stop, tail, loaded) = (&stop, &tail, &loaded);
         if options.prewarm.is_for_environment(&selected.generation) {
             let files = || prewarm::read_ahead(&selected.generation, &selected.cached, loaded);
-            scope.spawn(move || match files() {
+            let prewarm = move || match files() {
                 0 => {}
                 count => say(&format!("rootstock: {count} files are read ahead")),
-            });
+            };
+            // Without it the files are read when they are needed.
+            let _ = threads::spawn(scope, prewarm);
         }
         let begin = || {
             let (hand_over, stdin) = HandOver::new().map_err(Error::System)?;
             let (python, stdout, stderr) =
                 Python::start(selected, &variables, stdin, PROGRAM.len())?;
-            scope.spawn(move || output::drain(stdout, stderr, stop, tail, say));
+            threads::spawn(scope, move || {
+                output::drain(stdout, stderr, stop, tail, say)
+            })?;
             let known = described.borrow().clone();
             let species = known.map_or_else(|| options.species.clone(), Species::Given);
             let order = order(selected, options, &species, rank);

@@ -17,7 +17,10 @@ use super::python::Python;
 use super::select::Selected;
 use super::step::Raised;
 use super::wait::{Wake, wait};
-use crate::process;
+use crate::process::{
+    self,
+    threads::{self, NoThread},
+};
 
 /// A Python that takes too long ends itself, because only it can say where it stands; one that cannot even do that is
 /// ended so much later.
@@ -92,7 +95,8 @@ pub(super) fn ask<T: DeserializeOwned>(
     let (python, stdout, stderr) =
         Python::start(selected, variables, stdin, PROGRAM.len()).map_err(Failure::Process)?;
     let answered = std::thread::scope(|scope| {
-        scope.spawn(|| output::drain(stdout, stderr, &stop, &tail, &|_| {}));
+        let drain = || output::drain(stdout, stderr, &stop, &tail, &|_| {});
+        threads::spawn(scope, drain).map_err(|NoThread(error)| Failure::System(error))?;
         // A Python that is gone before it has read its order is found out when it is asked for its answer.
         let _ = hand_over.begin(PROGRAM, order);
         let deadline = patience.map(|patience| begun + patience + GRACE);

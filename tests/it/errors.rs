@@ -437,3 +437,52 @@ fn a_misspelt_path_of_the_manifest_gets_a_suggestion() {
         assert!(told.contains("did you mean `./libs/demo`?"), "{told}");
     }
 }
+
+#[test]
+fn long_lines_and_many_complaints_can_be_drawn() {
+    let long = "y".repeat(70_000);
+    let spaces = " ".repeat(70_000);
+    for (manifest, words) in [
+        (
+            format!("[rootstock]\nroot = \"r\"\nx = \"{long}\", z = 1\n"),
+            vec!["rootstock.toml:3:", "(column 70007)", "this is not TOML"],
+        ),
+        (
+            format!("[environments]\na = {{ {spaces} sourcee = \"é\" }}\n"),
+            vec!["rootstock.toml:2:", "did you mean `source`?"],
+        ),
+        (
+            format!("# {long}\nrout = 1\n# {long}\n"),
+            vec!["rootstock.toml:2:", "rout"],
+        ),
+        (
+            format!("rout = \"{long}\"\n"),
+            vec!["rootstock.toml:1:", "(column 1)"],
+        ),
+        (
+            (0..100_000).fold("[environments.a]\n".to_owned(), |all, n| {
+                all + &format!("k{n} = 1\n")
+            }),
+            vec![
+                "things are wrong with the manifest; the first 100 are",
+                "k5",
+            ],
+        ),
+    ] {
+        let output = rootstock(&[("rootstock.toml", &manifest)], &["lock", "--check"], &[]);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.len() < 100_000, "{}", told.len());
+        for words in words {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
+    let lock = format!("version = 1\nx = \"{long}\", z = 1\n");
+    let files = [
+        ("rootstock.toml", "[rootstock]\nroot = \"r\"\n"),
+        ("rootstock.lock", lock.as_str()),
+    ];
+    let output = rootstock(&files, &["lock", "--check"], &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rootstock.lock:2:"));
+}

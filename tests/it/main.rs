@@ -28,6 +28,7 @@ mod hub;
 mod imports;
 mod interpreters_of_others;
 mod interrupt;
+mod limits;
 mod lock;
 mod models;
 mod faults;

@@ -51,6 +51,17 @@ fn the_command_ends_as_it_ends() {
         .find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
     assert_eq!(ignored & 1 << 12, 0, "{ignored:x}");
+    // Nor does it block a signal that its caller does not.
+    let blocked = |status: &str| {
+        let lines = status.lines();
+        lines
+            .filter_map(|line| line.strip_prefix("SigBlk:"))
+            .map(|mask| mask.trim().to_owned())
+            .next()
+    };
+    let ours = Command::new("/bin/cat").arg("/proc/self/status").output();
+    let ours = Said::from(ours.unwrap());
+    assert_eq!(blocked(&said.stdout), blocked(&ours.stdout));
 }
 
 #[test]

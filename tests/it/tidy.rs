@@ -34,8 +34,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "resolve",
         &[
-            "name", "digest", "files", "fetch", "hub", "lock", "manifest", "project", "python",
-            "target", "uv",
+            "name", "digest", "files", "fetch", "hub", "lock", "manifest", "process", "project",
+            "python", "target", "uv",
         ],
     ),
     ("store", &["name", "digest", "access", "files", "python"]),
@@ -118,6 +118,11 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ),
     ("clap::", &["cli"], "arguments end at the border"),
     ("process::exit", &[], "every command returns its exit code"),
+    (
+        "scope.spawn(",
+        &["process"],
+        "it panics where no thread can be started: `process::threads` says so",
+    ),
     ("static mut", &[], "there is no global state"),
     ("tokio", &[], "there is no async runtime"),
     ("SystemTime::now", &[], "no clock takes part in a decision"),

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
 use crate::lock::{LockedPackage, LockedTarget, Origin};
+use crate::process::threads;
 use crate::project::{git, pack};
 use crate::uv::Uv;
 
@@ -45,16 +46,19 @@ pub(in crate::build) fn download(
     let client = client.map(|client| client.with(sources.credentials));
     let downloads = Downloads::begin(client, files, bytes, sources.progress);
     let (sender, receiver) = mpsc::channel();
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
+    let fetching = &downloads;
+    std::thread::scope(|scope| {
+        let fetch_all = move || {
             let fetched = |(need, address): (_, Result<String, Failure>)| {
-                let result = address.and_then(|address| fetch(need, &address, &downloads, sources));
+                let result = address.and_then(|address| fetch(need, &address, fetching, sources));
                 // Nobody hangs up before all is said.
                 let _ = sender.send((need, result));
             };
             each(queue, fetched);
             drop(sender);
-        });
+        };
+        // Without a thread of their own the downloads come first.
+        threads::spawn_or_run(scope, fetch_all);
         let arrived = |(need, result)| arrived(need, result);
         let threads = sources.crew.jobs().min(needs.len());
         crew::each(threads, receiver.into_iter(), arrived);

@@ -1,0 +1,132 @@
+//! Limits of a shell or job, each beside each command: what does not fit is an error that names the limit, never a panic.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::sandbox::person::{Person, can_be_others};
+use super::sandbox::{Said, Sandbox};
+
+/// The kernel counts processes of each user, and root's not at all.
+const SOMEBODY: Person = Person {
+    user: 61_009,
+    groups: "61009",
+};
+
+/// Options and values of `ulimit`; sizes are in kilobytes.
+const LIMITS: &[(&str, &str)] = &[
+    ("-u", "1"),
+    ("-u", "2"),
+    ("-u", "3"),
+    ("-u", "4"),
+    ("-u", "5"),
+    ("-u", "6"),
+    ("-u", "7"),
+    ("-u", "8"),
+    ("-n", "8"),
+    ("-n", "16"),
+    ("-v", "100000"),
+    ("-v", "300000"),
+    ("-f", "1"),
+];
+
+const COMMANDS: &[&str] = &[
+    "lock --upgrade",
+    "lock --check",
+    "sync",
+    "sync --repair",
+    "sync --root fresh",
+    "sync --check",
+    "status",
+    "doctor --deep",
+    "doctor --import",
+    "gc --older-than 0d",
+    "worker one-a --unix /no/such/server --species H --pbc FFF --startup-timeout 60",
+    "probe one-a",
+    "run one -- python -c pass",
+    "export one --format requirements",
+    "bundle -o carried",
+];
+
+/// The uv that this machine's runs have fetched.
+fn uv() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"),
+        PathBuf::from,
+    );
+    let all = std::fs::read_dir(cache.join("rootstock/uv")).unwrap();
+    let mut all = all.map(|entry| entry.unwrap().path());
+    all.find(|path| {
+        path.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("uv-")
+    })
+    .expect("lock has fetched it")
+}
+
+/// A shell command in the project, by somebody whose processes are counted, where there can be one.
+fn shell(sandbox: &Sandbox, others: bool, script: &str, arguments: &[&str]) -> Said {
+    let bash = Path::new("/bin/bash");
+    let mut command = if others {
+        SOMEBODY.command(sandbox, bash)
+    } else {
+        let mut command = Command::new(bash);
+        sandbox.set_up(&mut command);
+        command
+    };
+    command
+        .args(["-c", script, "bash"])
+        .args(arguments)
+        .env("XDG_CACHE_HOME", sandbox.path("home/cache"))
+        .env("ROOTSTOCK_UV", uv());
+    Said::from(command.output().unwrap())
+}
+
+#[test]
+fn no_limit_makes_a_command_panic() {
+    let sandbox = Sandbox::single();
+    sandbox.more("prefetch = false\nmodels = [\"a\"]");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let others = can_be_others();
+    if others {
+        let project = sandbox.path(".");
+        let own = Command::new("chown")
+            .args(["-R", "61009:61009"])
+            .arg(project)
+            .status();
+        assert!(own.unwrap().success());
+    }
+    let mut wrong = Vec::new();
+    for (option, value) in LIMITS {
+        for line in COMMANDS {
+            let limited =
+                "rm -rf fresh carried; ulimit \"$1\" \"$2\" || exit 99; shift 2; exec \"$@\"";
+            let mut arguments = vec![*option, *value, env!("CARGO_BIN_EXE_rootstock")];
+            arguments.extend(line.split(' '));
+            let said = shell(&sandbox, others, limited, &arguments);
+            let named = said.stderr.contains(&format!("(`ulimit {option}`)"));
+            // What `doctor` finds, and what a command of `run` says, is on another stream, or theirs.
+            let is_silent = !named
+                && matches!(said.code, Some(1 | 4))
+                && !line.starts_with("doctor")
+                && !line.starts_with("run");
+            if matches!(said.code, None | Some(99 | 101 | 134))
+                || said.stderr.contains("panicked at src/")
+                || is_silent
+            {
+                wrong.push(format!(
+                    "ulimit {option} {value}; {line}: {:?}\n{}\n{}",
+                    said.code, said.stdout, said.stderr
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}: {}",
+        wrong.len(),
+        LIMITS.len() * COMMANDS.len(),
+        wrong.join("\n")
+    );
+}
