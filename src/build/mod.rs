@@ -253,6 +253,7 @@ pub fn write_down(plan: &Plan, root: &Root) -> files::Result<()> {
         files::write_atomically(&path, commit.as_bytes())?;
     }
     if let Some(catalogue) = &plan.catalogue {
+        publish::retire_dropped(root, catalogue)?;
         // No rename replaces a directory.
         if files::is_really_directory(&root.models()) {
             crate::store::trash::discard(root, &root.models(), "models")?;
@@ -260,6 +261,18 @@ pub fn write_down(plan: &Plan, root: &Root) -> files::Result<()> {
         files::write_atomically(&root.models(), catalogue.text().as_bytes())?;
     }
     Ok(())
+}
+
+/// Looks again at what was kept, once the catalogue names it: `gc` may have taken away what the one before did not have.
+pub fn look_again(outcomes: &mut [Outcome], root: &Root) {
+    for outcome in outcomes {
+        if let Ok(Done::Kept { id }) = &outcome.result {
+            let path = root.generation(&outcome.environment, id);
+            if !files::exists(&path) {
+                outcome.result = Err(Error::TakenAway(path));
+            }
+        }
+    }
 }
 
 /// A step as far as it goes without building.

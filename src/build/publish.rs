@@ -18,7 +18,7 @@ use crate::python::Interpreter;
 use crate::store::installed::{self, Complete, Generation};
 use crate::store::interpreter::Base;
 use crate::store::tree::{self, Here};
-use crate::store::{Reading, Root, Stamp, Tree, inside, link_to};
+use crate::store::{Catalogue, Reading, Root, Stamp, Tree, inside, link_to};
 
 use super::assemble::write_read_only;
 use crate::store::trash::discard;
@@ -306,6 +306,19 @@ fn retire(root: &Root, environment: &EnvironmentName, to: &str) -> files::Result
         return Ok(());
     }
     files::write_atomically(&root.retired(environment, &id), b"")
+}
+
+/// Writes down of environments that a new catalogue does not have any more since when that is so: jobs may run from them for
+/// a while yet.
+pub fn retire_dropped(root: &Root, catalogue: &Catalogue) -> files::Result<()> {
+    let Some(before) = Catalogue::read(&root.models()).ok().flatten() else {
+        return Ok(());
+    };
+    let mut environments = before.environments.keys();
+    environments
+        .by_ref()
+        .filter(|name| !catalogue.environments.contains_key(name))
+        .try_for_each(|name| retire(root, name, ""))
 }
 
 /// Removes what builders that are certainly gone have left of an environment: staging, and links not yet renamed.

@@ -18,7 +18,9 @@ use crate::store::{Root, layout};
 /// Arguments of `rootstock gc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Never removed: what a link below `envs` or a pin leads to, what a process of this host uses, weights. A job on ANOTHER node \
+Never removed: what a link below `envs` or a pin leads to, what a process of this host uses, weights. The link of an \
+environment that the manifest last synced here does not have any more counts for nothing: link and generations go when it was \
+dropped longer ago than `--older-than`. A job on ANOTHER node \
 cannot be seen from here: give `--older-than` at least the longest time a job may run, or pin what it uses. Sync and gc may \
 run at the same time; what a lock wants that is gone, the next sync builds again.
 
@@ -140,7 +142,7 @@ impl Report<'_> {
             // Of these there are hundreds, and nobody knows their names.
             let many = !matches!(
                 gone.item.kind,
-                Kind::Generation | Kind::Python | Kind::Trash
+                Kind::Generation | Kind::Link | Kind::Python | Kind::Trash
             );
             if !many && matches!(gone.end, End::Removed) {
                 let (kind, name) = (gone.item.kind.word(), &gone.item.name);

@@ -257,9 +257,10 @@ fn do_it(
     if plan.access.is_some() {
         apply_policy(root)?;
     }
-    let outcomes = carry_out(plan, root, manifest, shared, arguments, bundle)?;
+    let mut outcomes = carry_out(plan, root, manifest, shared, arguments, bundle)?;
     let fetched = fetch_weights(plan, root, arguments, bundle);
     let written = build::write_down(plan, root);
+    build::look_again(&mut outcomes, root);
     if written.is_err() {
         // What a model is called with stands there.
         plan.prefetch.clear();

@@ -13,7 +13,6 @@
 //! whether a link or a stamp wants it now, and puts it back; `sync`, after it has led a link to a generation, whether that
 //! is there. What `sync` was about to link, it makes again.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +20,6 @@ use rayon::prelude::*;
 
 use crate::files::freed::{Room, Scales, remove_what_goes};
 use crate::files::{self, standing, times};
-use crate::name::EnvironmentName;
 use crate::store::{Root, claims, layout, pins, trash};
 
 mod generations;
@@ -47,6 +45,8 @@ pub struct Policy {
 pub enum Kind {
     /// An environment as it was.
     Generation,
+    /// The link of an environment that the catalogue does not have any more.
+    Link,
     /// A managed interpreter.
     Python,
     /// A wheel in installed form.
@@ -247,7 +247,7 @@ const LABEL: &str = "gc";
 
 fn move_away(root: &Root, item: &Item) -> Moved {
     // These have no name that anybody looks for.
-    if let Kind::Archive | Kind::Part | Kind::Unfinished | Kind::Trash = item.kind {
+    if let Kind::Link | Kind::Archive | Kind::Part | Kind::Unfinished | Kind::Trash = item.kind {
         return Moved::To(item.path.clone(), 0);
     }
     let moved = standing::standing(&item.path).and_then(|there| {
@@ -303,7 +303,7 @@ impl Looking<'_> {
 
 /// What links and stamps want at this moment.
 struct Wanted {
-    generations: BTreeMap<(EnvironmentName, String), String>,
+    links: generations::Links,
     pins: Vec<pins::Pin>,
     /// `None` if not all stamps could be read.
     pythons: Option<Vec<String>>,
@@ -312,7 +312,7 @@ struct Wanted {
 impl Wanted {
     fn read(root: &Root) -> files::Result<Self> {
         Ok(Self {
-            generations: generations::led_to(root)?,
+            links: generations::Links::read(root)?,
             pins: pins::read(root)?,
             pythons: needs::pythons(root)?,
         })
@@ -322,8 +322,13 @@ impl Wanted {
         match item.kind {
             Kind::Generation => generations::of(item).is_some_and(|(environment, id)| {
                 let pinned = |pin: &pins::Pin| pin.environment == environment && pin.id == id;
-                self.pins.iter().any(pinned) || self.generations.contains_key(&(environment, id))
+                self.pins.iter().any(pinned) || self.links.led.contains_key(&(environment, id))
             }),
+            // `sync` leads it somewhere again.
+            Kind::Link => {
+                let mut dropped = self.links.dropped.keys();
+                !dropped.any(|dropped| dropped.as_str() == item.name)
+            }
             Kind::Python => self
                 .pythons
                 .as_ref()
@@ -338,6 +343,7 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Kind::Generation => "generation",
+            Kind::Link => "link",
             Kind::Python => "python",
             Kind::Wheel => "wheel",
             Kind::Bytecode => "bytecode",

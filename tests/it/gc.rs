@@ -484,3 +484,123 @@ fn a_mistake_is_told_as_one() {
         .run(&["gc", "--pin", "one", "--keep", "3"])
         .expect(2);
 }
+
+/// A project of which environment `two` was synced, and is not in the manifest any more.
+fn with_one_dropped() -> (Sandbox, String, String) {
+    let sandbox = Sandbox::shared();
+    sandbox.sync(&[]);
+    let (id, before) = (id(&sandbox, "two"), sandbox.read("rootstock.toml"));
+    let (manifest, _) = before.split_once("\n[environments.two]").unwrap();
+    sandbox.write("rootstock.toml", manifest);
+    sandbox.lock();
+    sandbox.sync(&[]);
+    (sandbox, id, before)
+}
+
+/// The items of an answer, as `kind name`.
+fn items(answer: &Value) -> Vec<String> {
+    let items = answer["items"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    items
+        .filter(|item| ["generation", "link"].contains(&item["kind"].as_str().unwrap()))
+        .map(|item| format!("{} {}", text(&item["kind"]), text(&item["name"])))
+        .collect()
+}
+
+#[test]
+fn an_environment_that_was_dropped_goes_with_its_link_when_that_was_long_ago() {
+    let (sandbox, dropped, _) = with_one_dropped();
+    // It was dropped just now, and jobs may run from it.
+    for arguments in [&[][..], &["--keep", "0"]] {
+        let answer = gc(&sandbox, arguments);
+        assert_eq!(items(&answer), [""; 0]);
+        assert_eq!(code(&answer, &dropped), "recent");
+    }
+    let note = sandbox.path(&format!("root/generations/two/.retired-{dropped}"));
+    let file = fs::File::options().append(true).open(note).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(20 * 86_400))
+        .unwrap();
+    assert_eq!(items(&gc(&sandbox, &["--older-than", "30d"])), [""; 0]);
+
+    let expected = [format!("generation two@{dropped}"), "link two".to_owned()];
+    let before = traces(&sandbox.path("root"));
+    let answer = gc(&sandbox, &["--dry-run"]);
+    assert_eq!(items(&answer), expected);
+    assert_eq!(traces(&sandbox.path("root")).len(), before.len());
+    let said = sandbox.run(&["gc", "--dry-run"]);
+    assert!(
+        said.stdout.contains("would remove link two: "),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(items(&gc(&sandbox, &[])), expected);
+    assert_eq!(sandbox.names("root/envs"), ["one"]);
+    assert_eq!(sandbox.names("root/generations"), ["one"]);
+    sandbox.run(&["doctor", "--deep"]).expect(0);
+    let status = sandbox.run(&["status", "--json"]).json();
+    assert_eq!(status["environments"].as_array().unwrap().len(), 1);
+    sandbox
+        .run(&["run", "one", "--", "python", "-c", "import first, shared"])
+        .expect(0);
+    // Wheels that only it had are of no use to anybody.
+    gc(&sandbox, &ALL);
+    let wheels = fs::read_dir(sandbox.path("root/store"))
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let wheels = wheels.filter(|path| {
+        path.file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("wheels-")
+    });
+    let number: usize = wheels.map(|path| fs::read_dir(path).unwrap().count()).sum();
+    assert_eq!(number, 2);
+}
+
+#[test]
+fn a_renamed_environment_leaves_nothing_under_its_old_name() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let manifest = sandbox.read("rootstock.toml");
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("[environments.one]", "[environments.new]"),
+    );
+    sandbox.lock();
+    sandbox.sync(&[]);
+    gc(&sandbox, &["--older-than", "0s"]);
+    for directory in ["root/envs", "root/generations"] {
+        assert_eq!(sandbox.names(directory), ["new"]);
+    }
+    sandbox.run(&["doctor", "--deep"]).expect(0);
+    sandbox
+        .run(&["run", "new", "--", "python", "-c", "import single"])
+        .expect(0);
+}
+
+#[test]
+fn what_is_dropped_stays_if_somebody_holds_it_or_takes_it_up_again() {
+    let (sandbox, dropped, before) = with_one_dropped();
+    // A link of a person's own, a pin, a root without a catalogue.
+    let link = sandbox.path("root/envs/two-for-the-paper");
+    std::os::unix::fs::symlink(format!("../generations/two/{dropped}"), &link).unwrap();
+    assert_eq!(code(&gc(&sandbox, &ALL), &dropped), "led-to");
+    fs::remove_file(link).unwrap();
+    sandbox.run(&["gc", "--pin", "two"]).expect(0);
+    assert_eq!(code(&gc(&sandbox, &ALL), &dropped), "pinned");
+    sandbox.run(&["gc", "--unpin", "two"]).expect(0);
+    let catalogue = sandbox.read("root/models.json");
+    sandbox.write("root/models.json", "{");
+    assert_eq!(code(&gc(&sandbox, &ALL), &dropped), "led-to");
+    sandbox.write("root/models.json", &catalogue);
+    // A manifest that has it again.
+    sandbox.write("rootstock.toml", &before);
+    sandbox.lock();
+    let said = sandbox.sync(&[]);
+    assert!(!said.stdout.contains("built"), "{}", said.stdout);
+    assert_eq!(code(&gc(&sandbox, &ALL), &dropped), "led-to");
+    sandbox
+        .run(&["run", "two", "--", "python", "-c", "import second"])
+        .expect(0);
+}
