@@ -120,46 +120,31 @@ class RootstockCalculator(Calculator):
         checkpoint: str | None = None,
         program: str | os.PathLike[str] | None = None,
     ) -> None:
-        if (model is None) == (checkpoint is None):
-            raise TypeError("name one model, as `model` or `checkpoint`")
-        if root is not None and cluster is not None:
-            raise TypeError("`root` and `cluster` both say where the environments are: give one of them")
-        if timeout is not None:
-            startup_timeout = step_timeout = timeout
-        self.model = str(model or checkpoint)
-        if (weights is not None) != self.model.endswith(":custom"):
-            raise TypeError("weights of your own need a model `ENVIRONMENT:custom` and `weights`, both or neither")
-        if weights is not None:
-            weights = os.path.abspath(weights)
-            if not os.path.isfile(weights):
-                raise FileNotFoundError(f"there is no weights file `{weights}`")
-        setup = dict(setup_kwargs or {})
-        try:
-            json.dumps(setup)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"`setup_kwargs` must be JSON: {error}") from None
-        if reserved := {"model", "checkpoint", "device"} & setup.keys():
-            raise TypeError(f"`setup_kwargs` cannot hold {sorted(reserved)}: they have arguments of their own")
         super().__init__()  # type: ignore[no-untyped-call]
         # ASE binds this method to its object, which would then, and with it a worker, wait for the garbage collector.
         vars(self).pop("get_spin_polarized", None)
-        self.parameters.update(model=self.model, device=device)
-        self.parameters.update({key: value for key, value in [("setup_kwargs", setup), ("weights", weights)] if value})
-        self._order = Order(
-            model=self.model,
-            root=os.path.abspath(root) if root is not None else None,
-            cluster=cluster,
-            manifest=None if manifest is None else os.path.abspath(manifest),
-            device=device,
-            setup=setup,
-            weights=weights,
-            startup_timeout=startup_timeout,
-            step_timeout=step_timeout,
-            restarts=restarts,
-            program=None if program is None else os.fspath(program),
+        self._arguments: dict[str, Any] = {}
+        self._take_arguments(
+            {
+                "model": model,
+                "root": root,
+                "cluster": cluster,
+                "manifest": manifest,
+                "device": device,
+                "setup_kwargs": setup_kwargs,
+                "weights": weights,
+                "startup_timeout": startup_timeout,
+                "step_timeout": step_timeout,
+                "restarts": restarts,
+                "momenta": momenta,
+                "timeout": timeout,
+                "checkpoint": checkpoint,
+                "program": program,
+            }
         )
-        self._momenta = momenta
+        self._origin: dict[str, Any] = {}
         self._worker: Worker | None = None
+        self._has_origin = False
         self._last_will: weakref.finalize[Any, Any] | None = None
         self._frame: Frame | None = None
         self._computed = False
@@ -215,6 +200,39 @@ class RootstockCalculator(Calculator):
         with self._lock:
             self._calculate(atoms, [] if atoms is None else self.check_state(atoms))
 
+    def set(self, **arguments: Any) -> dict[str, Any]:
+        """Change arguments that this was made with, `device` for one. The next calculation starts a worker for them.
+
+        Returns:
+            Those that are other ones than before.
+
+        Raises:
+            TypeError: An argument that there is not, or arguments that contradict each other.
+        """
+        # ASE's own constructor calls this, too.
+        if not arguments:
+            return {}
+        with self._lock:
+            if unknown := arguments.keys() - self._arguments.keys():
+                raise TypeError(f"a RootstockCalculator has no arguments {sorted(unknown)}; it has {sorted(self._arguments)}")
+            changed = {name: value for name, value in arguments.items() if value != self._arguments[name]}
+            if changed:
+                # The old and the new name of the model are one argument.
+                other = {"model": "checkpoint", "checkpoint": "model"}
+                renamed = {other[name]: None for name in changed if name in other and changed[name] is not None}
+                self._take_arguments({**self._arguments, **renamed, **changed})
+                self.reset()
+                self.close()
+                self._origin = {}
+            return changed
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """What ASE stores beside the numbers in trajectories and databases: model, device and arguments; and of the worker that
+        computed last its environment, the generation's id and the sha256 of each weight file.
+        """
+        with self._lock:
+            return {**self._described, **self._origin}
+
     def reset(self) -> None:
         """Forget the last results; the worker stays."""
         with self._lock:
@@ -246,6 +264,57 @@ class RootstockCalculator(Calculator):
             "a RootstockCalculator owns a worker process and cannot be pickled or copied: "
             "make one from the same arguments where it is needed"
         )
+
+    def _take_arguments(self, arguments: dict[str, Any]) -> None:
+        """Check arguments, and have the next worker started with them; nothing is changed if they are wrong."""
+        model, checkpoint, weights = (arguments[name] for name in ("model", "checkpoint", "weights"))
+        if (model is None) == (checkpoint is None):
+            raise TypeError("name one model, as `model` or `checkpoint`")
+        if arguments["root"] is not None and arguments["cluster"] is not None:
+            raise TypeError("`root` and `cluster` both say where the environments are: give one of them")
+        model = str(model or checkpoint)
+        if (weights is not None) != model.endswith(":custom"):
+            raise TypeError("weights of your own need a model `ENVIRONMENT:custom` and `weights`, both or neither")
+        if weights is not None:
+            weights = os.path.abspath(weights)
+            if not os.path.isfile(weights):
+                raise FileNotFoundError(f"there is no weights file `{weights}`")
+        setup = dict(arguments["setup_kwargs"] or {})
+        try:
+            setup = json.loads(json.dumps(setup))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`setup_kwargs` must be JSON: {error}") from None
+        if reserved := {"model", "checkpoint", "device"} & setup.keys():
+            raise TypeError(f"`setup_kwargs` cannot hold {sorted(reserved)}: they have arguments of their own")
+        root, manifest, program, timeout = (arguments[name] for name in ("root", "manifest", "program", "timeout"))
+        device = arguments["device"]
+        self._order = Order(
+            model=model,
+            root=None if root is None else os.path.abspath(root),
+            cluster=arguments["cluster"],
+            manifest=None if manifest is None else os.path.abspath(manifest),
+            device=device,
+            setup=setup,
+            weights=weights,
+            startup_timeout=arguments["startup_timeout"] if timeout is None else timeout,
+            step_timeout=arguments["step_timeout"] if timeout is None else timeout,
+            restarts=arguments["restarts"],
+            program=None if program is None else os.fspath(program),
+        )
+        self.model, self._momenta, self._arguments = model, arguments["momenta"], arguments
+        more = {"setup_kwargs": setup, "weights": weights}
+        self._described = {"model": model, "device": device, **{name: value for name, value in more.items() if value}}
+        self.parameters.clear()
+        self.parameters.update(self._described)
+
+    def _learn_origin(self) -> None:
+        """Where the numbers of a new worker come from."""
+        assert self._worker is not None
+        self._origin = {}
+        if self._worker.connection.dialect is wire.OURS:
+            self._origin = self._ask("GETORIGIN")
+            self._raise_error_text(self._origin)
+        self._has_origin = True
 
     def _calculate(self, atoms: Atoms | None, changes: list[str]) -> None:
         self.results, self._computed = {}, False
@@ -351,13 +420,16 @@ class RootstockCalculator(Calculator):
         """Have a frame computed; by a second worker, if the first was killed."""
         for last in (False, True):
             if self._worker is None:
-                self._worker = self._order.start()
+                self._worker, self._has_origin = self._order.start(), False
                 # It ends with its calculator, or with the interpreter.
                 self._last_will = weakref.finalize(self, self._worker.close)
             using = self._worker
             try:
                 text = frame.text(using.connection.dialect)
-                return using.connection.step(text, frame.cell, frame.positions)
+                answer = using.connection.step(text, frame.cell, frame.positions)
+                if not self._has_origin and "error" not in answer.more:
+                    self._learn_origin()
+                return answer
             except OSError as error:
                 death = self._lost()
                 if last or not death.killed:

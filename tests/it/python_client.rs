@@ -75,6 +75,11 @@ fn everything_a_model_computes_arrives() {
 }
 
 #[test]
+fn what_is_stored_says_where_it_comes_from() {
+    pytest("python/tests/test_origin.py");
+}
+
+#[test]
 fn a_calculators_worker_lives_no_longer_than_it_should() {
     pytest("python/tests/test_life.py");
 }
