@@ -121,7 +121,7 @@ impl Error {
             Error::Status {
                 status: 404 | 410, ..
             } => Some(
-                "the file is gone from there: `rootstock lock --upgrade` chooses among those that exist",
+                "nothing is at this address: correct it where it is written, or put the file back",
             ),
             Error::Status { .. } => Some("try again later"),
             Error::BrokenOff { .. } => {

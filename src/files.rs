@@ -14,6 +14,7 @@ mod beside;
 pub mod freed;
 pub mod link;
 pub mod maker;
+mod pointer;
 mod reading;
 pub mod shared;
 pub mod space;
@@ -22,6 +23,7 @@ pub mod times;
 pub mod walk;
 
 pub use beside::{copy, new_file, point, temporary_directory, write_atomically, write_new};
+pub use pointer::{first_pointer, is_pointer};
 pub use reading::{
     in_project, open, read, read_of_project, read_text, read_text_if_present, read_text_of_project,
     read_text_of_project_if_present,

@@ -17,15 +17,22 @@ pub struct Invalid {
     pub what: &'static str,
     /// What is wrong with it.
     pub reason: String,
+    /// Whether capital letters may be part of such a name.
+    pub capitals: bool,
 }
 
 impl Invalid {
     /// A name that would have been valid, if one is close.
     pub fn suggestion(&self) -> Option<String> {
         let mut better = String::new();
-        for character in self.text.to_lowercase().chars() {
+        let text = if self.capitals {
+            self.text.clone()
+        } else {
+            self.text.to_lowercase()
+        };
+        for character in text.chars() {
             match character {
-                'a'..='z' | '0'..='9' | '.' => better.push(character),
+                'a'..='z' | 'A'..='Z' | '0'..='9' | '.' => better.push(character),
                 _ if better.ends_with('-') || better.is_empty() => {}
                 _ => better.push('-'),
             }
@@ -35,13 +42,14 @@ impl Invalid {
     }
 }
 
-/// Lower-case letters, digits, `-`, `_` and `.`; begins and ends with a letter or digit.
+/// Letters (capitals only of models), digits, `-`, `_` and `.`; begins and ends with a letter or digit.
 /// Such a name is a directory name, a TOML bare key (but for the dot) and a word in a shell.
-fn check(text: &str, what: &'static str) -> Result<(), Invalid> {
+fn check(text: &str, what: &'static str, capitals: bool) -> Result<(), Invalid> {
     let wrong = |reason: &str| Invalid {
         text: text.into(),
         what,
         reason: reason.into(),
+        capitals,
     };
     if text.is_empty() {
         return Err(wrong("it is empty"));
@@ -49,12 +57,17 @@ fn check(text: &str, what: &'static str) -> Result<(), Invalid> {
     if text.len() > 100 {
         return Err(wrong("it is longer than 100 characters"));
     }
-    if let Some(bad) = text
-        .chars()
-        .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.'))
-    {
+    if let Some(bad) = text.chars().find(|c| {
+        !(matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.')
+            || capitals && c.is_ascii_uppercase())
+    }) {
+        let letters = if capitals {
+            "letters"
+        } else {
+            "lower-case letters"
+        };
         return Err(wrong(&format!(
-            "`{}` may not be part of it; lower-case letters, digits, `-`, `_` and `.` may",
+            "`{}` may not be part of it; {letters}, digits, `-`, `_` and `.` may",
             bad.escape_default()
         )));
     }
@@ -66,7 +79,7 @@ fn check(text: &str, what: &'static str) -> Result<(), Invalid> {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $capitals:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -82,7 +95,7 @@ macro_rules! name {
         impl FromStr for $type {
             type Err = Invalid;
             fn from_str(text: &str) -> Result<Self, Invalid> {
-                check(text, $what)?;
+                check(text, $what, $capitals)?;
                 Ok(Self(text.to_owned()))
             }
         }
@@ -111,22 +124,26 @@ macro_rules! name {
 name!(
     /// The name of an environment; also its directory's name below `envs/`.
     EnvironmentName,
-    "an environment name"
+    "an environment name",
+    false
 );
 name!(
     /// What users type to get a model: `mace-mp-0-medium`.
     ModelId,
-    "a model id"
+    "a model id",
+    true
 );
 name!(
     /// The name of a package index declared in the manifest.
     IndexName,
-    "an index name"
+    "an index name",
+    false
 );
 name!(
     /// The name of a cluster in the manifest's registry.
     ClusterName,
-    "a cluster name"
+    "a cluster name",
+    false
 );
 
 #[cfg(test)]
@@ -146,8 +163,11 @@ mod tests {
     #[test]
     fn a_bad_name_comes_with_a_better_one() {
         let better = |text: &str| text.parse::<ModelId>().unwrap_err().suggestion();
-        assert_eq!(better("MACE MP 0").as_deref(), Some("mace-mp-0"));
-        assert_eq!(better("Mace/medium").as_deref(), Some("mace-medium"));
+        assert_eq!(better("MACE MP 0").as_deref(), Some("MACE-MP-0"));
+        assert_eq!(better("Mace/medium").as_deref(), Some("Mace-medium"));
         assert_eq!(better("//"), None);
+        let invalid = "Mace MP".parse::<EnvironmentName>().unwrap_err();
+        assert_eq!(invalid.suggestion().as_deref(), Some("mace-mp"));
+        assert_eq!("GFN2-xTB".parse::<ModelId>().unwrap().as_str(), "GFN2-xTB");
     }
 }

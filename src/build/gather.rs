@@ -114,7 +114,7 @@ pub enum Error {
     Uv(#[from] uv::Error),
     /// uv cannot say where the files are.
     #[error("cannot find out where to download the locked files: {0}")]
-    Addresses(String),
+    Addresses(String, Option<String>),
     /// The index does not have the file any more.
     #[error("the package index has no file `{0}` with the locked sha256")]
     Gone(String),
@@ -123,6 +123,8 @@ pub enum Error {
     Download {
         /// The file.
         file: String,
+        /// Whether it comes from an index, and not from an address of its own.
+        indexed: bool,
         /// Why.
         source: Arc<fetch::Error>,
     },
@@ -179,24 +181,22 @@ impl Error {
                 "`rootstock bundle` on a machine with access puts right what is wrong in it, and only that"
                     .to_owned(),
             ),
-            Error::Addresses(_) => Some(
-                "the package index must be reachable: check network and proxy (`HTTPS_PROXY`), and the index settings \
-                 of uv (`UV_DEFAULT_INDEX`)"
-                    .to_owned(),
-            ),
+            Error::Addresses(_, advice) => advice.clone(),
             Error::Gone(_) => Some(
                 "it was withdrawn, or your index is another one than that of the lock: `rootstock lock --upgrade` \
                  chooses files that are there"
                     .to_owned(),
             ),
             Error::Requirement { why, .. } => why.advice(),
-            Error::Git(_) => Some(
-                "the repository must be reachable from here; credentials are git's business: set up its helper or an \
-                 ssh key"
-                    .to_owned(),
-            ),
+            Error::Git(error) => Some(error.advice().to_owned()),
             Error::Changed { .. } => Some("run `rootstock lock`".to_owned()),
             Error::Uv(error) => miette::Diagnostic::help(error).map(|help| help.to_string()),
+            Error::Download {
+                source, indexed, ..
+            } if *indexed && source.is_absent() => Some(
+                "the index has it no more: `rootstock lock --upgrade` chooses among the files that exist"
+                    .to_owned(),
+            ),
             Error::Download { source, .. } => source.advice().map(str::to_owned),
             Error::TakenAway(_) => Some(TAKEN_AWAY.to_owned()),
             Error::Wheel(error) => error.advice(),

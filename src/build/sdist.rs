@@ -78,6 +78,14 @@ pub enum Error {
     /// It cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] unpack::Error),
+    /// It has a pointer of Git LFS in the place of a file.
+    #[error("`{path}` in `{file}` is a pointer of Git LFS, not the file itself")]
+    Pointer {
+        /// The locked file's name.
+        file: String,
+        /// The file in it.
+        path: String,
+    },
     /// What builds it cannot be installed.
     #[error("what builds `{file}` cannot be installed: {source}")]
     Assemble {
@@ -132,6 +140,7 @@ impl Error {
             Error::Unlocked { .. } => Some(
                 "its requirements depend on the machine: run `rootstock lock` on a machine of this kind".to_owned(),
             ),
+            Error::Pointer { file, .. } => Some(unpack::about_pointers(file).to_owned()),
             Error::Unpack(_) | Error::Assemble { .. } => None,
             Error::Shelf(error) => error.advice(),
         }
@@ -257,6 +266,12 @@ fn run(
     let top = unpack::unpack(archive, file, &scratch.join("source"))?;
     let within = recipe.package.origin.subdirectory();
     let project = within.map_or(top.clone(), |within| top.join(within));
+    if let Some(path) = files::first_pointer(&project)? {
+        return Err(Error::Pointer {
+            file: file.clone(),
+            path,
+        });
+    }
     let environment = scratch.join("environment");
     files::create_directories(&environment)?;
     let assembled = assemble::assemble(

@@ -41,6 +41,9 @@ pub enum Error {
     /// The download.
     #[error(transparent)]
     Fetch(Arc<fetch::Error>),
+    /// What came is no weight file.
+    #[error("`{0}` is a pointer of Git LFS, not the file itself")]
+    Pointer(String),
     /// The hub keeps it from us.
     #[error(transparent)]
     Refused(Arc<fetch::Error>),
@@ -57,6 +60,9 @@ impl Error {
                 "run it once without `--offline`, or name a bundle that has it with `--bundle DIR`",
             ),
             Error::Fetch(error) => error.advice(),
+            Error::Pointer(_) => Some(
+                "write the address of the file itself: of a repository with Git LFS, the one that its page downloads from",
+            ),
             Error::Refused(_) => Some(hub::GATED),
             Error::Files(error) => error.advice(),
         }
@@ -113,6 +119,10 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
             } if file.is_some() => Error::Refused(error),
             _ => Error::Fetch(error),
         })?;
+        if files::is_pointer(to)? {
+            files::remove_if_present(to)?;
+            return Err(Error::Pointer(weight.url.clone()));
+        }
         if let Some(policy) = means.root.policy() {
             policy.share(to)?;
         }

@@ -154,8 +154,7 @@ fn addresses(
     );
     answer.map_err(|error| Failure {
         report: miette::miette!(
-            help = "the package index must be reachable: check network and proxy (`HTTPS_PROXY`), and the index settings of uv \
-                    (`UV_DEFAULT_INDEX`)",
+            help = error.advice().unwrap_or_default(),
             "cannot find out where the locked files are: {}",
             error.explained()
         ),

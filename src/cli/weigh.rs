@@ -48,7 +48,15 @@ fn learn(client: &Client, address: &str, name: &str) -> Result<(Digest, u64), St
     let work = files::create_directories(&cache)
         .and_then(|()| files::temporary_directory(&cache, "weights-"));
     let work = work.map_err(|error| format!("{error}: {}", error.source))?;
-    fetch::discover(client, address, &work.path().join("file"), &|_| {}).map_err(|e| told(&e))
+    let file = work.path().join("file");
+    let found = fetch::discover(client, address, &file, &|_| {}).map_err(|e| told(&e))?;
+    match files::is_pointer(&file) {
+        Ok(false) => Ok(found),
+        Ok(true) => Err(format!(
+            "`{name}` is a pointer of Git LFS, not the file itself"
+        )),
+        Err(error) => Err(format!("{error}: {}", error.source)),
+    }
 }
 
 fn told(error: &fetch::Error) -> String {

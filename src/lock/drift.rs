@@ -241,7 +241,7 @@ fn compare_questions(
 
 fn changed(key: &str) -> &'static str {
     match key {
-        "dependency" => "requirement-changed",
+        "dependency" | "build-dependency" => "requirement-changed",
         "constraint" | "build-constraint" => "constraint-changed",
         "override" => "override-changed",
         "exclude" => "exclude-changed",
@@ -336,7 +336,7 @@ fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTa
         }
     }
     for package in &locked.packages {
-        build(found, locked, package);
+        build(found, environment, locked, package);
         direct::local(found, environment, package, place);
         let routed = environment.indexes.get(&package.name);
         if let Origin::Index(index) = &package.origin
@@ -378,7 +378,12 @@ fn lowest(environment: &Environment, python: &Version) -> Version {
 }
 
 /// What is built must have its build locked.
-fn build(found: &mut Findings, locked: &LockedTarget, package: &LockedPackage) {
+fn build(
+    found: &mut Findings,
+    environment: &Environment,
+    locked: &LockedTarget,
+    package: &LockedPackage,
+) {
     let pinned = locked.builds.contains_key(&package.name);
     if package.distribution() == Distribution::Source && !pinned {
         let message = format!(
@@ -388,6 +393,32 @@ fn build(found: &mut Findings, locked: &LockedTarget, package: &LockedPackage) {
             locked.target.name()
         );
         found.say("build-unpinned", message, None, None);
+    }
+    let asked = environment.build_dependencies.get(&package.name);
+    let markers = locked.target.markers(&locked.python.version);
+    let asked = asked.into_iter().flatten();
+    let missing = locked
+        .builds
+        .get(&package.name)
+        .into_iter()
+        .flat_map(|with| {
+            let asked = asked
+                .clone()
+                .filter(|one| one.evaluate_markers(&markers, &[]));
+            asked.filter(|one| !with.iter().any(|there| there.name == one.name))
+        });
+    for requirement in missing {
+        let message = format!(
+            "`{requirement}` is asked for to build `{}`, but not locked for that on {}",
+            package.name,
+            locked.target.name()
+        );
+        found.say(
+            "version-violates-manifest",
+            message,
+            None,
+            Some(requirement.to_string()),
+        );
     }
 }
 

@@ -19,6 +19,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         local: _,
         constraints,
         build_constraints,
+        build_dependencies,
         overrides,
         exclude,
         indexes,
@@ -36,6 +37,16 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
     specifiers.sort();
     let asked = [
         ("build-constraint", requirements(build_constraints)),
+        (
+            "build-dependency",
+            build_dependencies
+                .iter()
+                .flat_map(|(package, all)| {
+                    let all = all.iter();
+                    all.map(move |one| format!("{package} {}", normal_form(one)))
+                })
+                .collect(),
+        ),
         ("constraint", requirements(constraints)),
         ("dependency", requirements(dependencies)),
         ("exclude", exclude.iter().map(ToString::to_string).collect()),

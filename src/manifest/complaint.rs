@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
+use super::syntax;
 use crate::files;
 
 /// One thing that is wrong, and where.
@@ -21,6 +22,9 @@ pub struct Complaint {
     #[label("{label}")]
     span: SourceSpan,
     label: String,
+    #[label("{other_label}")]
+    other: Option<SourceSpan>,
+    other_label: &'static str,
     #[help]
     help: Option<String>,
 }
@@ -115,19 +119,56 @@ impl Text {
             text: NamedSource::new(&self.name, text),
             span: shown.into(),
             label,
+            other: None,
+            other_label: "",
             help: help.into(),
         });
     }
 
+    /// Points the last complaint to a second place.
+    fn beside(&mut self, place: Range<usize>, label: &'static str) {
+        // Of a long text only an excerpt is shown.
+        let whole = |complaint: &&mut Complaint| complaint.span.offset() == complaint.place;
+        if let Some(complaint) = self.complaints.last_mut().filter(whole) {
+            complaint.other = Some(place.into());
+            complaint.other_label = label;
+        }
+    }
+
     /// Complains about TOML that cannot be read.
     pub(crate) fn complain_syntax(&mut self, error: &toml::de::Error) {
+        let content = self.text();
         let message = error.message().trim().to_owned();
-        self.complain(
-            error.span().unwrap_or(0..0),
-            "this is not TOML",
-            message,
-            None,
-        );
+        let span = error.span().unwrap_or(0..0);
+        if let Some(quotes) = syntax::curly_quotes(&content, &span) {
+            self.complain(
+                quotes[0].clone(),
+                "a text is written in straight quotes",
+                "this is a typographic quote",
+                Some("write `\"…\"`: some editors and word processors replace them".to_owned()),
+            );
+            if let [_, last, ..] = quotes.as_slice() {
+                self.beside(last.clone(), "and this");
+            }
+        } else if message.starts_with("duplicate key") {
+            let name = content.get(span.clone()).unwrap_or_default();
+            let what = if syntax::is_header(&content, &span) {
+                "table"
+            } else {
+                "key"
+            };
+            self.complain(
+                span.clone(),
+                format!("the {what} `{name}` is there twice"),
+                "the second one",
+                Some(format!("keep one of them: TOML has each {what} once")),
+            );
+            if let Some(first) = syntax::first(&content, &span) {
+                self.beside(first, "the first one");
+            }
+        } else {
+            self.complain(span, "this is not TOML", message, None);
+        }
     }
 }
 
@@ -198,6 +239,12 @@ fn covered(text: &str) -> String {
     covered
 }
 
+/// Between 0 and 1; capital letters are a small difference.
+fn similarity(word: &str, candidate: &str) -> f64 {
+    let [word, other] = [word, candidate].map(str::to_lowercase);
+    strsim::jaro_winkler(&word, &other)
+}
+
 /// The candidate that is nearest to a misspelt word, if one is near.
 pub(crate) fn nearest<'a>(
     word: &str,
@@ -205,7 +252,7 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .map(|candidate| (similarity(word, candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)

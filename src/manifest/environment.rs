@@ -14,13 +14,14 @@ use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "source",
     "python",
     "python-source",
     "dependencies",
     "constraints",
     "build-constraints",
+    "build-dependencies",
     "overrides",
     "exclude",
     "sdists",
@@ -76,6 +77,7 @@ pub(super) fn check(
     let (mut dependencies, mut local) = local::dependencies(text, here, &asked);
     let constraints = bounds(text, "constraints");
     let build_constraints = bounds(text, "build-constraints");
+    let build_dependencies = build_dependencies(text, section);
     let overrides = bounds(text, "overrides");
     let (exclude, sdists) = (names(text, "exclude"), names(text, "sdists"));
     let indexes = routes(text, section, declared);
@@ -113,6 +115,7 @@ pub(super) fn check(
         local,
         constraints,
         build_constraints,
+        build_dependencies,
         overrides,
         exclude,
         indexes,
@@ -122,6 +125,29 @@ pub(super) fn check(
         optional,
         prefetch,
     })
+}
+
+/// What building packages takes that these do not say.
+fn build_dependencies(
+    text: &mut Text,
+    section: &Section,
+) -> BTreeMap<PackageName, Vec<Requirement>> {
+    let mut all = BTreeMap::new();
+    let Some(table) = section.table(text, "build-dependencies", "this table") else {
+        return all;
+    };
+    for name in table.table.keys() {
+        let name = Placed {
+            value: name.get_ref().to_string(),
+            span: name.span(),
+        };
+        let requirements = table.strings(text, &name.value);
+        let requirements = value::bounds(text, &requirements);
+        if let Some(package) = value::package(text, &name) {
+            all.insert(package, requirements);
+        }
+    }
+    all
 }
 
 /// Which package comes from which declared index.

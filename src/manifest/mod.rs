@@ -26,6 +26,7 @@ mod place;
 mod reader;
 mod reference;
 mod script;
+mod syntax;
 mod value;
 
 pub use complaint::{Complaint, Complaints};
@@ -127,6 +128,8 @@ pub struct Environment {
     pub constraints: Vec<Requirement>,
     /// Bounds on packages that building source distributions takes.
     pub build_constraints: Vec<Requirement>,
+    /// By package, what building it takes beside what it says itself.
+    pub build_dependencies: BTreeMap<PackageName, Vec<Requirement>>,
     /// Requirements that replace those of the packages.
     pub overrides: Vec<Requirement>,
     /// Never installed.

@@ -29,6 +29,16 @@ pub(super) fn short_forms(
             value: id,
             span: word.span.clone(),
         };
+        if let Err(invalid) = id.value.parse::<ModelId>() {
+            let help = format!(
+                "give it an id of its own: `[models.ID]` with `environment = \"{}\"` and `argument = \"{}\"`",
+                environment.value, word.value
+            );
+            let message = format!("`{}` makes no model id", word.value);
+            // One that is too long, or begins with no letter, may be no fault of the word.
+            text.complain(word.span, message, invalid.reason, Some(help));
+            continue;
+        }
         if let (Some(id), Ok(environment)) = (value::name(text, &id), environment.value.parse()) {
             let model = Model {
                 id,
@@ -258,13 +268,28 @@ fn known_environment(
     None
 }
 
-/// Sorted by id; an id given twice is complained about where it is given again.
+/// Sorted by id; an id given twice is complained about where it is given again, and so is one that differs from another
+/// only in its capitals: nobody could tell them apart, nor could some filesystems.
 pub(super) fn unique(text: &mut Text, models: Vec<Placed>) -> Vec<Model> {
     let mut seen = BTreeSet::new();
     let mut kept = Vec::new();
     for Placed { span, model } in models {
-        if seen.insert(model.id.clone()) {
+        let plain = model.id.as_str().to_ascii_lowercase();
+        let known: Option<&Model> = kept
+            .iter()
+            .find(|known: &&Model| known.id.as_str().eq_ignore_ascii_case(&plain));
+        if seen.insert(plain) {
             kept.push(model);
+        } else if let Some(known) = known.filter(|known| known.id != model.id) {
+            text.complain(
+                span,
+                format!(
+                    "the models `{}` and `{}` differ only in capital letters",
+                    known.id, model.id
+                ),
+                "the second one",
+                Some("rename one of them".into()),
+            );
         } else {
             let help =
                 "rename one of them: short forms are called `<environment>-<word>`".to_owned();

@@ -26,6 +26,18 @@ pub enum Error {
         /// The end of what it said.
         said: String,
     },
+    /// A file of the project is kept elsewhere and could not be fetched from there.
+    #[error(
+        "`{file}` of `{url}` is kept in Git LFS, and what the commit has is a pointer to it{why}"
+    )]
+    Lfs {
+        /// The repository.
+        url: String,
+        /// The file.
+        file: String,
+        /// What was tried.
+        why: String,
+    },
     /// It cannot be started.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -34,11 +46,27 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
-/// The files of a commit, its submodules included, below the empty directory `into`. Credentials are git's business:
+impl Error {
+    /// What a person can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Error::Lfs { .. } => {
+                "install git-lfs, so that `git lfs version` works here; the server must have the file's contents"
+            }
+            _ => {
+                "it must be reachable from here; credentials are git's business: set up its helper or an ssh key"
+            }
+        }
+    }
+}
+
+/// The files of a commit, its submodules included, below the empty directory `into`; those that are kept in Git LFS
+/// with their contents, where they lie in the project's own directory `within`. Credentials are git's business:
 /// its helpers and `ssh` are used as the user has set them up, and it never asks.
 pub fn fetch(
     url: &str,
     commit: &str,
+    within: Option<&str>,
     into: &Path,
     path: &OsStr,
     variables: &BTreeMap<OsString, OsString>,
@@ -47,7 +75,7 @@ pub fn fetch(
         url: url.to_owned(),
     })?;
     files::create_directories(into)?;
-    let run = |arguments: &[&str]| -> Result<Result<(), String>, Error> {
+    let run_in = |place: &Path, arguments: &[&str]| -> Result<Result<(), String>, Error> {
         let output = Command::new(&git)
             // What is checked out must not depend on the user's taste.
             .arguments(["-c", "core.autocrlf=false", "-c", "core.eol=lf"])
@@ -68,7 +96,7 @@ pub fn fetch(
             .variable("GIT_TERMINAL_PROMPT", "0")
             .variable("GIT_LFS_SKIP_SMUDGE", "1")
             .variable("LC_ALL", "C.UTF-8")
-            .directory(into)
+            .directory(place)
             .run()?;
         Ok(if output.exit.success() {
             Ok(())
@@ -76,6 +104,7 @@ pub fn fetch(
             Err(process::tail(&output.stderr, 5))
         })
     };
+    let run = |arguments: &[&str]| run_in(into, arguments);
     let must = |arguments: &[&str]| -> Result<(), Error> {
         run(arguments)?.map_err(|said| Error::Failed {
             url: url.to_owned(),
@@ -105,6 +134,43 @@ pub fn fetch(
             "--depth=1",
         ])?;
     }
+    contents(url, within, into, &run_in)
+}
+
+/// Runs git in a directory; what it says where it fails.
+type Git<'a> = dyn Fn(&Path, &[&str]) -> Result<Result<(), String>, Error> + 'a;
+
+/// Replaces pointers of Git LFS by what they stand for, in each repository that has some.
+fn contents(url: &str, within: Option<&str>, into: &Path, git: &Git) -> Result<(), Error> {
+    let project = within.map_or_else(|| into.to_owned(), |within| into.join(within));
+    if !files::is_directory(&project) {
+        return Ok(());
+    }
+    let mut done: Option<PathBuf> = None;
+    while let Some(file) = files::first_pointer(&project)? {
+        let path = project.join(&file);
+        let mut above = path.ancestors().skip(1);
+        let repository = above.find(|directory| files::exists(&directory.join(".git")));
+        let repository = repository.unwrap_or(into);
+        let failed = |why: String| Error::Lfs {
+            url: url.to_owned(),
+            file: within.map_or_else(|| file.clone(), |within| format!("{within}/{file}")),
+            why,
+        };
+        if done.as_deref() == Some(repository) {
+            return Err(failed(String::new()));
+        }
+        // What the project's directory does not have is not fetched, and what a repository says not to fetch is.
+        let below = project.strip_prefix(repository).unwrap_or(Path::new(""));
+        let include = format!("--include={}", below.join("**").display());
+        for arguments in [
+            &["lfs", "install", "--local", "--skip-repo", "--skip-smudge"][..],
+            &["lfs", "pull", &include, "--exclude="],
+        ] {
+            git(repository, arguments)?.map_err(|said| failed(format!(": {said}")))?;
+        }
+        done = Some(repository.to_owned());
+    }
     Ok(())
 }
 
@@ -123,7 +189,15 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let none = BTreeMap::new();
         let into = temporary.path().join("into");
-        let error = fetch("https://h/r", "1", &into, OsStr::new("/nowhere"), &none).unwrap_err();
+        let error = fetch(
+            "https://h/r",
+            "1",
+            None,
+            &into,
+            OsStr::new("/nowhere"),
+            &none,
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "`git` is not on PATH; it is needed to fetch `https://h/r`"

@@ -12,6 +12,16 @@ use crate::archive::tar::{self, Kind, Member};
 use crate::archive::zip;
 use crate::files::{self, Context, SharedFile};
 
+/// What to do about a pointer of Git LFS in an archive of this name.
+pub fn about_pointers(name: &str) -> &'static str {
+    if name.rsplit('.').next() == Some("tar") {
+        "run `git lfs pull` in the project's directory"
+    } else {
+        "its publisher made it without Git LFS: take a wheel, or the repository (`git+https://…@REVISION`), whose files are \
+         fetched"
+    }
+}
+
 /// An archive cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

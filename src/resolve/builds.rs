@@ -17,13 +17,14 @@ use pep440_rs::Version;
 use pep508_rs::PackageName;
 
 use super::choose::{Chosen, For};
-use super::{Failure, Solver};
+use super::{Failure, Solver, routes};
 use crate::fetch;
 use crate::files;
 use crate::lock::{Distribution, LockedPackage, LockedTarget, Question, SpelledPackage};
+use crate::manifest::{Requirement, normal_form};
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::target::Target;
-use crate::uv::Compile;
+use crate::uv::{Compile, Route};
 
 /// Why it cannot be told what building a package takes.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,14 @@ pub enum Error {
         /// What is named as its subdirectory.
         within: String,
     },
+    /// It has a pointer of Git LFS in the place of a file.
+    #[error("`{path}` in `{file}` is a pointer of Git LFS, not the file itself")]
+    Pointer {
+        /// The archive's name.
+        file: String,
+        /// The file in it.
+        path: String,
+    },
     /// Its backend cannot be asked.
     #[error(transparent)]
     Backend(#[from] backend::Error),
@@ -58,6 +67,22 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
+impl Error {
+    /// What a person can do about it.
+    fn advice(&self) -> &'static str {
+        match self {
+            Error::Pointer { file, .. } => unpack::about_pointers(file),
+            Error::Fetch(error) => error
+                .advice()
+                .unwrap_or("its address must be reachable from here"),
+            _ => {
+                "a source distribution is built with what the lock says; a version that is published as a wheel needs no \
+                 build"
+            }
+        }
+    }
+}
+
 /// A source distribution on its way into the lock.
 struct Project<'a> {
     of: &'a For<'a>,
@@ -68,6 +93,17 @@ struct Project<'a> {
     /// Where everything is that asking leaves behind.
     place: &'a Path,
     old: Vec<(String, String)>,
+    /// The versions of what is declared that the environment itself has.
+    pins: Vec<String>,
+}
+
+/// What is compiled against a package that the environment has must be compiled against that version of it.
+fn pins(declared: &[Requirement], all: &[Chosen]) -> Vec<String> {
+    let named = |chosen: &&Chosen| declared.iter().any(|one| one.name == chosen.package.name);
+    all.iter()
+        .filter(named)
+        .map(|chosen| format!("{}=={}", chosen.package.name, chosen.package.version))
+        .collect()
 }
 
 impl Solver<'_> {
@@ -77,10 +113,10 @@ impl Solver<'_> {
         of: &For,
         question: &Question,
         old: Option<&LockedTarget>,
-        chosen: &[Chosen],
+        all: &[Chosen],
     ) -> Result<BTreeMap<PackageName, Vec<SpelledPackage>>, Failure> {
         let mut builds = BTreeMap::new();
-        let sources = chosen
+        let sources = all
             .iter()
             .filter(|chosen| chosen.package.distribution() == Distribution::Source);
         for chosen in sources {
@@ -88,7 +124,11 @@ impl Solver<'_> {
             let old = old
                 .and_then(|old| old.builds.get(name))
                 .map_or_else(Vec::new, |old| self.preferences(&of.environment.name, old));
-            builds.insert(name.clone(), self.build(of, question, old, chosen)?);
+            let more = of.environment.build_dependencies.get(name);
+            let more = more.map_or(&[][..], Vec::as_slice);
+            let pins = pins(more, all);
+            let build = self.build(of, question, (old, pins), chosen)?;
+            builds.insert(name.clone(), build);
         }
         Ok(builds)
     }
@@ -97,13 +137,14 @@ impl Solver<'_> {
         &self,
         of: &For,
         question: &Question,
-        old: Vec<(String, String)>,
+        (old, pins): (Vec<(String, String)>, Vec<String>),
         chosen: &Chosen,
     ) -> Result<Vec<SpelledPackage>, Failure> {
         let package = &chosen.package;
         let failed = |why: Error| Failure::Build {
             environment: of.environment.name.clone(),
             package: package.name.to_string(),
+            advice: why.advice().to_owned(),
             why: Box::new(why),
         };
         let place = files::temporary_directory(self.tools.work.path(), "build-")
@@ -122,8 +163,11 @@ impl Solver<'_> {
             directory,
             place: place.path(),
             old,
+            pins,
         };
         let mut requires = project.backend.requires.clone();
+        let declared = of.environment.build_dependencies.get(&package.name);
+        requires.extend(declared.into_iter().flatten().map(normal_form));
         let mut wheels = self.wheels(&project, &requires, of.target)?;
         // What can import the backend on this machine need not be what the target installs.
         let more = match Target::here() {
@@ -147,17 +191,20 @@ impl Solver<'_> {
         let package = &chosen.package;
         let archive = self.archive(chosen)?;
         let top = unpack::unpack(&archive, &package.file, &place.join("source"))?;
-        let Some(within) = package.origin.subdirectory() else {
-            return Ok(top);
-        };
-        let project = top.join(within);
-        if files::is_directory(&project) {
-            Ok(project)
-        } else {
-            Err(Error::NoSubdirectory {
+        let within = package.origin.subdirectory();
+        let project = top.join(within.unwrap_or_default());
+        if !files::is_directory(&project) {
+            return Err(Error::NoSubdirectory {
                 file: package.file.clone(),
-                within: within.to_owned(),
-            })
+                within: within.unwrap_or(".").to_owned(),
+            });
+        }
+        match files::first_pointer(&project)? {
+            None => Ok(project),
+            Some(path) => Err(Error::Pointer {
+                file: package.file.clone(),
+                path,
+            }),
         }
     }
 
@@ -194,14 +241,23 @@ impl Solver<'_> {
             return Ok(Vec::new());
         }
         let Project {
-            of, question, old, ..
+            of,
+            question,
+            old,
+            pins,
+            ..
         } = project;
+        let mut constraints = question.values("build-constraint").to_vec();
+        constraints.extend_from_slice(pins);
+        let named: Vec<Requirement> = requires.iter().filter_map(|one| one.parse().ok()).collect();
+        let routed = |route: &Route| named.iter().any(|one| one.name == *route.package);
         let of = For { target, ..**of };
         let interpreter = self.any_interpreter(of.environment, of.python, of.here)?;
         let ask = Compile {
             requirements: requires.to_vec(),
-            constraints: question.values("build-constraint").to_vec(),
+            constraints,
             preferences: old.clone(),
+            routes: routes(of.environment).filter(routed).collect(),
             exclude_newer: self.manifest.exclude_newer.as_deref(),
             interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
             ..Compile::default()

@@ -174,10 +174,11 @@ impl Solver<'_> {
             } => {
                 let subdirectory = subdirectory.clone().filter(|within| within != ".");
                 let (archive, packed) =
-                    self.commit(url, commit)
+                    self.commit(url, commit, subdirectory.as_deref())
                         .map_err(|error| Failure::Repository {
                             environment: environment.name.clone(),
                             package: package.name.clone(),
+                            advice: error.advice().to_owned(),
                             why: Box::new(error),
                         })?;
                 let origin = Origin::Git {
@@ -328,11 +329,17 @@ impl Solver<'_> {
     }
 
     /// The files of a commit as an archive.
-    fn commit(&self, url: &str, commit: &str) -> Result<(PathBuf, Packed), git::Error> {
+    fn commit(
+        &self,
+        url: &str,
+        commit: &str,
+        within: Option<&str>,
+    ) -> Result<(PathBuf, Packed), git::Error> {
         let place = files::temporary_directory(self.tools.work.path(), "commit-")?;
         git::fetch(
             url,
             commit,
+            within,
             place.path(),
             self.means.path,
             self.means.variables,

@@ -34,15 +34,14 @@ pub enum Failure {
     },
     /// The resolver could not work.
     #[error("environment `{environment}` could not be resolved:\n{why}")]
-    #[diagnostic(help(
-        "is the package index reachable from here? proxies and mirrors are read from HTTPS_PROXY, UV_DEFAULT_INDEX and \
-         SSL_CERT_FILE"
-    ))]
     Resolver {
         /// The environment.
         environment: EnvironmentName,
         /// What it said.
         why: String,
+        /// What to do.
+        #[help]
+        advice: Option<String>,
     },
     /// No interpreter of this machine is allowed by `requires-python`.
     #[error(
@@ -125,9 +124,7 @@ pub enum Failure {
     #[error(
         "environment `{environment}`: the build requirements of `{package}` cannot be locked: {why}"
     )]
-    #[diagnostic(help(
-        "a source distribution is built with what the lock says; a version that is published as a wheel needs no build"
-    ))]
+    #[diagnostic(help("{advice}"))]
     Build {
         /// The environment.
         environment: EnvironmentName,
@@ -135,6 +132,8 @@ pub enum Failure {
         package: String,
         /// What went wrong.
         why: Box<BuildError>,
+        /// What to do.
+        advice: String,
     },
     /// A file has another digest than the one that was given of it.
     #[error("environment `{environment}`: `{file}` {why}")]
@@ -166,9 +165,7 @@ pub enum Failure {
     },
     /// A repository cannot be had.
     #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]
-    #[diagnostic(help(
-        "it must be reachable from here; credentials are git's business: set up its helper or an ssh key"
-    ))]
+    #[diagnostic(help("{advice}"))]
     Repository {
         /// The environment.
         environment: EnvironmentName,
@@ -176,6 +173,8 @@ pub enum Failure {
         package: String,
         /// What went wrong.
         why: Box<crate::project::git::Error>,
+        /// What to do.
+        advice: String,
     },
     /// A system's interpreter is asked for by its series, and not every one of that gets the same.
     #[error(

@@ -345,6 +345,7 @@ impl Solver<'_> {
             requirements: self.requirements(environment, old)?,
             constraints: question.values("constraint").to_vec(),
             overrides: environment.overrides.iter().map(normal_form).collect(),
+            build_dependencies: Some(&environment.build_dependencies),
             excludes: question.values("exclude").to_vec(),
             preferences: here.map_or_else(Vec::new, |old| {
                 self.preferences(&environment.name, &old.packages)
@@ -446,6 +447,7 @@ fn unanswered(
         },
         other => Failure::Resolver {
             environment: environment.name.clone(),
+            advice: other.advice(),
             why: other.explained(),
         },
     }

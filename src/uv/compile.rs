@@ -1,16 +1,17 @@
 //! `uv pip compile`: one question, one answer. What is asked, and what the answer is for, is the caller's business.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
-use super::{Package, Uv, chain, pylock};
+use super::{Package, Uv, chain, pylock, words};
 use crate::digest::Digest;
 use crate::files;
 use crate::lock::LockedPackage;
+use crate::manifest::{Requirement, normal_form};
 use crate::name::IndexName;
 use crate::process;
 use crate::target::Target;
@@ -28,6 +29,8 @@ pub struct Compile<'a> {
     pub excludes: Vec<String>,
     /// Versions to stay with where they still fit.
     pub preferences: Vec<(String, String)>,
+    /// By package, what building it takes beside what it says itself.
+    pub build_dependencies: Option<&'a BTreeMap<PackageName, Vec<Requirement>>>,
     /// Nothing uploaded after this time is considered.
     pub exclude_newer: Option<&'a str>,
     /// Packages that come from an index of their own.
@@ -53,9 +56,14 @@ pub enum Unresolved {
     /// The requirements contradict each other, or a package does not exist. uv's own explanation.
     #[error("no solution: {0}")]
     Unsatisfiable(String),
-    /// The package index cannot be reached, or something else keeps uv from answering.
-    #[error("uv could not answer: {0}")]
-    Failed(String),
+    /// The package index cannot be reached, a build fails, or something else keeps uv from answering.
+    #[error("uv could not answer: {why}")]
+    Failed {
+        /// uv's explanation.
+        why: String,
+        /// What to do, where that is known.
+        advice: Option<String>,
+    },
     /// uv cannot be started.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -74,6 +82,14 @@ impl Unresolved {
     /// The error with all its causes, for a sentence of the caller's.
     pub fn explained(&self) -> String {
         chain(self)
+    }
+
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Unresolved::Failed { advice, .. } => advice.clone(),
+            _ => None,
+        }
     }
 }
 
@@ -105,6 +121,11 @@ impl Uv {
         for (name, lines, option) in lists.into_iter().filter(|(_, lines, _)| !lines.is_empty()) {
             command = command.arguments([option, name]);
             files::write(&here.join(name), (lines.join("\n") + "\n").as_bytes())?;
+        }
+        if let Some(more) = ask.build_dependencies.filter(|more| !more.is_empty()) {
+            // The only configuration file that uv reads.
+            command = command.arguments(["--config-file", "uv.toml"]);
+            files::write(&here.join("uv.toml"), configuration(more).as_bytes())?;
         }
         // uv stays with the versions of an output file that is already there, where they fit.
         files::write(
@@ -215,6 +236,19 @@ impl Uv {
     }
 }
 
+/// uv's configuration with what building packages takes.
+fn configuration(build_dependencies: &BTreeMap<PackageName, Vec<Requirement>>) -> String {
+    let mut text = String::from("[extra-build-dependencies]\n");
+    for (package, requirements) in build_dependencies {
+        let all: Vec<toml::Value> = requirements
+            .iter()
+            .map(|requirement| toml::Value::from(normal_form(requirement)))
+            .collect();
+        let _ = writeln!(text, "\"{package}\" = {}", toml::Value::from(all));
+    }
+    text
+}
+
 /// The packages in as few rounds as possible, each with at most one version of a package; a repetition is dropped.
 fn rounds<'p>(packages: &[&'p LockedPackage]) -> Vec<Vec<&'p LockedPackage>> {
     let mut rounds: Vec<Vec<&LockedPackage>> = Vec::new();
@@ -254,22 +288,16 @@ fn preferences(pins: &[(String, String)]) -> String {
 fn explain(output: &process::Output) -> Unresolved {
     let said = output.stderr.trim();
     match said.split_once("No solution found when resolving dependencies") {
-        Some((_, why)) => Unresolved::Unsatisfiable(plain(why)),
-        None if said.is_empty() => Unresolved::Failed(format!("it {}", output.exit)),
-        None => Unresolved::Failed(plain(said.strip_prefix("error: ").unwrap_or(said))),
+        Some((_, why)) => Unresolved::Unsatisfiable(words::plain(why)),
+        None if said.is_empty() => Unresolved::Failed {
+            why: format!("it {}", output.exit),
+            advice: None,
+        },
+        None => Unresolved::Failed {
+            why: words::plain(said.strip_prefix("error: ").unwrap_or(said)),
+            advice: words::advice(said),
+        },
     }
-}
-
-/// uv's words without its drawing.
-fn plain(said: &str) -> String {
-    let lines = said.lines().map(|line| {
-        let line = line.trim_start_matches([' ', ':', '╰', '─', '▶', '│', '├', '×']);
-        line.strip_prefix("cause: ").unwrap_or(line).trim_end()
-    });
-    lines
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 #[cfg(test)]
@@ -328,6 +356,8 @@ mod tests {
             }
         }
         let failed = explained("error: Request failed\n  cause: refused\n");
-        assert!(matches!(failed, Unresolved::Failed(why) if why == "Request failed\nrefused"));
+        assert!(
+            matches!(failed, Unresolved::Failed { why, .. } if why == "Request failed\nrefused")
+        );
     }
 }

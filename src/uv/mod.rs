@@ -18,6 +18,7 @@ mod compile;
 mod provide;
 mod pylock;
 mod pythons;
+mod words;
 
 pub use compile::{Compile, Route, Unresolved};
 pub use pylock::{Direct, File, Package};

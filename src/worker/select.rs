@@ -68,6 +68,10 @@ pub enum Error {
     /// The user's weights are not there.
     #[error("there is no weights file `{}`", .0.display())]
     NoFile(PathBuf),
+    /// The user's weights are none.
+    #[error("`{}` is a pointer of Git LFS, not the weights themselves", .0.display())]
+    #[diagnostic(help("run `git lfs pull` where it lies"))]
+    Pointer(PathBuf),
     /// No model and no environment.
     #[error("the root knows no model `{model}`")]
     #[diagnostic(help("{known}"))]
@@ -205,6 +209,9 @@ pub fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Erro
     let meaning = itself(&catalogue, name).ok_or_else(|| unknown(&catalogue, model))?;
     if !files::exists(weights) {
         return Err(Error::NoFile(weights.to_owned()));
+    }
+    if !files::is_directory(weights) && files::is_pointer(weights)? {
+        return Err(Error::Pointer(weights.to_owned()));
     }
     Ok(Selected {
         weights: Some(files::absolute(weights)?),

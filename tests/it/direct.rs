@@ -15,10 +15,10 @@ fn findings(sandbox: &Sandbox) -> Vec<String> {
 }
 
 /// A repository with one commit, or `None` where there is no git.
-struct Repository<'a>(&'a Path);
+pub(crate) struct Repository<'a>(&'a Path);
 
 impl<'a> Repository<'a> {
-    fn new(directory: &'a Path, project: &Sdist) -> Option<Self> {
+    pub(crate) fn new(directory: &'a Path, project: &Sdist) -> Option<Self> {
         let there = Command::new("git").arg("--version").output();
         if !lacking::unless(there.is_ok_and(|output| output.status.success()), "git") {
             return None;
@@ -30,7 +30,7 @@ impl<'a> Repository<'a> {
         Some(repository)
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .args([
                 "-c",
@@ -49,7 +49,7 @@ impl<'a> Repository<'a> {
     }
 
     /// Commits the project in the directory `python`; the commit.
-    fn commit(&self, project: &Sdist) -> String {
+    pub(crate) fn commit(&self, project: &Sdist) -> String {
         project.write(&self.0.join("python"));
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message=x"]);
@@ -363,4 +363,36 @@ fn a_subdirectory_of_an_archive_is_what_is_built() {
         let said = sandbox.run(&["lock"]);
         assert!(matches!(said.code, Some(1 | 2)), "{}", said.told());
     }
+}
+
+#[test]
+fn an_address_that_is_wrong_is_not_taken_for_a_failing_network() {
+    let elsewhere = Index::start();
+    elsewhere.add(&Wheel::simple("demo", "1.0"));
+    let good = elsewhere.address("demo-1.0-py3-none-any.whl");
+    for (requirement, word) in [
+        (
+            format!("demo @ {}", elsewhere.address("demo.whl")),
+            "demo.whl",
+        ),
+        (format!("demo @ {}", good.replace("1.0", "2.0")), "404"),
+        (format!("other @ {good}"), "`other`"),
+    ] {
+        let sandbox = Sandbox::new(&[("one", &[&requirement])]);
+        let said = sandbox.run(&["lock"]);
+        said.expect(1);
+        let told = said.told();
+        assert!(
+            told.contains(word) && told.contains("correct the address"),
+            "{told}"
+        );
+        assert!(!told.contains("reachable"), "{told}");
+    }
+    // Nor is one that is gone when it is synced a reason to upgrade.
+    let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {good}")])]);
+    sandbox.lock();
+    drop(elsewhere);
+    let said = sandbox.run(&["sync"]);
+    said.expect(1);
+    assert!(!said.told().contains("--upgrade"), "{}", said.told());
 }

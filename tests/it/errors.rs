@@ -141,7 +141,7 @@ Error:
     ·               ──┬──
     ·                 ╰── not declared
     ╰────
-  help: the environments are: Emt
+  help: did you mean `Emt`?
 
 Error: 
   × `environments/emt.py` has no `setup()`

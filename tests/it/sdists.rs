@@ -231,3 +231,70 @@ fn another_target_is_locked_with_what_the_backend_says_here() {
         .collect();
     assert_eq!(builds, ["extra", "other"], "{lock}");
 }
+
+#[test]
+fn what_a_package_does_not_say_that_it_needs_is_declared_for_it() {
+    // As torch-scatter does: its backend imports the library that it is compiled against.
+    let demo = Sdist::new("demo", "1.0")
+        .dynamic()
+        .asks("import library\nreturn []")
+        .makes("import library\nreturn 'BUILT = %r\\n' % library.VERSION");
+    let sandbox = Sandbox::new(&[("one", &["demo", "library<2"])]);
+    sandbox.more("sdists = [\"demo\"]");
+    sandbox.index.add_sdist(&demo);
+    sandbox
+        .index
+        .add(&Wheel::simple("library", "1.0").requires("below"));
+    sandbox.index.add(&Wheel::simple("library", "2.0"));
+    sandbox.index.add(&Wheel::simple("below", "1.0"));
+    let said = sandbox.run(&["lock"]);
+    said.expect(1);
+    let told = said.told();
+    assert!(
+        told.contains("No module named 'library'")
+            && told.contains("build-dependencies = { demo = [\"library\"] }"),
+        "{told}"
+    );
+    for foreign in ["tool.uv", "uv pip", "--no-build-isolation", "reachable"] {
+        assert!(!told.contains(foreign), "{foreign}: {told}");
+    }
+    sandbox.more("build-dependencies = { demo = [\"library\"] }");
+    sandbox.lock();
+    let lock = sandbox.read("rootstock.lock");
+    let build = lock.split("[environment.target.build]\n").nth(1).unwrap();
+    let build = build.split(']').next().unwrap();
+    // Not the newest, but the version that the environment has.
+    assert!(
+        build.contains("\"library 1.0 ") && build.contains("\"below 1.0 "),
+        "{build}"
+    );
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.sync(&[]);
+    assert_eq!(
+        sandbox.python("one", "import demo; print(demo.BUILT)"),
+        "1.0\n"
+    );
+    // It is part of the question.
+    let manifest = sandbox.read("rootstock.toml");
+    let other = manifest.replace("[\"library\"]", "[\"library>=1\"]");
+    sandbox.write("rootstock.toml", &other);
+    sandbox.run(&["lock", "--check"]).expect(3);
+    let wrong = manifest.replace("[\"library\"]", "[\"library @ ./x.whl\"]");
+    sandbox.write("rootstock.toml", &wrong);
+    sandbox.run(&["lock", "--check"]).expect(2);
+}
+
+#[test]
+fn a_failing_build_is_not_taken_for_a_failing_network() {
+    let demo = Sdist::new("demo", "1.0")
+        .dynamic()
+        .asks("raise RuntimeError('no compiler')");
+    let said = project(&demo).run(&["lock"]);
+    said.expect(1);
+    let told = said.told();
+    assert!(
+        told.contains("no compiler") && told.contains("building the package fails"),
+        "{told}"
+    );
+    assert!(!told.contains("reachable"), "{told}");
+}

@@ -84,12 +84,17 @@ fn fetch(
         });
     }
     match &package.origin {
-        Origin::Git { url, commit, .. } => {
+        Origin::Git {
+            url,
+            commit,
+            subdirectory,
+        } => {
+            let within = subdirectory.as_deref();
             let fill = |into: &Path| {
                 let Sources {
                     path, variables, ..
                 } = sources;
-                Ok(git::fetch(url, commit, into, path, variables)?)
+                Ok(git::fetch(url, commit, within, into, path, variables)?)
             };
             return tree(need, sources, &to, &fill).map_err(Arc::new);
         }
@@ -102,6 +107,7 @@ fn fetch(
     fetched.map_err(|source| {
         Arc::new(Error::Download {
             file: package.file.clone(),
+            indexed: matches!(package.origin, Origin::Index(_)),
             source,
         })
     })
@@ -216,7 +222,8 @@ fn ask(needs: &[&Need], uv: &Uv) -> HashMap<Digest, Result<String, Failure>> {
             .first()
             .map(|i| i.executable.as_path());
         let answer = uv.addresses(&packages, target, &python.version, interpreter);
-        let answer = answer.map_err(|error| Arc::new(Error::Addresses(error.explained())));
+        let answer =
+            answer.map_err(|error| Arc::new(Error::Addresses(error.explained(), error.advice())));
         for package in packages {
             let address = match &answer {
                 Ok(known) => known.get(&package.sha256).cloned().ok_or_else(|| {

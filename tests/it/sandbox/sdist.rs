@@ -14,6 +14,8 @@ pub(crate) struct Sdist {
     asks: String,
     body: String,
     dependencies: Vec<String>,
+    dynamic: bool,
+    more: Vec<(String, String)>,
 }
 
 /// The backend. `MODULE` is the code that makes the text of the only module in the wheel.
@@ -61,6 +63,8 @@ impl Sdist {
             asks: "return []".into(),
             body: "return 'VERSION = %r\\n' % VERSION".into(),
             dependencies: Vec::new(),
+            dynamic: false,
+            more: Vec::new(),
         }
     }
 
@@ -73,6 +77,18 @@ impl Sdist {
     /// What the wheel says that it needs.
     pub(crate) fn depends(mut self, requirement: &str) -> Self {
         self.dependencies.push(requirement.into());
+        self
+    }
+
+    /// One more file.
+    pub(crate) fn file(mut self, path: &str, text: &str) -> Self {
+        self.more.push((path.into(), text.into()));
+        self
+    }
+
+    /// Only the backend tells what it depends on.
+    pub(crate) fn dynamic(mut self) -> Self {
+        self.dynamic = true;
         self
     }
 
@@ -109,21 +125,30 @@ impl Sdist {
              [project]\nname = {:?}\nversion = {:?}\ndependencies = {:?}\n",
             self.requires, self.name, self.version, self.dependencies
         );
+        let (system, _) = project.split_once("\n\n").unwrap();
+        let project = if self.dynamic {
+            format!("{system}\n")
+        } else {
+            project.clone()
+        };
         let depends = self
             .dependencies
             .iter()
             .map(|d| format!("Requires-Dist: {d}\n"));
         let about = format!(
-            "Metadata-Version: 2.2\nName: {}\nVersion: {}\n{}",
+            "Metadata-Version: {}\nName: {}\nVersion: {}\n{}",
+            if self.dynamic { "2.1" } else { "2.2" },
             self.name,
             self.version,
             depends.collect::<String>()
         );
-        vec![
+        let mut files = vec![
             ("PKG-INFO".into(), about),
             ("build_tools/backend.py".into(), backend),
             ("pyproject.toml".into(), project),
-        ]
+        ];
+        files.extend_from_slice(&self.more);
+        files
     }
 
     /// The archive; the same bytes each time.
