@@ -34,6 +34,16 @@ pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure
 /// itself. New files of this process follow it from here on.
 pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
     let root = root(shared, manifest)?;
+    if standing::is_open_to_all(root.path()) {
+        let path = root.path().display();
+        return Err(Failure::new(
+            Exit::Failed,
+            &format!("everybody can write in the root `{path}`, and so decide what runs from it"),
+            Some(&format!(
+                "look whether everything in it is yours, then `chmod o-w {path}`"
+            )),
+        ));
+    }
     let cluster = cluster(shared, manifest)?;
     let wanted = match cluster {
         Some(cluster) => cluster.access.clone(),
@@ -102,6 +112,16 @@ pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
         Some(cache) => Root::at(root.path(), Some(&cache)),
         None => root,
     })
+}
+
+/// Warns who is about to run something from a root in which everybody can replace it.
+pub(super) fn warn_of_open(root: &Root) {
+    if standing::is_open_to_all(root.path()) {
+        show::remark(&format!(
+            "warning: everybody can write in the root `{}`, and so decide what runs from it",
+            root.path().display()
+        ));
+    }
 }
 
 /// The cluster that was named, if one was.

@@ -113,6 +113,7 @@ enum Error {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = place::built(shared)?;
+    place::warn_of_open(&root);
     let selected = select::environment(&root, &arguments.environment)
         .map_err(|error| selection::failure(error, &arguments.environment, shared))?;
     let inherited = context::variables();

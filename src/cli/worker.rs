@@ -196,6 +196,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exit, Failure> {
     let options = options(arguments, address).or_exit(Exit::Usage)?;
     let root = place::built(shared)?;
+    place::warn_of_open(&root);
     let mut selected = select(
         shared,
         &root,

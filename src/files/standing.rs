@@ -30,6 +30,36 @@ pub fn standing(path: &Path) -> Result<Standing> {
     })
 }
 
+/// Whether another user than us and root can change what is there: whose it is and its mode say so; links followed.
+pub fn is_changed_by_others(path: &Path) -> Result<bool> {
+    let there = standing(path)?;
+    Ok((there.owner != us() && there.owner != 0) || there.mode & 0o022 != 0)
+}
+
+/// Whether everybody can make and replace things in a directory; one whose sticky bit is set protects them.
+pub fn is_open_to_all(directory: &Path) -> bool {
+    standing(directory).is_ok_and(|there| there.mode & 0o1002 == 0o002)
+}
+
+/// Makes a directory that only its user can look into, whatever the umask; one of ours that is there becomes so. Its parents
+/// are made as usual.
+pub fn private_directory(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(above) = path.parent() {
+        super::create_directories(above)?;
+    }
+    let made = std::fs::DirBuilder::new().mode(0o700).create(path);
+    match made.context("create", path) {
+        Err(error) if error.is_occupied() => {}
+        other => return other,
+    }
+    let there = standing(path)?;
+    if there.owner == us() && there.mode & 0o077 != 0 {
+        super::set_mode(path, there.mode & 0o700)?;
+    }
+    Ok(())
+}
+
 /// Gives a file or directory this mode and, if one is named, this group; where it has them nothing is done.
 ///
 /// The mode comes last: giving something away takes its set-group bit.

@@ -131,7 +131,7 @@ pub fn resolve(
     let tools = if something_to_solve {
         let uv = (means.uv)()?.with_indexes(&manifest.indexes);
         let interpreters = (means.interpreters)();
-        files::create_directories(means.cache)?;
+        files::standing::private_directory(means.cache)?;
         Some(Tools {
             uv,
             interpreters,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Search, chain, said};
 use crate::digest::Digest;
-use crate::files;
+use crate::files::{self, standing};
 use crate::process::Command;
 use crate::python;
 
@@ -26,15 +26,28 @@ const WHEELS: [&str; 6] = [
 pub(super) fn provide(search: &Search) -> Result<PathBuf, Error> {
     let home = search.cache.join("uv");
     let program = home.join(format!("uv-{VERSION}"));
-    if files::is_executable(&program) {
-        return Ok(program);
+    standing::private_directory(search.cache)?;
+    standing::private_directory(&home)?;
+    for directory in [search.cache, &home] {
+        if standing::is_changed_by_others(directory)? {
+            return Err(unavailable(format!(
+                "`{}`, where rootstock keeps it, can be changed by other users",
+                directory.display()
+            )));
+        }
     }
-    files::create_directories(&home)?;
+    if files::is_executable(&program) {
+        if !standing::is_changed_by_others(&program)? {
+            return Ok(program);
+        }
+        // Whoever could write there may have replaced it: it is fetched again.
+        files::remove_if_present(&program)?;
+    }
     let work = files::temporary_directory(&home, ".fetch-")?;
     let wheel = download(search, work.path())?;
     let unpacked = work.path().join("uv");
     files::write(&unpacked, &program_in(&wheel)?)?;
-    files::set_mode(&unpacked, 0o755)?;
+    files::set_mode(&unpacked, 0o700)?;
     files::rename(&unpacked, &program)?;
     Ok(program)
 }

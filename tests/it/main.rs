@@ -44,6 +44,7 @@ mod python_client;
 mod pythons;
 mod probe;
 mod prefetch;
+mod private;
 mod readonly;
 mod reading;
 mod record;
