@@ -83,7 +83,7 @@ pub(crate) struct Arguments {
     /// How long the model may take to load, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     startup_timeout: u64,
-    /// How often to say that the model is still loading, in seconds.
+    /// How often to say that the model is still loading, or still computing one step, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     heartbeat: Duration,
     /// Whether to have the system read the environment's libraries and the model's weights ahead while Python starts: where they

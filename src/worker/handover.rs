@@ -110,6 +110,15 @@ pub(super) struct Meanwhile<'a> {
     pub(super) signals: &'a Signals,
     /// The end of whoever the answer is for.
     pub(super) server: Option<Awaited<'a>>,
+    /// Who is to know that it takes long.
+    pub(super) beat: Option<Beat<'a>>,
+}
+
+/// Hears every so often for how long an answer has been waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Beat<'a> {
+    pub(super) every: Duration,
+    pub(super) say: &'a dyn Fn(Duration),
 }
 
 /// Our side of the hand-over.
@@ -240,14 +249,29 @@ impl HandOver {
             patience,
             signals,
             server,
+            beat,
         } = meanwhile;
-        let deadline = patience.map(|patience| Instant::now() + patience);
+        let begun = Instant::now();
+        let deadline = patience.map(|patience| begun + patience);
         let python = (self.turn.as_fd(), PollFlags::IN);
-        match wait_for_either(python, server, deadline, Some(signals)) {
-            Wake::Ready => {}
-            Wake::Second => return Err(Silence::Abandoned),
-            Wake::Late => return Err(Silence::Late(patience.unwrap_or_default())),
-            Wake::Told => return Err(Silence::Told),
+        let mut now = begun;
+        loop {
+            let next = beat.map(|beat| now + beat.every);
+            let until = deadline.into_iter().chain(next).min();
+            match wait_for_either(python, server, until, Some(signals)) {
+                Wake::Ready => break,
+                Wake::Second => return Err(Silence::Abandoned),
+                Wake::Told => return Err(Silence::Told),
+                Wake::Late => now = Instant::now(),
+            }
+            if let (Some(patience), Some(deadline)) = (patience, deadline)
+                && now >= deadline
+            {
+                return Err(Silence::Late(patience));
+            }
+            if let Some(beat) = beat {
+                (beat.say)(now - begun);
+            }
         }
         match self.read_word()? {
             (STEP, value) => {
@@ -374,6 +398,7 @@ mod tests {
             patience: None,
             signals,
             server: None,
+            beat: None,
         }
     }
 

@@ -35,6 +35,7 @@ pub fn hand_over(
         patience: None,
         signals: &signals,
         server: None,
+        beat: None,
     };
     let mut measure = || -> io::Result<Vec<Duration>> {
         hand_over.begin(ECHO, &())?;

@@ -99,7 +99,7 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long the model may take to load.
     pub startup_timeout: Duration,
-    /// How often to say that it is still loading.
+    /// How often to say that it is still loading, or still computing a step.
     pub heartbeat: Duration,
     /// Whether to read ahead what Python loads.
     pub prewarm: Prewarm,
@@ -298,6 +298,7 @@ fn live(
         begin,
         restarts: options.restarts,
         patience: options.step_timeout,
+        heartbeat: options.heartbeat,
         stress: options.stress,
         everything: false,
         origin,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::connection::Peer;
 use super::floats::Floats;
-use super::handover::{Computed, HandOver, Meanwhile, Silence, size};
+use super::handover::{Beat, Computed, HandOver, Meanwhile, Silence, size};
 use super::ipi::{self, Calculator as _};
 use super::memory::Memory;
 use super::origin::Origin;
@@ -43,6 +43,8 @@ pub(super) struct Model<'a> {
     pub(super) restarts: u32,
     /// How long a step may take.
     pub(super) patience: Option<Duration>,
+    /// How often to say that a step takes long.
+    pub(super) heartbeat: Duration,
     /// Whether the user wants stresses.
     pub(super) stress: bool,
     /// Whether everything that a model computes is wanted with each frame.
@@ -65,6 +67,8 @@ pub(super) struct Shared {
     atoms: usize,
     /// The step that was asked for when this was last looked at, and since when.
     pending: Option<(u64, Instant)>,
+    /// How often it was said that this step takes long.
+    beats: u32,
     /// The step at which Python died last, and how.
     deadly: Option<(u64, String)>,
 }
@@ -149,7 +153,12 @@ impl ipi::Calculator for Model<'_> {
         if life.hand_over.is_closed() {
             return Ok(gone);
         }
-        let meanwhile = meanwhile(self.patience, self.signals, self.peer.as_ref());
+        let (say, patience) = (self.say, self.patience);
+        let beat = Beat {
+            every: self.heartbeat,
+            say: &|waited| say(&takes_long(waited, patience)),
+        };
+        let meanwhile = meanwhile(patience, self.signals, self.peer.as_ref(), beat);
         match life.hand_over.results(name, meanwhile) {
             Ok(text) => Ok(text),
             Err(silence) => {
@@ -182,6 +191,7 @@ impl ipi::Calculator for Model<'_> {
             memory,
             atoms,
             pending: None,
+            beats: 0,
             deadly: None,
         });
     }
@@ -191,7 +201,9 @@ impl ipi::Calculator for Model<'_> {
             let Some(next) = peer.next() else {
                 return Ok(());
             };
-            let look = self.patience.map(|patience| Instant::now() + patience / 8);
+            let patience = self.patience.map(|patience| patience / 8);
+            let look = patience.map_or(self.heartbeat, |patience| patience.min(self.heartbeat));
+            let look = Some(Instant::now() + look);
             let python = &self.life.as_ref().expect(ALIVE).hand_over;
             let python = (python.socket().as_fd(), PollFlags::IN);
             let cause = match wait_for_either(next, Some(python), look, Some(self.signals)) {
@@ -201,6 +213,11 @@ impl ipi::Calculator for Model<'_> {
                 Wake::Late => match shared.lateness() {
                     Some(late) if self.patience.is_some_and(|patience| late >= patience) => {
                         self.cause(Silence::Late(self.patience.unwrap_or_default()))?
+                    }
+                    Some(late) if late >= self.heartbeat * (shared.beats + 1) => {
+                        shared.beats += 1;
+                        (self.say)(&takes_long(late, self.patience));
+                        continue;
                     }
                     _ => continue,
                 },
@@ -217,7 +234,12 @@ impl ipi::Calculator for Model<'_> {
 
     fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure> {
         let life = self.life.as_mut().expect(ALIVE);
-        let meanwhile = meanwhile(self.patience, self.signals, self.peer.as_ref());
+        let (say, patience) = (self.say, self.patience);
+        let beat = Beat {
+            every: self.heartbeat,
+            say: &|waited| say(&takes_long(waited, patience)),
+        };
+        let meanwhile = meanwhile(patience, self.signals, self.peer.as_ref(), beat);
         let told = life.hand_over.stresses(frame.atoms(), stresses, meanwhile);
         match told {
             Ok(()) => {
@@ -241,6 +263,7 @@ impl Shared {
             (Some(step), Some((known, since))) if step == known => Some(since.elapsed()),
             (pending, _) => {
                 self.pending = pending.map(|step| (step, Instant::now()));
+                self.beats = 0;
                 None
             }
         }
@@ -330,7 +353,12 @@ impl Model<'_> {
         results: &mut [Results],
     ) -> Result<Result<Answer, String>, Failure> {
         let life = self.life.as_mut().expect(ALIVE);
-        let meanwhile = meanwhile(self.patience, self.signals, self.peer.as_ref());
+        let (say, patience) = (self.say, self.patience);
+        let beat = Beat {
+            every: self.heartbeat,
+            say: &|waited| say(&takes_long(waited, patience)),
+        };
+        let meanwhile = meanwhile(patience, self.signals, self.peer.as_ref(), beat);
         match life
             .hand_over
             .step(frames, results, self.everything, meanwhile)
@@ -418,12 +446,27 @@ fn meanwhile<'a>(
     patience: Option<Duration>,
     signals: &'a Signals,
     peer: Option<&'a Rc<Peer>>,
+    beat: Beat<'a>,
 ) -> Meanwhile<'a> {
     Meanwhile {
         patience,
         signals,
         server: peer.map(|peer| peer.end()),
+        beat: Some(beat),
     }
+}
+
+/// What is said of a step that takes long: a model that hangs looks the same.
+fn takes_long(waited: Duration, patience: Option<Duration>) -> String {
+    let seconds = waited.as_secs_f64();
+    let what = match patience {
+        Some(patience) => format!(
+            "Python is started again after {} s (`--step-timeout`)",
+            patience.as_secs_f64()
+        ),
+        None => "it is waited for without end; with `--step-timeout SECONDS` a Python that hangs is started again".to_owned(),
+    };
+    format!("rootstock: still computing this step, for {seconds:.0} s now; {what}")
 }
 
 /// Says in the further results how long the launcher took, beside how long the calculator did.

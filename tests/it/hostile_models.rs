@@ -20,6 +20,7 @@ cases!(
     exceptions_arrive_whatever_they_say
     exceptions_arrive_where_libraries_replaced_what_carries_them
     exceptions_that_cannot_say_what_they_are
+    a_model_that_hangs
 );
 
 #[test]

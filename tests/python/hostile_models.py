@@ -319,5 +319,23 @@ def processes_of_a_model():
     assert b"No module named" not in client.ends(0)
 
 
+def a_model_that_hangs():
+    """It is waited for, and the worker says for how long and what would end that; the server may leave meanwhile."""
+    hangs = given("import time; time.sleep(100000)")
+    for arguments, advice in [
+        ((), b"with `--step-timeout SECONDS` a Python that hangs is started again"),
+        (("--step-timeout", "1000"), b"Python is started again after 1000 s (`--step-timeout`)"),
+    ]:
+        client = Client(hangs, "--heartbeat", "0.05", *arguments)
+        atoms = harness.water()
+        text = json.dumps({"rs": 2, "numbers": atoms.numbers.tolist(), "pbc": atoms.pbc.tolist()}).encode()
+        message = b"INIT        " + struct.pack("<ii", 0, len(text)) + text
+        message += b"POSDATA     " + bytes(144) + struct.pack("<i", len(atoms)) + atoms.positions.tobytes()
+        client.socket.sendall(message + b"GETFORCE    ")
+        while client.said().count(b"still computing this step, for ") < 2:
+            assert client.process.poll() is None, client.said()
+        assert advice in client.ends(0), client.said()
+
+
 for case in sys.argv[3:4]:
     globals()[case]()
