@@ -245,7 +245,7 @@ fn changed(key: &str) -> &'static str {
         "constraint" | "build-constraint" => "constraint-changed",
         "override" => "override-changed",
         "exclude" => "exclude-changed",
-        "index" => "index-changed",
+        "index" | "index-exclude-newer" => "index-changed",
         "sdist" => "sdists-changed",
         "exclude-newer" => "exclude-newer-changed",
         _ => "python-changed",

@@ -62,6 +62,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
                 .map(|(package, index)| format!("{package} {index}"))
                 .collect(),
         ),
+        ("index-exclude-newer", cut_offs(manifest, environment)),
         ("override", requirements(overrides)),
         ("python", python.iter().map(ToString::to_string).collect()),
         ("python-source", vec![python_source.as_str().to_owned()]),
@@ -84,4 +85,14 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         }
     }
     Question(question)
+}
+
+/// The cut-offs of the indexes that an environment uses, where they have their own.
+fn cut_offs(manifest: &Manifest, environment: &Environment) -> Vec<String> {
+    let used = environment.indexes.values();
+    let own = used.filter_map(|name| {
+        let exclude_newer = manifest.indexes.get(name)?.exclude_newer.as_ref()?;
+        Some(format!("{name} {exclude_newer}"))
+    });
+    own.collect()
 }

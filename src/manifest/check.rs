@@ -8,7 +8,9 @@ use toml::de::DeTable;
 
 use super::complaint::{Complaint, Complaints, Text, nearest};
 use super::reader::{Placed, Section};
-use super::{Cluster, Environment, Index, Manifest, PythonSource, environment, model, value};
+use super::{
+    Cluster, Environment, ExcludeNewer, Index, Manifest, PythonSource, environment, model, value,
+};
 use crate::access::Access;
 use crate::fetch;
 use crate::files;
@@ -394,7 +396,7 @@ fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName
 fn indexes(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<IndexName, Index> {
     let mut indexes = BTreeMap::new();
     for (name, section) in top.tables(text, "indexes", "an index") {
-        section.check_keys(text, &["url", "find-links"]);
+        section.check_keys(text, &["url", "find-links", "exclude-newer"]);
         let links = section.has("find-links");
         if links == section.has("url") {
             let problem = if links {
@@ -412,6 +414,7 @@ fn indexes(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<IndexName, I
             );
             continue;
         }
+        let exclude_newer = index_exclude_newer(text, &section);
         let key = if links { "find-links" } else { "url" };
         let Some(mut address) = section.string(text, key) else {
             continue;
@@ -423,10 +426,37 @@ fn indexes(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<IndexName, I
         }
         if let (true, Some(name)) = (value::index_url(text, &address), value::name(text, &name)) {
             let url = address.value;
-            indexes.insert(name, Index { url, links });
+            let index = Index {
+                url,
+                links,
+                exclude_newer,
+            };
+            indexes.insert(name, index);
         }
     }
     indexes
+}
+
+/// `false` or a moment.
+fn index_exclude_newer(text: &mut Text, section: &Section) -> Option<ExcludeNewer> {
+    const KEY: &str = "exclude-newer";
+    if !section.is_boolean(KEY) {
+        let moment = section.string(text, KEY)?;
+        return value::moment(text, &moment).map(ExcludeNewer::Moment);
+    }
+    if section.boolean(text, KEY) == Some(false) {
+        return Some(ExcludeNewer::Off);
+    }
+    text.complain(
+        section.key_span(KEY),
+        "`exclude-newer = true` names no moment".to_owned(),
+        "here",
+        Some(
+            "leave it out to have that of `[rootstock]`, or write a moment, or `false` for none"
+                .to_owned(),
+        ),
+    );
+    None
 }
 
 pub(super) type Environments = Vec<(Placed<String>, Option<Environment>)>;

@@ -103,6 +103,26 @@ pub struct Index {
     pub url: String,
     /// A page or a directory with links to files, not an index with its simple API (PEP 503).
     pub links: bool,
+    /// Its own cut-off in place of the manifest's.
+    pub exclude_newer: Option<ExcludeNewer>,
+}
+
+/// The cut-off of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExcludeNewer {
+    /// None: an index that gives no upload times cannot have one.
+    Off,
+    /// A moment.
+    Moment(String),
+}
+
+impl std::fmt::Display for ExcludeNewer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            ExcludeNewer::Off => "false",
+            ExcludeNewer::Moment(moment) => moment,
+        })
+    }
 }
 
 /// An environment as asked for.

@@ -67,6 +67,12 @@ impl<'t> Section<'t> {
         string(text, value, key, "text in quotes: `\"…\"`")
     }
 
+    /// Whether a key has a truth value.
+    pub(super) fn is_boolean(&self, key: &str) -> bool {
+        let value = self.get(key);
+        value.is_some_and(|(_, value)| value.get_ref().as_bool().is_some())
+    }
+
     /// A truth value.
     pub(super) fn boolean(&self, text: &mut Text, key: &str) -> Option<bool> {
         let (_, value) = self.get(key)?;

@@ -143,6 +143,14 @@ impl Uv {
         if let Some(moment) = ask.exclude_newer {
             command = command.arguments(["--exclude-newer", moment]);
         }
+        // uv heeds the cut-off of an index only in projects; here it is that of the packages that come from it.
+        for Route { package, index } in &ask.routes {
+            let index = self.indexes.get(index);
+            if let Some(own) = index.and_then(|index| index.exclude_newer.as_ref()) {
+                let cut_off = format!("{package}={own}");
+                command = command.arguments(["--exclude-newer-package", &cut_off]);
+            }
+        }
         if ask.no_dependencies {
             command = command.argument("--no-deps");
         }

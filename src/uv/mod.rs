@@ -191,6 +191,7 @@ impl Uv {
         Ok(Index {
             url: url.trim().to_owned(),
             links: false,
+            exclude_newer: None,
         })
     }
 

@@ -20,6 +20,7 @@ mod direct;
 mod drift;
 mod errors;
 mod examples;
+mod exclude_newer;
 mod export;
 mod gc;
 mod hostile_models;
