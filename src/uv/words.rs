@@ -50,6 +50,12 @@ fn ours(hint: &str) -> Option<String> {
             "hint: these packages need another Python; `python = \"3.12\"` in the environment's table says which".to_owned(),
         );
     }
+    if let Some((filtered, _)) = hint.split_once(" Consider using `exclude-newer-package`") {
+        return Some(format!(
+            "hint: {filtered} For an index that gives no upload times, or to take later files from it, write \
+             `exclude-newer = false`, or a moment, into the index's table"
+        ));
+    }
     let sentences = hint.split_inclusive(". ");
     let holds = |sentence: &&str| !ONLY_UV.iter().any(|word| sentence.contains(word));
     let rest: String = sentences.filter(holds).collect();
