@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use super::{digest, list, share};
+use crate::archive;
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
@@ -36,6 +37,14 @@ pub enum Error {
         /// That of what is there.
         found: Digest,
     },
+    /// A record of a bundle names a file that would not lie in the cache.
+    #[error("the record names `{path}`, which {why}")]
+    Outside {
+        /// As recorded.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// There is no way to copy with a comparison.
     #[error(transparent)]
     Fetch(fetch::Error),
@@ -53,6 +62,14 @@ pub fn carry(
     variables: &BTreeMap<OsString, OsString>,
 ) -> Result<(), Error> {
     let client = fetch::Client::new(variables).map_err(Error::Fetch)?;
+    // Before anything is written: a bundle is no more trusted than a server.
+    for file in &record.files {
+        let outside = |why| Error::Outside {
+            path: file.path.clone(),
+            why,
+        };
+        archive::check_path(&file.path).map_err(outside)?;
+    }
     for file in &record.files {
         let (there, place) = (
             weights::path(from, &file.path),
@@ -61,7 +78,14 @@ pub fn carry(
         if digest(to, &file.path).is_ok_and(|found| found == file.sha256) {
             continue;
         }
-        files::create_directories(place.parent().unwrap_or(to.cache()))?;
+        let directory = place.parent().unwrap_or(to.cache());
+        files::create_directories(directory)?;
+        if !files::real_path(directory)?.starts_with(files::real_path(to.cache())?) {
+            return Err(Error::Outside {
+                path: file.path.clone(),
+                why: "leads out of the cache through a link",
+            });
+        }
         // What cannot be read as a link is a file.
         let link = files::link_target(&there).unwrap_or_default();
         match link.filter(|target| stays_below(&file.path, target)) {
@@ -103,9 +127,14 @@ pub fn carry(
     Ok(prefetched::write(to, model, record)?)
 }
 
-/// Whether a link at this path below the cache leads to somewhere below the cache, as its text says.
+/// Whether a link at this path below the cache leads to somewhere below the cache, as its text says. `..` may only begin it:
+/// behind a name that is a link itself, it leads to somewhere else than the text says.
 fn stays_below(path: &str, target: &Path) -> bool {
     let mut there: PathBuf = Path::new(path).parent().unwrap_or(Path::new("")).into();
+    let is_up = |component: &Component| *component == Component::ParentDir;
+    if target.components().skip_while(is_up).any(|c| is_up(&c)) {
+        return false;
+    }
     target.components().all(|component| match component {
         Component::Normal(name) => {
             there.push(name);
@@ -126,5 +155,6 @@ mod tests {
         let blob = Path::new("../../blobs/ab");
         assert!(stays_below("hub/models--a/snapshots/1/m", blob) && !stays_below("m/n", blob));
         assert!(!stays_below("m", Path::new("/etc/passwd")));
+        assert!(!stays_below("a/m", Path::new("d/..")));
     }
 }

@@ -330,6 +330,34 @@ fn a_bundle_carries_the_record_of_a_model_that_left_nothing() {
 }
 
 #[test]
+fn a_bundle_writes_nothing_outside_the_cache() {
+    let (sandbox, remote) = project(&["large"]);
+    sync(&sandbox, &remote, &[]).expect(0);
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    let record = "carried/prefetched/one-large.json";
+    let honest = sandbox.read(record);
+    // Each of them is in the bundle, so that it could be copied.
+    let here = sandbox.path("carried/cache").display().to_string();
+    for (path, file) in [
+        ("../../canary", "canary"),
+        ("library/../../canary", "carried/canary"),
+        (&format!("{here}/canary"), "carried/cache/canary"),
+        ("a\\u001b", "carried/cache/a\u{1b}"),
+    ] {
+        sandbox.write(record, &honest.replace("library/large.bin", path));
+        sandbox.write(file, "numbers");
+        let there = ["--root", "there", "--offline", "--bundle", "carried"];
+        let said = sync(&sandbox, &remote, &there);
+        let told = said.told();
+        assert!(told.contains("the record names"), "{path}: {told}");
+        said.expect(1);
+        assert!(!said.stderr.contains('\u{1b}'), "{told}");
+        assert!(!sandbox.path("there/canary").exists());
+        assert_eq!(sandbox.names("there/cache"), [""; 0]);
+    }
+}
+
+#[test]
 fn a_bundle_carries_what_models_have_fetched() {
     let (sandbox, remote) = project(&["large", "none", "linked"]);
     // Nobody knows what they need before they were loaded once.

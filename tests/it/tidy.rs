@@ -65,7 +65,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "prefetch",
         &[
-            "name", "digest", "files", "fetch", "plan", "process", "store", "worker",
+            "name", "digest", "archive", "files", "fetch", "plan", "process", "store", "worker",
         ],
     ),
     (
