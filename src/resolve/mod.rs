@@ -42,7 +42,7 @@ pub use builds::Error as BuildError;
 use choose::For;
 pub use failure::{Error, Failure, Failures};
 pub use pythons::Digester;
-use pythons::Pythons;
+use pythons::{Pythons, Series};
 pub use weights::{Weigh, Weighed};
 
 /// What to move on from the versions of the old lock, and where.
@@ -288,10 +288,58 @@ impl Solver<'_> {
         old: Option<&LockedEnvironment>,
     ) -> Result<LockedEnvironment, Failure> {
         (self.means.heard)(&environment.name);
-        let pythons = self.pythons.of(environment, old)?;
+        let (mut without_solution, mut first) = (Vec::new(), None);
+        loop {
+            let pythons = match self.pythons.of(environment, old, &without_solution) {
+                Ok(pythons) => pythons,
+                // No series is left: the first one is explained.
+                Err(failure) => return Err(first.unwrap_or(failure)),
+            };
+            let series = pythons::series(&pythons[0].version);
+            match self.on(environment, old, &pythons) {
+                Err(failure) if environment.python.is_none() && failure.is_no_solution() => {
+                    first.get_or_insert(failure);
+                    without_solution.push(series);
+                }
+                Ok(locked) => {
+                    self.remark_series(environment, series, &without_solution);
+                    return Ok(locked);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Names the series that was chosen, and the newer ones that were not.
+    fn remark_series(
+        &self,
+        environment: &Environment,
+        (major, minor): Series,
+        without_solution: &[Series],
+    ) {
+        if without_solution.is_empty() {
+            return;
+        }
+        let others = without_solution.iter();
+        let others: Vec<String> = others.map(|(a, b)| format!("{a}.{b}")).collect();
+        (self.means.remark)(&format!(
+            "environment `{}` is locked for Python {major}.{minor}, because it has no solution for {}; to keep to it, write \
+             `python = \"{major}.{minor}\"` into its table",
+            environment.name,
+            others.join(", ")
+        ));
+    }
+
+    /// The answer on these interpreters.
+    fn on(
+        &self,
+        environment: &Environment,
+        old: Option<&LockedEnvironment>,
+        pythons: &[LockedPython],
+    ) -> Result<LockedEnvironment, Failure> {
         let question = question(self.manifest, environment);
         let here = Target::here();
-        let mut each = self.manifest.targets.iter().zip(&pythons);
+        let mut each = self.manifest.targets.iter().zip(pythons);
         let here = each.find(|(target, _)| here.is_some_and(|here| here.name() == target.name()));
         let asked = Asked {
             environment,
@@ -299,7 +347,7 @@ impl Solver<'_> {
             old,
             here: here.map(|(_, python)| python),
         };
-        let each = self.manifest.targets.iter().zip(&pythons);
+        let each = self.manifest.targets.iter().zip(pythons);
         let targets = each
             .map(|(target, python)| self.target(&asked, target, python))
             .collect::<Result<Vec<_>, _>>()?;
@@ -355,6 +403,7 @@ impl Solver<'_> {
                 .filter(|route| direct(route.package))
                 .collect(),
             no_dependencies: false,
+            is_locked: false,
             interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
         };
         let answer = self.answer(environment, &ask, target, python)?;

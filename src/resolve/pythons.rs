@@ -17,6 +17,9 @@ use crate::uv::{Build, Builds, Uv};
 /// Tells the digest of the archive at an address, or why it cannot.
 pub type Digester<'a> = dyn Fn(&str) -> Result<Digest, String> + Sync + 'a;
 
+/// Major and minor version.
+pub(super) type Series = (u64, u64);
+
 /// What interpreters are chosen from.
 pub(super) struct Pythons<'a> {
     pub(super) targets: &'a [Target],
@@ -31,19 +34,23 @@ pub(super) struct Pythons<'a> {
 }
 
 impl Pythons<'_> {
-    /// The interpreters of an environment, in the order of the targets, all of one version.
+    /// The interpreters of an environment, in the order of the targets, all of one version, which is of none of the series
+    /// without a solution.
     pub(super) fn of(
         &self,
         environment: &Environment,
         old: Option<&LockedEnvironment>,
+        without_solution: &[Series],
     ) -> Result<Vec<LockedPython>, Failure> {
+        let is_out = |python: &LockedPython| without_solution.contains(&series(&python.version));
+        let old = old.filter(|old| !old.targets.iter().any(|there| is_out(&there.python)));
         match environment.python_source {
             manifest::PythonSource::System => {
-                let version = self.system(environment, old)?;
+                let version = self.system(environment, old, without_solution)?;
                 let python = |target| python(target, &version, PythonSource::System);
                 Ok(self.targets.iter().map(python).collect())
             }
-            manifest::PythonSource::Managed => self.managed(environment, old),
+            manifest::PythonSource::Managed => self.managed(environment, old, without_solution),
         }
     }
 
@@ -52,6 +59,7 @@ impl Pythons<'_> {
         &self,
         environment: &Environment,
         old: Option<&LockedEnvironment>,
+        without_solution: &[Series],
     ) -> Result<Version, Failure> {
         if let Some(version) = &environment.python {
             return Ok(version.clone());
@@ -62,28 +70,25 @@ impl Pythons<'_> {
         if let Some(python) = locked.filter(|python| python_fits(environment, python)) {
             return Ok(python.version.clone());
         }
-        let series = self.interpreters.iter().map(|interpreter| {
-            let (major, minor) = interpreter.series();
-            Version::new([major, minor])
-        });
+        let all = self.interpreters.iter().map(Interpreter::series);
+        let left = all.filter(|series| !without_solution.contains(series));
+        let left = left.map(|(major, minor)| Version::new([major, minor]));
         let allowed = |version: &Version| {
             let specifiers = environment.requires_python.as_ref();
             specifiers.is_none_or(|specifiers| python_allows(specifiers, version))
         };
-        series
-            .filter(allowed)
-            .max()
-            .ok_or_else(|| Failure::NoPython {
-                environment: environment.name.clone(),
-                wanted: required(environment),
-                found: listed(self.interpreters),
-            })
+        left.filter(allowed).max().ok_or_else(|| Failure::NoPython {
+            environment: environment.name.clone(),
+            wanted: required(environment),
+            found: listed(self.interpreters),
+        })
     }
 
     fn managed(
         &self,
         environment: &Environment,
         old: Option<&LockedEnvironment>,
+        without_solution: &[Series],
     ) -> Result<Vec<LockedPython>, Failure> {
         let old = old.filter(|_| *self.upgrade.of(&environment.name) != Moving::All);
         let locked: Vec<&LockedPython> = old
@@ -94,7 +99,7 @@ impl Pythons<'_> {
             .collect();
         let version = match locked.first() {
             Some(python) => python.version.clone(),
-            None => self.newest(environment)?,
+            None => self.newest(environment, without_solution)?,
         };
         let each = self.targets.iter().map(|target| {
             let there = old.and_then(|old| old.target(target.name()));
@@ -111,7 +116,11 @@ impl Pythons<'_> {
     }
 
     /// The newest version that fits and was built for every target.
-    fn newest(&self, environment: &Environment) -> Result<Version, Failure> {
+    fn newest(
+        &self,
+        environment: &Environment,
+        without_solution: &[Series],
+    ) -> Result<Version, Failure> {
         let mut common: Option<Vec<Version>> = None;
         for target in self.targets {
             let builds = self.builds(environment, target)?;
@@ -119,6 +128,7 @@ impl Pythons<'_> {
                 .iter()
                 .map(|build| build.version.clone())
                 .filter(|version| fits(environment, version))
+                .filter(|version| !without_solution.contains(&series(version)))
                 .filter(|version| {
                     common
                         .as_ref()
@@ -174,6 +184,12 @@ impl Pythons<'_> {
     }
 }
 
+/// The series of a version: `3.11` of `3.11.7`.
+pub(super) fn series(version: &Version) -> Series {
+    let part = |place| version.release().get(place).copied().unwrap_or(0);
+    (part(0), part(1))
+}
+
 fn python(target: &Target, version: &Version, source: PythonSource) -> LockedPython {
     let release = version.release();
     LockedPython {
@@ -200,7 +216,6 @@ fn required(environment: &Environment) -> String {
 
 /// Nothing fits: those of the series that was asked for are listed, else the newest of each series.
 fn no_build(environment: &Environment, target: &Target, builds: &[Build]) -> Failure {
-    let series = |version: &Version| version.release()[..2].to_vec();
     let asked = environment.python.as_ref().map(series);
     let mut has: Vec<String> = builds
         .iter()
@@ -208,7 +223,7 @@ fn no_build(environment: &Environment, target: &Target, builds: &[Build]) -> Fai
         .map(|build| build.version.to_string())
         .collect();
     if has.is_empty() {
-        let newest: BTreeMap<Vec<u64>, String> = builds
+        let newest: BTreeMap<Series, String> = builds
             .iter()
             .map(|build| (series(&build.version), build.version.to_string()))
             .collect();

@@ -33,6 +33,8 @@ pub struct Compile<'a> {
     pub build_dependencies: Option<&'a BTreeMap<PackageName, Vec<Requirement>>>,
     /// Nothing uploaded after this time is considered.
     pub exclude_newer: Option<&'a str>,
+    /// Whether what is locked is looked for, however late it was uploaded: cut-offs of indexes do not count.
+    pub is_locked: bool,
     /// Packages that come from an index of their own.
     pub routes: Vec<Route<'a>>,
     /// Only what is asked for, not what that needs.
@@ -145,7 +147,7 @@ impl Uv {
         }
         // uv heeds the cut-off of an index only in projects; here it is that of the packages that come from it.
         for Route { package, index } in &ask.routes {
-            let index = self.indexes.get(index);
+            let index = self.indexes.get(index).filter(|_| !ask.is_locked);
             if let Some(own) = index.and_then(|index| index.exclude_newer.as_ref()) {
                 let cut_off = format!("{package}={own}");
                 command = command.arguments(["--exclude-newer-package", &cut_off]);
@@ -197,6 +199,7 @@ impl Uv {
                 requirements,
                 routes,
                 no_dependencies: true,
+                is_locked: true,
                 interpreter,
                 ..Compile::default()
             };

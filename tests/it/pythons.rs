@@ -412,3 +412,48 @@ fn a_build_backend_is_asked_by_the_managed_interpreter_where_there_is_no_other()
     assert_eq!(fetched(), before + 1);
     assert_eq!(sandbox.names("cache/rootstock/pythons").len(), 1);
 }
+
+#[test]
+fn the_newest_series_with_a_solution_is_locked_and_named() {
+    let sandbox = Sandbox::new(&[("one", &["only"])]);
+    let mut interpreters = Interpreters::new(&sandbox);
+    interpreters.publish("3.14.1", "20200101", b"not looked at");
+    interpreters.publish("3.15.0", "20200101", b"not looked at");
+    let manifest = sandbox.read("rootstock.toml");
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("python = \"3.11\"\n", ""),
+    );
+    // Wheels for one series; a source distribution that may not be built is no way out.
+    sandbox
+        .index
+        .add(&Wheel::simple("only", "1.0").tagged("cp311-none-any"));
+    sandbox.index.add_sdist(&Sdist::new("only", "1.0"));
+    let told = sandbox.run(&["lock"]).expect(0).told();
+    for fragment in [
+        "environment `one` is locked for Python 3.11, because it has no solution for 3.15, 3.14",
+        "write `python = \"3.11\"` into its table",
+    ] {
+        assert!(told.contains(fragment), "{told}");
+    }
+    let lock = sandbox.read("rootstock.lock");
+    let locked = format!("python = \"{}\"", Interpreters::version());
+    assert!(lock.contains(&locked), "{lock}");
+    sandbox.run(&["lock", "--check"]).expect(0);
+    sandbox.lock();
+    assert_eq!(sandbox.read("rootstock.lock"), lock);
+    sandbox.sync(&[]);
+    // Where no series has one, the locked one is explained; where the series is asked for, no other is tried.
+    sandbox.write_source("one", &["only>=2"], "");
+    let told = sandbox.run(&["lock"]).expect(1).told();
+    assert!(
+        told.contains("no solution for") && told.contains("with Python 3.11"),
+        "{told}"
+    );
+    sandbox.write_source("one", &["only"], "");
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("python = \"3.11\"", "python = \"3.14\""),
+    );
+    sandbox.run(&["lock"]).expect(1);
+}
