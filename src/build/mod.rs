@@ -37,6 +37,7 @@ pub mod pythons;
 pub mod record;
 pub mod repair;
 pub mod sdist;
+mod requires;
 pub mod shelf;
 mod source;
 mod together;
@@ -158,6 +159,9 @@ pub enum Error {
     /// Its source file does not compile.
     #[error(transparent)]
     Source(#[from] source::Error),
+    /// It lacks what a package needs on this machine.
+    #[error(transparent)]
+    Requires(#[from] requires::Error),
     /// It could not be linked together or published.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),

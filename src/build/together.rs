@@ -13,7 +13,7 @@ use super::environment::{Built, Job};
 use super::gather::{self, Failure as PackageFailure, Gathered, Need, Ready};
 use super::progress::Event;
 use super::waiting::{self, Claims, Wanted};
-use super::{Error, Means, RootError, choose, publish, pythons, shelf, source};
+use super::{Error, Means, RootError, choose, publish, pythons, requires, shelf, source};
 use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::plan::{Action, Reason, Step};
@@ -253,6 +253,7 @@ fn build_one(
         .iter()
         .flat_map(|(package, there)| there.parts(package))
         .collect();
+    requires::check(job, &parts)?;
     let name = &job.environment.name;
     means.progress.heard(Event::Assembling(name.clone()));
     let built = job.build(means.root, means.rootstock, &parts, method);

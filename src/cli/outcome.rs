@@ -244,6 +244,7 @@ fn causes_of(error: &Error) -> Vec<(String, Option<String>)> {
         Error::Interpreter(error) => vec![(chain(error), help(error))],
         Error::Python(error) => vec![(chain(&**error), error.advice())],
         Error::Source(error) => vec![(chain(error), help(error))],
+        Error::Requires(error) => vec![(chain(error), help(error))],
         Error::Environment(error) => vec![(chain(error), help(error))],
         Error::Files(error) => vec![(chain(error), help(error))],
         Error::TakenAway(_) => vec![(chain(error), Some(TAKEN_AWAY.to_owned()))],

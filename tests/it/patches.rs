@@ -195,3 +195,38 @@ fn a_lock_knows_no_kernel() {
     sandbox.lock();
     assert!(!sandbox.read("rootstock.lock").contains("bar 1.0"));
 }
+
+#[test]
+fn what_only_the_machine_itself_can_tell_is_looked_at_before_it_is_built() {
+    let here = here();
+    for (wheel, message) in [
+        (
+            Wheel::simple("foo", "1.0").requires_python(&format!(">=3.11,!={here}")),
+            format!("`foo 1.0` requires Python >=3.11,!={here}, and this is Python {here}"),
+        ),
+        (
+            Wheel::simple("foo", "1.0").requires("baz; platform_release >= '1'"),
+            "`foo 1.0` requires `baz; platform_release >= '1'` on this machine".to_owned(),
+        ),
+    ] {
+        let sandbox = project(&["foo"]);
+        sandbox.index.add(&wheel);
+        sandbox.lock();
+        let told = sandbox.run(&["sync"]).expect(1).told();
+        assert!(told.contains(&message), "{told}");
+        assert_eq!(sandbox.names("root/envs"), [""; 0]);
+        // The advice can be followed, where it is about a package.
+        if message.contains("baz") {
+            sandbox.write_source("one", &["foo", "baz"], "");
+            sandbox.lock();
+            sandbox.sync(&[]);
+        }
+    }
+    // What is left out on purpose is not missed.
+    let sandbox = project(&["foo"]);
+    let needing = Wheel::simple("foo", "1.0").requires("baz; platform_release >= '1'");
+    sandbox.index.add(&needing);
+    sandbox.more("exclude = [\"baz\"]");
+    sandbox.lock();
+    sandbox.sync(&[]);
+}
