@@ -128,20 +128,9 @@ pub fn resolve(
         |environment: &&Environment| only.is_none_or(|only| only.contains(&environment.name));
     let asked: Vec<&Environment> = manifest.environments.iter().filter(asked).collect();
     let something_to_solve = asked.iter().any(|environment| kept(environment).is_none());
-    let tools = if something_to_solve {
-        let uv = (means.uv)()?.with_indexes(&manifest.indexes);
-        let interpreters = (means.interpreters)();
-        files::standing::private_directory(means.cache)?;
-        Some(Tools {
-            uv,
-            interpreters,
-            work: files::temporary_directory(means.cache, "lock-")?,
-            client: fetch::Client::new(means.variables)?.with(means.credentials),
-            here: files::real_path(&means.here.join("."))?,
-        })
-    } else {
-        None
-    };
+    let tools = something_to_solve
+        .then(|| Tools::new(manifest, means))
+        .transpose()?;
     let solver = tools.as_ref().map(|tools| Solver {
         manifest,
         upgrade,
@@ -261,6 +250,21 @@ struct Tools {
     client: fetch::Client,
     /// The manifest's directory, as it is.
     here: PathBuf,
+}
+
+impl Tools {
+    fn new(manifest: &Manifest, means: &Means) -> Result<Self, Error> {
+        let uv = (means.uv)()?.with_indexes(&manifest.indexes);
+        let interpreters = (means.interpreters)();
+        files::standing::private_directory(means.cache)?;
+        Ok(Self {
+            uv,
+            interpreters,
+            work: files::temporary_directory(means.cache, "lock-")?,
+            client: fetch::Client::new(means.variables)?.with(means.credentials),
+            here: files::real_path(&means.here.join("."))?,
+        })
+    }
 }
 
 /// What is the same for all targets of an environment.

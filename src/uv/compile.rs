@@ -145,13 +145,8 @@ impl Uv {
         if let Some(moment) = ask.exclude_newer {
             command = command.arguments(["--exclude-newer", moment]);
         }
-        // uv heeds the cut-off of an index only in projects; here it is that of the packages that come from it.
-        for Route { package, index } in &ask.routes {
-            let index = self.indexes.get(index).filter(|_| !ask.is_locked);
-            if let Some(own) = index.and_then(|index| index.exclude_newer.as_ref()) {
-                let cut_off = format!("{package}={own}");
-                command = command.arguments(["--exclude-newer-package", &cut_off]);
-            }
+        for cut_off in self.cut_offs(ask) {
+            command = command.arguments(["--exclude-newer-package", &cut_off]);
         }
         if ask.no_dependencies {
             command = command.argument("--no-deps");
@@ -217,6 +212,16 @@ impl Uv {
 }
 
 impl Uv {
+    /// The cut-offs of indexes, which uv heeds only in projects: here they are those of the packages that come from there.
+    fn cut_offs(&self, ask: &Compile) -> Vec<String> {
+        let routes = ask.routes.iter().filter(|_| !ask.is_locked);
+        let own = routes.filter_map(|Route { package, index }| {
+            let exclude_newer = self.indexes.get(index)?.exclude_newer.as_ref()?;
+            Some(format!("{package}={exclude_newer}"))
+        });
+        own.collect()
+    }
+
     /// The question as a project: only there does uv take an index for one package. The index is explicit, so that
     /// nothing else comes from it, however high its version.
     fn project(&self, ask: &Compile) -> Result<String, Unresolved> {
