@@ -30,10 +30,27 @@ pub fn standing(path: &Path) -> Result<Standing> {
     })
 }
 
+/// Whose a file is, if it is neither ours nor root's; of a link, whose the link is and what it leads to.
+pub fn stranger(path: &Path) -> io::Result<Option<u32>> {
+    let is_strange = |owner: &u32| *owner != us() && *owner != 0;
+    let link = std::fs::symlink_metadata(path)?.uid();
+    if is_strange(&link) {
+        return Ok(Some(link));
+    }
+    Ok(Some(std::fs::metadata(path)?.uid()).filter(is_strange))
+}
+
 /// Whether another user than us and root can change what is there: whose it is and its mode say so; links followed.
 pub fn is_changed_by_others(path: &Path) -> Result<bool> {
     let there = standing(path)?;
     Ok((there.owner != us() && there.owner != 0) || there.mode & 0o022 != 0)
+}
+
+/// Makes sure that things can be made and replaced in a directory, as far as its filesystem, its owner and its mode say.
+pub fn may_write(directory: &Path) -> Result<()> {
+    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK)
+        .map_err(io::Error::from)
+        .context("write in", directory)
 }
 
 /// Whether everybody can make and replace things in a directory; one whose sticky bit is set protects them.

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -14,6 +14,7 @@ use rustix::event::PollFlags;
 use super::connection::Connection;
 use super::signals::Signals;
 use super::wait::{Wake, wait};
+use crate::files::standing;
 
 /// How often a server that is not there yet is looked for.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -62,6 +63,18 @@ pub enum Error {
     /// The path does not fit into the system's structure.
     #[error("`{}` is too long for a socket: {} bytes, {LONGEST_PATH} at most", .0.display(), .0.as_os_str().len())]
     TooLong(PathBuf),
+    /// The socket is another user's, who could have us compute anything or answer in place of a server of ours.
+    #[error("the socket `{address}` belongs to {owner}, and not to you")]
+    #[diagnostic(help(
+        "a worker takes its orders from a server of its own user, or of root. Give your server another name, with i-PI's \
+         <address> or ASE's `unixsocket`, and give it to the worker with `--unix`; or have {owner} start the worker"
+    ))]
+    Foreign {
+        /// Where.
+        address: String,
+        /// Whose it is.
+        owner: String,
+    },
     /// Not allowed, no socket, no such host.
     #[error("cannot connect to `{address}`")]
     Refused {
@@ -89,7 +102,42 @@ pub(super) fn check(address: &Address) -> Result<(), Error> {
         Address::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {
             Err(Error::TooLong(path.clone()))
         }
+        Address::Unix(path) => match trusted(path) {
+            Err(Tried::Foreign(owner)) => Err(foreign(address, &owner)),
+            // It may come.
+            _ => Ok(()),
+        },
         _ => Ok(()),
+    }
+}
+
+/// Why one try failed.
+enum Tried {
+    /// The socket is this user's.
+    Foreign(String),
+    /// What the system said.
+    System(io::Error),
+}
+
+impl From<io::Error> for Tried {
+    fn from(error: io::Error) -> Self {
+        Tried::System(error)
+    }
+}
+
+/// Makes sure that a socket is there, and that it is ours or root's. Nobody else can take the place of such a one in
+/// `/tmp`, so that it is looked at before the connection is made.
+fn trusted(path: &Path) -> Result<(), Tried> {
+    match standing::stranger(path)? {
+        Some(owner) => Err(Tried::Foreign(standing::user_name(owner))),
+        None => Ok(()),
+    }
+}
+
+fn foreign(address: &Address, owner: &str) -> Error {
+    Error::Foreign {
+        address: address.to_string(),
+        owner: format!("user {owner}"),
     }
 }
 
@@ -105,8 +153,9 @@ pub(super) fn connect<'a>(
         let patience = deadline.saturating_duration_since(Instant::now());
         let source = match attempt(address, patience.clamp(AGAIN, LONGEST_TRY)) {
             Ok(socket) => return Ok(Connection::new(socket, signals)),
-            Err(error) if may_come(&error) => error,
-            Err(source) => {
+            Err(Tried::System(error)) if may_come(&error) => error,
+            Err(Tried::Foreign(owner)) => return Err(foreign(address, &owner)),
+            Err(Tried::System(source)) => {
                 return Err(Error::Refused {
                     address: address.to_string(),
                     source,
@@ -146,10 +195,13 @@ fn may_come(error: &io::Error) -> bool {
     )
 }
 
-fn attempt(address: &Address, patience: Duration) -> io::Result<OwnedFd> {
+fn attempt(address: &Address, patience: Duration) -> Result<OwnedFd, Tried> {
     match address {
-        Address::Unix(path) => Ok(UnixStream::connect(path)?.into()),
-        Address::Inherited(socket) => socket.try_clone(),
+        Address::Unix(path) => {
+            trusted(path)?;
+            Ok(UnixStream::connect(path)?.into())
+        }
+        Address::Inherited(socket) => Ok(socket.try_clone()?),
         Address::Tcp(address) => {
             let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the host has no address");
             for address in address.to_socket_addrs()? {
@@ -158,7 +210,7 @@ fn attempt(address: &Address, patience: Duration) -> io::Result<OwnedFd> {
                     Err(error) => last = error,
                 }
             }
-            Err(last)
+            Err(last.into())
         }
     }
 }

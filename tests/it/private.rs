@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
+use crate::sandbox::person::{Person, can_be_others};
 use crate::sandbox::{Said, Sandbox};
 
 fn chmod(path: &Path, mode: u32) {
@@ -85,4 +87,77 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
     sandbox.sync(&[]);
     let said = sandbox.run(&["run", "one", "--", "python", "-c", "0"]);
     assert!(!said.stderr.contains(warning), "{}", said.stderr);
+}
+
+/// A worker of this user whose server would be there, and what it says: root's where nobody is named.
+fn worker(sandbox: &Sandbox, person: Option<Person>, socket: &str) -> Said {
+    let arguments = [
+        "worker",
+        "one",
+        "--unix",
+        socket,
+        "--species",
+        "Cu",
+        "--pbc",
+        "TTT",
+        "--connect-timeout",
+        "0",
+    ];
+    match person {
+        Some(person) => person.run(sandbox, "022", &arguments),
+        None => sandbox.run(&arguments),
+    }
+}
+
+#[test]
+fn a_socket_of_another_user_is_no_server() {
+    if !can_be_others() {
+        return;
+    }
+    let (other, third) = (61001, 61002);
+    let person = Person {
+        user: other,
+        groups: "61001",
+    };
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let temporary = tempfile::Builder::new().prefix("ipi_").tempdir_in("/tmp");
+    let temporary = temporary.unwrap();
+    chmod(temporary.path(), 0o755);
+    let name = temporary.path().file_name().unwrap().to_str().unwrap();
+    let name = format!("{}-socket", name.strip_prefix("ipi_").unwrap());
+    let path = format!("/tmp/ipi_{name}");
+    let listener = UnixListener::bind(&path).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    chmod(Path::new(&path), 0o777);
+    let give = |path: &str, owner: u32| std::os::unix::fs::lchown(path, Some(owner), None).unwrap();
+    let link = temporary.path().join("link").display().to_string();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    // Whose the socket is, and the link to it; who starts the worker, root or this person; by which of the names it is a
+    // stranger's.
+    for (owner, linker, who, strange) in [
+        (other, 0, None, &[&name, &path, &link][..]),
+        (third, 0, Some(person), &[&name, &path, &link]),
+        (0, other, None, &[&link]),
+        (0, third, Some(person), &[&link]),
+        (0, 0, None, &[]),
+        (0, 0, Some(person), &[]),
+        (other, other, Some(person), &[]),
+    ] {
+        give(&path, owner);
+        give(&link, linker);
+        for socket in [&name, &path, &link] {
+            let case = format!("{socket} of {owner}, link of {linker}");
+            let said = worker(&sandbox, who, socket);
+            let told = said.told();
+            let refused = told.contains("belongs to user 6100");
+            assert_eq!(refused, strange.contains(&socket), "{case}: {told}");
+            if refused {
+                said.expect(1);
+                assert!(told.contains("Give your server another name"), "{told}");
+                assert!(listener.accept().is_err(), "{case}: it is not connected to");
+            }
+        }
+    }
+    fs::remove_file(&path).unwrap();
 }
