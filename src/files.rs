@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,7 @@ pub mod abilities;
 pub mod acl;
 mod beside;
 pub mod freed;
+mod inside;
 pub mod link;
 pub mod maker;
 mod pointer;
@@ -23,6 +24,7 @@ pub mod times;
 pub mod walk;
 
 pub use beside::{copy, new_file, point, temporary_directory, write_atomically, write_new};
+pub use inside::{check_below, room_below};
 pub use pointer::{first_pointer, is_pointer};
 pub use reading::{
     in_project, open, read, read_of_project, read_text, read_text_if_present, read_text_of_project,
@@ -106,6 +108,17 @@ impl Error {
             io::ErrorKind::ReadOnlyFilesystem => {
                 Some("it is mounted read-only here: run the command where it can be written")
             }
+            io::ErrorKind::Other
+                if self
+                    .source
+                    .get_ref()
+                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<inside::LeadsOut>) =>
+            {
+                Some(
+                    "remove the link, which another user may have planted. To keep a cache elsewhere, place all of it: \
+                     `cache = \"DIR\"` in a `[clusters.NAME]` of the manifest",
+                )
+            }
             io::ErrorKind::CrossesDevices => Some(
                 "the two places are on different filesystems or projects: keep the root on one of them",
             ),
@@ -149,11 +162,12 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
         .context("create", path)
 }
 
-/// Opens a file to add to its end, creating it if need be.
+/// Opens a file to add to its end, creating it if need be; a link is not followed.
 pub fn append(path: &Path) -> Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .context("add to", path)
 }
@@ -225,6 +239,11 @@ pub fn is_directory(path: &Path) -> bool {
 /// Whether a directory is there, links not followed.
 pub fn is_really_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| there.is_dir())
+}
+
+/// Whether a file is there that has no other name, links not followed.
+pub fn is_file_of_its_own(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.nlink() == 1)
 }
 
 /// Whether something is there that is no directory; links are followed.

@@ -108,6 +108,9 @@ pub fn prefetch(
     let selected = select::select(root, step.model.id.as_str())?;
     files::create_directories(root.cache())?;
     let expected = step.expected.as_deref().unwrap_or_default();
+    for file in expected {
+        files::check_below(root.cache(), &file.path)?;
+    }
     // What is not as it was would be taken for whole by the library, which then fetches nothing.
     for file in expected
         .iter()

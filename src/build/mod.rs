@@ -252,8 +252,7 @@ pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> 
 /// Writes what a plan changes of the small files: what each model id means, and what the hub's revisions mean.
 pub fn write_down(plan: &Plan, root: &Root) -> files::Result<()> {
     for (path, commit) in &plan.references {
-        let path = crate::store::weights::path(root, path);
-        files::create_directories(path.parent().unwrap_or(root.cache()))?;
+        let path = crate::store::weights::place(root, path)?;
         files::write_atomically(&path, commit.as_bytes())?;
     }
     if let Some(catalogue) = &plan.catalogue {

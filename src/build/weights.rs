@@ -97,8 +97,9 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
     let blob = file
         .as_ref()
         .filter(|file| file.snapshot() == weight.path)
-        .map(|file| weights::path(means.root, &file.blob(&weight.sha256)));
-    let to = blob.as_ref().unwrap_or(&place);
+        .map(|file| file.blob(&weight.sha256));
+    let below = blob.as_ref().unwrap_or(&weight.path);
+    let to = &weights::path(means.root, below);
     let there = blob.is_some() && is_whole(to, &weight.sha256)?;
     if !there {
         let bundled = means.bundle.and_then(|bundle| bundle.weight(&weight.path));
@@ -108,6 +109,9 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
             (None, Some(file)) => means.hub.address(file),
             (None, None) => weight.url.clone(),
         };
+        for below in [&weight.path, below] {
+            weights::place(means.root, below)?;
+        }
         let fetched = downloads.fetch(&address, to, &weight.sha256, weight.size);
         if fetched.is_err() && step.because == WeightReason::Changed {
             // A model without its weights is an error; one with those of another version computes other numbers.
@@ -128,7 +132,7 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
         }
     }
     if let (Some(_), Some(file)) = (blob, file) {
-        files::create_directories(place.parent().unwrap_or(means.root.cache()))?;
+        let place = weights::place(means.root, &weight.path)?;
         files::point(&place, &file.link(&weight.sha256))?;
     }
     Ok(())

@@ -42,7 +42,10 @@ impl Part {
                 rest.is_empty() || rest.strip_prefix('-').is_some_and(maker::is_gone)
             });
             // Should another process be faster, there is nothing left to take over.
-            if abandoned && files::rename(&directory.join(left), &path).is_ok() {
+            let left = directory.join(left);
+            // A link, or a second name of another file, was planted there: it would be written through.
+            let takes = abandoned && files::is_file_of_its_own(&left);
+            if takes && files::rename(&left, &path).is_ok() {
                 // One that another user left may be closed to us. It is no loss: we begin anew.
                 let out = reread(&path).or_else(|_| anew(&path))?;
                 return Ok(part(Some(out)));

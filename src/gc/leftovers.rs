@@ -171,7 +171,10 @@ fn parts_of_weights(looking: &Looking, survey: &mut Survey) -> files::Result<()>
         let blob = hub.map(|(repository, _)| format!("{repository}/blobs/{}", weight.sha256));
         [Some(weight.path.clone()), blob].into_iter().flatten()
     });
+    // Nothing is looked for, or removed, where a link leads out of the cache.
+    let ours = |name: &String| files::check_below(looking.root.cache(), name).is_ok();
     let mut paths: Vec<PathBuf> = names
+        .filter(ours)
         .map(|name| crate::store::weights::path(looking.root, &name))
         .collect();
     paths.sort();

@@ -71,20 +71,10 @@ pub fn carry(
         archive::check_path(&file.path).map_err(outside)?;
     }
     for file in &record.files {
-        let (there, place) = (
-            weights::path(from, &file.path),
-            weights::path(to, &file.path),
-        );
+        let there = weights::path(from, &file.path);
+        let place = weights::place(to, &file.path)?;
         if digest(to, &file.path).is_ok_and(|found| found == file.sha256) {
             continue;
-        }
-        let directory = place.parent().unwrap_or(to.cache());
-        files::create_directories(directory)?;
-        if !files::real_path(directory)?.starts_with(files::real_path(to.cache())?) {
-            return Err(Error::Outside {
-                path: file.path.clone(),
-                why: "leads out of the cache through a link",
-            });
         }
         // What cannot be read as a link is a file.
         let link = files::link_target(&there).unwrap_or_default();

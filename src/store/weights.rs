@@ -22,6 +22,12 @@ pub fn path(root: &Root, below_cache: &str) -> PathBuf {
     root.cache().join(below_cache)
 }
 
+/// Where a weight file is to lie, in a directory that is there now. The cache may be one that others write in: it is an
+/// error that a link leads out of it.
+pub fn place(root: &Root, below_cache: &str) -> files::Result<PathBuf> {
+    files::room_below(root.cache(), below_cache)
+}
+
 /// What is there of these files, by their paths below the cache. Their contents are read only if `deep`: weights have
 /// gigabytes, and a sync that has nothing to do takes milliseconds.
 pub fn read<'p>(

@@ -330,3 +330,36 @@ fn library(directory: &Path) -> PathBuf {
     );
     python
 }
+
+#[test]
+fn nothing_is_written_through_a_link_that_leads_out_of_the_cache() {
+    let (sandbox, hub) = project("{ url = \"hf://org/name@main/a/b.ckpt\" }");
+    run(&sandbox, &hub, None, &["lock"]).expect(0);
+    fs::create_dir(sandbox.path("outside")).unwrap();
+    let snapshot = format!("{CACHE}/snapshots/{FIRST}");
+    for planted in [
+        "root/cache/huggingface",
+        CACHE,
+        &format!("{CACHE}/blobs"),
+        &format!("{CACHE}/snapshots"),
+        &snapshot,
+        &format!("{snapshot}/a"),
+        &format!("{CACHE}/refs"),
+    ] {
+        let link = sandbox.path(planted);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(sandbox.path("outside"), &link).unwrap();
+        let said = run(&sandbox, &hub, None, &["sync"]);
+        said.expect(1);
+        let told = said.told();
+        assert!(
+            told.contains("a link on the way leads out of"),
+            "{planted}: {told}"
+        );
+        assert!(told.contains("remove the link"), "{planted}: {told}");
+        assert_eq!(sandbox.names("outside"), [""; 0], "{planted}");
+        fs::remove_dir_all(sandbox.path("root/cache")).unwrap();
+    }
+    run(&sandbox, &hub, None, &["sync"]).expect(0);
+    assert_eq!(sandbox.read(&format!("{snapshot}/a/b.ckpt")), "numbers");
+}

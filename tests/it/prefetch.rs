@@ -330,6 +330,31 @@ fn a_bundle_carries_the_record_of_a_model_that_left_nothing() {
 }
 
 #[test]
+fn nothing_is_removed_or_copied_through_a_link_that_leads_out_of_the_cache() {
+    let (sandbox, remote) = project(&["large"]);
+    sync(&sandbox, &remote, &[]).expect(0);
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    let library = sandbox.path("root/cache/library");
+    fs::remove_dir_all(&library).unwrap();
+    sandbox.write("outside/large.bin", "mine");
+    fs::create_dir_all(sandbox.path("there/cache")).unwrap();
+    for link in [&library, &sandbox.path("there/cache/library")] {
+        std::os::unix::fs::symlink(sandbox.path("outside"), link).unwrap();
+    }
+    for arguments in [
+        &[][..],
+        &["--root", "there", "--offline", "--bundle", "carried"],
+    ] {
+        let said = sync(&sandbox, &remote, arguments);
+        said.expect(1);
+        let told = said.told();
+        assert!(told.contains("a link on the way leads out of"), "{told}");
+        assert_eq!(sandbox.names("outside"), ["large.bin"]);
+        assert_eq!(sandbox.read("outside/large.bin"), "mine");
+    }
+}
+
+#[test]
 fn a_bundle_writes_nothing_outside_the_cache() {
     let (sandbox, remote) = project(&["large"]);
     sync(&sandbox, &remote, &[]).expect(0);

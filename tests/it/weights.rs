@@ -244,3 +244,56 @@ fn changed_contents_cost_only_their_own_model() {
     sandbox.sync(&[]);
     assert_eq!(sandbox.read("root/cache/a"), "numbers of x");
 }
+
+#[test]
+fn nothing_is_written_through_a_link_that_leads_out_of_the_cache() {
+    let sandbox = sandbox();
+    let outside = sandbox.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("p.bin"), "mine").unwrap();
+    fs::create_dir_all(sandbox.path("root/cache")).unwrap();
+    let link = sandbox.path("root/cache/potentials");
+    // The second leads to what could be made.
+    for target in [outside.clone(), outside.join("missing")] {
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let said = sandbox.run(&["sync"]);
+        said.expect(1);
+        let told = said.told();
+        assert!(told.contains("a link on the way leads out of"), "{told}");
+        assert!(told.contains("remove the link"), "{told}");
+        assert_eq!(sandbox.names("outside"), ["p.bin"]);
+        assert_eq!(sandbox.read("outside/p.bin"), "mine");
+        fs::remove_file(&link).unwrap();
+    }
+    // What is linked in the cache itself is no harm, and neither is a cache that is a link.
+    fs::create_dir(sandbox.path("root/cache/other")).unwrap();
+    std::os::unix::fs::symlink("other", &link).unwrap();
+    fs::rename(sandbox.path("root/cache"), sandbox.path("scratch")).unwrap();
+    std::os::unix::fs::symlink("../scratch", sandbox.path("root/cache")).unwrap();
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.read("scratch/other/p.bin"), "numbers");
+}
+
+#[test]
+fn a_download_that_goes_on_is_not_one_that_others_have_linked() {
+    let sandbox = sandbox();
+    fs::create_dir_all(sandbox.path("root/cache/potentials")).unwrap();
+    let part = sandbox.path("root/cache/potentials/p.bin.part");
+    sandbox.write("mine", "num");
+    let mine = sandbox.path("mine");
+    for hard in [false, true] {
+        let linked = if hard {
+            fs::hard_link(&mine, &part)
+        } else {
+            std::os::unix::fs::symlink(&mine, &part)
+        };
+        linked.unwrap();
+        sandbox.sync(&[]);
+        assert_eq!(cached(&sandbox), "numbers");
+        assert_eq!(sandbox.read("mine"), "num");
+        let mode = fs::metadata(&mine).unwrap().permissions().mode();
+        assert_eq!(mode & 0o200, 0o200);
+        fs::remove_file(&part).unwrap();
+        fs::remove_file(sandbox.path("root/cache/potentials/p.bin")).unwrap();
+    }
+}
