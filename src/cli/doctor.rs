@@ -10,7 +10,7 @@ use super::progress::{self, bytes};
 use super::{Shared, context, interrupt, place, selection, show};
 use crate::doctor::{
     self, Ability, Driver, Examination, Filesystem, Finding, Import, Imports, Limit, Machine,
-    Needs, Quota, Reach,
+    Needs, Quota, Reach, Tried,
 };
 use crate::name::EnvironmentName;
 use crate::store::{Root, installed};
@@ -162,13 +162,15 @@ fn print_text(root: &Root, machine: &Machine, examination: &Examination) {
         works,
         meaning,
         ..
-    } in filesystem.abilities.iter().flatten()
+    } in filesystem.abilities.abilities().into_iter().flatten()
     {
         let works = if *works { "yes" } else { "no" };
         show::line(&format!("  {name:16}  {works:3}  {meaning}"));
     }
-    if filesystem.abilities.is_none() {
-        show::line("  we may not write there: nothing was tried");
+    match filesystem.abilities {
+        Tried::All(_) => {}
+        Tried::MayNot => show::line("  we may not write there: nothing was tried"),
+        Tried::NoRoom(reason) => show::line(&format!("  {reason}: nothing was tried")),
     }
     show::line(&format!("access: {}", describe_reach(reach)));
     show::line(&format!("machine: {}", describe_machine(machine)));
@@ -315,7 +317,7 @@ fn print_json(root: &Root, machine: &Machine, examination: &Examination) {
         imports,
         findings,
     } = examination;
-    let abilities = abilities.as_ref().map(|abilities| {
+    let abilities = abilities.abilities().map(|abilities| {
         let each = abilities
             .iter()
             .map(|ability| (ability.name.to_owned(), Value::Bool(ability.works)));

@@ -20,8 +20,29 @@ pub struct Filesystem {
     pub space: space::Space,
     /// What may be used of it, where somebody says so.
     pub quotas: Vec<Quota>,
-    /// What was tried in it; nothing where we may not write.
-    pub abilities: Option<Vec<Ability>>,
+    /// What was tried in it.
+    pub abilities: Tried,
+}
+
+/// What was found by trying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tried {
+    /// All that is tried.
+    All(Vec<Ability>),
+    /// Nothing: we may not write there.
+    MayNot,
+    /// Nothing: there is no room to try, for this reason.
+    NoRoom(&'static str),
+}
+
+impl Tried {
+    /// What was tried, if anything.
+    pub fn abilities(&self) -> Option<&[Ability]> {
+        match self {
+            Tried::All(abilities) => Some(abilities),
+            Tried::MayNot | Tried::NoRoom(_) => None,
+        }
+    }
 }
 
 /// Something a filesystem can or cannot do.
@@ -72,22 +93,31 @@ pub fn room(root: &Root, search_path: &OsStr) -> files::Result<Vec<Room>> {
 pub(super) fn probe(root: &Root, search_path: &OsStr) -> files::Result<Filesystem> {
     let space = space::of(root.path())?;
     let quotas = quota::of(root.path(), &space, search_path)?;
-    let Ok(directory) = files::temporary_directory(root.path(), ".doctor-") else {
-        return Ok(Filesystem {
-            space,
-            quotas,
-            abilities: None,
-        });
+    let abilities = try_in(root);
+    Ok(Filesystem {
+        space,
+        quotas,
+        abilities: abilities.unwrap_or_else(|error| match space::shortage(&error.source) {
+            Some(reason) => Tried::NoRoom(reason),
+            None => Tried::MayNot,
+        }),
+    })
+}
+
+fn try_in(root: &Root) -> files::Result<Tried> {
+    let directory = files::temporary_directory(root.path(), ".doctor-")?;
+    let tried = files::abilities::try_in(directory.path())?;
+    let method = match link::probe(directory.path(), directory.path()) {
+        Err(error) if space::shortage(&error.source).is_some() => return Err(error),
+        method => method.ok(),
     };
-    let tried = files::abilities::try_in(directory.path());
-    let method = link::probe(directory.path(), directory.path()).ok();
     let ability = |name, works, meaning, needed| Ability {
         name,
         works,
         meaning,
         needed,
     };
-    let abilities = vec![
+    Ok(Tried::All(vec![
         ability(
             "rename-directory",
             tried.rename_refused_when_occupied,
@@ -118,12 +148,7 @@ pub(super) fn probe(root: &Root, search_path: &OsStr) -> files::Result<Filesyste
             "other programs' locks exclude each other here; rootstock uses none",
             false,
         ),
-    ];
-    Ok(Filesystem {
-        space,
-        quotas,
-        abilities: Some(abilities),
-    })
+    ]))
 }
 
 impl Filesystem {
@@ -138,7 +163,7 @@ impl Filesystem {
                 fix: fix.to_owned(),
             });
         };
-        for ability in self.abilities.iter().flatten() {
+        for ability in self.abilities.abilities().into_iter().flatten() {
             if ability.needed && !ability.works {
                 let message = format!(
                     "this filesystem does not do what a root needs ({}): {}",
@@ -157,7 +182,16 @@ impl Filesystem {
             inodes,
             ..
         } = self.space;
-        if bytes_free < ENOUGH_BYTES {
+        if let Tried::NoRoom(reason) = self.abilities {
+            find(
+                "space-low",
+                format!(
+                    "nothing can be written there: {reason} ({} MB are left on its filesystem)",
+                    bytes_free / 1_000_000
+                ),
+                "free some space, or ask for a larger quota",
+            );
+        } else if bytes_free < ENOUGH_BYTES {
             find(
                 "space-low",
                 format!("{} MB are left on its filesystem", bytes_free / 1_000_000),

@@ -26,7 +26,7 @@ mod shelf;
 mod weights;
 
 pub use access::Reach;
-pub use filesystem::{Ability, Filesystem, Room, room};
+pub use filesystem::{Ability, Filesystem, Room, Tried, room};
 pub use import::{Import, Imports};
 pub use interpreters::examine_interpreters;
 pub use machine::{Driver, Machine, Needs};

@@ -4,6 +4,9 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use super::space::shortage;
+use super::{Context, Result};
+
 /// What works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -21,14 +24,18 @@ pub struct Abilities {
     pub lock_excludes: bool,
 }
 
-/// Tries everything in an empty directory.
-pub fn try_in(directory: &Path) -> Abilities {
-    Abilities {
-        rename_refused_when_occupied: rename(directory).unwrap_or(false),
-        link_replaced_by_rename: flip(directory).unwrap_or(false),
-        hard_link: hard_link(directory).unwrap_or(false),
-        lock_excludes: lock(directory).unwrap_or(false),
-    }
+/// Tries everything in an empty directory. It is an error that there is no room to try: that says nothing of what works.
+pub fn try_in(directory: &Path) -> Result<Abilities> {
+    let answer = |tried: std::io::Result<bool>| match tried {
+        Err(error) if shortage(&error).is_some() => Err(error).context("write in", directory),
+        tried => Ok(tried.unwrap_or(false)),
+    };
+    Ok(Abilities {
+        rename_refused_when_occupied: answer(rename(directory))?,
+        link_replaced_by_rename: answer(flip(directory))?,
+        hard_link: answer(hard_link(directory))?,
+        lock_excludes: answer(lock(directory))?,
+    })
 }
 
 fn rename(directory: &Path) -> std::io::Result<bool> {
@@ -76,7 +83,7 @@ mod tests {
     #[test]
     fn a_local_filesystem_can_do_what_a_root_needs() {
         let directory = tempfile::tempdir().unwrap();
-        let abilities = try_in(directory.path());
+        let abilities = try_in(directory.path()).unwrap();
         assert!(abilities.rename_refused_when_occupied && abilities.link_replaced_by_rename);
     }
 }

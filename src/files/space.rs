@@ -71,6 +71,15 @@ pub fn of(path: &Path) -> Result<Space> {
     })
 }
 
+/// What there is too little of, if that is why something failed.
+pub fn shortage(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Some("the filesystem is full"),
+        io::ErrorKind::QuotaExceeded => Some("a quota of bytes or files is used up"),
+        _ => None,
+    }
+}
+
 /// Where the filesystem that holds this path is mounted: the uppermost of its directories on the same device.
 pub fn mount_point(path: &Path) -> Result<PathBuf> {
     let real = super::real_path(path)?;

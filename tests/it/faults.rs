@@ -1,4 +1,5 @@
-//! What fails in the system under a sync: told with its place and what to do, or worked around; never half done.
+//! What fails in the system under a sync: told with its place and what to do, or worked around; never half done. A full
+//! disk under `doctor`.
 //!
 //! The kernel refuses system calls by a filter, which works everywhere; one call among many, or on one path, fails by
 //! strace, and where that may not be used those cases are left out.
@@ -258,5 +259,61 @@ fn no_call_that_some_filesystems_lack_is_needed() {
         sandbox
             .run(&["doctor", "--deep", "--root", &root])
             .expect(0);
+    }
+}
+
+#[test]
+fn doctor_on_a_full_disk_finds_that_it_is_full_and_not_that_it_is_unfit() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    for (calls, error, code) in [
+        ("mkdir,mkdirat", "ENOSPC", "space-low"),
+        ("rename,renameat,renameat2", "ENOSPC", "space-low"),
+        ("symlink,symlinkat", "ENOSPC", "space-low"),
+        ("mkdir,mkdirat", "EDQUOT", "space-low"),
+        ("rename,renameat,renameat2", "EDQUOT", "space-low"),
+        ("symlink,symlinkat", "EDQUOT", "space-low"),
+        // A filesystem that cannot do it is still unfit.
+        ("symlink,symlinkat", "EPERM", "filesystem-unfit"),
+    ] {
+        let calls: Vec<&str> = calls.split(',').collect();
+        let doctor = |arguments: &[&str]| {
+            let mut command = refuse::command(&sandbox, &calls, error)?;
+            let output = command.arg("doctor").args(arguments).output();
+            Some(Said::from(output.unwrap()))
+        };
+        let Some(said) = doctor(&["--json"]) else {
+            return;
+        };
+        said.expect(1);
+        let answer = said.json();
+        let findings = answer["findings"].as_array().unwrap().iter();
+        let about_it = |code: &str| code.starts_with("space-") || code.starts_with("filesystem-");
+        let codes = findings.filter_map(|finding| finding["code"].as_str());
+        let codes: Vec<&str> = codes.filter(|code| about_it(code)).collect();
+        assert_eq!(codes, [code], "{calls:?} {error}: {answer:#}");
+        if code == "space-low" {
+            let told = doctor(&[]).unwrap().stdout;
+            let reason = match error {
+                "ENOSPC" => "the filesystem is full",
+                _ => "a quota of bytes or files is used up",
+            };
+            assert!(
+                told.contains(&format!("  {reason}: nothing was tried\n")),
+                "{told}"
+            );
+            assert!(
+                told.contains(&format!("nothing can be written there: {reason}")),
+                "{told}"
+            );
+            assert!(!told.contains("another filesystem"), "{told}");
+            assert!(answer["filesystem"]["abilities"].is_null(), "{answer:#}");
+        }
+        assert!(
+            sandbox
+                .names("root")
+                .iter()
+                .all(|name| !name.starts_with(".doctor"))
+        );
     }
 }
