@@ -1,17 +1,59 @@
 //! When something was changed, and what time it is, both by the clock of the filesystem that holds it: two hosts whose
 //! clocks differ see the same ages. Nothing that must be right depends on it.
 
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{AtFlags, CWD, MemfdFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+
 use super::{Context, Result};
 
-/// What the filesystem takes for the present: the time it gives a new file, which has no name and goes at once.
+/// What the filesystem takes for the present: the time it gives a new file, which has no name and goes at once. Where no
+/// file can be made, it is the time that the filesystem gives the directory, which takes no room; where that cannot be
+/// changed either, the time of this host.
 pub fn now(directory: &Path) -> Result<SystemTime> {
-    let file = tempfile::tempfile_in(directory).context("create a file in", directory)?;
+    let file = match tempfile::tempfile_in(directory) {
+        Ok(file) => file,
+        Err(error) if is_refusal(&error) => {
+            return touch(directory)
+                .or_else(|_| of_memory())
+                .context("examine", directory);
+        }
+        Err(error) => return Err(error).context("create a file in", directory),
+    };
     let metadata = file.metadata().context("examine a file in", directory)?;
     metadata.modified().context("examine a file in", directory)
+}
+
+/// Whether nothing can be made here: it is read-only, not ours, or full.
+fn is_refusal(error: &io::Error) -> bool {
+    let kind = error.kind();
+    matches!(
+        kind,
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+    ) || super::space::shortage(error).is_some()
+}
+
+/// Has the filesystem give a directory its present time.
+fn touch(directory: &Path) -> io::Result<SystemTime> {
+    let as_now = |nanoseconds| Timespec {
+        tv_sec: 0,
+        tv_nsec: nanoseconds,
+    };
+    let times = Timestamps {
+        last_access: as_now(UTIME_OMIT),
+        last_modification: as_now(UTIME_NOW),
+    };
+    rustix::fs::utimensat(CWD, directory, &times, AtFlags::empty())?;
+    std::fs::metadata(directory)?.modified()
+}
+
+/// The time that this host gives a new file in memory.
+fn of_memory() -> io::Result<SystemTime> {
+    let file = rustix::fs::memfd_create(c"now", MemfdFlags::CLOEXEC)?;
+    std::fs::File::from(file).metadata()?.modified()
 }
 
 /// When the contents of a file were last changed; nobody is asked but the file itself, links not followed.
@@ -64,6 +106,9 @@ mod tests {
         let file = temporary.path().join("file");
         super::super::write(&file, b"x").unwrap();
         super::super::set_modified(&super::super::open(&file).unwrap(), &file, 1_000).unwrap();
+        let hour = Duration::from_secs(3_600);
+        assert!(changed(&file).unwrap() <= of_memory().unwrap() + hour);
+        assert!(changed(&file).unwrap() <= touch(temporary.path()).unwrap());
         let now = now(temporary.path()).unwrap();
         assert!(changed(&file).unwrap() <= now);
         let since = modified(&file)

@@ -185,6 +185,9 @@ pub fn weigh(items: &[Item]) -> files::Result<Vec<Room>> {
 
 /// Removes what a survey found. Uses the rayon pool it is called in.
 pub fn sweep(root: &Root, items: Vec<Item>) -> files::Result<Vec<Gone>> {
+    if !items.is_empty() {
+        standing::may_write(root.path())?;
+    }
     let rooms = weigh(&items)?;
     let moved: Vec<Moved> = items.iter().map(|item| move_away(root, item)).collect();
     // After all was moved: who wants one of them now has said so before it looked whether it is there.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::sandbox::person::{Person, can_be_others};
 use crate::sandbox::{Said, Sandbox, lacking, trace};
 use crate::worker;
 
@@ -179,6 +180,118 @@ fn a_sync_of_what_cannot_be_written_says_so() {
         "{}",
         said.stderr
     );
+}
+
+#[test]
+fn a_gc_of_what_cannot_be_written_ends_well_where_nothing_is_to_go() {
+    if !can_mount() {
+        return;
+    }
+    let sandbox = Sandbox::single();
+    // A generation of its own: one of the same id that is in use elsewhere would stay.
+    sandbox.write_source("one", &["single"], "# before, of a read-only root\n");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let root = sandbox.path("root").canonicalize().unwrap();
+    let gc = |arguments: &[&str]| {
+        let mut command = mounted(&[&root], &sandbox.path("seen"));
+        sandbox.set_up(&mut command);
+        command.env("PATH", std::env::var_os("PATH").unwrap());
+        Said::from(command.arg("gc").args(arguments).output().unwrap())
+    };
+    let all = ["--keep", "0", "--older-than", "0s"];
+    for arguments in [&[][..], &["--dry-run"]] {
+        let said = gc(arguments);
+        said.expect(0);
+        assert!(said.stdout.contains("nothing to remove"), "{said:?}");
+    }
+    let first = sandbox.generation("root", "one");
+    sandbox.write_source("one", &["single"], "# after, of a read-only root\n");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    // What is recent stays, by the time of this host.
+    gc(&[]).expect(0);
+    let said = gc(&[&all[..], &["--dry-run"]].concat());
+    said.expect(0);
+    assert!(
+        said.stdout.contains("would remove generation one@"),
+        "{said:?}"
+    );
+    let said = gc(&all);
+    said.expect(1);
+    let told = said.told();
+    assert!(told.contains("cannot write in"), "{told}");
+    assert!(told.contains("it is mounted read-only here"), "{told}");
+    assert_eq!(said.stdout, "");
+    assert!(first.is_dir());
+    sandbox.run(&[&["gc"][..], &all].concat()).expect(0);
+    assert!(!first.exists());
+}
+
+#[test]
+fn a_gc_of_what_is_another_users_ends_well_where_nothing_is_to_go() {
+    if !can_be_others() {
+        return;
+    }
+    let sandbox = Sandbox::single();
+    sandbox.write_source("one", &["single"], "# before, of another's root\n");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let person = Person {
+        user: 61001,
+        groups: "61001",
+    };
+    let gc = |arguments: &[&str]| person.run(&sandbox, "022", &[&["gc"], arguments].concat());
+    let all = ["--keep", "0", "--older-than", "0s"];
+    let said = gc(&all);
+    assert!(
+        said.expect(0).stdout.contains("nothing to remove"),
+        "{said:?}"
+    );
+    let first = sandbox.generation("root", "one");
+    sandbox.write_source("one", &["single"], "# after, of another's root\n");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    gc(&[&all[..], &["--dry-run"]].concat()).expect(0);
+    let said = gc(&all);
+    said.expect(1);
+    assert!(said.told().contains("you may not write there"), "{said:?}");
+    assert!(first.is_dir());
+}
+
+#[test]
+fn a_gc_frees_a_filesystem_that_has_no_room_for_a_file() {
+    if !can_mount() {
+        return;
+    }
+    let sandbox = Sandbox::single();
+    sandbox.write_source("one", &["single"], "# before, of a full filesystem\n");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    sandbox.write_source("one", &["single"], "# after, of a full filesystem\n");
+    sandbox.lock();
+    sandbox.sync(&[]);
+    fs::create_dir_all(sandbox.path("full")).unwrap();
+    // What waits in the trash needs no room to go; what is moved there first finds it then. A process that names a part
+    // of a root would use it.
+    let script = "mount -t tmpfs -o nr_inodes=20000 full full\n\
+        cp -a root full/root; mkdir -p full/root/trash; cd full/root/trash\n\
+        mkdir gc-1; touch gc-1/a gc-1/b; mkdir ../../filler; cd ../../filler\n\
+        seq 20000 | xargs touch 2>/dev/null || cd ../..\n\
+        if touch full/x 2>/dev/null; then exit 99; fi\n\
+        \"$@\" || echo first $?\n\
+        \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-ec", script, "sh", ROOTSTOCK, "gc"]);
+    command.args(["--root", "full/root", "--keep", "0", "--older-than", "0s"]);
+    sandbox.set_up(&mut command);
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    let said = Said::from(command.output().unwrap());
+    said.expect(0);
+    let (first, second) = said.stdout.split_once("first 1\n").expect(&said.stdout);
+    assert!(first.contains("removed trash gc-1"), "{said:?}");
+    assert!(said.told().contains("the filesystem is full"), "{said:?}");
+    assert!(second.contains("removed generation one@"), "{said:?}");
 }
 
 #[test]
