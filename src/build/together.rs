@@ -253,7 +253,10 @@ fn build_one(
         .iter()
         .flat_map(|(package, there)| there.parts(package))
         .collect();
-    requires::check(job, &parts)?;
+    requires::check(job, &parts).map_err(|error| match error {
+        requires::Error::Files(error) if error.is_missing() => Error::TakenAway(error.path),
+        error => error.into(),
+    })?;
     let name = &job.environment.name;
     means.progress.heard(Event::Assembling(name.clone()));
     let built = job.build(means.root, means.rootstock, &parts, method);
