@@ -23,11 +23,17 @@ fn with_generations(number: usize) -> (Sandbox, Vec<String>) {
     (sandbox, ids)
 }
 
-/// Makes the source of `one` another one, and syncs.
+/// Makes the source of `one` another one, and syncs. No other sandbox has generations of these ids: those that processes of
+/// another test use would stay.
 fn edit(sandbox: &Sandbox, number: usize) -> String {
-    sandbox.write_source("one", &["single"], &format!("# {number}\n"));
-    sandbox.lock();
+    lock(sandbox, number);
     sandbox.sync(&[]).stdout
+}
+
+fn lock(sandbox: &Sandbox, number: usize) {
+    let source = format!("# {number} in {}\n", sandbox.path("").display());
+    sandbox.write_source("one", &["single"], &source);
+    sandbox.lock();
 }
 
 fn id(sandbox: &Sandbox, environment: &str) -> String {
@@ -350,8 +356,7 @@ fn a_generation_that_goes_while_a_sync_leads_to_it_is_built_again() {
         return;
     }
     let (sandbox, ids) = with_generations(2);
-    sandbox.write_source("one", &["single"], "# 0\n");
-    sandbox.lock();
+    lock(&sandbox, 0);
     // It has written down that the present one gives way, and made no link yet.
     let stopped =
         trace::stopped_after(&sandbox, "rename,renameat,renameat2", 1, &["sync"]).unwrap();
@@ -370,8 +375,7 @@ fn a_link_that_is_not_yet_in_its_place_leads_already() {
         return;
     }
     let (sandbox, ids) = with_generations(2);
-    sandbox.write_source("one", &["single"], "# 0\n");
-    sandbox.lock();
+    lock(&sandbox, 0);
     let stopped = trace::stopped_after(&sandbox, "symlink,symlinkat", 1, &["sync"]).unwrap();
     assert_eq!(code(&gc(&sandbox, &ALL), &ids[0]), "led-to");
     let said = stopped.go_on();
