@@ -172,12 +172,15 @@ class RootstockCalculator(Calculator):
                 if not allow_calculation:
                     return None
                 self._calculate(atoms, changes)
-            # Energy, forces and stress come with each step, or not at all.
-            if not self._has(name) and name not in ("energy", "forces", "stress"):
-                self._fetch(name if allow_calculation else "")
-            if not self._has(name):
-                raise PropertyNotImplementedError(f"there is no {name} for this system in the model {self.model}")
-            result = self.results[name]
+            results = self.results
+            if not dict.__contains__(results, name):
+                # Energy, forces and stress come with each step, or not at all.
+                if name not in ("energy", "forces", "stress"):
+                    self._fetch(name if allow_calculation else "")
+                    results = self.results
+                if not dict.__contains__(results, name):
+                    raise PropertyNotImplementedError(f"there is no {name} for this system in the model {self.model}")
+            result = results[name]
             return result.copy() if isinstance(result, np.ndarray) else result
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
@@ -320,7 +323,8 @@ class RootstockCalculator(Calculator):
         self.results, self._computed = {}, False
         frame = self._take(atoms, changes)
         answer = self._compute(frame)
-        self._raise_error(answer)
+        if answer.more:
+            self._raise_error(answer)
         known = {"energy": answer.energy, "free_energy": answer.energy, "forces": answer.forces}
         stress = self._stress(frame, answer)
         if stress is not None:
@@ -331,11 +335,9 @@ class RootstockCalculator(Calculator):
             if known["free_energy"] is None:
                 # The model has one that it must be asked for.
                 del known["free_energy"]
-        self.results = Results(known, self._fetch_results)
+        self.results = results = Results(known)
+        results._fetch = self._fetch_results
         self._computed, self._fetched = True, set()
-
-    def _has(self, name: str) -> bool:
-        return self.results.has(name) if isinstance(self.results, Results) else name in self.results
 
     def _fetch(self, name: str, again: bool = True) -> None:
         """Have all further results sent; and the one of this name computed, if the model has to be asked for it.
@@ -374,7 +376,7 @@ class RootstockCalculator(Calculator):
             return
         self._raise_error_text(said)
         for key, value in decode(said["results"]).items():
-            if not self._has(key):
+            if not dict.__contains__(self.results, key):
                 self.results[key] = value
         self._fetched |= {"", name}
 

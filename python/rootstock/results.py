@@ -14,17 +14,12 @@ class Results(dict[str, Any]):
 
     __slots__ = ("_fetch",)
 
-    def __init__(self, known: dict[str, Any], fetch: Callable[[Results], None]) -> None:
-        super().__init__(known)
-        self._fetch = fetch
-
-    def has(self, name: str) -> bool:
-        """Whether this is known already."""
-        return super().__contains__(name)
+    # Set by who makes it, and not by a constructor: one is made at each step.
+    _fetch: Callable[[Results], None]
 
     def __missing__(self, name: str) -> Any:
         self._fetch(self)
-        if self.has(name):
+        if super().__contains__(name):
             return super().__getitem__(name)
         raise KeyError(name)
 
