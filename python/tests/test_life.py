@@ -96,6 +96,7 @@ def test_a_worker_that_is_killed_in_a_step_is_replaced(calculator: Make, copper:
         copper.get_potential_energy()
     killer = threading.Thread(target=os.kill, args=(pid(copper.calc), signal.SIGKILL))
     copper.rattle(0.01)
+    # It may die before the model prints that it hangs, too.
     killer.start()
     same(copper.get_potential_energy(), energy(copper))
     killer.join()

@@ -235,6 +235,8 @@ class Memory:
         self.poller = select.poll()
         self.poller.register(self.bell, select.POLLIN)
         self.poller.register(launcher.connection, select.POLLIN)
+        self.end = select.poll()
+        self.end.register(launcher.connection, 0)
         self.state[self.LOOKS] = 1
         # Whoever was here before may have answered and not rung any more.
         self.ring()
@@ -281,6 +283,8 @@ class Memory:
             if len(text) > self.TEXT:
                 raise ValueError("the model's further results are too long: %d bytes" % len(text))
         except BaseException as error:
+            if isinstance(error, BrokenPipeError) and self.end.poll(1000):
+                leave()  # What the model printed went to a launcher that was killed; its client starts another.
             model.fresh = True
             found = report(error, FITTING)
             what = found["traceback"] or found["error"]
