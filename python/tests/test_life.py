@@ -96,10 +96,43 @@ def test_a_worker_that_is_killed_in_a_step_is_replaced(calculator: Make, copper:
         copper.get_potential_energy()
     killer = threading.Thread(target=os.kill, args=(pid(copper.calc), signal.SIGKILL))
     copper.rattle(0.01)
-    # It may die before the model prints that it hangs, too.
     killer.start()
     same(copper.get_potential_energy(), energy(copper))
     killer.join()
+
+
+#: A model that kills its launcher at the third step, once, and prints until nobody reads it.
+PRINTS = """
+import ctypes, os, signal
+from ase.calculators.calculator import all_changes
+from ase.calculators.emt import EMT
+
+class Orphan(EMT):
+    steps = 0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        self.steps += 1
+        if self.steps == 3 and not os.path.exists(MARK):
+            open(MARK, "w").close()
+            ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)  # Linux would end it with its launcher.
+            os.kill(os.getppid(), signal.SIGKILL)
+            while True:
+                print("still here", flush=True)
+        super().calculate(atoms, properties, all_changes)
+
+def setup(way):
+    return Orphan()
+"""
+
+
+def test_a_broken_pipe_of_a_killed_launcher_is_no_failed_model(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"MARK = {str(tmp_path / 'mark')!r}\n{PRINTS}")
+    copper.calc = calculator("odd-zero", setup_kwargs={"script": str(script)})
+    for _ in range(4):
+        copper.rattle(0.01)
+        same(copper.get_potential_energy(), energy(copper))
+    assert (tmp_path / "mark").exists()
 
 
 def test_python_that_dies_is_none_of_the_calculators_business(calculator: Make, copper: Atoms) -> None:
