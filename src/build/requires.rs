@@ -86,8 +86,9 @@ pub(super) fn check(job: &Job, parts: &[Part]) -> Result<(), Error> {
         let mut files = part.shelved.files.iter();
         let metadata = files.find(|f| f.place == Place::SitePackages && of_wheel(&f.path));
         if let Some(file) = metadata {
-            let text = files::read_text(&part.shelved.source(file))?;
-            here.check(part.package, &text)?;
+            // Old wheels have names of authors in other encodings there.
+            let bytes = files::read(&part.shelved.source(file))?;
+            here.check(part.package, &String::from_utf8_lossy(&bytes))?;
         }
     }
     Ok(())
