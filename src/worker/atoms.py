@@ -68,48 +68,72 @@ class Original:
         self.make()
 
     def make(self):
-        """The atoms, anew, and what tells that they were changed."""
+        """Makes the atoms anew, and remembers by which they are known to be unchanged."""
         self.atoms = atoms = self.description.copy()
-        for name, array in atoms.arrays.items():
-            atoms.arrays[name] = copy.deepcopy(array) if array.dtype.hasobject else self.numpy.array(array, order="C")
         namespace = vars(atoms)
-        self.count = len(namespace)
-        # `info` is made anew for each step.
-        self.attributes = [(name, value) for name, value in namespace.items() if name != "info"]
-        self.lists = [value for _, value in self.attributes if isinstance(value, list)]
-        self.arrays = [(name, array, array.shape) for name, array in atoms.arrays.items()]
-        self.cell = atoms.cell
-        self.cell_array = atoms.cell.array
-        fixed = [array for name, array in atoms.arrays.items() if name != "positions"]
-        fixed += [value for _, value in self.attributes if isinstance(value, self.numpy.ndarray)]
-        # Some types of numbers do not lend their memory under their own name. A bytearray compares at the speed of memory.
+        self.arrays = atoms.arrays
+        for name, array in self.arrays.items():
+            self.arrays[name] = copy.deepcopy(array) if array.dtype.hasobject else self.numpy.array(array, order="C")
+        self.cell, self.cell_array = atoms.cell, atoms.cell.array
+        fixed = [array for name, array in self.arrays.items() if name != "positions"]
+        fixed += [value for value in namespace.values() if isinstance(value, self.numpy.ndarray)]
+        # Arrays of objects are not compared: their atoms are made anew for each step.
         self.can_be_compared = not any(array.dtype.hasobject for array in fixed)
-        views = [array.reshape(-1).view(self.numpy.uint8) for array in fixed if not array.dtype.hasobject]
-        self.contents = [(bytearray(view), view) for view in views]
+        if self.can_be_compared:
+            self.lay_together(fixed)
+        self.known_arrays = [(name, array, array.shape, array.dtype) for name, array in self.arrays.items()]
+        # Lists, of constraints for one, can change in place.
+        self.attributes = {name: list(value) if isinstance(value, list) else value for name, value in namespace.items()}
         self.restore_info()
         return atoms
 
+    def lay_together(self, arrays):
+        """Moves arrays into one piece of memory, which one comparison covers. A bytearray compares at the speed of memory."""
+        places, size = [], 0
+        for array in arrays:
+            places.append(size)
+            size += -(-array.nbytes // 16) * 16
+        self.memory = memory = self.numpy.zeros(size, dtype=self.numpy.uint8)
+        moved = {}
+        for place, array in zip(places, arrays):
+            moved[id(array)] = there = self.numpy.ndarray(array.shape, array.dtype, memory, place)
+            there[...] = array
+        for holder in (self.arrays, vars(self.atoms)):
+            for name, value in holder.items():
+                holder[name] = moved.get(id(value), value)
+        self.content = bytearray(memory)
+
     def is_unchanged(self):
         """Whether the atoms are those that were made, but for the contents of `info`, positions and cell."""
-        attributes = vars(self.atoms)
-        if len(attributes) != self.count or any(self.lists) or not self.can_be_compared:
+        atoms, cell_array = self.atoms, self.cell_array
+        try:
+            # Compares by identity first. Another array in the place of one has no truth value.
+            if not self.can_be_compared or vars(atoms) != self.attributes:
+                return False
+        except Exception:
             return False
-        for name, value in self.attributes:
-            if attributes.get(name) is not value:
-                return False
-        arrays = self.atoms.arrays
-        if len(arrays) != len(self.arrays) or self.cell.array is not self.cell_array or not self.cell_array.flags.writeable:
+        arrays = self.arrays
+        if (
+            atoms.arrays is not arrays
+            or atoms.cell is not self.cell
+            or self.cell.array is not cell_array
+            or not cell_array.flags.writeable
+            or len(arrays) != len(self.known_arrays)
+        ):
             return False
-        for name, array, shape in self.arrays:
-            if arrays.get(name) is not array or array.shape != shape or not array.flags.writeable:
+        for name, array, shape, dtype in self.known_arrays:
+            if (
+                arrays.get(name) is not array
+                or array.shape != shape
+                or array.dtype is not dtype
+                or not array.flags.writeable
+            ):
                 return False
-        for content, view in self.contents:
-            if content != view:
-                return False
-        return True
+        return self.content == self.memory
 
     def restore_info(self):
         info = self.description.info
-        if info or vars(self.atoms).get("info") != {}:
-            fresh = dict(info) if self.info_is_plain else copy.deepcopy(info)
-            vars(self.atoms)["info"] = fresh
+        namespace = vars(self.atoms)
+        if info or namespace.get("info") != {}:
+            namespace["info"] = dict(info) if self.info_is_plain else copy.deepcopy(info)
+        self.attributes["info"] = namespace["info"]
