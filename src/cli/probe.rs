@@ -17,7 +17,7 @@ use crate::store::Root;
 use crate::worker::environment::{self, Variables};
 use crate::worker::measure;
 use crate::worker::select::Selected;
-use crate::worker::step::Frame;
+use ipi_client::Frame;
 
 /// Arguments of `rootstock probe`.
 #[derive(Debug, clap::Args)]

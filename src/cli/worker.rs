@@ -11,12 +11,12 @@ use crate::files;
 use crate::store::Root;
 use crate::worker::connect::{self, Address};
 use crate::worker::excuse::excuse;
-use crate::worker::ipi::End;
 use crate::worker::prewarm::Prewarm;
 use crate::worker::select::Selected;
 use crate::worker::signals::Told;
-use crate::worker::step::System;
-use crate::worker::{self, Options, Served, Species, inherited, select, species};
+use ipi_client::{End, System, species};
+
+use crate::worker::{self, Options, Served, Species, inherited, select};
 
 /// Arguments of `rootstock worker`.
 #[derive(Debug, clap::Args)]

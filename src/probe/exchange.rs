@@ -8,9 +8,8 @@ use super::latency::median;
 use super::server::{self, Server};
 use super::structure::Structure;
 use crate::process::threads::{self, NoThread};
-use crate::worker::floats::Floats;
-use crate::worker::ipi::{Calculator, Session};
-use crate::worker::step::{Failure, Frame, Results, System};
+use ipi_client::Floats;
+use ipi_client::{Calculator, Failure, Frame, Results, Session, System};
 
 /// The median of so many steps, in microseconds.
 pub fn measure(structure: &Structure, steps: u32) -> Result<f64, super::Error> {
@@ -76,7 +75,7 @@ impl Calculator for Zero {
         self.0
     }
 
-    fn take(&mut self, system: System) -> Result<(), Failure> {
+    fn set_system(&mut self, system: System) -> Result<(), Failure> {
         self.0 = Some(system.numbers.len());
         Ok(())
     }
@@ -93,5 +92,5 @@ impl Calculator for Zero {
         Ok(())
     }
 
-    fn remark(&mut self, _: &str) {}
+    fn warn(&mut self, _: &str) {}
 }

@@ -1,5 +1,5 @@
 //! Looking at a model from outside, as a server sees it: starts `rootstock worker`, has it compute, and says whether its
-//! numbers make sense and where the time goes. Speaks our own clients' dialect of i-PI (`worker::ipi::dialect`) over a
+//! numbers make sense and where the time goes. Speaks our own clients' dialect of i-PI (`ipi_client::dialect`) over a
 //! socket pair that nobody else can reach. Prints nothing.
 
 use std::io::Read;
@@ -10,7 +10,7 @@ use crate::process::{
     self, Command, Exit,
     threads::{self, NoThread},
 };
-use crate::worker::ipi::dialect;
+use ipi_client::dialect;
 
 pub mod exchange;
 pub mod latency;

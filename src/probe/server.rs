@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::structure::Structure;
-use crate::worker::floats::Floats;
-use crate::worker::ipi::wire::transposed;
+use ipi_client::Floats;
+use ipi_client::wire::transposed;
 
 /// What a worker answered.
 #[derive(Debug, Clone)]

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use super::floats::Floats;
-use super::ipi::{Calculator, Session};
-use super::step::{Failure, Frame, Results, System};
 use super::wait::wait_until;
+use ipi_client::Floats;
+use ipi_client::{Calculator, Failure, Frame, Results, Session, System};
 
 /// How long it may take to ask, and then to notice the end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -74,7 +73,7 @@ impl Calculator for Nobody<'_> {
         self.atoms
     }
 
-    fn take(&mut self, system: System) -> Result<(), Failure> {
+    fn set_system(&mut self, system: System) -> Result<(), Failure> {
         self.atoms = Some(system.numbers.len());
         Ok(())
     }
@@ -87,5 +86,5 @@ impl Calculator for Nobody<'_> {
         Err(Failure::Died(self.reason.to_owned()))
     }
 
-    fn remark(&mut self, _: &str) {}
+    fn warn(&mut self, _: &str) {}
 }

@@ -45,11 +45,11 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::floats::Floats;
 use super::memory::Memory;
 use super::signals::Signals;
-use super::step::{Frame, Raised, Results};
 use super::wait::{Awaited, Wake, wait_for_either, wait_until};
+use ipi_client::Floats;
+use ipi_client::{Exception, Frame, Results};
 
 const STEP: i32 = 1;
 const TEXT: i32 = 2;
@@ -78,7 +78,7 @@ pub(super) struct Computed {
 #[derive(Debug)]
 pub(super) enum Silence {
     /// Python raised an exception.
-    Raised(Raised),
+    Raised(Exception),
     /// Python is gone, or talks nonsense.
     Gone(io::Error),
     /// Python has not answered in time.

@@ -9,8 +9,8 @@ use super::environment::Variables;
 use super::handover::{HandOver, Meanwhile};
 use super::python::FIRST_LINE;
 use super::signals::Signals;
-use super::step::{Frame, Results};
 use crate::process::Command;
+use ipi_client::{Frame, Results};
 
 /// Answers every step as the shim does, with what lies in the file.
 const ECHO: &str = include_str!("echo.py");

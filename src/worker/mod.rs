@@ -32,11 +32,9 @@ pub mod connect;
 mod connection;
 pub mod environment;
 pub mod excuse;
-pub mod floats;
 mod handover;
 pub mod import;
 pub mod inherited;
-pub mod ipi;
 pub mod measure;
 mod memory;
 mod model;
@@ -48,13 +46,12 @@ mod python;
 pub mod select;
 pub mod setup;
 pub mod signals;
-pub mod species;
-pub mod step;
 mod wait;
 
 use connect::Address;
 use environment::Variables;
 use handover::{HandOver, Silence};
+use ipi_client::{Exception, Failure, System};
 use model::{Life, Model, Ready};
 use origin::Origin;
 use output::Tail;
@@ -62,7 +59,6 @@ use prewarm::Prewarm;
 use python::Python;
 use select::Selected;
 use signals::{Signals, Told};
-use step::{Failure, Raised, System};
 use wait::{Wake, wait};
 
 /// What Python runs, in parts that use what stands above them.
@@ -124,7 +120,7 @@ pub enum Species {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Served {
     /// How the server ended it.
-    pub end: ipi::End,
+    pub end: ipi_client::End,
     /// How many frames were computed.
     pub steps: u64,
 }
@@ -148,7 +144,7 @@ pub enum Error {
         /// Where.
         environment: String,
         /// What went wrong.
-        raised: Raised,
+        raised: Exception,
     },
     /// It took too long.
     #[error("the model is not loaded after {0} s")]
@@ -178,7 +174,7 @@ pub enum Error {
     /// The conversation failed.
     #[error(transparent)]
     #[diagnostic(help("{}", advice(.0)))]
-    Session(ipi::Error),
+    Session(ipi_client::Error),
 }
 
 impl Error {
@@ -186,7 +182,9 @@ impl Error {
     pub fn details(&self) -> Option<&str> {
         let text = match self {
             Error::Setup { raised, .. }
-            | Error::Session(ipi::Error::Failed(Failure::Raised(raised))) => &raised.traceback,
+            | Error::Session(ipi_client::Error::Failed(Failure::Raised(raised))) => {
+                &raised.traceback
+            }
             Error::Died { output, .. } => output,
             _ => return None,
         };
@@ -316,7 +314,7 @@ fn live(
     let end = converse(&mut model, options);
     let steps = model.steps();
     // Who computes for nobody is not waited for.
-    let is_idle = !matches!(end, Ok(ipi::End::Gone)) && !model.is_computing_in_memory();
+    let is_idle = !matches!(end, Ok(ipi_client::End::Gone)) && !model.is_computing_in_memory();
     if let Some(life) = model.life
         && is_idle
         && !signals.is_told()
@@ -407,7 +405,7 @@ fn load(
 }
 
 /// Connects and answers.
-fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error> {
+fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi_client::End, Error> {
     let life = model.life.as_ref().expect("its model is loaded");
     let connected = connect::connect(
         &options.server,
@@ -420,7 +418,7 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error>
         connected => connected?,
     };
     model.peer = Some(connection.peer());
-    let mut session = ipi::Session::new(connection);
+    let mut session = ipi_client::Session::new(connection);
     if options.shared_memory {
         session = session.with_segments(&open_segment);
     }
@@ -435,7 +433,7 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<ipi::End, Error>
         session.into_stream().close();
     }
     end.map_err(|error| match error {
-        ipi::Error::Failed(Failure::Died(cause)) => died(cause),
+        ipi_client::Error::Failed(Failure::Died(cause)) => died(cause),
         error => Error::Session(error),
     })
 }
@@ -461,29 +459,29 @@ fn died(cause: String) -> Error {
 }
 
 /// What to do about a conversation that failed.
-fn advice(error: &ipi::Error) -> &'static str {
+fn advice(error: &ipi_client::Error) -> &'static str {
     match error {
-        ipi::Error::Wire(_) | ipi::Error::Order => {
+        ipi_client::Error::Wire(_) | ipi_client::Error::Order => {
             "is there an i-PI server at the other end of this socket?"
         }
-        ipi::Error::Init(ipi::dialect::Error::Batch(_)) => {
+        ipi_client::Error::Init(ipi_client::dialect::Error::Batch(_)) => {
             "i-PI evaluates structures one by one without `batch_size`"
         }
-        ipi::Error::Init(_) => "`rootstock worker --help` says what a server can send",
-        ipi::Error::Segments(_) => {
+        ipi_client::Error::Init(_) => "`rootstock worker --help` says what a server can send",
+        ipi_client::Error::Segments(_) => {
             "`--shm` is for an i-PI with <ffsocket mode='shm'> on this machine, run by the same user"
         }
-        ipi::Error::Write(_) => "the server, or the connection to it, has gone",
-        ipi::Error::NoSpecies => {
+        ipi_client::Error::Write(_) => "the server, or the connection to it, has gone",
+        ipi_client::Error::NoSpecies => {
             "name them with `--template FILE`, or with `--species` and `--pbc`"
         }
-        ipi::Error::Atoms { .. } => {
+        ipi_client::Error::Atoms { .. } => {
             "give the worker the structure that the server simulates, atoms in the same order"
         }
-        ipi::Error::NoStress => {
+        ipi_client::Error::NoStress => {
             "with `--no-stress` the virial is sent as zero: for runs that use neither stress nor pressure"
         }
-        ipi::Error::Failed(_) => {
+        ipi_client::Error::Failed(_) => {
             "the server was sent nothing for this step, and the connection was closed"
         }
     }

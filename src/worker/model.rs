@@ -8,15 +8,14 @@ use rustix::event::PollFlags;
 use serde::Deserialize;
 
 use super::connection::Peer;
-use super::floats::Floats;
 use super::handover::{Beat, Computed, HandOver, Meanwhile, Silence, size};
-use super::ipi::{self, Calculator as _};
 use super::memory::Memory;
 use super::origin::Origin;
 use super::python::Python;
 use super::signals::Signals;
-use super::step::{Failure, Frame, Raised, Results, System};
 use super::wait::{Wake, wait_for_either};
+use ipi_client::Floats;
+use ipi_client::{Calculator, Exception, Failure, Frame, Results, System};
 
 /// Atoms closer than this, in ångström, are a mistake in units or order.
 const TOO_CLOSE: f64 = 0.5;
@@ -87,12 +86,12 @@ pub(super) struct Ready {
     pub(super) system: Option<System>,
 }
 
-impl ipi::Calculator for Model<'_> {
+impl Calculator for Model<'_> {
     fn atoms(&self) -> Option<usize> {
         self.system.as_ref().map(|system| system.numbers.len())
     }
 
-    fn take(&mut self, system: System) -> Result<(), Failure> {
+    fn set_system(&mut self, system: System) -> Result<(), Failure> {
         if let Some(life) = &mut self.life {
             // A Python that is gone is found out at the next step, where a new one is told.
             let _ = life.hand_over.tell(&system);
@@ -106,7 +105,7 @@ impl ipi::Calculator for Model<'_> {
         if self.steps == 0
             && let Some(warning) = frames.iter().find_map(too_close)
         {
-            self.remark(&warning);
+            self.warn(&warning);
         }
         self.steps += 1;
         // i-PI fills a batch up with copies of its last structure.
@@ -126,7 +125,7 @@ impl ipi::Calculator for Model<'_> {
         if self.everything {
             let lines = more.split(|byte| *byte == b'\n');
             for (results, line) in results.iter_mut().zip(lines) {
-                line.clone_into(&mut results.more);
+                line.clone_into(&mut results.extras);
             }
         }
         let (done, copies) = results.split_at_mut(different);
@@ -134,7 +133,7 @@ impl ipi::Calculator for Model<'_> {
             copy.clone_from(&done[different - 1]);
         }
         if !self.everything {
-            results[0].more = match &self.system {
+            results[0].extras = match &self.system {
                 Some(system) if system.timings => with_time(&more, took),
                 _ => more,
             };
@@ -142,11 +141,11 @@ impl ipi::Calculator for Model<'_> {
         Ok(())
     }
 
-    fn want_everything(&mut self) {
+    fn want_all_results(&mut self) {
         self.everything = true;
     }
 
-    fn results(&mut self, name: &str) -> Result<Vec<u8>, Failure> {
+    fn further_results(&mut self, name: &str) -> Result<Vec<u8>, Failure> {
         let gone = br#"{"gone": true}"#.to_vec();
         let life = self.life.as_mut().expect(ALIVE);
         // The next step starts another Python.
@@ -173,11 +172,12 @@ impl ipi::Calculator for Model<'_> {
     }
 
     fn origin(&mut self) -> Result<Vec<u8>, Failure> {
-        let origin = (self.origin)().map_err(|error| Raised::new("OSError", error.to_string()))?;
+        let origin =
+            (self.origin)().map_err(|error| Exception::new("OSError", error.to_string()))?;
         Ok(serde_json::to_vec(&origin).expect("an origin has only plain fields"))
     }
 
-    fn share(&mut self, atoms: usize) {
+    fn accept_memory(&mut self, atoms: usize) {
         let files = self.peer.as_ref().map(|peer| peer.take_files());
         let Some(memory) = files.and_then(|files| Memory::accept(files, size(atoms))) else {
             return;
@@ -196,7 +196,7 @@ impl ipi::Calculator for Model<'_> {
         });
     }
 
-    fn attend(&mut self) -> Result<(), Failure> {
+    fn wait_for_message(&mut self) -> Result<(), Failure> {
         while let (Some(shared), Some(peer)) = (&mut self.shared, &self.peer) {
             let Some(next) = peer.next() else {
                 return Ok(());
@@ -250,7 +250,7 @@ impl ipi::Calculator for Model<'_> {
         }
     }
 
-    fn remark(&mut self, text: &str) {
+    fn warn(&mut self, text: &str) {
         (self.say)(&format!("rootstock: {text}"));
     }
 }
@@ -336,7 +336,7 @@ impl Model<'_> {
         self.restart(first.clone())?;
         match self.attempt(frames, results)? {
             Ok(computed) => {
-                self.remark(&format!(
+                self.warn(&format!(
                     "step {} was computed by the new Python",
                     self.steps
                 ));
@@ -374,7 +374,7 @@ impl Model<'_> {
             Silence::Abandoned => Err(Failure::Abandoned),
             Silence::Raised(raised) => Err(raised.into()),
             Silence::Gone(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-                Err(Raised::new("TooLarge", error.to_string()).into())
+                Err(Exception::new("TooLarge", error.to_string()).into())
             }
             Silence::Gone(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                 Ok(error.to_string())
@@ -399,7 +399,7 @@ impl Model<'_> {
                 return Err(Failure::Died(cause));
             }
             self.restarts -= 1;
-            self.remark(&format!(
+            self.warn(&format!(
                 "{cause}; starting it again ({} restarts left)",
                 self.restarts
             ));

@@ -15,12 +15,12 @@ use super::handover::{HandOver, Silence};
 use super::output::{self, Tail};
 use super::python::Python;
 use super::select::Selected;
-use super::step::Raised;
 use super::wait::{Wake, wait};
 use crate::process::{
     self,
     threads::{self, NoThread},
 };
+use ipi_client::Exception;
 
 /// A Python that takes too long ends itself, because only it can say where it stands; one that cannot even do that is
 /// ended so much later.
@@ -34,7 +34,7 @@ const TOLD: usize = 15;
 #[derive(Debug)]
 pub enum Failure {
     /// An exception.
-    Raised(Raised),
+    Raised(Exception),
     /// The end of Python.
     Died {
         /// How it ended.

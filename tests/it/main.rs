@@ -2,8 +2,6 @@
 mod sandbox;
 
 mod worker;
-mod worker_session;
-mod worker_fuzz;
 
 mod access;
 mod bundle;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Every module with those it may use, in reading order: a module uses only what stands above it.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -10,6 +10,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("digest", &[]),
     ("target", &[]),
     ("access", &[]),
+    // A crate of its own, in `crates/`; the compiler sees to it that it uses nothing of ours.
+    ("ipi_client", &[]),
     ("files", &[]),
     ("process", &[]),
     ("python", &["digest", "files", "process"]),
@@ -53,7 +55,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gc", &["name", "digest", "files", "store", "build"]),
     (
         "worker",
-        &["name", "files", "process", "python", "store", "target"],
+        &[
+            "name",
+            "ipi_client",
+            "files",
+            "process",
+            "python",
+            "store",
+            "target",
+        ],
     ),
     (
         "doctor",
@@ -61,7 +71,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "name", "digest", "target", "access", "files", "process", "store", "build", "worker",
         ],
     ),
-    ("probe", &["process", "store", "worker"]),
+    ("probe", &["ipi_client", "process", "store", "worker"]),
     (
         "prefetch",
         &[
@@ -71,9 +81,29 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "name", "digest", "access", "files", "fetch", "hub", "lock", "manifest", "plan",
-            "process", "python", "resolve", "store", "target", "uv", "build", "doctor", "gc",
-            "worker", "probe", "prefetch", "export",
+            "name",
+            "digest",
+            "access",
+            "ipi_client",
+            "files",
+            "fetch",
+            "hub",
+            "lock",
+            "manifest",
+            "plan",
+            "process",
+            "python",
+            "resolve",
+            "store",
+            "target",
+            "uv",
+            "build",
+            "doctor",
+            "gc",
+            "worker",
+            "probe",
+            "prefetch",
+            "export",
         ],
     ),
 ];
@@ -128,7 +158,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &[], "no clock takes part in a decision"),
 ];
 
-/// A source file without its tests.
+/// A source file without its tests. Its module is the first directory below `src`, or a crate in `crates`.
 struct Source {
     path: String,
     module: String,
@@ -136,8 +166,10 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut pending, mut found) = (vec![root.clone()], Vec::new());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pending = vec![root.join("src")];
+    pending.extend(members().iter().map(|member| root.join(member).join("src")));
+    let mut found = Vec::new();
     while let Some(directory) = pending.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
@@ -147,7 +179,7 @@ fn sources() -> Vec<Source> {
                     pending.push(path);
                 }
             } else if path.extension().is_some_and(|e| e == "rs") && name != "tests.rs" {
-                found.push(source(&root, &path));
+                found.push(source(root, &path));
             }
         }
     }
@@ -155,14 +187,19 @@ fn sources() -> Vec<Source> {
     found
 }
 
-fn source(root: &Path, path: &PathBuf) -> Source {
-    let below = path.strip_prefix(root).unwrap();
-    let first = below
-        .components()
-        .next()
+/// The workspace's crates beside the program, as they are named in Cargo.toml.
+fn members() -> Vec<String> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    fs::read_dir(crates)
         .unwrap()
-        .as_os_str()
-        .to_string_lossy();
+        .map(|entry| format!("crates/{}", entry.unwrap().file_name().to_string_lossy()))
+        .collect()
+}
+
+fn source(root: &Path, path: &Path) -> Source {
+    let below = path.strip_prefix(root).unwrap();
+    let mut components = below.iter().map(|name| name.to_string_lossy());
+    let (top, first) = (components.next().unwrap(), components.next().unwrap());
     let text = fs::read_to_string(path).unwrap();
     // Tests stand at the end of a file; they may do what they like.
     let text = text
@@ -172,7 +209,10 @@ fn source(root: &Path, path: &PathBuf) -> Source {
         .to_owned();
     Source {
         path: below.display().to_string(),
-        module: first.trim_end_matches(".rs").to_owned(),
+        module: match &*top {
+            "crates" => first.replace('-', "_"),
+            _ => first.trim_end_matches(".rs").to_owned(),
+        },
         text,
     }
 }
@@ -187,9 +227,13 @@ fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim().starts_with("//"))
 }
 
-/// Every module of ours that a line names after `crate::`.
+/// Every module that a line names after `crate::`, and every crate of ours.
 fn named(line: &str) -> Vec<String> {
-    let mut names = Vec::new();
+    let mut names: Vec<String> = members()
+        .iter()
+        .map(|member| member["crates/".len()..].replace('-', "_"))
+        .filter(|name| line.contains(&format!("{name}::")))
+        .collect();
     for rest in line.split("crate::").skip(1) {
         let group = rest
             .strip_prefix('{')
@@ -283,6 +327,23 @@ fn every_file_says_what_it_is() {
             source.path
         );
     }
+}
+
+/// `cargo test` in the root of a workspace tests its default members.
+#[test]
+fn the_commands_of_the_readme_cover_all_crates() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
+    let default: Vec<&str> = manifest["workspace"]["default-members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| member.as_str().unwrap())
+        .collect();
+    let members = members();
+    let mut expected = vec!["."];
+    expected.extend(members.iter().map(String::as_str));
+    assert_eq!(default, expected);
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn species_that_are_none_are_named() {
     for (arguments, expected) in [
         (
             &["--species", "Qq", "--pbc", "TTT"][..],
-            "`Qq` is no chemical element",
+            "`Qq` is not a chemical element",
         ),
         (
             &["--species", "Cu", "--pbc", "TT"],

@@ -189,8 +189,8 @@ def strangers_are_refused():
     listener.bind(path)
     listener.listen()
     for said, heard in [
-        (b"GET / HTTP/1.1\r\n\r\n", "the server said `GET / HTTP/1`, which is no i-PI message"),
-        (b"INIT        " + bytes(4) + (16).to_bytes(4, "little") + b"  batch_size:-8 ", "`-8` structures"),
+        (b"GET / HTTP/1.1\r\n\r\n", "the server sent `GET / HTTP/1`, which is not an i-PI message"),
+        (b"INIT        " + bytes(4) + (16).to_bytes(4, "little") + b"  batch_size:-8 ", "`batch_size` is `-8`; expected 1 to 10000"),
     ]:
         worker = Worker("odd-zero", path, "--species", "Cu", "--pbc", "TTT")
         connection, _ = listener.accept()

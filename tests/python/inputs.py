@@ -134,7 +134,7 @@ def what_is_not_known_is_refused():
     for key, value in [("initial_charges", [1] * 32), ("magmoms", [1] * 32), ("charge", 1), ("cell", [[1]])]:
         server = Server("--species-from-server")
         assert server.step(harness.copper(), **{key: value}) is None
-        server.worker.fails(1, "the INIT says `%s`, which this worker does not know" % key)
+        server.worker.fails(1, "unknown key `%s` in the INIT" % key)
     server = Server("--species-from-server")
     assert server.step(harness.copper(), charge=0, cell=[], more=None)[1] == {}
     server.end()

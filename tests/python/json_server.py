@@ -92,7 +92,7 @@ def errors():
             assert forces.shape == (32, 3)
             assert extras["kind"] == "RuntimeError" and extras["retryable"] is False, extras
             assert "out of memory on device %d" % (step + 1) in extras["error"], extras
-    assert "the calculation failed, and the server was told so" in server.goodbye()
+    assert "the calculation failed; the server was sent this error" in server.goodbye()
 
 
 def info():

@@ -118,12 +118,12 @@ def errors():
 
     works()
     fails("InitError", "expected an array of length 3", pbc=[True])
-    fails("InitError", "this worker speaks", rs=7)
+    fails("InitError", "this worker supports", rs=7)
     fails("ValueError", "positions of 32 atoms, but this worker's system has 31", numbers=[29] * 31)
     works()
     fails("RuntimeError", "out of memory on device 3")
     fails("RuntimeError", "in go_raises")
-    assert client.goodbye(b"").count("the server was told so") == 5
+    assert client.goodbye(b"").count("the server was sent this error") == 5
 
 
 def failed_start():

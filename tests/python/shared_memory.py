@@ -23,8 +23,8 @@ def refused():
     os.symlink(elsewhere, "/dev/shm/" + link)
     try:
         for bad, wrong in [
-            ("../../etc/passwd", "names a segment of shared memory `../../etc/passwd`"),
-            ("ipi_shm_", "names a segment of shared memory `ipi_shm_`"),
+            ("../../etc/passwd", "named shared memory `../../etc/passwd`"),
+            ("ipi_shm_", "named shared memory `ipi_shm_`"),
             (prefix + "missing", "cannot use the server's shared memory"),
             (directory, "cannot use the server's shared memory"),
             (link, "cannot use the server's shared memory"),

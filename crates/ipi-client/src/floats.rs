@@ -1,5 +1,10 @@
-//! Float64 numbers kept as the bytes that sockets and shared files take, so that a frame of a hundred thousand atoms
-//! is copied, never re-encoded. Little-endian and native are the same thing on every target of ours.
+//! Float64 numbers stored as the bytes that sockets and shared files take, so that a frame of a hundred thousand atoms
+//! is copied and never re-encoded. Only for little-endian machines: elsewhere the crate does not compile.
+
+#[cfg(not(target_endian = "little"))]
+compile_error!(
+    "i-PI sends numbers in the byte order of its machine; only little-endian machines are supported"
+);
 
 /// A list of float64 numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -8,7 +13,7 @@ pub struct Floats(Vec<u8>);
 const SIZE: usize = size_of::<f64>();
 
 impl Floats {
-    /// Room for exactly `count` numbers; keeps the memory it has.
+    /// Resizes to `count` numbers; keeps the allocation.
     pub fn resize(&mut self, count: usize) {
         self.0.resize(count * SIZE, 0);
     }
@@ -18,7 +23,7 @@ impl Floats {
         self.0.len() / SIZE
     }
 
-    /// Whether there are none.
+    /// Whether there are no numbers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -33,8 +38,11 @@ impl Floats {
         read(&self.0[index * SIZE..][..SIZE])
     }
 
-    /// Multiplies every number; nothing is touched where the factor is 1.
-    #[allow(clippy::float_cmp, reason = "only exactly 1 changes nothing")]
+    /// Multiplies every number; a factor of 1 leaves the bytes untouched.
+    #[allow(
+        clippy::float_cmp,
+        reason = "only a factor of exactly 1 changes nothing"
+    )]
     pub fn scale(&mut self, factor: f64) {
         if factor == 1.0 {
             return;
@@ -45,9 +53,9 @@ impl Floats {
         }
     }
 
-    /// Where the first number is that is infinite or none.
+    /// Index of the first number that is infinite or NaN.
     pub fn first_not_finite(&self) -> Option<usize> {
-        // Without an early end this looks at many numbers at once.
+        // Without an early exit the compiler vectorises this loop.
         let found = self
             .iter()
             .fold(false, |found, number| found | !number.is_finite());
@@ -62,7 +70,7 @@ impl Floats {
         &self.0
     }
 
-    /// The bytes, to be filled by a reader.
+    /// The bytes, for a reader to fill.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
@@ -83,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_back_as_they_went_in() {
+    fn numbers_are_stored_exactly() {
         let numbers = [1.5, -0.0, f64::MAX, 1e-300];
         let mut floats: Floats = numbers.into_iter().collect();
         assert!(floats.iter().eq(numbers));
@@ -94,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_number_that_is_none_is_found() {
+    fn the_first_number_that_is_not_finite_is_found() {
         let found = |numbers: &[f64]| {
             let floats: Floats = numbers.iter().copied().collect();
             floats.first_not_finite()

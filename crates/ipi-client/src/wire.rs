@@ -1,9 +1,9 @@
-//! i-PI messages as bytes. Says what they look like, not who may send them when.
+//! i-PI messages as bytes: their layout, not their order.
 //!
-//! The server listens, the client connects and speaks only in reply. Every message begins with a header: 12 bytes of
-//! ASCII, padded with spaces. Nothing says how long a message is, so one wrong count loses the thread for good.
-//! Integers are int32 and numbers float64, little-endian on every machine this is used on; nothing is aligned.
-//! Lengths are in bohr, energies in hartree (see `dialect` for whose bohr).
+//! The server listens; the client connects and sends only replies. Every message begins with a header: 12 bytes of
+//! ASCII, padded with spaces. Messages carry no total length, so after one wrong count the stream cannot be read any more.
+//! Integers are int32 and numbers float64, in the machine's byte order (here little-endian); nothing is aligned.
+//! Lengths are in bohr, energies in hartree (each server's own, see [`dialect`](crate::dialect)).
 //!
 //! | from   | header                           | what follows                                                    |
 //! |--------|----------------------------------|-----------------------------------------------------------------|
@@ -15,30 +15,37 @@
 //! | client | `FORCEREADY`                     | f64 energy, i32 atoms, f64\[3 atoms\] forces, f64\[9\] virial, i32 n, n bytes of extras |
 //! | server | `EXIT`                           |                                                                 |
 //!
-//! i-PI 3.3 knows two other forms of POSDATA and FORCEREADY. With `batch_size:N` in its INIT, N structures:
+//! i-PI 3.3 has two other forms of POSDATA and FORCEREADY. With `batch_size:N` in its INIT, N structures:
 //!
+//! | header       | what follows                                                                          |
+//! |--------------|---------------------------------------------------------------------------------------|
 //! | `POSDATA`    | i32 atoms, N times (f64\[9\] cell, f64\[9\] inverse), f64\[3 atoms N\] positions |
 //! | `FORCEREADY` | f64\[N\] energies, i32 atoms, f64\[3 atoms N\] forces, f64\[9 N\] virials, N times (i32 n, n bytes) |
 //!
 //! and in shared memory (`mode='shm'`, which it does not announce), where the numbers lie in six segments:
 //!
+//! | header       | what follows                                                                          |
+//! |--------------|---------------------------------------------------------------------------------------|
 //! | `POSDATA`    | i32 atoms, and the first time the segments' names: 6 times (i32 n, n bytes)           |
 //! | `FORCEREADY` | N times (i32 n, n bytes)                                                              |
 //!
-//! FHI-aims and FHI-vibes know stresses of single atoms, of the frame computed last, times the volume:
+//! FHI-aims and FHI-vibes request stresses of single atoms, of the frame computed last, times the volume:
 //!
+//! | from   | header                           | what follows                                                    |
+//! |--------|----------------------------------|-----------------------------------------------------------------|
 //! | server | `STRESSES_ON`, `STRESSES_OFF`    | nothing, and no answer                                          |
 //! | server | `GETSTRESSES`                    |                                                                 |
 //! | client | `STRESSREADY`                    | i32 atoms, f64\[9 atoms\]                                       |
 //!
-//! And from clients of our own, with two descriptors (see `worker::memory`):
+//! Servers of the `Rootstock` dialect offer shared memory for the following steps, passing two file descriptors along, and
+//! request further results and the model's origin between two steps:
 //!
-//! | client | `MEMORY`                         | i32 atoms                                                       |
-//!
-//! and, between two steps, each answered with `RESULTS`, i32 n, n bytes of JSON (see `dialect`):
-//!
-//! | client | `GETRESULTS`                     | i32 n, n bytes: the name of a result, or nothing                |
-//! | client | `GETORIGIN`                      |                                                                 |
+//! | from   | header                           | what follows                                                    |
+//! |--------|----------------------------------|-----------------------------------------------------------------|
+//! | server | `MEMORY`                         | i32 atoms; no answer                                            |
+//! | server | `GETRESULTS`                     | i32 n, n bytes: the name of a result, or nothing                |
+//! | server | `GETORIGIN`                      |                                                                 |
+//! | client | `RESULTS`                        | i32 n, n bytes of JSON: the answer to either                    |
 //!
 //! - The cell has its vectors as **columns**: ax bx cx ay by cy az bz cz.
 //! - The inverse is never used: i-PI sends the inverse of what is on the wire, ASE its transpose.
@@ -46,46 +53,46 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use crate::worker::floats::Floats;
+use crate::floats::Floats;
 
-/// The longest text an INIT may carry: the species of about fifty million atoms.
+/// The longest accepted text of an INIT: the species of about fifty million atoms.
 pub const LONGEST_INIT: usize = 256 << 20;
 
-/// The most atoms of a message: their positions are 2 GB, which is what one system call passes on.
+/// The most atoms of a message: their positions are 2 GB, the most that one system call transfers.
 pub const MOST_ATOMS: usize = 80_000_000;
 
-/// The longest name of a file, or of a result.
+/// The longest accepted name of a segment or of a result.
 const LONGEST_NAME: usize = 255;
 
-/// What a server says first.
+/// The header of a server's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
-    /// How is the client?
+    /// Asks for the client's [`Status`].
     Status,
-    /// What the client should know before it begins.
+    /// Configures the client, before the first step or at any time.
     Init,
-    /// Where the atoms are.
+    /// Sends the cell and the positions.
     Positions,
-    /// Asks for the results.
+    /// Asks for energy, forces and virial.
     GetForce,
     /// Asks for the stresses of single atoms.
     GetStresses,
-    /// Will ask for them, or not; they are computed when they are asked for.
+    /// Switches them on or off; this client computes them when they are requested.
     Stresses,
-    /// The next steps may be asked for in memory.
+    /// Offers shared memory for the following steps.
     Memory,
-    /// Asks for all further results of the step before, one of which may have to be computed.
+    /// Asks for all further results of the step before.
     GetResults,
-    /// Asks where the model comes from.
+    /// Asks for the model's origin.
     GetOrigin,
-    /// Nothing more will be asked.
+    /// Ends the conversation.
     Exit,
 }
 
-/// What a client says of itself.
+/// The state of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It wants an INIT.
+    /// It needs an INIT.
     NeedInit,
     /// It waits for positions.
     Ready,
@@ -104,26 +111,26 @@ impl Status {
     }
 }
 
-/// Why a message could not be read.
+/// A message that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The stream ended, or broke, inside it.
+    /// The stream ended inside it.
     #[error("the connection ended in the middle of {0}")]
     Truncated(&'static str, #[source] io::Error),
-    /// Nobody knows it.
-    #[error("the server said `{0}`, which is no i-PI message")]
+    /// An unknown header.
+    #[error("the server sent `{0}`, which is not an i-PI message")]
     Unknown(String),
-    /// It announces something impossible.
+    /// An announced count is negative or too large.
     #[error("the server announced {what} of {count}")]
     Count {
-        /// Of what.
+        /// What is counted.
         what: &'static str,
-        /// How many.
+        /// The count.
         count: i64,
     },
 }
 
-/// The next message's header; `None` if the server has gone between two messages, as ASE's does at its end.
+/// Reads the next message's header; `None` if the server has closed the connection, as ASE does at its end.
 pub fn read_header(stream: &mut impl Read) -> Result<Option<Header>, Error> {
     let mut header = [0; 12];
     let mut have = 0;
@@ -159,7 +166,7 @@ pub fn read_header(stream: &mut impl Read) -> Result<Option<Header>, Error> {
     }
 }
 
-/// The text of an INIT.
+/// Reads the text of an INIT.
 pub fn read_init(stream: &mut impl Read) -> Result<Vec<u8>, Error> {
     let _bead = read_count(stream, "an INIT message")?;
     let count = read_count(stream, "an INIT message")?;
@@ -170,7 +177,7 @@ pub fn read_init(stream: &mut impl Read) -> Result<Vec<u8>, Error> {
             what: "an INIT text",
             count: count.into(),
         })?;
-    // Grown as the bytes arrive: an announced length alone reserves nothing.
+    // Grows as the bytes arrive: an announced length alone reserves no memory.
     let mut text = Vec::new();
     let read = stream
         .take(length as u64)
@@ -183,14 +190,14 @@ pub fn read_init(stream: &mut impl Read) -> Result<Vec<u8>, Error> {
     Ok(text)
 }
 
-/// A cell, vectors as rows; its inverse is read over.
+/// Reads a cell, returned with its vectors as rows, and skips its inverse.
 pub fn read_cell(stream: &mut impl Read) -> Result<[f64; 9], Error> {
     let mut bytes = [0; 144];
     fill(stream, &mut bytes, "a POSDATA message")?;
     Ok(cell(&bytes))
 }
 
-/// A cell as it is on the wire, vectors as rows.
+/// Converts a cell from its bytes on the wire; the result has the vectors as rows.
 pub fn cell(bytes: &[u8]) -> [f64; 9] {
     transposed(std::array::from_fn(|index| {
         let number = &bytes[index * 8..][..8];
@@ -198,42 +205,42 @@ pub fn cell(bytes: &[u8]) -> [f64; 9] {
     }))
 }
 
-/// How many atoms there are in each structure of a POSDATA.
+/// Reads the number of atoms in each structure of a POSDATA.
 pub fn read_atoms(stream: &mut impl Read) -> Result<usize, Error> {
     atoms(read_count(stream, "a POSDATA message")?)
 }
 
-/// The name of a segment of shared memory.
-pub fn read_name(stream: &mut impl Read) -> Result<String, Error> {
-    let count = read_count(stream, "a POSDATA message")?;
-    let length = usize::try_from(count)
-        .ok()
-        .filter(|length| *length <= LONGEST_NAME)
-        .ok_or(Error::Count {
-            what: "the name of a segment",
-            count: count.into(),
-        })?;
-    let mut name = [0; LONGEST_NAME];
-    fill(stream, &mut name[..length], "a POSDATA message")?;
-    Ok(name[..length].escape_ascii().to_string())
+/// Reads the name of a segment of shared memory.
+pub fn read_segment_name(stream: &mut impl Read) -> Result<String, Error> {
+    let name = read_name(stream, "a POSDATA message", "the name of a segment")?;
+    Ok(name.escape_ascii().to_string())
 }
 
-/// The name of a result.
+/// Reads the name of a result.
 pub fn read_result_name(stream: &mut impl Read) -> Result<String, Error> {
-    let count = read_count(stream, "a GETRESULTS message")?;
-    let length = usize::try_from(count)
-        .ok()
-        .filter(|length| *length <= LONGEST_NAME)
-        .ok_or(Error::Count {
-            what: "the name of a result",
-            count: count.into(),
-        })?;
-    let mut name = vec![0; length];
-    fill(stream, &mut name, "a GETRESULTS message")?;
+    let name = read_name(stream, "a GETRESULTS message", "the name of a result")?;
     Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
-/// How many atoms a server means; more than fit into any message of the protocol are none.
+fn read_name(
+    stream: &mut impl Read,
+    message: &'static str,
+    what: &'static str,
+) -> Result<Vec<u8>, Error> {
+    let count = read_count(stream, message)?;
+    let length = usize::try_from(count)
+        .ok()
+        .filter(|length| *length <= LONGEST_NAME)
+        .ok_or(Error::Count {
+            what,
+            count: count.into(),
+        })?;
+    let mut name = vec![0; length];
+    fill(stream, &mut name, message)?;
+    Ok(name)
+}
+
+/// Checks a number of atoms.
 fn atoms(sent: i32) -> Result<usize, Error> {
     usize::try_from(sent)
         .ok()
@@ -244,7 +251,7 @@ fn atoms(sent: i32) -> Result<usize, Error> {
         })
 }
 
-/// Reads the positions of a POSDATA over, and keeps nothing of them.
+/// Skips the positions of a POSDATA.
 pub fn skip_positions(stream: &mut impl Read, atoms: usize) -> Result<(), Error> {
     let mut left = 24 * atoms;
     let mut bytes = [0; 16 * 1024];
@@ -256,12 +263,12 @@ pub fn skip_positions(stream: &mut impl Read, atoms: usize) -> Result<(), Error>
     Ok(())
 }
 
-/// The positions of a POSDATA, as many as there is room for.
+/// Reads positions of a POSDATA, as many as `positions` holds.
 pub fn read_positions(stream: &mut impl Read, positions: &mut Floats) -> Result<(), Error> {
     fill(stream, positions.bytes_mut(), "a POSDATA message")
 }
 
-/// Adds numbers to a message.
+/// Appends numbers to a message.
 pub fn push(message: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = f64>) {
     let start = message.len();
     message.resize(start + numbers.len() * 8, 0);
@@ -270,8 +277,8 @@ pub fn push(message: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = f64>) 
     }
 }
 
-/// Adds numbers to a message, each multiplied.
-#[allow(clippy::float_cmp, reason = "only exactly 1 changes nothing")]
+/// Appends numbers to a message, each multiplied by `factor`.
+#[allow(clippy::float_cmp, reason = "only a factor of exactly 1 is a copy")]
 pub fn push_scaled(message: &mut Vec<u8>, numbers: &Floats, factor: f64) {
     if factor == 1.0 {
         message.extend_from_slice(numbers.bytes());
@@ -280,14 +287,14 @@ pub fn push_scaled(message: &mut Vec<u8>, numbers: &Floats, factor: f64) {
     }
 }
 
-/// Adds a count to a message.
+/// Appends a count to a message.
 pub fn push_count(message: &mut Vec<u8>, count: usize) {
     let count = i32::try_from(count)
         .expect("the server counted the atoms in an int32, and extras are short");
     message.extend_from_slice(&count.to_le_bytes());
 }
 
-/// Adds a text to a message.
+/// Appends a text to a message, after its length.
 pub fn push_text(message: &mut Vec<u8>, text: &[u8]) {
     push_count(message, text.len());
     message.extend_from_slice(text);
@@ -305,7 +312,7 @@ fn fill(stream: &mut impl Read, bytes: &mut [u8], message: &'static str) -> Resu
         .map_err(|error| Error::Truncated(message, error))
 }
 
-/// The same matrix, by columns.
+/// Transposes a 3x3 matrix.
 pub fn transposed(matrix: [f64; 9]) -> [f64; 9] {
     std::array::from_fn(|place| matrix[place % 3 * 3 + place / 3])
 }
@@ -315,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_known_or_named() {
+    fn an_unknown_header_is_named_in_the_error() {
         let read = |bytes: &[u8]| read_header(&mut &bytes[..]);
         assert_eq!(read(b"STATUS      ").unwrap(), Some(Header::Status));
         assert_eq!(read(b"").unwrap(), None);
@@ -324,7 +331,7 @@ mod tests {
             Err(Error::Truncated("a header", _))
         ));
         assert!(
-            matches!(read(b"status\x00     "), Err(Error::Unknown(said)) if said == "status\\x00")
+            matches!(read(b"status\x00     "), Err(Error::Unknown(sent)) if sent == "status\\x00")
         );
     }
 

@@ -1,43 +1,43 @@
-//! The numbers of i-PI's `shm` mode: six segments of shared memory, which i-PI makes, names and removes, for as many
-//! structures as it sends at once. Opens nothing itself; nothing is mapped, so that a segment that is cut short while
-//! it is used is an error and not a crash.
+//! i-PI's `shm` mode: the numbers are in six segments of shared memory that i-PI creates, names and removes, for as many
+//! structures as it sends at once. The caller opens them; nothing is mapped, so a segment that is truncated while in use
+//! is an error and not a crash.
 
 use std::os::fd::OwnedFd;
 
-use super::wire;
+use crate::wire;
 
-/// Opens a segment by name: for reading and writing, with its size in bytes.
+/// Opens a segment of this name (below `/dev/shm`) for reading and writing; returns it with its size in bytes.
 pub type Open<'a> = dyn Fn(&str) -> std::io::Result<(OwnedFd, u64)> + 'a;
 
 /// A segment cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not a name that i-PI gives.
-    #[error("the server names a segment of shared memory `{0}`, which i-PI never does")]
+    /// A name that i-PI does not use.
+    #[error("the server named shared memory `{0}`; i-PI uses names like `ipi_shm_…`")]
     Name(String),
-    /// Not there, not ours, broken off.
+    /// It is missing, belongs to another user, or ended early.
     #[error("cannot use the server's shared memory `{name}`")]
     System {
-        /// Which.
+        /// The segment.
         name: String,
-        /// What the system said.
+        /// Why.
         source: std::io::Error,
     },
-    /// Not as large as the structures.
+    /// It is too small for the structures.
     #[error(
         "the server's shared memory `{name}` has {size} bytes, and its structures need {needed}"
     )]
     Small {
-        /// Which.
+        /// The segment.
         name: String,
-        /// How large it is.
+        /// Its size in bytes.
         size: u64,
-        /// How large it must be.
+        /// The size that the structures need.
         needed: usize,
     },
 }
 
-/// One of them.
+/// One segment.
 struct Segment {
     name: String,
     file: OwnedFd,
@@ -63,15 +63,15 @@ impl Segment {
 
     fn read(&self, into: &mut [u8], offset: usize) -> Result<(), Error> {
         let read = rustix::io::pread(&self.file, &mut *into, offset as u64);
-        self.whole(read, into.len())
+        self.complete(read, into.len())
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         let written = rustix::io::pwrite(&self.file, bytes, 0);
-        self.whole(written, bytes.len())
+        self.complete(written, bytes.len())
     }
 
-    fn whole(&self, done: rustix::io::Result<usize>, expected: usize) -> Result<(), Error> {
+    fn complete(&self, done: rustix::io::Result<usize>, expected: usize) -> Result<(), Error> {
         let source = match done {
             Ok(done) if done == expected => return Ok(()),
             Ok(_) => std::io::ErrorKind::UnexpectedEof.into(),
@@ -82,7 +82,7 @@ impl Segment {
     }
 }
 
-/// All of them.
+/// The segments of one run.
 pub struct Segments {
     positions: Segment,
     cells: Segment,
@@ -92,7 +92,7 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Opens those that i-PI has named, in its order, for as many structures of as many atoms.
+    /// Opens the segments, named in i-PI's order.
     pub fn open(
         names: [String; 6],
         structures: usize,
@@ -119,7 +119,7 @@ impl Segments {
         Ok(wire::cell(&cell))
     }
 
-    /// Leaves the results of all structures.
+    /// Writes the results of all structures.
     pub fn write(&self, energies: &[u8], forces: &[u8], virials: &[u8]) -> Result<(), Error> {
         self.energies.write(energies)?;
         self.forces.write(forces)?;

@@ -1,16 +1,14 @@
-//! Millions of messages that make sense, nearly make sense, or make none, in whatever pieces they arrive: the i-PI
-//! session never panics, never reserves memory for what was only announced, and never speaks unasked.
+//! Random messages, valid, nearly valid and invalid, in pieces of any size: the session never panics, never reserves
+//! memory for what was only announced, and never sends anything unasked.
 //!
-//! Seeded, so that every run is the same; `ROOTSTOCK_FUZZ_MESSAGES` says how many (short by default), and
-//! `ROOTSTOCK_FUZZ_SEED` where to begin.
+//! Seeded, so that every run is the same; `IPI_FUZZ_MESSAGES` is their number (short by default), `IPI_FUZZ_SEED` the
+//! first seed.
 
 use std::io::{self, Read, Write};
 
-use rootstock::worker::floats::Floats;
-use rootstock::worker::ipi::{Calculator, End, Session};
-use rootstock::worker::step::{Failure, Frame, Raised, Results, System};
+use ipi_client::{Calculator, End, Exception, Failure, Floats, Frame, Results, Session, System};
 
-/// The messages of a conversation have some tens of kilobytes, whatever they announce.
+/// The messages of a conversation have tens of kilobytes, whatever they announce.
 const BOUND: u64 = 1 << 20;
 
 /// Numbers that look random and are the same in every run.
@@ -88,7 +86,7 @@ const TEXTS: &[&str] = &[
     r#"{"rs": [[[[[[[[[[[[[[[["#,
 ];
 
-/// What a server of one mind or another may say next.
+/// A random message.
 fn message(dice: &mut Dice) -> Vec<u8> {
     match dice.below(20) {
         0..4 => header("STATUS"),
@@ -133,7 +131,7 @@ fn numbers(dice: &mut Dice, count: usize) -> Vec<u8> {
         .collect()
 }
 
-/// As many numbers as announced, if that is a number of them.
+/// As many numbers as announced, within bounds.
 fn announced(atoms: i32) -> usize {
     usize::try_from(atoms).map_or(0, |atoms| 3 * atoms.min(50))
 }
@@ -160,7 +158,7 @@ fn batch(dice: &mut Dice) -> Vec<u8> {
     whole
 }
 
-/// A server that hands out its messages in pieces and counts what comes back.
+/// A server that sends its messages in pieces and counts the answers.
 struct Server {
     input: Vec<u8>,
     at: usize,
@@ -190,7 +188,7 @@ impl Read for Server {
 impl Write for Server {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.answers += 1;
-        assert!(self.at > 0, "the client speaks first");
+        assert!(self.at > 0, "the client wrote first");
         assert!(self.answers == 1, "two answers to one question");
         let asked = self.input[..self.at].trim_ascii_end();
         let expected: &[&[u8]] = match &bytes[..12] {
@@ -214,34 +212,34 @@ impl Write for Server {
     }
 }
 
-/// Computes, raises, dies, as the dice fall.
-struct Moody {
+/// Computes, raises or dies at random.
+struct Random {
     atoms: Option<usize>,
     dice: Dice,
 }
 
-impl Moody {
-    fn mood(&mut self) -> Result<(), Failure> {
+impl Random {
+    fn fail_at_random(&mut self) -> Result<(), Failure> {
         match self.dice.below(40) {
             0 => Err(Failure::Died("Python died".into())),
-            1..4 => Err(Failure::Raised(Raised::new("ValueError", "boom"))),
+            1..4 => Err(Failure::Raised(Exception::new("ValueError", "boom"))),
             _ => Ok(()),
         }
     }
 }
 
-impl Calculator for Moody {
+impl Calculator for Random {
     fn atoms(&self) -> Option<usize> {
         self.atoms
     }
 
-    fn take(&mut self, system: System) -> Result<(), Failure> {
+    fn set_system(&mut self, system: System) -> Result<(), Failure> {
         self.atoms = Some(system.numbers.len());
         Ok(())
     }
 
     fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure> {
-        self.mood()?;
+        self.fail_at_random()?;
         assert!(!frames.is_empty() && frames.len() == results.len());
         for (frame, results) in frames.iter().zip(results) {
             assert_eq!(Some(frame.atoms()), self.atoms);
@@ -250,19 +248,19 @@ impl Calculator for Moody {
                 forces: frame.positions.iter().map(|_| 1.0).collect(),
                 virial: self.dice.one_of(&[Some([1.0; 9]), Some([1.0; 9]), None]),
                 stress: None,
-                more: Vec::new(),
+                extras: Vec::new(),
             };
         }
         Ok(())
     }
 
     fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure> {
-        self.mood()?;
+        self.fail_at_random()?;
         stresses.resize(9 * frame.atoms());
         Ok(())
     }
 
-    fn remark(&mut self, _text: &str) {}
+    fn warn(&mut self, _text: &str) {}
 }
 
 fn setting(name: &str, otherwise: u64) -> u64 {
@@ -271,10 +269,10 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the long run is reported by hand")]
-fn nothing_a_server_says_is_too_much() {
-    let wanted = setting("ROOTSTOCK_FUZZ_MESSAGES", 20_000);
-    let mut seed = setting("ROOTSTOCK_FUZZ_SEED", 0);
-    let (mut messages, mut ends, mut goodbyes, mut written) = (0_u64, 0_u64, 0_u64, 0);
+fn no_message_panics_or_reserves_memory_or_is_answered_twice() {
+    let wanted = setting("IPI_FUZZ_MESSAGES", 20_000);
+    let mut seed = setting("IPI_FUZZ_SEED", 0);
+    let (mut messages, mut ends, mut closed, mut written) = (0_u64, 0_u64, 0_u64, 0);
     let mut largest = 0;
     while messages < wanted {
         let mut dice = Dice(seed);
@@ -296,7 +294,7 @@ fn nothing_a_server_says_is_too_much() {
             answers: 0,
             written: 0,
         };
-        let mut calculator = Moody { atoms, dice };
+        let mut calculator = Random { atoms, dice };
         let mut session = Session::new(server);
         let mut end = Ok(End::Closed);
         let memory = allocation_counter::measure(|| end = session.serve(&mut calculator));
@@ -306,16 +304,16 @@ fn nothing_a_server_says_is_too_much() {
             "seed {seed}: {largest} bytes were reserved"
         );
         let server = session.into_stream();
-        // What was never read, because the conversation had ended, was no test.
+        // Messages behind the end of a conversation were not tested.
         messages += starts.iter().filter(|start| **start < server.at).count() as u64;
         written += server.written;
         ends += u64::from(end.is_err());
-        goodbyes += u64::from(matches!(end, Ok(End::Closed)));
+        closed += u64::from(matches!(end, Ok(End::Closed)));
         seed += 1;
     }
-    // The conversations are of both kinds, and something is said in them.
-    assert!(ends > 0 && goodbyes > 0 && written > 0);
+    // Conversations ended both ways, and some were answered.
+    assert!(ends > 0 && closed > 0 && written > 0);
     println!(
-        "{messages} messages, {ends} conversations ended in an error, {goodbyes} at their end, {written} bytes answered, at most {largest} bytes of memory at once"
+        "{messages} messages, {ends} conversations ended in an error, {closed} at their end, {written} bytes answered, at most {largest} bytes of memory at once"
     );
 }

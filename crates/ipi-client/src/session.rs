@@ -1,132 +1,56 @@
-//! Whose turn it is: one conversation with one i-PI server, from the first header to the last. It answers and never
-//! speaks unasked; what it answers with comes from a [`Calculator`].
+//! The state of one conversation with one server, from the first header to the last. It only answers, and never sends
+//! anything unasked; its results come from a [`Calculator`].
 //!
-//! The first STATUS is always answered with NEEDINIT, because only an INIT tells which server this is (`dialect`), and
-//! because a client that skips it would take i-PI's batches for a giant structure. Positions are computed at once, so a
-//! server may ask for the forces in the same write or after another STATUS. An INIT is accepted whenever it comes.
+//! The first STATUS is always answered with NEEDINIT: only an INIT identifies the server (`dialect`), and without one
+//! i-PI's batches would be read as one giant structure. Positions are computed as soon as they arrive, so a server may
+//! request the forces in the same write or after another STATUS. An INIT is accepted at any time.
 //!
-//! A failed computation never becomes a number that looks like a result: servers that send JSON get NaN everywhere and
-//! the error in the extras; for the others the session ends, and its caller drains and closes the connection. So do
-//! all when the calculator is gone for good, but those that send JSON are told before.
+//! A failed computation never becomes a number that looks like a result. Servers that send JSON get NaN everywhere and
+//! the error in the extras; for the others the session ends, and the caller drains and closes the connection. It also
+//! ends when the calculator itself has ended; servers that send JSON get that error first.
 
 use std::io::{self, Read, Write};
 
-use serde_json::json;
+use crate::answer::{error_text, not_finite, write_error};
+use crate::calculator::{Calculator, Exception, Failure};
+use crate::dialect::{self, Dialect, Init, Units};
+use crate::floats::Floats;
+use crate::outcome::{End, Error};
+use crate::segments::{Open, Segments};
+use crate::step::{Frame, Results};
+use crate::wire::{self, Header, Status};
 
-use super::dialect::{self, Dialect, Init, Units};
-use super::segments::{self, Open, Segments};
-use super::wire::{self, Header, Status};
-use crate::worker::floats::Floats;
-use crate::worker::step::{Failure, Frame, Raised, Results, System};
-
-/// What computes.
-pub trait Calculator {
-    /// How many atoms there are; `None` until somebody says which.
-    fn atoms(&self) -> Option<usize>;
-    /// From now on it is about these atoms.
-    fn take(&mut self, system: System) -> Result<(), Failure>;
-    /// Computes frames, at least one, each of as many atoms as there are.
-    fn calculate(&mut self, frames: &[Frame], results: &mut [Results]) -> Result<(), Failure>;
-    /// Minus the virial of each atom, 3x3, of the frame that was computed last.
-    fn stresses(&mut self, frame: &Frame, stresses: &mut Floats) -> Result<(), Failure>;
-    /// From now on all results of each frame are wanted with it, as the text of a JSON object.
-    fn want_everything(&mut self) {}
-    /// All further results of the frame computed last, as JSON; the one of this name is computed if it has to be.
-    fn results(&mut self, _name: &str) -> Result<Vec<u8>, Failure> {
-        Ok(br#"{"gone": true}"#.to_vec())
-    }
-    /// Where the model comes from, as the text of a JSON object.
-    fn origin(&mut self) -> Result<Vec<u8>, Failure> {
-        Ok(b"{}".to_vec())
-    }
-    /// May answer steps of so many atoms in memory from now on, of which it knows by itself.
-    fn share(&mut self, _atoms: usize) {}
-    /// Waits until there is a message, and sees to it meanwhile that what is asked in memory is answered there.
-    fn attend(&mut self) -> Result<(), Failure> {
-        Ok(())
-    }
-    /// Something a person should know.
-    fn remark(&mut self, text: &str);
-}
-
-/// How a conversation ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The server said EXIT.
-    Exit,
-    /// The server closed the connection between two messages.
-    Closed,
-    /// The server was gone when it was answered.
-    Gone,
-}
-
-/// How a conversation ended badly.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Something unreadable.
-    #[error(transparent)]
-    Wire(#[from] wire::Error),
-    /// An INIT that cannot be met.
-    #[error(transparent)]
-    Init(#[from] dialect::Error),
-    /// Shared memory that cannot be used.
-    #[error(transparent)]
-    Segments(#[from] segments::Error),
-    /// The connection broke while answering.
-    #[error("cannot answer the server")]
-    Write(#[source] io::Error),
-    /// Results were asked for that nobody ordered.
-    #[error("the server asked for forces before it sent positions")]
-    Order,
-    /// Nobody knows which atoms these are.
-    #[error("the server does not say which atoms its positions belong to")]
-    NoSpecies,
-    /// Other atoms than expected.
-    #[error("the server sent positions of {sent} atoms, but this worker's system has {expected}")]
-    Atoms {
-        /// As the template has it.
-        expected: usize,
-        /// As the server has it.
-        sent: usize,
-    },
-    /// The model has no stress, and the server stops at anything but a number.
-    #[error("the model computes no stress, which this server wants for a periodic system")]
-    NoStress,
-    /// The computation failed.
-    #[error("{0}")]
-    Failed(Failure),
-}
-
-/// One conversation.
+/// One conversation with one server.
 pub struct Session<'a, S> {
     stream: S,
-    // How the segments of i-PI's `shm` mode are opened, if it is in that mode.
+    // Opens the segments of i-PI's `shm` mode, if it is in that mode.
     open: Option<&'a Open<'a>>,
     segments: Option<Segments>,
     dialect: Dialect,
     initialised: bool,
-    // The text of the last JSON INIT: rootstock 1.x repeats it before every step.
-    said: Vec<u8>,
-    // What was wrong with it, if there is somebody to tell.
-    refused: Option<Raised>,
+    // The text of the last INIT: rootstock 1.x repeats it before every step.
+    last_init: Vec<u8>,
+    // What is wrong with it, where the server can be sent errors.
+    refused: Option<Exception>,
     // How many structures the server sends at once.
     structures: usize,
-    // Those that it sent last, and their results: there are none before they were read, whatever was announced.
+    // Those that it sent last, and their results. They grow as frames are read: a number that was only announced
+    // reserves no memory.
     frames: Vec<Frame>,
     results: Vec<Results>,
-    // How many atoms the server last sent.
+    // How many atoms the server sent last.
     sent: usize,
-    // Whether the first frame and its results are of that message.
+    // Whether the results are those of the frames that were sent last.
     computed: bool,
-    answer: Option<Result<(), Raised>>,
-    // What ends the session once the server was told.
-    last: Option<Failure>,
+    answer: Option<Result<(), Exception>>,
+    // Ends the session as soon as the server has been sent the error.
+    fatal: Option<Failure>,
     buffer: Vec<u8>,
     warned: bool,
 }
 
 impl<'a, S: Read + Write> Session<'a, S> {
-    /// A conversation over this stream, which has to be connected already.
+    /// A conversation over this connected stream. Reads are small: wrap a socket in a buffer.
     pub fn new(stream: S) -> Self {
         Self {
             stream,
@@ -134,7 +58,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
             segments: None,
             dialect: Dialect::default(),
             initialised: false,
-            said: Vec::new(),
+            last_init: Vec::new(),
             refused: None,
             structures: 1,
             frames: Vec::new(),
@@ -142,23 +66,23 @@ impl<'a, S: Read + Write> Session<'a, S> {
             sent: 0,
             computed: false,
             answer: None,
-            last: None,
+            fatal: None,
             buffer: Vec::new(),
             warned: false,
         }
     }
 
-    /// The same with an i-PI whose numbers lie in shared memory.
+    /// The same with an i-PI in `shm` mode, whose numbers are in shared memory.
     #[must_use]
     pub fn with_segments(mut self, open: &'a Open<'a>) -> Self {
         self.open = Some(open);
         self
     }
 
-    /// Answers until the server has had enough.
+    /// Answers the server until it ends the conversation.
     pub fn serve(&mut self, calculator: &mut impl Calculator) -> Result<End, Error> {
         loop {
-            if let Err(failure) = calculator.attend() {
+            if let Err(failure) = calculator.wait_for_message() {
                 return self.end_in_memory(calculator, failure);
             }
             let Some(header) = wire::read_header(&mut self.stream)? else {
@@ -171,7 +95,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
                 Header::GetForce => self.forces(calculator),
                 Header::GetStresses => self.stresses(calculator),
                 Header::Stresses => Ok(true),
-                Header::GetResults => self.results(calculator),
+                Header::GetResults => self.further_results(calculator),
                 Header::GetOrigin => self.origin(calculator),
                 Header::Memory => self.memory(calculator).map(|()| true),
                 Header::Exit => return Ok(End::Exit),
@@ -184,32 +108,32 @@ impl<'a, S: Read + Write> Session<'a, S> {
         }
     }
 
-    fn results(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
-        self.only_of_ours("GETRESULTS")?;
+    fn further_results(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
+        self.only_rootstock("GETRESULTS")?;
         let name = wire::read_result_name(&mut self.stream)?;
-        let results = calculator.results(&name);
-        self.answer_in_words(results)
+        let results = calculator.further_results(&name);
+        self.answer_text(results)
     }
 
     fn origin(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
-        self.only_of_ours("GETORIGIN")?;
+        self.only_rootstock("GETORIGIN")?;
         let origin = calculator.origin();
-        self.answer_in_words(origin)
+        self.answer_text(origin)
     }
 
-    fn only_of_ours(&self, header: &str) -> Result<(), Error> {
+    fn only_rootstock(&self, header: &str) -> Result<(), Error> {
         match self.dialect {
             Dialect::Rootstock => Ok(()),
             _ => Err(wire::Error::Unknown(header.to_owned()).into()),
         }
     }
 
-    fn answer_in_words(&mut self, text: Result<Vec<u8>, Failure>) -> Result<bool, Error> {
-        let (text, last) = match text {
+    fn answer_text(&mut self, text: Result<Vec<u8>, Failure>) -> Result<bool, Error> {
+        let (text, fatal) = match text {
             Ok(text) => (text, None),
-            Err(Failure::Raised(raised)) => (error_text(&raised), None),
+            Err(Failure::Raised(exception)) => (error_text(&exception), None),
             Err(Failure::Died(cause)) => {
-                let text = error_text(&Raised::new("WorkerDied", cause.clone()));
+                let text = error_text(&Exception::new("WorkerDied", cause.clone()));
                 (text, Some(Failure::Died(cause)))
             }
             Err(failure) => return Err(Error::Failed(failure)),
@@ -217,33 +141,34 @@ impl<'a, S: Read + Write> Session<'a, S> {
         let mut message = b"RESULTS     ".to_vec();
         wire::push_text(&mut message, &text);
         let answered = self.write(&message);
-        last.map_or(answered, |failure| Err(Error::Failed(failure)))
+        fatal.map_or(answered, |failure| Err(Error::Failed(failure)))
     }
 
-    /// An offer, which needs no answer: whether it was taken is seen in the memory.
+    /// An offer, without an answer: the memory itself shows whether it was accepted.
     fn memory(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
-        self.only_of_ours("MEMORY")?;
+        self.only_rootstock("MEMORY")?;
         let atoms = wire::read_atoms(&mut self.stream)?;
         if calculator.atoms() == Some(atoms) && self.refused.is_none() {
-            calculator.share(atoms);
+            calculator.accept_memory(atoms);
         }
         Ok(())
     }
 
-    /// Says what became of a step that was asked for in memory, and never will be answered there.
+    /// Sends the error of a step that was requested in memory and cannot be answered there.
     fn end_in_memory(
         &mut self,
         calculator: &impl Calculator,
         failure: Failure,
     ) -> Result<End, Error> {
         self.sent = calculator.atoms().unwrap_or_default();
-        self.prepare_error(&Raised::new("WorkerDied", failure.to_string()));
+        let exception = Exception::new("WorkerDied", failure.to_string());
+        write_error(&mut self.buffer, self.sent, &exception);
         let buffer = std::mem::take(&mut self.buffer);
         self.write(&buffer)?;
         Err(Error::Failed(failure))
     }
 
-    /// The stream, to be closed as the caller sees fit.
+    /// The stream, for the caller to close.
     pub fn into_stream(self) -> S {
         self.stream
     }
@@ -259,37 +184,37 @@ impl<'a, S: Read + Write> Session<'a, S> {
     fn init(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
         let text = wire::read_init(&mut self.stream)?;
         self.initialised = true;
-        if self.dialect.is_json() && text == self.said {
+        if self.dialect.is_json() && text == self.last_init {
             return Ok(());
         }
         self.refused = None;
-        match dialect::understand(&text) {
+        match dialect::parse(&text) {
             Ok(Init::Stock(..)) if calculator.atoms().is_none() => return Err(Error::NoSpecies),
             Ok(Init::Stock(dialect, structures)) => {
                 self.dialect = dialect;
                 self.expect(structures);
                 if dialect == Dialect::Ipi {
-                    calculator.want_everything();
+                    calculator.want_all_results();
                 }
             }
             Ok(Init::System(dialect, system)) => {
                 self.dialect = dialect;
                 self.expect(1);
-                calculator.take(system).map_err(Error::Failed)?;
+                calculator.set_system(system).map_err(Error::Failed)?;
             }
-            // A client of ours is told when it asks for forces, and may do better afterwards.
-            Err(error) if error.is_ours() || self.dialect == Dialect::Rootstock => {
+            // A rootstock client gets the error when it requests forces, and may send a better INIT afterwards.
+            Err(error) if error.is_rootstock() || self.dialect == Dialect::Rootstock => {
                 self.dialect = Dialect::Rootstock;
                 self.expect(1);
-                self.refused = Some(Raised::new("InitError", error.to_string()));
+                self.refused = Some(Exception::new("InitError", error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
-        self.said = text;
+        self.last_init = text;
         Ok(())
     }
 
-    /// From now on that many structures come at once.
+    /// From now on a message holds this many structures.
     fn expect(&mut self, structures: usize) {
         if structures != self.structures {
             self.structures = structures;
@@ -311,11 +236,14 @@ impl<'a, S: Read + Write> Session<'a, S> {
             None
         };
         self.sent = wire::read_atoms(&mut self.stream)?;
-        // Checked before room is made for them: a wrong count would be the size of the next allocation.
-        if let Some(raised) = self.unexpected(calculator)? {
+        // Checked before memory is reserved: a wrong count would be the size of the next allocation.
+        if let Some(exception) = self.unexpected(calculator)? {
             wire::skip_positions(&mut self.stream, self.sent)?;
-            calculator.remark(&format!("{}, and the server was told so", raised.error));
-            self.answer = Some(Err(raised));
+            calculator.warn(&format!(
+                "{}; the server was sent this error",
+                exception.error
+            ));
+            self.answer = Some(Err(exception));
             return Ok(());
         }
         match shared {
@@ -348,7 +276,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         Ok(())
     }
 
-    /// The frame at this place, or the first behind those that there are.
+    /// The frame at this place; a new one behind the last.
     fn frame(&mut self, place: usize) -> &mut Frame {
         if place == self.frames.len() {
             self.frames.push(Frame::default());
@@ -356,14 +284,14 @@ impl<'a, S: Read + Write> Session<'a, S> {
         &mut self.frames[place]
     }
 
-    /// The frames from shared memory, whose segments are named the first time.
+    /// Reads the frames from shared memory; the first message names its segments.
     fn fetch_frames(&mut self, open: &Open<'_>) -> Result<(), Error> {
         let segments = match self.segments.take() {
             Some(segments) => segments,
             None => {
                 let mut names: [String; 6] = Default::default();
                 for name in &mut names {
-                    *name = wire::read_name(&mut self.stream)?;
+                    *name = wire::read_segment_name(&mut self.stream)?;
                 }
                 Segments::open(names, self.structures, self.sent, open)?
             }
@@ -378,10 +306,10 @@ impl<'a, S: Read + Write> Session<'a, S> {
         Ok(())
     }
 
-    /// Why these positions cannot be computed, if the server can be told.
-    fn unexpected(&self, calculator: &impl Calculator) -> Result<Option<Raised>, Error> {
-        if let Some(raised) = &self.refused {
-            return Ok(Some(raised.clone()));
+    /// Why these positions cannot be computed, where the server can be sent the error.
+    fn unexpected(&self, calculator: &impl Calculator) -> Result<Option<Exception>, Error> {
+        if let Some(exception) = &self.refused {
+            return Ok(Some(exception.clone()));
         }
         let expected = calculator.atoms().ok_or(Error::NoSpecies)?;
         if expected == self.sent && self.structures * self.sent <= wire::MOST_ATOMS {
@@ -392,42 +320,40 @@ impl<'a, S: Read + Write> Session<'a, S> {
             sent: self.sent,
         };
         if self.dialect.is_json() {
-            Ok(Some(Raised::new("ValueError", error.to_string())))
+            Ok(Some(Exception::new("ValueError", error.to_string())))
         } else {
             Err(error)
         }
     }
 
-    /// Computes the frame; an error that the server can be told is an answer.
-    fn compute(&mut self, calculator: &mut impl Calculator) -> Result<Result<(), Raised>, Error> {
+    /// Computes the frames. An error that can be sent to the server is an answer.
+    fn compute(
+        &mut self,
+        calculator: &mut impl Calculator,
+    ) -> Result<Result<(), Exception>, Error> {
         let failure = match calculator.calculate(&self.frames, &mut self.results) {
-            Ok(()) => match self.unreadable() {
+            Ok(()) => match self.results.iter().find_map(not_finite) {
                 None => return Ok(Ok(())),
-                Some(raised) => Failure::Raised(raised),
+                Some(exception) => Failure::Raised(exception),
             },
             Err(failure) => failure,
         };
         match failure {
             Failure::Abandoned => Err(Error::Failed(failure)),
             failure if !self.dialect.is_json() => Err(Error::Failed(failure)),
-            Failure::Raised(raised) => {
-                calculator.remark(&format!(
-                    "the calculation failed, and the server was told so:\n{}",
-                    raised.reason()
+            Failure::Raised(exception) => {
+                calculator.warn(&format!(
+                    "the calculation failed; the server was sent this error:\n{}",
+                    exception.reason()
                 ));
-                Ok(Err(raised))
+                Ok(Err(exception))
             }
             Failure::Died(cause) => {
-                let raised = Raised::new("WorkerDied", cause.clone());
-                self.last = Some(Failure::Died(cause));
-                Ok(Err(raised))
+                let exception = Exception::new("WorkerDied", cause.clone());
+                self.fatal = Some(Failure::Died(cause));
+                Ok(Err(exception))
             }
         }
-    }
-
-    /// What makes the results unfit to be sent: a number that is none.
-    fn unreadable(&self) -> Option<Raised> {
-        self.results.iter().find_map(not_finite)
     }
 
     fn stresses(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
@@ -449,7 +375,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         let answer = self.answer.take().ok_or(Error::Order)?;
         match answer {
             Ok(()) => self.prepare(calculator)?,
-            Err(raised) => self.prepare_error(&raised),
+            Err(exception) => write_error(&mut self.buffer, self.sent, &exception),
         }
         if self.dialect.names_species_every_step() {
             self.initialised = false;
@@ -457,7 +383,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         let buffer = std::mem::take(&mut self.buffer);
         let answered = self.write(&buffer);
         self.buffer = buffer;
-        match self.last.take() {
+        match self.fatal.take() {
             Some(failure) => Err(Error::Failed(failure)),
             None => answered,
         }
@@ -497,9 +423,9 @@ impl<'a, S: Read + Write> Session<'a, S> {
         }
         for one in &self.results {
             let extras = match self.dialect {
-                Dialect::Ipi => &one.more[..],
-                Dialect::Rootstock if !one.more.is_empty() => &one.more[..],
-                // The Python rootstock wants at least a byte; stock servers take none for none.
+                Dialect::Ipi => &one.extras[..],
+                Dialect::Rootstock if !one.extras.is_empty() => &one.extras[..],
+                // The Python rootstock 1.x needs at least one byte; stock servers need none.
                 dialect if dialect.is_json() => b"{}",
                 _ => b"",
             };
@@ -508,12 +434,12 @@ impl<'a, S: Read + Write> Session<'a, S> {
         Ok(())
     }
 
-    /// The virials as they go out, or what our own client has in their place.
+    /// The virials in the server's units and order, or the stresses that rootstock's clients get in their place.
     fn tensors(&mut self, calculator: &mut impl Calculator) -> Result<Vec<[f64; 9]>, Error> {
         let Units { hartree, .. } = self.dialect.units();
         let nothing = [f64::NAN; 9];
         if self.dialect == Dialect::Rootstock {
-            // A client that is told that there is no stress has nothing to be warned of.
+            // This client reads NaN as "no stress": there is nothing to warn of.
             let stresses = self.results.iter().map(|one| one.stress.unwrap_or(nothing));
             return Ok(stresses.collect());
         }
@@ -522,7 +448,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
                 return Err(Error::NoStress);
             }
             if !std::mem::replace(&mut self.warned, true) {
-                calculator.remark("the model computes no stress: the virial is sent as NaN, and pressure means nothing");
+                calculator.warn("the model computes no stress: the virial is sent as NaN, and the pressure is meaningless");
             }
         }
         let virials = self.results.iter().map(|one| {
@@ -532,20 +458,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         Ok(virials.collect())
     }
 
-    /// NaN, never zero: who does not read the extras must not take this for a result.
-    fn prepare_error(&mut self, raised: &Raised) {
-        let extras = error_text(raised);
-        let message = &mut self.buffer;
-        message.clear();
-        message.extend_from_slice(b"FORCEREADY  ");
-        let nothing = |count| std::iter::repeat_n(f64::NAN, count);
-        wire::push(message, nothing(1));
-        wire::push_count(message, self.sent);
-        wire::push(message, nothing(3 * self.sent + 9));
-        wire::push_text(message, &extras);
-    }
-
-    /// Sends an answer in one write; `false` if nobody is there to read it.
+    /// Sends an answer in one write; `false` if the server has closed the connection.
     fn write(&mut self, bytes: &[u8]) -> Result<bool, Error> {
         match self
             .stream
@@ -557,34 +470,6 @@ impl<'a, S: Read + Write> Session<'a, S> {
             Err(error) => Err(Error::Write(error)),
         }
     }
-}
-
-/// Where each of nine numbers of a stress stands.
-const COMPONENTS: [&str; 9] = ["xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz"];
-
-/// What a client that reads JSON is told of an error.
-fn error_text(raised: &Raised) -> Vec<u8> {
-    let text = json!({ "error": raised.reason(), "kind": raised.kind, "retryable": false });
-    text.to_string().into_bytes()
-}
-
-/// What makes a result unfit to be sent, if anything does.
-fn not_finite(results: &Results) -> Option<Raised> {
-    let energy = results.energy;
-    let stress = results.stress.unwrap_or_default();
-    let error = if !energy.is_finite() {
-        format!("the model computed an energy of {energy} eV")
-    } else if let Some(place) = results.forces.first_not_finite() {
-        let atom = place / 3;
-        format!(
-            "the model computed forces that are not finite, first that on atom {atom} (counted from 0)"
-        )
-    } else {
-        let place = stress.iter().position(|number| !number.is_finite())?;
-        let component = COMPONENTS[place];
-        format!("the model computed a stress that is not finite, first its {component}")
-    };
-    Some(Raised::new("NotFinite", error))
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -1,5 +1,6 @@
-//! Atomic species as people write them on a command line: `Cu32`, `H2O`, `O,H,H`, `8,1,1`. The order is that of the
-//! server's atoms; structure files are read by ASE, not here.
+//! Atomic species as written on a command line: `Cu32`, `H2O`, `O,H,H`, `8,1,1`, in the order of the server's atoms.
+
+use crate::wire::MOST_ATOMS;
 
 /// Symbols by atomic number; 0 is ASE's dummy atom.
 const SYMBOLS: [&str; 119] = [
@@ -13,24 +14,21 @@ const SYMBOLS: [&str; 119] = [
     "Nh", "Fl", "Mc", "Lv", "Ts", "Og",
 ];
 
-/// More than any machine computes.
-const MOST_ATOMS: usize = 80_000_000;
-
-/// Why a text names no species.
+/// A text that is not a list of species.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No such element.
-    #[error("`{0}` is no chemical element")]
+    #[error("`{0}` is not a chemical element")]
     Unknown(String),
-    /// A count that is none.
-    #[error("`{0}` is no number of atoms")]
+    /// A count that is too large.
+    #[error("`{0}` is not a number of atoms")]
     Count(String),
-    /// Nothing.
-    #[error("no atoms are named")]
+    /// The text is empty.
+    #[error("no atoms")]
     Empty,
 }
 
-/// The atomic numbers that a composition or a list means, in its order.
+/// Atomic numbers of a composition or a list, in its order.
 pub fn parse(text: &str) -> Result<Vec<u8>, Error> {
     let mut numbers = Vec::new();
     for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
@@ -45,7 +43,7 @@ pub fn parse(text: &str) -> Result<Vec<u8>, Error> {
     Ok(numbers)
 }
 
-/// Which cell vectors are periodic: `TTF`.
+/// Reads periodicity, as ASE prints it: `TTF`.
 pub fn parse_pbc(text: &str) -> Option<[bool; 3]> {
     let periodic = |letter: u8| match letter {
         b'T' | b't' => Some(true),
@@ -81,7 +79,7 @@ fn parse_composition(word: &str, numbers: &mut Vec<u8>) -> Result<(), Error> {
             digits => digits
                 .parse::<usize>()
                 .ok()
-                .filter(|count| numbers.len() + count <= MOST_ATOMS)
+                .filter(|count| numbers.len().saturating_add(*count) <= MOST_ATOMS)
                 .ok_or_else(|| Error::Count(digits.to_owned()))?,
         };
         numbers.extend(std::iter::repeat_n(number, count));
@@ -90,7 +88,7 @@ fn parse_composition(word: &str, numbers: &mut Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The longest beginning of a text whose letters are as wanted, and what follows it.
+/// Splits a text before its first unwanted letter.
 fn split(text: &str, wanted: impl Fn(usize, char) -> bool) -> (&str, &str) {
     let end = text
         .char_indices()
@@ -120,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_species_is_named() {
+    fn errors_name_the_wrong_part() {
         for (text, error) in [
             ("Qq3", Error::Unknown("Qq".into())),
             ("h2o", Error::Unknown("h2o".into())),
@@ -130,6 +128,10 @@ mod tests {
                 Error::Count("99999999999999999999".into()),
             ),
             ("Cu800000000", Error::Count("800000000".into())),
+            (
+                "OCu18446744073709551615",
+                Error::Count("18446744073709551615".into()),
+            ),
             (" , ", Error::Empty),
             ("Ü", Error::Unknown("Ü".into())),
             ("H0", Error::Empty),

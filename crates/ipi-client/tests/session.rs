@@ -1,51 +1,52 @@
-//! The i-PI session says exactly what the recorded servers expect, when they expect it, in whatever pieces their bytes
-//! arrive; and nothing a server sends makes it panic, guess or reserve memory.
+//! The session answers recorded servers exactly as they expect, in whatever pieces their bytes arrive, and refuses wrong
+//! messages with an error.
 
 use std::io::{self, Cursor, Read, Write};
 
-use rootstock::worker::floats::Floats;
-use rootstock::worker::ipi::dialect::{Dialect, Units};
-use rootstock::worker::ipi::{Calculator, End, Error, Session, wire};
-use rootstock::worker::step::{Failure, Frame, Raised, Results, System};
+use ipi_client::wire;
+use ipi_client::{
+    Calculator, Dialect, End, Error, Exception, Failure, Floats, Frame, Results, Session, System,
+    Units,
+};
 
-const IPI_FUSED: &str = include_str!("../fixtures/ipi/ipi_cons_once.txt");
-const IPI_THREADED: &str = include_str!("../fixtures/ipi/ipi_thr_once.txt");
-const IPI_BATCH: &str = include_str!("../fixtures/ipi/ipi_batch4.txt");
-const ASE: &str = include_str!("../fixtures/ipi/ase_triclinic_once.txt");
-const ASE_GENERAL: &str = include_str!("../fixtures/ipi/ase_general_never.txt");
-const ASE_MOLECULE: &str = include_str!("../fixtures/ipi/ase_molecule_never.txt");
-const ASE_SLAB: &str = include_str!("../fixtures/ipi/ase_slab_never.txt");
+const IPI_FUSED: &str = include_str!("transcripts/ipi_cons_once.txt");
+const IPI_THREADED: &str = include_str!("transcripts/ipi_thr_once.txt");
+const IPI_BATCH: &str = include_str!("transcripts/ipi_batch4.txt");
+const ASE: &str = include_str!("transcripts/ase_triclinic_once.txt");
+const ASE_GENERAL: &str = include_str!("transcripts/ase_general_never.txt");
+const ASE_MOLECULE: &str = include_str!("transcripts/ase_molecule_never.txt");
+const ASE_SLAB: &str = include_str!("transcripts/ase_slab_never.txt");
 
-/// One thing said by the server, or expected of the client.
+/// A message of the server, or one expected of the client.
 #[derive(Debug, Clone)]
-enum Said {
+enum Part {
     Server(Vec<u8>),
     Client(String, Vec<u8>),
 }
 
 /// A recorded conversation: `S>C name hex` and `C>S name hex`, one message part a line.
-fn transcript(text: &str) -> Vec<Said> {
+fn transcript(text: &str) -> Vec<Part> {
     let bytes = |hex: &str| -> Vec<u8> {
         let digit = |at: usize| {
             u8::from_str_radix(&hex[at..at + 2], 16).expect("a transcript is hexadecimal")
         };
         (0..hex.len()).step_by(2).map(digit).collect()
     };
-    let said = |line: &str| {
+    let part = |line: &str| {
         let [who, name, hex] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
         match who {
-            "S>C" => Said::Server(bytes(hex)),
-            _ => Said::Client(name.to_owned(), bytes(hex)),
+            "S>C" => Part::Server(bytes(hex)),
+            _ => Part::Client(name.to_owned(), bytes(hex)),
         }
     };
-    text.lines().map(said).collect()
+    text.lines().map(part).collect()
 }
 
 /// A server that plays its part of a transcript and fails the test when the client speaks out of turn.
 struct Server {
-    script: Vec<Said>,
+    script: Vec<Part>,
     at: usize,
     offset: usize,
     piece: Box<dyn FnMut() -> usize>,
@@ -66,8 +67,8 @@ impl Read for Server {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let bytes = match self.script.get(self.at) {
             None => return Ok(0),
-            Some(Said::Server(bytes)) => &bytes[self.offset..],
-            Some(Said::Client(name, _)) => panic!("the client reads on instead of saying {name}"),
+            Some(Part::Server(bytes)) => &bytes[self.offset..],
+            Some(Part::Client(name, _)) => panic!("the client reads instead of sending {name}"),
         };
         let count = bytes.len().min(into.len()).min((self.piece)());
         into[..count].copy_from_slice(&bytes[..count]);
@@ -82,7 +83,7 @@ impl Read for Server {
 
 impl Write for Server {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(Said::Client(name, expected)) = self.script.get(self.at) else {
+        let Some(Part::Client(name, expected)) = self.script.get(self.at) else {
             panic!("unsolicited: {bytes:?}")
         };
         match name.as_str() {
@@ -100,13 +101,13 @@ impl Write for Server {
 
 /// The recorded answer had E = -1.25, F = 0.5 (1, 2, …) and the virial 1 … 9 in the units of the wire; ours goes
 /// through eV and Å, so its last digits may differ. Extras are ours: none for stock servers.
-fn assert_forces(said: &[u8], recorded: &[u8]) {
-    assert_eq!(said[..12], recorded[..12]);
-    assert_eq!(said.len(), recorded.len());
+fn assert_forces(sent: &[u8], recorded: &[u8]) {
+    assert_eq!(sent[..12], recorded[..12]);
+    assert_eq!(sent.len(), recorded.len());
     // One structure, or the four of the batch: energies, then the count of atoms, then forces, virials and no extras.
-    let structures = (said.len() - 16) / (8 + 48 + 72 + 4);
-    let (count, end) = (12 + 8 * structures, said.len() - 4 * structures);
-    assert_eq!(said[count..count + 4], recorded[count..count + 4]);
+    let structures = (sent.len() - 16) / (8 + 48 + 72 + 4);
+    let (count, end) = (12 + 8 * structures, sent.len() - 4 * structures);
+    assert_eq!(sent[count..count + 4], recorded[count..count + 4]);
     let numbers = |bytes: &[u8]| -> Vec<f64> {
         [&bytes[12..count], &bytes[count + 4..end]]
             .concat()
@@ -114,13 +115,13 @@ fn assert_forces(said: &[u8], recorded: &[u8]) {
             .map(|number| f64::from_le_bytes(number.try_into().unwrap()))
             .collect()
     };
-    for (ours, theirs) in numbers(said).iter().zip(numbers(recorded)) {
+    for (ours, theirs) in numbers(sent).iter().zip(numbers(recorded)) {
         assert!(
             (ours - theirs).abs() <= 4.0 * f64::EPSILON * theirs.abs(),
             "{ours} {theirs}"
         );
     }
-    assert!(said[end..].iter().all(|byte| *byte == 0));
+    assert!(sent[end..].iter().all(|byte| *byte == 0));
 }
 
 /// Computes what the recorder answered, in eV and Å.
@@ -128,10 +129,10 @@ struct Fixed {
     atoms: Option<usize>,
     units: Units,
     frames: Vec<Frame>,
-    remarks: Vec<String>,
+    warnings: Vec<String>,
     failure: Option<Failure>,
     stress: bool,
-    more: &'static [u8],
+    extras: &'static [u8],
 }
 
 impl Fixed {
@@ -140,10 +141,10 @@ impl Fixed {
             atoms: Some(atoms),
             units: dialect.units(),
             frames: Vec::new(),
-            remarks: Vec::new(),
+            warnings: Vec::new(),
             failure: None,
             stress: true,
-            more: b"",
+            extras: b"",
         }
     }
 }
@@ -153,7 +154,7 @@ impl Calculator for Fixed {
         self.atoms
     }
 
-    fn take(&mut self, system: System) -> Result<(), Failure> {
+    fn set_system(&mut self, system: System) -> Result<(), Failure> {
         self.atoms = Some(system.numbers.len());
         Ok(())
     }
@@ -175,8 +176,8 @@ impl Calculator for Fixed {
         }
     }
 
-    fn remark(&mut self, text: &str) {
-        self.remarks.push(text.to_owned());
+    fn warn(&mut self, text: &str) {
+        self.warnings.push(text.to_owned());
     }
 }
 
@@ -199,7 +200,7 @@ impl Fixed {
                 [1.0, 4.0, 7.0, 2.0, 5.0, 8.0, 3.0, 6.0, 9.0].map(|number: f64| number * hartree)
             }),
             stress: self.stress.then_some([0.1; 9]),
-            more: self.more.to_vec(),
+            extras: self.extras.to_vec(),
         };
         Ok(())
     }
@@ -236,7 +237,7 @@ fn pieces(seed: u64) -> impl FnMut() -> usize {
 }
 
 #[test]
-fn recorded_servers_hear_what_they_expect_in_whatever_pieces_they_speak() {
+fn recorded_servers_get_what_they_expect_in_whatever_pieces_their_bytes_arrive() {
     for (text, dialect, end) in [
         (IPI_FUSED, Dialect::Ipi, End::Exit),
         (IPI_THREADED, Dialect::Ipi, End::Exit),
@@ -289,7 +290,7 @@ fn every_cell_of_ase_is_read() {
 }
 
 #[test]
-fn a_batch_is_computed_at_once_and_never_taken_for_a_giant_structure() {
+fn a_batch_is_computed_in_one_call() {
     let (end, calculator) = replay(IPI_BATCH, Dialect::Ipi, || usize::MAX);
     assert_eq!(end.unwrap(), End::Exit);
     assert_eq!(calculator.frames.len(), 4);
@@ -309,7 +310,7 @@ fn a_batch_is_computed_at_once_and_never_taken_for_a_giant_structure() {
     ));
 }
 
-/// As FHI-vibes does it: after the forces, and without an order to compute them.
+/// As FHI-vibes does it: after the forces, without another POSDATA.
 #[test]
 fn stresses_of_single_atoms_are_of_the_frame_computed_last() {
     let step = [positions(2, &[0.0; 6]), message("GETFORCE")].concat();
@@ -329,7 +330,7 @@ fn stresses_of_single_atoms_are_of_the_frame_computed_last() {
     );
     let (end, output) = serve(ask.clone(), &mut calculator);
     assert!(matches!(end, Err(Error::Order)) && output.is_empty());
-    calculator.failure = Some(raised());
+    calculator.failure = Some(exception());
     let (end, _) = serve([&step[..], &ask].concat(), &mut calculator);
     assert!(matches!(end, Err(Error::Failed(_))));
 }
@@ -366,9 +367,9 @@ fn serve(input: Vec<u8>, calculator: &mut Fixed) -> (Result<End, Error>, Vec<u8>
 }
 
 fn server_bytes(text: &str) -> Vec<u8> {
-    let parts = transcript(text).into_iter().filter_map(|said| match said {
-        Said::Server(bytes) => Some(bytes),
-        Said::Client(..) => None,
+    let parts = transcript(text).into_iter().filter_map(|part| match part {
+        Part::Server(bytes) => Some(bytes),
+        Part::Client(..) => None,
     });
     parts.flatten().collect()
 }
@@ -414,8 +415,8 @@ fn positions(count: i32, positions: &[f64]) -> Vec<u8> {
     .concat()
 }
 
-fn raised() -> Failure {
-    Failure::Raised(Raised {
+fn exception() -> Failure {
+    Failure::Raised(Exception {
         error: "boom".into(),
         kind: "ValueError".into(),
         traceback: "Traceback: boom".into(),
@@ -427,7 +428,7 @@ fn an_unknown_header_is_named() {
     let (end, output) = serve(message("HELLO"), &mut Fixed::new(2, Dialect::Ase));
     assert_eq!(
         end.unwrap_err().to_string(),
-        "the server said `HELLO`, which is no i-PI message"
+        "the server sent `HELLO`, which is not an i-PI message"
     );
     assert!(output.is_empty());
 }
@@ -451,7 +452,7 @@ fn another_number_of_atoms_is_refused_with_both_numbers() {
 }
 
 #[test]
-fn a_stock_server_without_anybody_knowing_the_species_is_refused() {
+fn a_stock_server_is_refused_if_the_species_are_unknown() {
     let mut calculator = Fixed {
         atoms: None,
         ..Fixed::new(0, Dialect::Ase)
@@ -463,13 +464,13 @@ fn a_stock_server_without_anybody_knowing_the_species_is_refused() {
 }
 
 #[test]
-fn forces_cannot_be_asked_for_before_positions() {
+fn forces_before_positions_are_refused() {
     let (end, _) = serve(message("GETFORCE"), &mut Fixed::new(2, Dialect::Ase));
     assert!(matches!(end, Err(Error::Order)));
 }
 
 #[test]
-fn a_json_server_is_asked_for_the_species_before_every_step() {
+fn a_json_server_gets_needinit_before_every_step() {
     let species = init(br#"{"numbers": [29], "pbc": [true, true, true]}"#);
     let step = [
         message("STATUS"),
@@ -502,9 +503,9 @@ fn a_json_server_is_asked_for_the_species_before_every_step() {
 #[test]
 fn an_exception_is_never_zeros() {
     let step = [positions(1, &[0.0; 3]), message("GETFORCE")].concat();
-    // Stock servers cannot be told: the session ends before it has said a number.
+    // Stock servers cannot be sent errors: the session ends before it sends a number.
     let mut calculator = Fixed {
-        failure: Some(raised()),
+        failure: Some(exception()),
         ..Fixed::new(1, Dialect::Ase)
     };
     let (end, output) = serve(step.clone(), &mut calculator);
@@ -524,7 +525,7 @@ fn an_exception_is_never_zeros() {
     for place in [12, 24, 32, 40, 48, 112] {
         assert!(f64::from_le_bytes(output[place..place + 8].try_into().unwrap()).is_nan());
     }
-    assert_eq!(calculator.remarks.len(), 2);
+    assert_eq!(calculator.warnings.len(), 2);
 }
 
 #[test]
@@ -537,13 +538,13 @@ fn a_missing_stress_is_nan_for_ipi_and_an_error_for_ase_which_cannot_read_it() {
     let (end, output) = serve([&init(b" ")[..], &step, &step].concat(), &mut calculator);
     assert_eq!(end.unwrap(), End::Closed);
     assert!(f64::from_le_bytes(output[48..56].try_into().unwrap()).is_nan());
-    assert_eq!(calculator.remarks.len(), 1);
+    assert_eq!(calculator.warnings.len(), 1);
     let (end, output) = serve([&init(b"\0")[..], &step].concat(), &mut calculator);
     assert!(matches!(end, Err(Error::NoStress)));
     assert!(output.is_empty());
 }
 
-/// What our own client writes for a step, in one piece.
+/// A step as rootstock's clients write it, in one piece.
 fn own_step(atoms: i32, numbers: &[f64]) -> Vec<u8> {
     [positions(atoms, numbers), message("GETFORCE")].concat()
 }
@@ -554,7 +555,7 @@ fn own_species(numbers: &str) -> Vec<u8> {
     init(text.as_bytes())
 }
 
-/// The answers to our own client, apart: numbers and extras.
+/// The answers to a rootstock client: numbers and extras.
 fn own_answers(mut output: &[u8]) -> Vec<(Vec<f64>, String)> {
     let mut answers = Vec::new();
     let count =
@@ -579,13 +580,13 @@ fn own_answers(mut output: &[u8]) -> Vec<(Vec<f64>, String)> {
 fn own_calculator() -> Fixed {
     Fixed {
         atoms: None,
-        more: br#"{"free_energy": 0.1}"#,
+        extras: br#"{"free_energy": 0.1}"#,
         ..Fixed::new(0, Dialect::Rootstock)
     }
 }
 
 #[test]
-fn our_own_client_gets_its_numbers_untouched_and_its_stress_by_rows() {
+fn a_rootstock_client_gets_exact_numbers_and_the_stress_by_rows() {
     let mut calculator = own_calculator();
     let steps = [
         own_species("[29]"),
@@ -611,11 +612,11 @@ fn our_own_client_gets_its_numbers_untouched_and_its_stress_by_rows() {
     assert_eq!(answers.len(), 3);
     assert_eq!(answers[1], (expected, r#"{"free_energy": 0.1}"#.to_owned()));
     assert_eq!(answers[2].0.len(), 1 + 6 + 9);
-    assert!(calculator.remarks.is_empty());
+    assert!(calculator.warnings.is_empty());
 }
 
 #[test]
-fn our_own_client_is_told_of_a_missing_stress_by_nan_alone() {
+fn a_rootstock_client_gets_nan_for_a_missing_stress() {
     let mut calculator = Fixed {
         stress: false,
         ..own_calculator()
@@ -628,12 +629,12 @@ fn our_own_client_is_told_of_a_missing_stress_by_nan_alone() {
     let (numbers, _) = &own_answers(&output)[0];
     assert!(numbers[4..].iter().all(|number| number.is_nan()));
     assert!(numbers[..4].iter().all(|number| number.is_finite()));
-    assert!(calculator.remarks.is_empty());
+    assert!(calculator.warnings.is_empty());
 }
 
-/// Whatever is wrong with an INIT, or does not fit to it, the step says so and the next one is served.
+/// The step reports what is wrong with the INIT, and the next one is served.
 #[test]
-fn our_own_client_is_told_what_is_wrong_with_its_init() {
+fn a_rootstock_client_gets_the_error_of_its_init() {
     for (wrong, kind, error) in [
         (
             init(br#"{"rs": 2, "numbers": [29]}"#),
@@ -648,7 +649,7 @@ fn our_own_client_is_told_what_is_wrong_with_its_init() {
         (
             init(br#"{"rs": 3, "numbers": [29], "pbc": [true, true, true]}"#),
             "InitError",
-            "this worker speaks `\"rs\": 2`",
+            "this worker supports `\"rs\": 2`",
         ),
         (
             own_species("[29, 29]"),
@@ -678,9 +679,9 @@ fn our_own_client_is_told_what_is_wrong_with_its_init() {
     }
 }
 
-/// Once it is known who speaks, also what is no JSON at all.
+/// Also one that is not JSON.
 #[test]
-fn our_own_client_may_stumble_in_the_middle_of_a_run() {
+fn a_rootstock_client_may_send_a_wrong_init_in_the_middle_of_a_run() {
     let step = own_step(1, &[0.0; 3]);
     let input = [
         &own_species("[29]")[..],
@@ -693,18 +694,18 @@ fn our_own_client_may_stumble_in_the_middle_of_a_run() {
     .concat();
     let (end, output) = serve(input, &mut own_calculator());
     assert_eq!(end.unwrap(), End::Closed);
-    let told: Vec<bool> = own_answers(&output)
+    let failed: Vec<bool> = own_answers(&output)
         .iter()
         .map(|(_, extras)| extras.contains("InitError"))
         .collect();
-    assert_eq!(told, [false, true, false]);
+    assert_eq!(failed, [false, true, false]);
 }
 
 #[test]
-fn our_own_client_is_told_of_an_exception_and_served_on_and_of_a_death_before_the_end() {
+fn a_rootstock_client_gets_exceptions_and_the_end_of_the_calculator() {
     let step = own_step(1, &[0.0; 3]);
     let mut calculator = Fixed {
-        failure: Some(raised()),
+        failure: Some(exception()),
         ..own_calculator()
     };
     let (end, output) = serve(

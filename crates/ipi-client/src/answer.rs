@@ -1,0 +1,47 @@
+//! Results on their way to the server: which may be sent, and the texts and numbers that stand for an error.
+
+use serde_json::json;
+
+use crate::calculator::Exception;
+use crate::step::Results;
+use crate::wire;
+
+/// The components of a stress, in the order of its numbers.
+const COMPONENTS: [&str; 9] = ["xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz"];
+
+/// An error in the extras of an answer, for servers that read JSON.
+pub(crate) fn error_text(exception: &Exception) -> Vec<u8> {
+    let text = json!({ "error": exception.reason(), "kind": exception.kind, "retryable": false });
+    text.to_string().into_bytes()
+}
+
+/// Writes the FORCEREADY of a failed step. All its numbers are NaN, never zero: a server that ignores the extras must not
+/// take them for results.
+pub(crate) fn write_error(message: &mut Vec<u8>, atoms: usize, exception: &Exception) {
+    let nan = |count| std::iter::repeat_n(f64::NAN, count);
+    message.clear();
+    message.extend_from_slice(b"FORCEREADY  ");
+    wire::push(message, nan(1));
+    wire::push_count(message, atoms);
+    wire::push(message, nan(3 * atoms + 9));
+    wire::push_text(message, &error_text(exception));
+}
+
+/// Why results cannot be sent: the first number that is infinite or NaN.
+pub(crate) fn not_finite(results: &Results) -> Option<Exception> {
+    let energy = results.energy;
+    let stress = results.stress.unwrap_or_default();
+    let error = if !energy.is_finite() {
+        format!("the model computed an energy of {energy} eV")
+    } else if let Some(place) = results.forces.first_not_finite() {
+        let atom = place / 3;
+        format!(
+            "the model computed forces that are not finite, first that on atom {atom} (counted from 0)"
+        )
+    } else {
+        let place = stress.iter().position(|number| !number.is_finite())?;
+        let component = COMPONENTS[place];
+        format!("the model computed a stress that is not finite, first its {component}")
+    };
+    Some(Exception::new("NotFinite", error))
+}
