@@ -27,6 +27,7 @@ mod hub;
 mod imports;
 mod interpreters_of_others;
 mod interrupt;
+mod json;
 mod lfs;
 mod limits;
 mod lock;

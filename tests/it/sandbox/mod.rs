@@ -17,6 +17,7 @@ pub(crate) mod person;
 pub(crate) mod refuse;
 pub(crate) mod remote;
 pub(crate) mod sdist;
+pub(crate) mod snapshot;
 pub(crate) mod trace;
 pub(crate) mod wheel;
 
