@@ -35,6 +35,7 @@ pub mod store;
 pub mod plan;
 pub mod build;
 pub mod gc;
+pub mod runtime;
 pub mod worker;
 pub mod doctor;
 pub mod probe;

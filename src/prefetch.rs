@@ -6,18 +6,17 @@
 //! them, because other users do not have them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::digest::Digest;
 use crate::fetch::NETWORK;
 use crate::files::{self, Context as _, Entry, Kind};
 use crate::plan::PrefetchStep;
+use crate::runtime::{Selected, Unusable, Variables, select, variables};
 use crate::store::prefetched::{self, Left, Record};
 use crate::store::{Root, weights};
-use crate::worker::environment::{self, Variables};
 use crate::worker::once::Failure;
-use crate::worker::select::{self, Selected};
 use crate::worker::setup;
 
 mod carry;
@@ -45,7 +44,7 @@ pub enum Error {
     Offline,
     /// Its environment cannot run here.
     #[error(transparent)]
-    Select(#[from] select::Error),
+    Select(#[from] Unusable),
     /// It failed.
     #[error("its `setup()` failed: {0}\n{details}", details = .0.details())]
     Failed(Failure),
@@ -105,7 +104,7 @@ pub fn prefetch(
     inherited: &Variables,
     warn: &dyn Fn(&str),
 ) -> Result<Record, Error> {
-    let selected = select::select(root, step.model.id.as_str())?;
+    let selected = select::model(root, step.model.id.as_str())?;
     files::create_directories(root.cache())?;
     let expected = step.expected.as_deref().unwrap_or_default();
     for file in expected {
@@ -119,7 +118,7 @@ pub fn prefetch(
         files::remove_if_present(&weights::path(root, &file.path))?;
     }
     let before = list(root.cache())?;
-    let variables = variables(root, &selected, inherited);
+    let variables = network_variables(root, &selected, inherited);
     let home = variables.get(OsStr::new("HOME")).map(Path::new);
     if let Some(home) = home.filter(|home| home.starts_with(root.cache())) {
         // A home directory of the environment's own.
@@ -212,13 +211,9 @@ fn at_home(step: &PrefetchStep, paths: &[String]) -> String {
     )
 }
 
-/// Those of a worker, with the network.
-fn variables(
-    root: &Root,
-    selected: &Selected,
-    inherited: &Variables,
-) -> BTreeMap<OsString, OsString> {
-    let mut variables = environment::variables(root, selected, inherited);
+/// A worker's variables, with those that reach the network.
+fn network_variables(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
+    let mut variables = variables::for_python(root, selected, inherited);
     variables.remove(OsStr::new(OFFLINE));
     let network = NETWORK.iter().chain(&LIBRARIES).map(OsStr::new);
     variables

@@ -134,7 +134,7 @@ def _host(root: Path, model: str) -> Path:
     hosts = [environment for environment, known in models.items() if model in known]
     if not hosts:
         every = sorted(model for known in models.values() for model in known)
-        raise RootstockError(f"the root `{root}` knows no model `{model}`; it has {', '.join(every) or 'none'}")
+        raise RootstockError(f"the root `{root}` has no model `{model}`; it has {', '.join(every) or 'none'}")
     if len(hosts) > 1:
         names = ", ".join(host.name for host in hosts)
         raise RootstockError(f"the root `{root}` has the model `{model}` in several environments: {names}")

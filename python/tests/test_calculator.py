@@ -199,7 +199,7 @@ def test_a_model_that_does_not_load_says_why(calculator: Make, copper: Atoms) ->
     with pytest.raises(RootstockError, match="there is no model for the device 'tpu'"):
         copper.get_potential_energy()
     copper.calc = calculator("nothing")
-    with pytest.raises(RootstockError, match="the root knows no model `nothing`"):
+    with pytest.raises(RootstockError, match="the root has no model `nothing`"):
         copper.get_potential_energy()
 
 

@@ -184,7 +184,7 @@ def test_its_death_is_told_and_the_next_calculation_begins_anew(old: Path, coppe
     with pytest.raises(WorkerDiedError, match="exit code 9; it said:\\s+these are my last words"):
         copper.get_forces()
     copper.calc = RootstockCalculator("mace", root=old)
-    with pytest.raises(RootstockError, match="knows no model `mace`; it has deadly, emt-old, emt:custom"):
+    with pytest.raises(RootstockError, match="has no model `mace`; it has deadly, emt-old, emt:custom"):
         copper.get_forces()
 
 

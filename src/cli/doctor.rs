@@ -13,9 +13,9 @@ use crate::doctor::{
     Needs, Quota, Reach, Tried,
 };
 use crate::name::EnvironmentName;
+use crate::runtime::Unusable;
 use crate::store::{Root, installed};
 use crate::target::Glibc;
-use crate::worker::select;
 
 /// Arguments of `rootstock doctor`.
 #[derive(Debug, clap::Args)]
@@ -115,7 +115,7 @@ fn examine(
     examined.map_err(|error| match error {
         doctor::Error::Environment(error) => {
             let name = match &error {
-                select::Error::UnknownEnvironment { environment, .. } => environment.clone(),
+                Unusable::UnknownEnvironment { environment, .. } => environment.clone(),
                 _ => String::new(),
             };
             selection::failure(error, &name, shared)

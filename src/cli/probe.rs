@@ -13,10 +13,10 @@ use crate::probe::latency::{self, Latency};
 use crate::probe::smoke::{self, Smoke, Verdict};
 use crate::probe::{self, Silence, Structure, exchange};
 use crate::process::Command;
+use crate::runtime::Selected;
+use crate::runtime::{Variables, variables};
 use crate::store::Root;
-use crate::worker::environment::{self, Variables};
 use crate::worker::measure;
-use crate::worker::select::Selected;
 use ipi_client::Frame;
 
 /// Arguments of `rootstock probe`.
@@ -172,7 +172,7 @@ fn structures(
             exit: Exit::Usage,
         });
     }
-    let variables = environment::variables(root, selected, inherited);
+    let variables = variables::for_python(root, selected, inherited);
     let structure = Structure::read(path, selected, &variables).or_exit(Exit::Usage)?;
     Ok(vec![structure])
 }

@@ -8,10 +8,10 @@ use super::{Shared, context, place, selection, show};
 use crate::files;
 use crate::manifest::{NotKept, cannot_be_kept};
 use crate::process::Command;
+use crate::runtime::Variables;
+use crate::runtime::command::{self, CommandVariables, Inherit, Keep};
+use crate::runtime::{Selected, select};
 use crate::store::inside;
-use crate::worker::command::{self, CommandVariables, Inherit, Keep};
-use crate::worker::environment::Variables;
-use crate::worker::select::{self, Selected};
 
 /// Arguments of `rootstock run`.
 #[derive(Debug, clap::Args)]
@@ -122,7 +122,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     } else {
         Inherit::All
     };
-    let variables = command::variables(&root, &selected, &inherited, &inherit);
+    let variables = command::for_command(&root, &selected, &inherited, &inherit);
     let Some(form) = arguments.print else {
         return Err(exec(&selected, variables, &arguments.command));
     };
@@ -258,7 +258,7 @@ fn sh(
     let bin = selected.generation.join("bin").display().to_string();
     let path = inherited.get(OsStr::new("PATH")).and_then(|p| p.to_str());
     let prepended = path.map(|path| format!("{bin}:{path}"));
-    for (name, value) in &variables.ours {
+    for (name, value) in &variables.set {
         let (name, value) = printable(name, value)?;
         lines.push(if name == "PATH" && prepended.as_deref() == Some(value) {
             // The shell may have more to search by then.

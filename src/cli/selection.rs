@@ -6,10 +6,8 @@ use std::path::Path;
 use super::Shared;
 use super::exit::{Exit, Failure};
 use crate::manifest::{Manifest, nearest};
-use crate::worker::select::Error;
-
-/// What follows the name of an environment that loads weights of the user's own.
-const CUSTOM: &str = ":custom";
+use crate::runtime::Unusable;
+use crate::runtime::select::CUSTOM;
 
 /// The manifest's names of environments, each with those of its models.
 struct Known(Vec<(String, Vec<String>)>);
@@ -27,9 +25,9 @@ struct NotBuilt {
 }
 
 /// The report about a name that cannot be used, with its exit code.
-pub(super) fn failure(error: Error, name: &str, shared: &Shared) -> Failure {
+pub(super) fn failure(error: Unusable, name: &str, shared: &Shared) -> Failure {
     let report = match error {
-        Error::Unknown { .. } | Error::UnknownEnvironment { .. } | Error::Empty(_) => {
+        Unusable::Unknown { .. } | Unusable::UnknownEnvironment { .. } | Unusable::Empty(_) => {
             let known = Known::read(shared);
             if let Some(not_built) = known.not_built(name, shared) {
                 return Failure {
@@ -42,12 +40,12 @@ pub(super) fn failure(error: Error, name: &str, shared: &Shared) -> Failure {
         error => error,
     };
     let exit = match report {
-        Error::Unknown { .. }
-        | Error::UnknownEnvironment { .. }
-        | Error::Model { .. }
-        | Error::NoWeights(_)
-        | Error::NotCustom(_)
-        | Error::NoFile(_) => Exit::Usage,
+        Unusable::Unknown { .. }
+        | Unusable::UnknownEnvironment { .. }
+        | Unusable::Model { .. }
+        | Unusable::NoWeights(_)
+        | Unusable::NotCustom(_)
+        | Unusable::NoFile(_) => Exit::Usage,
         _ => Exit::Environment,
     };
     Failure {
@@ -93,14 +91,14 @@ impl Known {
 }
 
 /// The same error with the name that was probably meant.
-fn suggest(error: Error, known: &Known, name: &str) -> Error {
+fn suggest(error: Unusable, known: &Known, name: &str) -> Unusable {
     let with =
         |names: &[String], known: String| match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`? {known}"),
             None => known,
         };
     match error {
-        Error::Unknown {
+        Unusable::Unknown {
             model,
             known: help,
             mut names,
@@ -110,20 +108,20 @@ fn suggest(error: Error, known: &Known, name: &str) -> Error {
                 names.extend(models.iter().cloned());
             }
             let known = with(&names, help);
-            Error::Unknown {
+            Unusable::Unknown {
                 model,
                 known,
                 names,
             }
         }
-        Error::UnknownEnvironment {
+        Unusable::UnknownEnvironment {
             environment,
             known: help,
             mut names,
         } => {
             names.extend(known.0.iter().map(|(environment, _)| environment.clone()));
             let known = with(&names, help);
-            Error::UnknownEnvironment {
+            Unusable::UnknownEnvironment {
                 environment,
                 known,
                 names,

@@ -8,15 +8,16 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, place, selection, show};
 use crate::files;
+use crate::runtime::Selected;
 use crate::store::Root;
 use crate::worker::connect::{self, Address};
 use crate::worker::excuse::excuse;
 use crate::worker::prewarm::Prewarm;
-use crate::worker::select::Selected;
 use crate::worker::signals::Told;
 use ipi_client::{End, System, species};
 
-use crate::worker::{self, Options, Served, Species, inherited, select};
+use crate::runtime::select;
+use crate::worker::{self, Options, Served, Species, inherited};
 
 /// Arguments of `rootstock worker`.
 #[derive(Debug, clap::Args)]
@@ -229,7 +230,7 @@ pub(crate) fn select(
     weights: Option<&Path>,
 ) -> Result<Selected, Failure> {
     let selected = match weights {
-        None => select::select(root, model),
+        None => select::model(root, model),
         Some(weights) => select::custom(root, model, weights),
     };
     selected.map_err(|error| selection::failure(error, model, shared))

@@ -11,10 +11,9 @@ use rayon::prelude::*;
 use super::Finding;
 use crate::files;
 use crate::name::EnvironmentName;
+use crate::runtime::{Selected, Unusable, Variables, select};
 use crate::store::{Catalogue, Root};
-use crate::worker::environment::Variables;
 use crate::worker::import::{self, Failure};
-use crate::worker::select::{self, Selected};
 
 /// How many are imported at the same time: each takes a processor, hundreds of megabytes, and on a network filesystem
 /// the patience of its server.
@@ -40,14 +39,14 @@ pub enum Import {
     /// It cannot.
     Failed(Failure),
     /// It cannot run on this machine, or not at all; other findings say what mends that, where something is wrong.
-    Unusable(select::Error),
+    Unusable(Unusable),
 }
 
 impl Imports<'_> {
     pub(super) fn carry_out(
         &self,
         root: &Root,
-    ) -> Result<BTreeMap<EnvironmentName, Import>, select::Error> {
+    ) -> Result<BTreeMap<EnvironmentName, Import>, Unusable> {
         let mut done = BTreeMap::new();
         let mut chosen: BTreeMap<EnvironmentName, Selected> = BTreeMap::new();
         for name in self.names {

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use crate::files;
 use crate::name::EnvironmentName;
+use crate::runtime::Unusable;
 use crate::store::{Policy, Reading, Root, installed, layout};
-use crate::worker::select;
 
 mod access;
 mod environments;
@@ -94,7 +94,7 @@ pub enum Error {
     /// An environment that was named cannot run here.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Environment(#[from] select::Error),
+    Environment(#[from] Unusable),
     /// A file operation failed.
     #[error(transparent)]
     #[diagnostic(transparent)]

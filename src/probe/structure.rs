@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::process::{self, Command, Exit};
+use crate::runtime::Selected;
+use crate::runtime::Variables;
 use crate::store::inside;
-use crate::worker::environment::Variables;
-use crate::worker::select::Selected;
 
 /// Atoms in a place.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::environment::{self, Variables};
 use super::once;
-use super::select::Selected;
+use crate::runtime::Selected;
+use crate::runtime::{Variables, variables};
 use crate::store::{Root, inside};
 
 pub use super::once::Failure;
@@ -31,7 +31,7 @@ pub fn import(
     inherited: &Variables,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let variables = environment::variables(root, selected, inherited);
+    let variables = variables::for_python(root, selected, inherited);
     let order = Order {
         task: "import",
         source: selected.generation.join(inside::SOURCE),

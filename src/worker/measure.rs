@@ -5,11 +5,11 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::environment::Variables;
 use super::handover::{HandOver, Meanwhile};
 use super::python::FIRST_LINE;
 use super::signals::Signals;
 use crate::process::Command;
+use crate::runtime::Variables;
 use ipi_client::{Frame, Results};
 
 /// Answers every step as the shim does, with what lies in the file.

@@ -25,12 +25,11 @@ use crate::process::{
     self,
     threads::{self, NoThread},
 };
+use crate::runtime::{Selected, Variables, variables};
 use crate::store::{Root, inside};
 
-pub mod command;
 pub mod connect;
 mod connection;
-pub mod environment;
 pub mod excuse;
 mod handover;
 pub mod import;
@@ -43,13 +42,11 @@ mod origin;
 mod output;
 pub mod prewarm;
 mod python;
-pub mod select;
 pub mod setup;
 pub mod signals;
 mod wait;
 
 use connect::Address;
-use environment::Variables;
 use handover::{HandOver, Silence};
 use ipi_client::{Exception, Failure, System};
 use model::{Life, Model, Ready};
@@ -57,7 +54,6 @@ use origin::Origin;
 use output::Tail;
 use prewarm::Prewarm;
 use python::Python;
-use select::Selected;
 use signals::{Signals, Told};
 use wait::{Wake, wait};
 
@@ -225,8 +221,8 @@ pub fn serve(
         ));
     }
     let signals = Signals::listen().map_err(Error::System)?;
-    let variables = environment::variables(root, selected, inherited);
-    let rank = environment::local_rank(inherited);
+    let variables = variables::for_python(root, selected, inherited);
+    let rank = variables::local_rank(inherited);
     let (stop, never_written) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
     let tail = Tail::default();

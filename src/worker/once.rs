@@ -10,16 +10,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::PROGRAM;
-use super::environment::Variables;
 use super::handover::{HandOver, Silence};
 use super::output::{self, Tail};
 use super::python::Python;
-use super::select::Selected;
 use super::wait::{Wake, wait};
 use crate::process::{
     self,
     threads::{self, NoThread},
 };
+use crate::runtime::Selected;
+use crate::runtime::Variables;
 use ipi_client::Exception;
 
 /// A Python that takes too long ends itself, because only it can say where it stands; one that cannot even do that is

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::select::Selected;
 use crate::files;
+use crate::runtime::Selected;
 use crate::store::{Catalogue, Root, prefetched, weights};
 
 /// What is stored beside a number.

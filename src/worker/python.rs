@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::environment::Variables;
-use super::select::Selected;
 use super::wait::wait_until;
 use crate::process::{self, Command, Exit};
+use crate::runtime::Selected;
+use crate::runtime::Variables;
 use crate::store::inside;
 
 /// The program that [`super::handover::HandOver::begin`] sends, after this line has made room for it: an argument as

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::environment::{self, Variables};
 use super::once::{self, Failure};
-use super::select::Selected;
+use crate::runtime::Selected;
+use crate::runtime::{Variables, variables};
 use crate::store::{Root, inside};
 
 #[derive(Debug, Serialize)]
@@ -42,7 +42,7 @@ pub fn call(
         root.path().to_owned(),
         root.cache().to_owned(),
         selected.generation.clone(),
-        environment::user_cache(inherited),
+        variables::user_cache(inherited),
     ];
     let home = inherited.get(std::ffi::OsStr::new("HOME"));
     let order = Order {

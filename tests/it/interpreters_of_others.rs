@@ -157,7 +157,7 @@ fn whom_something_is_closed_to_is_told_of_each_environment() {
     said.expect(4);
     assert!(
         said.told()
-            .contains("the Python of environment `one` is closed to you"),
+            .contains("no permission to read the Python of environment `one`"),
         "{}",
         said.stderr
     );

@@ -116,12 +116,12 @@ fn weights_of_ones_own_need_a_model_that_takes_them() {
         (
             "odd:custom",
             &[][..],
-            "`odd:custom` has no weights but yours",
+            "`odd:custom` needs weights of your own",
         ),
         (
             "odd-emt",
             &["--weights", "Cargo.toml"],
-            "`odd-emt` has its own weights and takes no others",
+            "`odd-emt` has weights of its own and cannot load others",
         ),
         (
             "odd:custom",
@@ -131,7 +131,7 @@ fn weights_of_ones_own_need_a_model_that_takes_them() {
         (
             "even:custom",
             &["--weights", "Cargo.toml"],
-            "the root knows no model `even:custom`",
+            "the root has no model `even:custom`",
         ),
         ("odd-emt", &["--setup", "[1]"], "not a JSON object"),
     ] {

@@ -371,7 +371,7 @@ fn a_dead_python_is_an_error_in_every_form_and_its_advice_repairs_it() {
         (
             "dangling",
             &|| system("/bin/ln", &["-s", "/no/such/python", python]),
-            "leads nowhere: No such file or directory",
+            "is a broken link: No such file or directory",
         ),
         (
             "not executable",
@@ -386,7 +386,7 @@ fn a_dead_python_is_an_error_in_every_form_and_its_advice_repairs_it() {
         (
             "a loop",
             &|| system("/bin/ln", &["-s", "python", python]),
-            "leads nowhere",
+            "is a broken link",
         ),
     ];
     for (damage, make, words) in damages {

@@ -108,7 +108,7 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
         let unknown = if is_about_environments {
             "the root has no environment `onee`"
         } else {
-            "the root knows no model `"
+            "the root has no model `"
         };
         assert!(told.contains(unknown), "{command:?}: {told}");
     }

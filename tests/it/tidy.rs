@@ -53,29 +53,27 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("gc", &["name", "digest", "files", "store", "build"]),
+    ("runtime", &["name", "files", "store", "target"]),
     (
         "worker",
-        &[
-            "name",
-            "ipi_client",
-            "files",
-            "process",
-            "python",
-            "store",
-            "target",
-        ],
+        &["ipi_client", "files", "process", "runtime", "store"],
     ),
     (
         "doctor",
         &[
-            "name", "digest", "target", "access", "files", "process", "store", "build", "worker",
+            "name", "digest", "target", "access", "files", "process", "store", "build", "runtime",
+            "worker",
         ],
     ),
-    ("probe", &["ipi_client", "process", "store", "worker"]),
+    (
+        "probe",
+        &["ipi_client", "process", "runtime", "store", "worker"],
+    ),
     (
         "prefetch",
         &[
-            "name", "digest", "archive", "files", "fetch", "plan", "process", "store", "worker",
+            "name", "digest", "archive", "files", "fetch", "plan", "process", "runtime", "store",
+            "worker",
         ],
     ),
     (
@@ -100,6 +98,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "build",
             "doctor",
             "gc",
+            "runtime",
             "worker",
             "probe",
             "prefetch",

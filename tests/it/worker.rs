@@ -279,7 +279,7 @@ fn a_model_that_is_not_there_comes_with_those_that_are() {
     let start = |model: &str| worker(&[model, "--species", "Cu", "--pbc", "TTT", "--root", root]);
     let (code, told) = start("mace");
     assert_eq!(code, Some(2));
-    assert!(told.contains("the root knows no model `mace`"), "{told}");
+    assert!(told.contains("the root has no model `mace`"), "{told}");
     assert!(
         told.contains("odd-emt") && told.contains("odd-zero"),
         "{told}"

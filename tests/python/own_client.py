@@ -130,7 +130,7 @@ def failed_start():
     """Who has asked already is told why there is no worker; who has not hears an end, not a reset."""
     for model, code, reason in [
         ("odd-fails", 1, "there is no model for the device 'cpu'"),
-        ("nonsense", 2, "the root knows no model `nonsense`"),
+        ("nonsense", 2, "the root has no model `nonsense`"),
     ]:
         client = Client(model)
         energy, forces, stress, extras = client.step(harness.copper())

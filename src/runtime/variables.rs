@@ -1,22 +1,17 @@
-//! The variables that a model's Python runs with. Nothing is inherited that is not listed: modules loaded on a cluster leave
-//! `PYTHONPATH`, `LD_LIBRARY_PATH` and worse behind. Reads no variable itself; what there is comes as an argument. What a
-//! command of `rootstock run` gets is decided in `command`.
+//! The environment variables of a model's Python. Only listed variables are inherited: modules loaded on a cluster set
+//! `PYTHONPATH`, `LD_LIBRARY_PATH` and worse. Reads no variable of this process; they come as an argument.
 //!
-//! In this order, later ones winning: what is inherited ([`KEPT`], and what the manifest's `keep` names), what rootstock
-//! sets ([`ours`]), what the manifest's `variables` say.
+//! In this order, later ones win: inherited variables ([`KEPT`], and the manifest's `keep`), rootstock's ([`set`]), the
+//! manifest's `variables`.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::select::Selected;
+use super::{Selected, Variables};
 use crate::store::Root;
 
-/// Variables as a process has them.
-pub type Variables = BTreeMap<OsString, OsString>;
-
-/// Who the user is, which devices and processors the job was given, and how many threads it may use. Those that name
-/// devices are passed on untouched: only the scheduler knows what it has put into them.
+/// The user, the devices and processors of the job, and its number of threads. Those that name devices are passed on
+/// unchanged: only the scheduler knows their meaning.
 const KEPT: &[&str] = &[
     "HOME",
     "USER",
@@ -39,7 +34,7 @@ const KEPT: &[&str] = &[
     "CUDA_MPS_PIPE_DIRECTORY",
     "CUDA_MPS_LOG_DIRECTORY",
     "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
-    // This task's rank, as Intel MPI and torchrun name it, and where the other ones are.
+    // This task's rank, as Intel MPI and torchrun name it, and the address of the others.
     "MPI_LOCALRANKID",
     "MPI_LOCALNRANKS",
     "RANK",
@@ -66,8 +61,8 @@ const KEPT: &[&str] = &[
     "GOMP_CPU_AFFINITY",
 ];
 
-/// Beginnings of the variables in which schedulers and launchers of parallel programs say which job this is, which of its
-/// tasks, and how its tasks find each other: Slurm, PBS, LSF with jsrun, Flux, PALS, and the MPIs with what they speak.
+/// Prefixes of the variables by which schedulers and MPI launchers describe the job, the task and how tasks find each
+/// other: Slurm, PBS, LSF with jsrun, Flux, PALS, and the MPIs with their process managers.
 const LAUNCHERS: &[&str] = &[
     "SLURM_",
     "SLURMD_",
@@ -89,8 +84,8 @@ const LAUNCHERS: &[&str] = &[
     "TORCHELASTIC_",
 ];
 
-/// Beginnings of the variables that decide which code Python and the dynamic loader load: they are not kept even if a
-/// wider name of the manifest's, `P*`, covers them.
+/// Prefixes of the variables that decide which code Python and the dynamic loader load. They are not kept even if a
+/// pattern of the manifest, such as `P*`, matches them.
 const NEVER_KEPT: [&str; 2] = ["PYTHON", "LD_"];
 
 /// Caches of compiled code. They depend on device, driver and user, so they belong to the user, not to the root; several
@@ -114,35 +109,40 @@ const CACHES: &[(&str, &str)] = &[
     ("MPLCONFIGDIR", "matplotlib"),
 ];
 
-/// What is the same for everybody.
+/// Variables with the same value for every user.
 const FIXED: &[(&str, &str)] = &[
-    // The weights are there: `sync` has fetched them, and compute nodes have no network.
+    // `sync` has fetched the weights, and compute nodes have no network.
     ("HF_HUB_OFFLINE", "1"),
     ("HF_HUB_DISABLE_TELEMETRY", "1"),
     // Devices are numbered as `nvidia-smi` and the scheduler number them.
     ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
-    // Where glibc's own adaptation ends after a while: an array of each step's is not given back to the system and
-    // taken again, page by page, at the next.
+    // The values that glibc adapts to after a while: otherwise the arrays of each step are returned to the system and
+    // allocated again, page by page, at the next.
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),
     ("MALLOC_TRIM_THRESHOLD_", "134217728"),
-    // For Pythons that are started without `-I -B`: by a command of `rootstock run`, or by a model.
+    // For Pythons started without `-I -B`, by a command of `rootstock run` or by a model.
     ("PYTHONNOUSERSITE", "1"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
 ];
 
-/// All variables of a model's Python, from those that this process has.
-pub fn variables(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
+/// All variables of a model's Python, given those of this process.
+pub fn for_python(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
     let mut variables = kept(selected, inherited);
-    variables.extend(ours(root, selected, inherited));
+    variables.extend(set(root, selected, inherited));
     variables
 }
 
-/// Those that are passed on.
+/// The inherited variables.
 pub(super) fn kept(selected: &Selected, inherited: &Variables) -> Variables {
     let is_kept = |name: &str| {
         KEPT.contains(&name)
             || LAUNCHERS.iter().any(|prefix| name.starts_with(prefix))
-            || selected.settings.keep.iter().any(|kept| covers(kept, name)) && !is_never_kept(name)
+            || selected
+                .settings
+                .keep
+                .iter()
+                .any(|pattern| matches(pattern, name))
+                && !is_never_kept(name)
     };
     inherited
         .iter()
@@ -151,36 +151,36 @@ pub(super) fn kept(selected: &Selected, inherited: &Variables) -> Variables {
         .collect()
 }
 
-/// Whether a variable decides which code is loaded, so that it is not kept even if `keep` names it.
+/// Whether a variable decides which code is loaded.
 pub(super) fn is_never_kept(name: &str) -> bool {
     NEVER_KEPT.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The variables that rootstock sets to a value which is good for most.
+/// Names of the variables for which rootstock has a default value.
 pub(super) fn defaults() -> impl Iterator<Item = &'static str> {
     FIXED.iter().chain(CACHES).map(|(name, _)| *name)
 }
 
-/// Whether a name of the manifest's `keep` stands for this one.
-pub(super) fn covers(kept: &str, name: &str) -> bool {
-    match kept.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => kept == name,
+/// Whether a pattern of `keep`, a name or `PREFIX*`, matches this name.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
     }
 }
 
-/// Those that rootstock and the manifest set.
-pub(super) fn ours(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
+/// The variables that rootstock and the manifest set.
+pub(super) fn set(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
     let user_cache = user_cache(inherited);
     let mut variables = Variables::new();
-    let mut set = |name: &str, value: OsString| variables.insert(name.into(), value);
-    set("PATH", path(selected));
-    set("XDG_CACHE_HOME", root.cache().into());
+    let mut insert = |name: &str, value: OsString| variables.insert(name.into(), value);
+    insert("PATH", path(selected));
+    insert("XDG_CACHE_HOME", root.cache().into());
     for (name, value) in FIXED {
-        set(name, value.into());
+        insert(name, value.into());
     }
     for (name, directory) in CACHES {
-        set(name, user_cache.join(directory).into());
+        insert(name, user_cache.join(directory).into());
     }
     let places = [
         ("{root}", root.path().to_owned()),
@@ -194,7 +194,7 @@ pub(super) fn ours(root: &Root, selected: &Selected, inherited: &Variables) -> V
     variables
 }
 
-/// What launchers of jobs call the number of a task among those of its node.
+/// Variables in which launchers put the rank of a task on its node.
 const LOCAL_RANKS: &[&str] = &[
     "SLURM_LOCALID",
     "OMPI_COMM_WORLD_LOCAL_RANK",
@@ -207,14 +207,14 @@ const LOCAL_RANKS: &[&str] = &[
     "LOCAL_RANK",
 ];
 
-/// Which of the tasks of this node we are: the first of [`LOCAL_RANKS`] that is a number, or 0.
-pub(super) fn local_rank(inherited: &Variables) -> u32 {
+/// The rank of this task on its node: the first of [`LOCAL_RANKS`] that is a number, or 0.
+pub fn local_rank(inherited: &Variables) -> u32 {
     let number = |name: &&str| inherited.get(OsStr::new(name))?.to_str()?.parse().ok();
     LOCAL_RANKS.iter().find_map(number).unwrap_or(0)
 }
 
-/// Where this user may keep what need not be kept.
-pub(super) fn user_cache(inherited: &Variables) -> PathBuf {
+/// The user's cache directory.
+pub fn user_cache(inherited: &Variables) -> PathBuf {
     let given = |name: &str| {
         inherited
             .get(OsStr::new(name))
@@ -228,10 +228,10 @@ pub(super) fn user_cache(inherited: &Variables) -> PathBuf {
         .join("rootstock")
 }
 
-/// Where the system's programs are.
+/// The directories of the system's programs.
 pub const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The environment's own programs, then the system's; those of loaded modules are not ours.
+/// The environment's programs, then the system's; not those of loaded modules.
 fn path(selected: &Selected) -> OsString {
     let mut path = selected.generation.join("bin").into_os_string();
     path.push(":");
@@ -249,6 +249,8 @@ fn expand(value: &str, places: &[(&str, PathBuf)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::store::CatalogueEnvironment;
 
@@ -276,11 +278,11 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        variables(&root, &selected, &inherited)
+        for_python(&root, &selected, &inherited)
     }
 
     #[test]
-    fn python_sees_what_is_listed_and_what_the_manifest_says() {
+    fn python_gets_listed_variables_and_those_of_the_manifest() {
         let seen = python_variables(&[
             ("HOME", "/home/me"),
             ("PYTHONPATH", "/evil"),
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_manifest_names_is_kept_and_what_decides_the_code_never_is() {
+    fn the_manifest_adds_to_what_is_inherited_except_what_decides_the_code() {
         let seen = python_variables(&[
             ("MY_SITE", "1"),
             ("MY_SITE_TOO", "2"),
@@ -357,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_local_rank_is_the_schedulers() {
+    fn the_local_rank_comes_from_the_scheduler() {
         let rank = |pairs: &[(&str, &str)]| {
             local_rank(&pairs.iter().map(|(n, v)| (n.into(), v.into())).collect())
         };
