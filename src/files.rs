@@ -17,6 +17,7 @@ pub mod link;
 pub mod maker;
 mod pointer;
 mod reading;
+mod reproducible;
 pub mod shared;
 pub mod space;
 pub mod standing;
@@ -30,6 +31,7 @@ pub use reading::{
     in_project, open, read, read_of_project, read_text, read_text_if_present, read_text_of_project,
     read_text_of_project_if_present,
 };
+pub use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;

@@ -11,34 +11,72 @@
 //! ```
 //!
 //! Text becomes a model; a model becomes an answer; the answer and the disk become a plan; the plan becomes
-//! directories. Workers start from directories alone. Modules stand in reading order; which may use which is tested
-//! (`tests/it/tidy.rs`) and explained in `ARCHITECTURE.md`.
+//! directories. Workers start from directories alone.
+//!
+//! Modules stand in reading order, and a module uses only what stands above it: `tests/it/tidy.rs` has the table and
+//! checks it.
 
+// Values, checked once.
+/// Names of environments, models, packages and indexes.
 pub mod name;
+/// SHA-256, and the other digests that an address may give.
 pub mod digest;
+/// A machine type with its wheel tags and markers.
 pub mod target;
+/// Who may use a root.
 pub mod access;
+
+// The machine.
+/// The only use of `std::fs`; every error names the action and the path.
 pub mod files;
+/// The only place that starts programs and threads.
 pub mod process;
+/// Interpreters of this machine, and what they report of themselves.
 pub mod python;
+/// Downloads, verified while they stream.
 pub mod fetch;
+/// The Hugging Face Hub: addresses, revisions, the layout of its library's cache.
 pub mod hub;
+/// Zip and tar archives from elsewhere, checked before anything of them is written.
 pub mod archive;
+/// Source trees: packed, unpacked, fetched by git, their build backends called.
 pub mod project;
 
+// From what is asked for to what is decided.
+/// `rootstock.toml`, with every complaint in its place.
 pub mod manifest;
+/// `rootstock.lock`: the model, its text, the question it answers, drift.
 pub mod lock;
+/// An environment of the lock in the formats of other tools.
 pub mod export;
+/// The resolver: found or fetched, started, its answers read.
 pub mod uv;
+/// From the manifest to the lock.
 pub mod resolve;
+
+// From the lock to the disk.
+/// A root on disk: the only source of paths inside one.
 pub mod store;
+/// Wheels: read, verified, unpacked into the store.
+pub mod wheel;
+/// The difference between a lock and a root; no input, no output.
 pub mod plan;
+/// Carries out a plan: gathers files, compiles, assembles, publishes.
 pub mod build;
+/// What a root can do without: found, moved to the trash, removed.
 pub mod gc;
+
+// From the disk to forces.
+/// Which environment a model or a command runs in, and the variables it gets.
 pub mod runtime;
+/// i-PI workers: the launcher, and the Python shim that computes.
 pub mod worker;
+/// Diagnoses a root without manifest or lock.
 pub mod doctor;
+/// Looks at a model from outside: a smoke test, and where the time goes.
 pub mod probe;
+/// Calls a model's `setup()` once so that it downloads what it needs, and records that.
 pub mod prefetch;
 
+/// Arguments, environment variables, exit codes, and everything that is printed.
 pub mod cli;

@@ -12,6 +12,8 @@ use crate::digest::Digest;
 use crate::files;
 use crate::process::{self, Command};
 
+pub mod bytecode;
+
 /// What an interpreter reports of itself; two machines with equal identities run the same bytecode and extensions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {

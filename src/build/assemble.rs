@@ -1,4 +1,4 @@
-//! Linking an environment together from the shelf, in a directory nobody can see yet. Publishes nothing.
+//! Linking an environment together from the wheel store, in a directory that is not visible yet. Publishes nothing.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, HashSet};
@@ -7,24 +7,21 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::digest::Digest;
-use crate::files::{self, link};
+use crate::files::{self, REPRODUCIBLE_TIME, link};
 use crate::python::Interpreter;
 use crate::store::inside;
 use crate::store::tree::{self, Item, Tree};
 
-use super::bytecode::{self, is_module};
-use super::shelf::Shelved;
+use crate::python::bytecode::{is_module, sources_of};
+use crate::store::wheels::UnpackedWheel;
 
-/// The time of last change of every file: 1980-01-01, the first that zip archives know.
-pub(super) const TIME: u64 = 315_532_800;
-
-/// A shelved wheel, or its bytecode, that belongs into an environment.
+/// An unpacked wheel, or its bytecode, that belongs into an environment.
 #[derive(Debug, Clone, Copy)]
 pub struct Part<'a> {
     /// Whose it is, for people: `ase 3.26.0`.
     pub package: &'a str,
     /// What it installs.
-    pub shelved: &'a Shelved,
+    pub unpacked: &'a UnpackedWheel,
     /// Whether it is bytecode that we compiled.
     pub compiled: bool,
 }
@@ -100,7 +97,7 @@ struct Claim<'a> {
 
 type Claims<'a> = BTreeMap<String, Claim<'a>>;
 
-/// Fills the empty directory `into`, by `method` where files come from the shelf. Uses the rayon pool it is called in.
+/// Fills the empty directory `into`, by `method` where files come from the wheel store. Uses the rayon pool it is called in.
 pub fn assemble(into: &Path, recipe: Recipe, method: link::Method) -> Result<Assembled, Error> {
     let mut claims = own(recipe);
     claim(recipe, &mut claims)?;
@@ -111,9 +108,9 @@ pub fn assemble(into: &Path, recipe: Recipe, method: link::Method) -> Result<Ass
         };
         let mode = match claim.item {
             Item::File { executable, .. } => Item::mode(executable),
-            Item::Link(_) => unreachable!("only files lie on the shelf"),
+            Item::Link(_) => unreachable!("the wheel store has only files"),
         };
-        link::place(method, from, &into.join(path), mode, TIME)
+        link::place(method, from, &into.join(path), mode, REPRODUCIBLE_TIME)
     })?;
     write_own(into, recipe)?;
     let bytes = claims.values().map(|claim| claim.size).sum();
@@ -180,14 +177,14 @@ fn claim<'a>(recipe: Recipe<'a>, claims: &mut Claims<'a>) -> Result<(), Error> {
     let sources = sources(recipe);
     for &Part {
         package,
-        shelved,
+        unpacked,
         compiled,
     } in recipe.parts
     {
-        for file in &shelved.files {
+        for file in &unpacked.files {
             let path = file.installed(series);
             // Python would run it in place of a source that another package, or we, have put there.
-            if !compiled && bytecode::sources(&path).any(|source| sources.contains(&source)) {
+            if !compiled && sources_of(&path).any(|source| sources.contains(&source)) {
                 continue;
             }
             let item = Item::File {
@@ -202,7 +199,7 @@ fn claim<'a>(recipe: Recipe<'a>, claims: &mut Claims<'a>) -> Result<(), Error> {
                 Entry::Vacant(vacant) => {
                     vacant.insert(Claim {
                         package,
-                        from: Some(shelved.source(file)),
+                        from: Some(unpacked.source(file)),
                         item,
                         size: file.size,
                     });
@@ -222,7 +219,7 @@ fn claim<'a>(recipe: Recipe<'a>, claims: &mut Claims<'a>) -> Result<(), Error> {
 /// The paths of everything that is Python source.
 fn sources(recipe: Recipe) -> HashSet<String> {
     let series = recipe.interpreter.series();
-    let files = recipe.parts.iter().flat_map(|part| &part.shelved.files);
+    let files = recipe.parts.iter().flat_map(|part| &part.unpacked.files);
     let sources = files.filter(|file| is_module(&file.path));
     sources
         .map(|file| file.installed(series))
@@ -283,49 +280,49 @@ fn write_own(into: &Path, recipe: Recipe) -> Result<(), Error> {
 
 pub(super) fn write_read_only(path: &Path, bytes: &[u8]) -> files::Result<()> {
     files::write(path, bytes)?;
-    files::set_modified(&files::open(path)?, path, TIME)?;
+    files::set_modified(&files::open(path)?, path, REPRODUCIBLE_TIME)?;
     files::set_mode(path, Item::mode(false))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::shelf::{Place, ShelvedFile};
     use crate::plan::tests::interpreter;
+    use crate::store::wheels::{Place, UnpackedFile};
 
-    fn shelve(directory: &Path, files: &[(Place, &str, &str)]) -> Shelved {
-        let mut shelved = Shelved {
+    fn unpacked(directory: &Path, files: &[(Place, &str, &str)]) -> UnpackedWheel {
+        let mut unpacked = UnpackedWheel {
             directory: directory.to_owned(),
             files: Vec::new(),
         };
         for (place, path, text) in files {
-            let file = ShelvedFile {
+            let file = UnpackedFile {
                 place: *place,
                 path: (*path).to_owned(),
                 sha256: Digest::of(text),
                 size: text.len() as u64,
                 executable: *place == Place::Scripts,
             };
-            let at = shelved.source(&file);
+            let at = unpacked.source(&file);
             files::create_directories(at.parent().unwrap()).unwrap();
             files::write(&at, text.as_bytes()).unwrap();
             files::set_mode(&at, file.mode()).unwrap();
-            shelved.files.push(file);
+            unpacked.files.push(file);
         }
-        shelved
+        unpacked
     }
 
     fn assemble_all(
         into: &Path,
-        parts: &[(&str, &Shelved)],
+        parts: &[(&str, &UnpackedWheel)],
         method: link::Method,
     ) -> Result<Assembled, Error> {
         files::create_directories(into).unwrap();
         let parts: Vec<Part> = parts
             .iter()
-            .map(|&(package, shelved)| Part {
+            .map(|&(package, unpacked)| Part {
                 package,
-                shelved,
+                unpacked,
                 compiled: false,
             })
             .collect();
@@ -341,7 +338,7 @@ mod tests {
     #[test]
     fn what_is_assembled_is_what_its_tree_says_by_every_method() {
         let temporary = tempfile::tempdir().unwrap();
-        let one = shelve(
+        let one = unpacked(
             &temporary.path().join("one"),
             &[
                 (Place::SitePackages, "ase/__init__.py", "1"),
@@ -349,7 +346,7 @@ mod tests {
                 (Place::Scripts, "ase", "#!"),
             ],
         );
-        let two = shelve(
+        let two = unpacked(
             &temporary.path().join("two"),
             &[
                 (Place::SitePackages, "family/__init__.py", ""),
@@ -368,8 +365,8 @@ mod tests {
                 version: "3.11.7",
                 access: None,
             };
-            let reading = crate::store::Reading::default();
-            let differences = tree::differences(&into, &assembled.tree, here, &reading).unwrap();
+            let verifier = crate::store::Verifier::default();
+            let differences = tree::differences(&into, &assembled.tree, here, &verifier).unwrap();
             assert_eq!(differences, []);
             assert_eq!(assembled.bytes, 1 + 2 + 1 + 16);
             trees.push(assembled.tree);
@@ -396,14 +393,14 @@ mod tests {
     #[test]
     fn packages_that_do_not_go_together_are_named() {
         let temporary = tempfile::tempdir().unwrap();
-        let shelf = |name: &str, place, path, text| {
-            shelve(&temporary.path().join(name), &[(place, path, text)])
+        let one_file = |name: &str, place, path, text| {
+            unpacked(&temporary.path().join(name), &[(place, path, text)])
         };
-        let module = shelf("module", Place::SitePackages, "x.py", "1");
-        let other = shelf("other", Place::SitePackages, "x.py", "2");
-        let below = shelf("below", Place::SitePackages, "x.py/y", "");
-        let python = shelf("python", Place::Scripts, "python3", "");
-        let stamp = shelf("stamp", Place::Data, inside::STAMP, "");
+        let module = one_file("module", Place::SitePackages, "x.py", "1");
+        let other = one_file("other", Place::SitePackages, "x.py", "2");
+        let below = one_file("below", Place::SitePackages, "x.py/y", "");
+        let python = one_file("python", Place::Scripts, "python3", "");
+        let stamp = one_file("stamp", Place::Data, inside::STAMP, "");
         for (index, (part, message)) in [
             (
                 &other,

@@ -1,4 +1,4 @@
-//! Bytecode of a shelved wheel, the same bytes on every machine: compiled by the environment's own interpreter, with
+//! Bytecode of an unpacked wheel, the same bytes on every machine: compiled by the environment's own interpreter, with
 //! names in it that depend on neither root nor environment (Python puts the real ones in their place on import).
 //!
 //! What Python does with a file that does not compile, it does when it is imported; here it is left out and listed.
@@ -13,11 +13,11 @@ use crate::digest::Digest;
 use crate::files::{self, Context};
 use crate::process::{self, Command};
 use crate::python::Interpreter;
+use crate::python::bytecode::is_module;
 use crate::store::Root;
+use crate::store::wheels::{self, Place, Staging, UnpackedFile, UnpackedWheel};
 
 use super::crew::Crew;
-use super::shelf::{self, Place, Shelved, ShelvedFile, Staging};
-use super::wheel::seal;
 
 const SCRIPT: &str = include_str!("bytecode.py");
 
@@ -28,7 +28,7 @@ const GROUP: usize = 200;
 /// Larger modules are not compiled: Python takes many times their size in memory for it.
 const LARGEST: u64 = 32 << 20;
 
-/// Bytecode cannot be shelved.
+/// Bytecode cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The interpreter cannot be started.
@@ -46,14 +46,14 @@ pub enum Error {
         /// The end of what it said.
         said: String,
     },
-    /// The shelf cannot be used.
+    /// The wheel store cannot be used.
     #[error(transparent)]
-    Shelf(#[from] shelf::Error),
+    Store(#[from] wheels::Error),
 }
 
 impl From<files::Error> for Error {
     fn from(error: files::Error) -> Self {
-        Error::Shelf(error.into())
+        Error::Store(error.into())
     }
 }
 
@@ -62,22 +62,22 @@ impl Error {
     pub fn advice(&self) -> Option<String> {
         match self {
             Error::Process(_) | Error::Compiler { .. } => None,
-            Error::Shelf(error) => error.advice(),
+            Error::Store(error) => error.advice(),
         }
     }
 }
 
-/// Compiles every module of a shelved wheel and shelves the bytecode. `variables` are those the interpreter may need to
+/// Compiles every module of an unpacked wheel and puts the bytecode into the store. `variables` are those the interpreter may need to
 /// start; groups of files are compiled at once as the crew allows.
 pub(super) fn compile(
     root: &Root,
-    wheel: &Shelved,
+    wheel: &UnpackedWheel,
     sha256: &Digest,
     interpreter: &Interpreter,
     variables: &BTreeMap<OsString, OsString>,
     crew: &Crew,
-) -> Result<Shelved, Error> {
-    let directory = shelf::bytecode_directory(root, sha256, &interpreter.identity);
+) -> Result<UnpackedWheel, Error> {
+    let directory = wheels::bytecode_directory(root, sha256, &interpreter.identity);
     let staging = Staging::beside(&directory, root)?;
     let modules = wheel
         .files
@@ -100,41 +100,6 @@ pub(super) fn compile(
     let files = crew.install(|| collect(&staging))?;
     Ok(staging.publish(files)?)
 }
-
-/// Whether Python may import this file. A line end in its name could not be handed over; wheels have none.
-pub(super) fn is_module(path: &str) -> bool {
-    path.strip_suffix(".py")
-        .is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
-}
-
-/// Whose bytecode Python may take a file with this path for: `a/__pycache__/b.cpython-311.opt-1.pyc` and `a/b.pyc` are
-/// `a/b.py`. A name with more dots may be that of several.
-pub(super) fn sources(path: &str) -> impl Iterator<Item = String> {
-    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
-    let stem = file.strip_suffix(".pyc").unwrap_or("");
-    let cached = directory == CACHE || directory.ends_with(&format!("/{CACHE}"));
-    let directory = if cached {
-        directory[..directory.len() - CACHE.len()].to_owned()
-    } else if directory.is_empty() {
-        String::new()
-    } else {
-        format!("{directory}/")
-    };
-    let dots = stem.match_indices('.').map(|(at, _)| at);
-    let ends: Vec<usize> = if stem.is_empty() {
-        Vec::new()
-    } else if cached {
-        dots.collect()
-    } else {
-        vec![stem.len()]
-    };
-    let stem = stem.to_owned();
-    ends.into_iter()
-        .map(move |end| format!("{directory}{}.py", &stem[..end]))
-}
-
-/// Where Python keeps bytecode, beside the sources.
-const CACHE: &str = "__pycache__";
 
 /// Modules in a directory, and where their bytecode goes.
 pub(super) struct Modules<'a> {
@@ -192,7 +157,7 @@ fn compile_group(
 }
 
 /// Seals what was compiled and lists it.
-fn collect(staging: &Staging) -> Result<Vec<ShelvedFile>, Error> {
+fn collect(staging: &Staging) -> Result<Vec<UnpackedFile>, Error> {
     let place = staging.place(Place::SitePackages);
     if !files::is_directory(&place) {
         return Ok(Vec::new());
@@ -202,10 +167,10 @@ fn collect(staging: &Staging) -> Result<Vec<ShelvedFile>, Error> {
         .filter(|entry| entry.kind == files::Kind::File)
         .map(|entry| entry.path.to_string_lossy().into_owned())
         .collect();
-    let shelved = compiled.into_par_iter().map(|path| {
+    let unpacked = compiled.into_par_iter().map(|path| {
         let at = place.join(&path);
         let (sha256, size) = finish(&at)?;
-        Ok(ShelvedFile {
+        Ok(UnpackedFile {
             place: Place::SitePackages,
             path,
             sha256,
@@ -213,14 +178,14 @@ fn collect(staging: &Staging) -> Result<Vec<ShelvedFile>, Error> {
             executable: false,
         })
     });
-    shelved.collect()
+    unpacked.collect()
 }
 
 /// Digest and size of a file, which gets its final mode and time.
 fn finish(path: &Path) -> files::Result<(Digest, u64)> {
     let file = files::open(path)?;
     let found = Digest::of_reader(&file).context("read", path)?;
-    seal(&file, path, false)?;
+    files::make_reproducible(&file, path, false)?;
     Ok(found)
 }
 

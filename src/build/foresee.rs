@@ -1,14 +1,14 @@
-//! What building an environment will take: what is downloaded, and bytes and inodes of what is built. Looks at the shelf
-//! and writes nothing. What is not on the shelf is estimated from its size, and it is said for how much that is so.
+//! What building an environment will take: what is downloaded, and bytes and inodes of what is built. Looks at the
+//! wheel store and writes nothing. What is not in the store is estimated from its size, and the estimate names how much that is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::shelf::{self, Place, Shelved};
 use super::{gather, pythons};
 use crate::files;
 use crate::lock::LockedPackage;
 use crate::plan::Step;
 use crate::store::Root;
+use crate::store::wheels::{self, Place, UnpackedWheel};
 
 /// What building an environment will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,7 +21,7 @@ pub struct Foreseen {
     pub bytes: u64,
     /// How many files, directories and links it will have; where files are hard links, only directories and links are new.
     pub inodes: u64,
-    /// Of how many packages bytes and inodes are estimated: what is not on the shelf is not known.
+    /// Of how many packages bytes and inodes are estimated: what is not in the store is not known.
     pub estimated: usize,
 }
 
@@ -48,12 +48,12 @@ pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
     }
     let release = target.python.version.release();
     let series = (release[0], release.get(1).copied().unwrap_or(0));
-    let bytecode = files::names(&shelf::bytecode_shelf(root))?;
+    let bytecode = files::names(&root.bytecode())?;
     let mut paths: BTreeMap<String, u64> = BTreeMap::new();
     paths.insert(super::assemble::importable(series).0, 0);
     for package in &target.packages {
         // One that is damaged is made anew, and as unknown as one that is not there.
-        let Ok(Some(wheel)) = shelf::find_wheel(root, &package.sha256) else {
+        let Ok(Some(wheel)) = wheels::find(root, &package.sha256) else {
             foreseen.estimated += 1;
             estimate(package, &mut foreseen);
             continue;
@@ -77,21 +77,21 @@ pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
     Ok(foreseen)
 }
 
-fn add(shelved: &Shelved, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
-    for file in &shelved.files {
+fn add(unpacked: &UnpackedWheel, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
+    for file in &unpacked.files {
         paths.insert(file.installed(series), file.size);
     }
 }
 
 /// The bytecode of a package, of whichever interpreter: one is about as large as another.
-fn compiled(root: &Root, package: &LockedPackage, names: &[String]) -> Option<Shelved> {
+fn compiled(root: &Root, package: &LockedPackage, names: &[String]) -> Option<UnpackedWheel> {
     let wheel = package.sha256.to_string();
     let name = names.iter().find(|name| name.starts_with(&wheel))?;
-    shelf::find(&shelf::bytecode_shelf(root).join(name)).ok()?
+    wheels::read(&root.bytecode().join(name)).ok()?
 }
 
 /// Bytecode that is not there yet: one file for each module, about as large.
-fn not_compiled(wheel: &Shelved, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
+fn not_compiled(wheel: &UnpackedWheel, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
     let modules = wheel.files.iter();
     let modules = modules.filter(|file| file.place == Place::SitePackages);
     for file in modules {

@@ -1,11 +1,11 @@
-//! Everything that environments are linked from, onto the shelf: found there and checked, or fetched, unpacked and
+//! Everything that environments are linked from, into the wheel store: found there and checked, or fetched, unpacked and
 //! compiled. Each file once, however many environments need it; a file that fails costs only those that need it.
 //!
 //! ```text
-//! needs ──▶ on the shelf, every byte as it was? ──▶ ready
+//! needs ──▶ in the store, every byte as it was? ──▶ ready
 //!             │ no
 //!             ▼
-//!           uv: addresses (asked once) ──▶ download, a few at a time ──▶ shelve ──▶ compile ──▶ ready
+//!           uv: addresses (asked once) ──▶ download, a few at a time ──▶ unpack ──▶ compile ──▶ ready
 //! ```
 //!
 //! Wheels come first: those of the environments, and those that building the source distributions takes which were not
@@ -24,13 +24,14 @@ use crate::project::git;
 use crate::python::Interpreter;
 use crate::store::Root;
 use crate::store::bundle::Bundle;
+use crate::store::wheels::{self, UnpackedWheel};
 use crate::uv::{self, Uv};
+use crate::wheel;
 
 use super::assemble::Part;
 use super::crew::Crew;
 use super::progress::{Event, Progress};
-use super::shelf::{self, Shelved};
-use super::{bytecode, sdist, wheel};
+use super::{bytecode, sdist};
 pub(super) use download::download;
 
 mod checked;
@@ -54,17 +55,17 @@ pub(super) type Key = (Digest, Digest);
 #[derive(Debug, Clone)]
 pub(super) struct Ready {
     /// What its wheel installs.
-    pub(super) wheel: Shelved,
+    pub(super) wheel: UnpackedWheel,
     /// The bytecode for that.
-    pub(super) bytecode: Shelved,
+    pub(super) bytecode: UnpackedWheel,
 }
 
 impl Ready {
     /// What an environment is assembled from; the package's name is for people.
     pub(super) fn parts<'a>(&'a self, package: &'a str) -> [Part<'a>; 2] {
-        [(&self.wheel, false), (&self.bytecode, true)].map(|(shelved, compiled)| Part {
+        [(&self.wheel, false), (&self.bytecode, true)].map(|(unpacked, compiled)| Part {
             package,
-            shelved,
+            unpacked,
             compiled,
         })
     }
@@ -161,9 +162,9 @@ pub enum Error {
     /// It cannot be compiled.
     #[error(transparent)]
     Bytecode(#[from] bytecode::Error),
-    /// The shelf cannot be used.
+    /// The wheel store cannot be used.
     #[error(transparent)]
-    Shelf(#[from] shelf::Error),
+    Store(#[from] wheels::Error),
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
@@ -202,7 +203,7 @@ impl Error {
             Error::Wheel(error) => error.advice(),
             Error::Sdist(error) => error.advice(),
             Error::Bytecode(error) => error.advice(),
-            Error::Shelf(error) => error.advice(),
+            Error::Store(error) => error.advice(),
             Error::Files(error) => error.advice().map(str::to_owned),
         }
     }
@@ -376,6 +377,6 @@ fn archive(root: &Root, package: &LockedPackage) -> PathBuf {
 /// Whether this package would have to be downloaded, as far as looking tells: what was built from a source distribution
 /// depends on the interpreter, and that is not asked for only to look.
 pub(super) fn is_missing(root: &Root, package: &LockedPackage) -> bool {
-    !files::exists(&shelf::wheel_directory(root, &package.sha256))
+    !files::exists(&wheels::directory(root, &package.sha256))
         && !files::exists(&archive(root, package))
 }

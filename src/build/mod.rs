@@ -1,4 +1,4 @@
-//! Carrying out a plan: wheels go onto the shelf in installed form, environments are linked together from there,
+//! Carrying out a plan: wheels are unpacked into the store, environments are linked together from there,
 //! published by a rename and pointed to by a link. What is to be done is not decided here.
 //!
 //! ```text
@@ -19,7 +19,7 @@ use crate::lock::LockedEnvironment;
 use crate::name::EnvironmentName;
 use crate::plan::{Action, Plan, Step};
 use crate::store::bundle::Bundle;
-use crate::store::{Root, layout};
+use crate::store::{Root, layout, unfinished};
 use crate::uv::{self, Uv};
 
 pub mod assemble;
@@ -35,15 +35,12 @@ pub mod progress;
 pub mod publish;
 pub mod pythons;
 pub mod record;
-pub mod repair;
 pub mod sdist;
 mod requires;
-pub mod shelf;
 mod source;
 mod together;
 mod waiting;
 pub mod weights;
-pub mod wheel;
 
 use crew::Crew;
 
@@ -216,6 +213,7 @@ pub enum RootError {
 pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> {
     if !plan.is_nothing() {
         layout::create(means.root)?;
+        unfinished::sweep(means.root);
     }
     let switched: Vec<Result<Switched, Error>> = plan
         .steps
@@ -287,10 +285,6 @@ enum Switched {
 
 /// Keeps, and leads links to what is there already.
 fn switch(step: &Step, root: &Root) -> files::Result<Switched> {
-    if matches!(step.action, Action::Flip { .. }) {
-        // As where something is built: nothing is lost by leaving it.
-        let _ = publish::sweep(root, &step.environment.name);
-    }
     Ok(match &step.action {
         Action::Keep { id } => Switched::Done(Done::Kept { id: id.clone() }),
         Action::Flip { to, .. } if publish::flip(root, &step.environment.name, to)? => {

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::digest::Digest;
-use crate::files::{self, Kind, maker};
+use crate::files::{self, Kind};
 use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 use crate::store::installed::{self, Complete, Generation};
 use crate::store::interpreter::Base;
 use crate::store::tree::{self, Here};
-use crate::store::{Catalogue, Reading, Root, Stamp, Tree, inside, link_to};
+use crate::store::{Catalogue, Verifier, Root, Stamp, Tree, inside, link_to};
 
 use super::assemble::write_read_only;
 use crate::store::trash::discard;
@@ -202,7 +202,7 @@ fn judge(root: &Root, environment: &EnvironmentName, new: New) -> Result<Verdict
     let verdict = standing(&there, &stamp.python, source);
     if verdict == Verdict::Useless
         // One that cannot be read to the end is of no use either, and may be going just now.
-        || (force && !is_intact(root, &path, &there.stamp, &Reading::default()).unwrap_or(false))
+        || (force && !installed::is_intact(root, &path, &there.stamp, &Verifier::default()).unwrap_or(false))
     {
         return Ok(Verdict::Useless);
     }
@@ -233,27 +233,6 @@ pub(super) fn standing(there: &Complete, python: &Interpreter, source: Digest) -
         Base::Changed(_) if same_python => Verdict::Stamp,
         Base::Changed(_) | Base::Missing(_) | Base::Closed(_) => Verdict::Useless,
     }
-}
-
-/// Whether every byte of a generation is as it was. Uses the rayon pool it is called in.
-pub(super) fn is_intact(
-    root: &Root,
-    path: &Path,
-    stamp: &Stamp,
-    reading: &Reading,
-) -> files::Result<bool> {
-    let text = files::read(&path.join(inside::TREE))?;
-    let Ok(tree) = Tree::parse(&String::from_utf8_lossy(&text)) else {
-        return Ok(false);
-    };
-    let python = &stamp.python;
-    let here = Here {
-        executable: &python.executable,
-        version: &python.identity.version,
-        access: root.access(),
-    };
-    let differences = tree::differences(path, &tree, here, reading)?;
-    Ok(Digest::of(text) == stamp.tree && differences.is_empty())
 }
 
 /// Replaces the stamp of a finished generation, whose other files stay as they are. `false` if it is somebody else's,
@@ -319,22 +298,4 @@ pub fn retire_dropped(root: &Root, catalogue: &Catalogue) -> files::Result<()> {
         .by_ref()
         .filter(|name| !catalogue.environments.contains_key(name))
         .try_for_each(|name| retire(root, name, ""))
-}
-
-/// Removes what builders that are certainly gone have left of an environment: staging, and links not yet renamed.
-pub fn sweep(root: &Root, environment: &EnvironmentName) -> files::Result<()> {
-    let generations = root.generations(environment);
-    for name in files::names(&generations)? {
-        if name.strip_prefix(STAGING).is_some_and(maker::is_gone) {
-            files::remove_tree(&generations.join(name))?;
-        }
-    }
-    let links = root.path().join("envs");
-    let prefix = format!(".{environment}-");
-    for name in files::names(&links)? {
-        if name.strip_prefix(&prefix).is_some_and(maker::is_gone) {
-            files::remove_if_present(&links.join(name))?;
-        }
-    }
-    Ok(())
 }

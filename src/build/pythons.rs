@@ -17,10 +17,9 @@ use super::bytecode::{self, Modules};
 use super::crew::Crew;
 use super::progress::{Event, Progress};
 use super::publish::close;
-use super::wheel::seal;
 use crate::digest::Digest;
 use crate::fetch::{self, Mirror};
-use crate::files::{self, Context, Kind, maker};
+use crate::files::{self, Context, Kind};
 use crate::lock::{LockedArchive, LockedPython, LockedTarget};
 use crate::process::threads::NoThread;
 use crate::python::{self, Interpreter};
@@ -28,7 +27,7 @@ use crate::store::bundle::Bundle;
 use crate::store::managed::{self, SCHEMA, Stamp, State};
 use crate::store::trash::discard;
 use crate::store::tree::{Item, Tree};
-use crate::store::{Reading, Root, inside};
+use crate::store::{Verifier, Root, inside, unfinished};
 
 mod unpack;
 
@@ -167,6 +166,7 @@ pub fn provide_one(
         bundle: None,
         progress,
     };
+    unfinished::sweep(place);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     Wanted { python, archive }.provide(&sources, &Crew::new(jobs)?)
 }
@@ -206,7 +206,7 @@ impl Wanted<'_> {
         let root = sources.root;
         let home = managed::directory(root, &self.archive.sha256);
         // Every byte is read: what is built now stands on it for years.
-        let look = || managed::state(root, &home, &self.archive.sha256, &Reading::default());
+        let look = || managed::state(root, &home, &self.archive.sha256, &Verifier::default());
         match crew.install(look)? {
             State::Whole => {}
             State::Missing if !files::exists(&home) => self.make(&home, sources, crew)?,
@@ -245,8 +245,6 @@ impl Wanted<'_> {
 
     fn make(&self, home: &Path, sources: &Sources, crew: &Crew) -> Result<(), Error> {
         let root = sources.root;
-        // What killed runs have left only takes space.
-        let _ = sweep(root);
         let archive = self.fetch(sources)?;
         files::create_directories(&root.pythons())?;
         let staging = Staging(files::temporary_directory(&root.pythons(), STAGING)?.keep());
@@ -367,7 +365,7 @@ fn write_lists(home: &Path, archive: &Digest) -> files::Result<()> {
                     let file = files::open(&path)?;
                     let (sha256, size) = Digest::of_reader(&file).context("read", &path)?;
                     let executable = entry.mode & 0o111 != 0;
-                    seal(&file, &path, executable)?;
+                    files::make_reproducible(&file, &path, executable)?;
                     (Item::File { sha256, executable }, size)
                 }
             };
@@ -391,14 +389,4 @@ fn write_lists(home: &Path, archive: &Digest) -> files::Result<()> {
         bytes,
     };
     write_read_only(&home.join(inside::STAMP), stamp.text().as_bytes())
-}
-
-/// Removes what builders that are certainly gone have left.
-fn sweep(root: &Root) -> files::Result<()> {
-    for name in files::names(&root.pythons())? {
-        if name.strip_prefix(STAGING).is_some_and(maker::is_gone) {
-            files::remove_tree(&root.pythons().join(name))?;
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use crate::files;
 use crate::lock::{LockedEnvironment, LockedTarget, PythonSource, RecordedTree};
 use crate::plan;
 use crate::store::installed::{self, Generation};
-use crate::store::{Reading, Root, Stamp, Tree, inside, trash};
+use crate::store::{Verifier, Root, Stamp, Tree, inside, trash};
 
 use super::publish;
 
@@ -95,7 +95,7 @@ pub fn built(
     root: &Root,
     environment: &LockedEnvironment,
     target: &LockedTarget,
-    reading: &Reading,
+    verifier: &Verifier,
 ) -> files::Result<Built> {
     let mut all = installed::read(root, [&environment.name]);
     let installed = all.remove(&environment.name).unwrap_or_default();
@@ -112,7 +112,7 @@ pub fn built(
     };
     let stamp = &there.stamp;
     let path = root.generation(&environment.name, &stamp.id);
-    if !publish::is_intact(root, &path, stamp, reading)? {
+    if !installed::is_intact(root, &path, stamp, verifier)? {
         return Ok(Built::Damaged(path));
     }
     Ok(Built::Whole {

@@ -9,8 +9,8 @@ use pep508_rs::{MarkerEnvironment, PackageName, Requirement, VerbatimUrl};
 
 use super::assemble::Part;
 use super::environment::Job;
-use super::shelf::Place;
 use crate::files;
+use crate::store::wheels::Place;
 
 /// What depends on more than a lock knows, as it is written in markers.
 const UNKNOWN_TO_LOCKS: [&str; 4] = [
@@ -83,11 +83,11 @@ pub(super) fn check(job: &Job, parts: &[Part]) -> Result<(), Error> {
             let name = path.strip_suffix(".dist-info/METADATA");
             name.is_some_and(|name| !name.contains('/'))
         };
-        let mut files = part.shelved.files.iter();
+        let mut files = part.unpacked.files.iter();
         let metadata = files.find(|f| f.place == Place::SitePackages && of_wheel(&f.path));
         if let Some(file) = metadata {
             // Old wheels have names of authors in other encodings there.
-            let bytes = files::read(&part.shelved.source(file))?;
+            let bytes = files::read(&part.unpacked.source(file))?;
             here.check(part.package, &String::from_utf8_lossy(&bytes))?;
         }
     }

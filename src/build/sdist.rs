@@ -23,10 +23,10 @@ use crate::files::{self, Context, link};
 use crate::lock::{LockedPackage, LockedTarget, SpelledPackage};
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::python::Interpreter;
+use crate::store::wheels::{self, Staging};
 use crate::store::{Root, inside};
 
 use super::assemble::{self, Part};
-use super::shelf::{self, Staging};
 
 /// Counts up when this program would build other wheels of the same inputs.
 const FORMAT: u32 = 2;
@@ -114,12 +114,12 @@ pub enum Error {
     },
     /// The store cannot be used.
     #[error(transparent)]
-    Shelf(#[from] shelf::Error),
+    Store(#[from] wheels::Error),
 }
 
 impl From<files::Error> for Error {
     fn from(error: files::Error) -> Self {
-        Error::Shelf(error.into())
+        Error::Store(error.into())
     }
 }
 
@@ -142,7 +142,7 @@ impl Error {
             ),
             Error::Pointer { file, .. } => Some(unpack::about_pointers(file).to_owned()),
             Error::Unpack(_) | Error::Assemble { .. } => None,
-            Error::Shelf(error) => error.advice(),
+            Error::Store(error) => error.advice(),
         }
     }
 }
@@ -183,7 +183,7 @@ impl Recipe<'_> {
 
     fn directory(&self, root: &Root) -> PathBuf {
         let name = self.digest().to_string();
-        root.store().join(shelf::BUILT).join(name)
+        root.built_wheels().join(name)
     }
 }
 
@@ -195,7 +195,7 @@ pub fn find(root: &Root, recipe: &Recipe) -> Result<Option<BuiltWheel>, Error> {
         return Ok(None);
     };
     let sha256 = text.trim_end().parse();
-    let sha256 = sha256.map_err(|_| shelf::Error::Damaged {
+    let sha256 = sha256.map_err(|_| wheels::Error::Damaged {
         path: list,
         line: 1,
     })?;
@@ -230,7 +230,7 @@ pub fn build(
     for (name, text) in lists {
         files::write(&staging.path().join(name), text.as_bytes())?;
     }
-    staging.settle()?;
+    staging.rename()?;
     Ok(find(root, recipe)?.unwrap_or(BuiltWheel {
         archive: directory.join("wheel.whl"),
         sha256,

@@ -13,7 +13,7 @@ use super::environment::{Built, Job};
 use super::gather::{self, Failure as PackageFailure, Gathered, Need, Ready};
 use super::progress::Event;
 use super::waiting::{self, Claims, Wanted};
-use super::{Error, Means, RootError, choose, publish, pythons, requires, shelf, source};
+use super::{Error, Means, RootError, choose, pythons, requires, source};
 use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::plan::{Action, Reason, Step};
@@ -201,13 +201,7 @@ fn build(
     means: &Means,
     crew: &Crew,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
-    // What killed runs have left only takes space. Where it cannot be removed, or another process is doing just that,
-    // nothing is lost by leaving it.
-    let _ = shelf::sweep(means.root);
-    for job in jobs {
-        let _ = publish::sweep(means.root, &job.environment.name);
-    }
-    let (store, generations) = (means.root.store(), means.root.path().join("generations"));
+    let (store, generations) = (means.root.store(), means.root.all_generations());
     let method = match means.link {
         link::Mode::Auto => link::probe(&store, &generations)?,
         link::Mode::Forced(link::Method::Copy) => link::Method::Copy,
@@ -267,7 +261,7 @@ fn build_one(
         means.root.generation(name, &job.id()),
         &job.interpreter.executable,
     );
-    let mut used = parts.iter().map(|part| part.shelved.directory.as_path());
+    let mut used = parts.iter().map(|part| part.unpacked.directory.as_path());
     let gone = match &built {
         Ok(_) => [&generation, python]
             .into_iter()

@@ -301,7 +301,7 @@ fn carry(manifest: &Manifest, lock: &Path, output: &Path) -> files::Result<()> {
 
 /// Removes the files of packages that an earlier run put there and this one does not name.
 fn prune(root: &Root, index: &Index) -> files::Result<()> {
-    let archives = root.store().join("archives");
+    let archives = root.archives();
     for name in files::names(&archives)? {
         let wanted = index
             .files

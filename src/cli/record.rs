@@ -10,7 +10,7 @@ use crate::lock::drift::Finding;
 use crate::lock::{Lock, LockedEnvironment};
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
-use crate::store::Reading;
+use crate::store::Verifier;
 
 /// The lock with what is built here in it; or what the manifest and the lock differ in.
 pub(super) fn record(
@@ -26,7 +26,7 @@ pub(super) fn record(
     let root = place::root(shared, manifest)?;
     let machine = place::target()?;
     let mut new = old.clone();
-    let reading = Reading::default();
+    let verifier = Verifier::default();
     let (mut wrong, mut any) = (Vec::new(), false);
     let asked =
         |environment: &&LockedEnvironment| only.is_none_or(|only| only.contains(&environment.name));
@@ -35,7 +35,7 @@ pub(super) fn record(
         let Some(target) = environment.target(machine) else {
             continue;
         };
-        match record::built(&root, environment, target, &reading).or_exit(Exit::Failed)? {
+        match record::built(&root, environment, target, &verifier).or_exit(Exit::Failed)? {
             Built::Not(why) => show::remark(&format!("{name}: nothing to record: {why}")),
             Built::Damaged(path) => wrong.push(format!(
                 "{name}: `{}` is not as it was built (`rootstock sync --repair {name}` mends it)",

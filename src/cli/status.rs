@@ -92,7 +92,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 /// Every environment of the manifest, and those that are left of earlier ones.
 fn names(manifest: &Manifest, root: &Root) -> Vec<EnvironmentName> {
     // Where that cannot be listed, each environment of the manifest says so.
-    let left = files::names(&root.path().join("envs")).unwrap_or_default();
+    let left = files::names(&root.environments()).unwrap_or_default();
     let left = left.iter().filter_map(|name| name.parse().ok());
     let known = manifest.environments.iter().map(|e| e.name.clone());
     let mut names: Vec<EnvironmentName> = known.chain(left).collect();
@@ -274,7 +274,7 @@ fn totals(root: &Root) -> Result<Vec<(&'static str, u64)>, Failure> {
     let parts = [
         // First: what generations share with the store counts there.
         ("store", root.store()),
-        ("generations", root.path().join("generations")),
+        ("generations", root.all_generations()),
         ("cache", root.cache().to_owned()),
         ("trash", root.trash()),
     ];

@@ -21,7 +21,7 @@ use crate::prefetch;
 use crate::process::threads;
 use crate::store::bundle::Bundle;
 use crate::store::prefetched::{self, Record};
-use crate::store::{Catalogue, Reading, Root, catalogue, installed, layout, weights};
+use crate::store::{Catalogue, Verifier, Root, catalogue, installed, layout, weights};
 
 /// Arguments of `rootstock sync`.
 #[derive(Debug, clap::Args)]
@@ -102,10 +102,10 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         Ok(current) => current,
         Err(exit) => return Ok(exit),
     };
-    let reading = Reading::default();
+    let verifier = Verifier::default();
     if arguments.repair {
         apply_policy(&root)?;
-        build::repair::clear(&root, &reading).or_exit(Exit::Failed)?;
+        build::repair::clear(&root, &verifier).or_exit(Exit::Failed)?;
     }
     let mut disk = disk(&root, &chosen)?;
     let files = plan::weights_of(&lock, &chosen);
@@ -116,7 +116,7 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let paths = references.keys().map(String::as_str);
     disk.references = weights::read_texts(&root, paths).or_exit(Exit::Failed)?;
     if arguments.repair {
-        build::repair::mark(&root, &mut disk.environments, &reading);
+        build::repair::mark(&root, &mut disk.environments, &verifier);
     }
     let may_prefetch = manifest.environments.iter().filter(|e| e.prefetch);
     let may_prefetch: Vec<EnvironmentName> = may_prefetch

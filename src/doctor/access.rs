@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::access::Access;
 use crate::files::standing::Standing;
 use crate::files::{self, Kind, acl, standing};
-use crate::store::{Policy, Root};
+use crate::store::{Policy, Root, directory};
 
 use super::Finding;
 
@@ -26,10 +26,10 @@ const TOLD: usize = 20;
 
 /// How deep a quick look goes, below these directories of a root; one that is not listed is looked into once.
 const DEPTHS: &[(&str, usize)] = &[
-    ("generations", 4),
-    ("pythons", 2),
-    ("store", 2),
-    ("trash", 1),
+    (directory::GENERATIONS, 4),
+    (directory::PYTHONS, 2),
+    (directory::STORE, 2),
+    (directory::TRASH, 1),
     // Few files, and large ones.
     ("cache", usize::MAX),
 ];
@@ -174,13 +174,20 @@ fn inside(
 fn is_examined(path: &Path, deep: bool) -> bool {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let first = parts[0].as_ref();
-    let kept = ["generations", "pythons", "store", "envs", "trash"].contains(&first);
+    let kept = [
+        directory::GENERATIONS,
+        directory::PYTHONS,
+        directory::STORE,
+        directory::ENVIRONMENTS,
+        directory::TRASH,
+    ];
+    let kept = kept.contains(&first);
     if (kept || parts.len() == 1) && parts.iter().any(|part| part.starts_with('.')) {
         return false;
     }
     let depth = DEPTHS.iter().find(|(name, _)| *name == first);
     let depth = depth.map_or(2, |(_, depth)| *depth);
-    parts.len() <= depth || (deep && first != "trash")
+    parts.len() <= depth || (deep && first != directory::TRASH)
 }
 
 fn deviation(

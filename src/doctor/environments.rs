@@ -9,7 +9,7 @@ use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
 use crate::store::tree::{self, Here, What};
-use crate::store::{Reading, Root, Tree, inside};
+use crate::store::{Verifier, Root, Tree, inside};
 
 use super::Finding;
 
@@ -17,7 +17,7 @@ use super::Finding;
 pub(super) fn examine<'a>(
     root: &Root,
     environments: &BTreeMap<EnvironmentName, Installed>,
-    deep: &dyn Fn(&EnvironmentName) -> Option<&'a Reading<'a>>,
+    deep: &dyn Fn(&EnvironmentName) -> Option<&'a Verifier<'a>>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, there) in environments {
@@ -68,8 +68,8 @@ pub(super) fn examine<'a>(
 
 /// Every environment that has a link or generations.
 pub(super) fn names(root: &Root) -> files::Result<Vec<EnvironmentName>> {
-    let linked = files::names(&root.path().join("envs"))?;
-    let built = files::names(&root.path().join("generations"))?;
+    let linked = files::names(&root.environments())?;
+    let built = files::names(&root.all_generations())?;
     let mut names: Vec<EnvironmentName> = linked
         .iter()
         .chain(&built)
@@ -140,9 +140,9 @@ fn generation_findings(
         ));
     }
     findings.extend(base_finding(path, base, &finding));
-    if let (Base::Same, Some(reading)) = (base, deep) {
+    if let (Base::Same, Some(verifier)) = (base, deep) {
         for part in &stamp.interpreter {
-            if reading.digest_once(&part.path)? != part.sha256 {
+            if verifier.digest_once(&part.path)? != part.sha256 {
                 findings.push(finding(
                     "interpreter-changed",
                     part.path.clone(),
@@ -183,13 +183,13 @@ fn generation_findings(
     };
     let python = &stamp.python;
     let differences = match deep {
-        Some(reading) => {
+        Some(verifier) => {
             let here = Here {
                 executable: &python.executable,
                 version: &python.identity.version,
                 access: root.access(),
             };
-            tree::differences(path, &tree, here, reading)?
+            tree::differences(path, &tree, here, verifier)?
         }
         None => source_difference(complete, &tree),
     };

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::files;
 use crate::name::EnvironmentName;
 use crate::runtime::Unusable;
-use crate::store::{Policy, Reading, Root, installed, layout};
+use crate::store::{Policy, Verifier, Root, installed, layout};
 
 mod access;
 mod environments;
@@ -22,7 +22,7 @@ mod leftovers;
 mod machine;
 mod pythons;
 mod quota;
-mod shelf;
+mod store;
 mod weights;
 
 pub use access::Reach;
@@ -134,7 +134,7 @@ pub fn examine(
     };
     let root = &root.clone().under(policy);
     let imports = imports.map(|imports| imports.carry_out(root)).transpose()?;
-    let reading = Reading::new(watch);
+    let verifier = Verifier::new(watch);
     let (reach, found) = access::examine(root, deep)?;
     findings.extend(found);
     let names = environments::names(root)?;
@@ -142,7 +142,7 @@ pub fn examine(
     // Where an import has failed, the files that were imported are looked at as well.
     let is_read = |name: &_| deep || import::has_failed(imports.as_ref(), name);
     findings.extend(environments::examine(root, &there, &|name| {
-        is_read(name).then_some(&reading)
+        is_read(name).then_some(&verifier)
     }));
     let failed = import::findings(root, imports.iter().flatten(), &findings);
     findings.extend(failed);
@@ -151,16 +151,16 @@ pub fn examine(
     findings.extend(machine::findings(root, machine, &needs));
     findings.extend(leftovers::examine(root));
     if deep {
-        findings.extend(shelf::examine(root, &reading)?);
-        findings.extend(pythons::examine(root, &reading));
+        findings.extend(store::examine(root, &verifier)?);
+        findings.extend(pythons::examine(root, &verifier));
     }
-    findings.extend(weights::examine(root, deep.then_some(&reading)));
+    findings.extend(weights::examine(root, deep.then_some(&verifier)));
     findings.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
     Ok(Examination {
         filesystem,
         reach,
         needs,
-        read: reading.total(),
+        read: verifier.total(),
         imports,
         findings,
     })

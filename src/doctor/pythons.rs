@@ -2,12 +2,12 @@
 
 use crate::files;
 use crate::store::managed::{self, Stamp, State};
-use crate::store::{Reading, Root, inside};
+use crate::store::{Verifier, Root, inside};
 
 use super::Finding;
 
 /// Examines every byte of every managed interpreter.
-pub(super) fn examine(root: &Root, reading: &Reading) -> Vec<Finding> {
+pub(super) fn examine(root: &Root, verifier: &Verifier) -> Vec<Finding> {
     let mut findings = Vec::new();
     let names = files::names(&root.pythons()).unwrap_or_default();
     for name in names.iter().filter(|name| !name.starts_with('.')) {
@@ -27,7 +27,7 @@ pub(super) fn examine(root: &Root, reading: &Reading) -> Vec<Finding> {
             );
             continue;
         };
-        let state = managed::state(root, &home, &stamp.archive, reading);
+        let state = managed::state(root, &home, &stamp.archive, verifier);
         let state = match state {
             Ok(state) => state,
             Err(error) => {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::files;
 use crate::name::ModelId;
 use crate::store::prefetched::{self, Left};
-use crate::store::{Catalogue, CatalogueModel, CatalogueWeight, Reading, Root, catalogue, weights};
+use crate::store::{Catalogue, CatalogueModel, CatalogueWeight, Verifier, Root, catalogue, weights};
 
 use super::Finding;
 
@@ -85,10 +85,10 @@ fn wrong(
         let message = format!("its weights have {size} bytes, not {locked}");
         return Ok(Some(("weight-changed", message)));
     }
-    let Some(reading) = deep else {
+    let Some(verifier) = deep else {
         return Ok(None);
     };
-    let sha256 = reading.digest(path)?;
+    let sha256 = verifier.digest(path)?;
     let message = format!(
         "its weights have the sha256 {sha256}, not {}",
         weight.sha256

@@ -98,7 +98,7 @@ fn dropped_since(root: &Root, environment: &EnvironmentName) -> files::Result<Sy
 
 /// Every environment that has generations.
 pub(super) fn environments(root: &Root) -> files::Result<Vec<EnvironmentName>> {
-    let names = files::names(&root.path().join("generations"))?;
+    let names = files::names(&root.all_generations())?;
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
@@ -120,7 +120,7 @@ impl Links {
             let known = catalogue.as_ref().map(|there| &there.environments);
             known.is_some_and(|known| !known.contains_key(name))
         };
-        let directory = root.path().join("envs");
+        let directory = root.environments();
         let mut links = Self::default();
         for link in files::names(&directory)? {
             if link.starts_with('.') && maker::in_name(&link).is_some_and(maker::is_gone) {

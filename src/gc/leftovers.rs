@@ -1,12 +1,13 @@
-//! What nobody works on any more: staging and links of makers that are gone, downloads that broke off, the trash, managed
+//! What is not in use any more: staging and links of makers that are gone, downloads that broke off, the trash, managed
 //! interpreters that no environment stands on.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::needs::Needs;
-use super::{Item, Kind, LABEL, Looking, Survey, Why, generations};
+use super::{Item, Kind, LABEL, Looking, Survey, Why};
 use crate::files::{self, maker, times};
+use crate::store::unfinished::{self, State, Unfinished};
 use crate::store::{Catalogue, Root, claims, trash};
 
 /// What another host, or a container, is making cannot be seen to be abandoned. No build takes so long.
@@ -44,11 +45,7 @@ pub(super) fn pythons(looking: &Looking, needs: &Needs, survey: &mut Survey) -> 
     let pythons = looking.root.pythons();
     for name in files::names(&pythons)? {
         let path = pythons.join(&name);
-        if name.starts_with('.') {
-            hidden(looking, survey, path, &name)?;
-            continue;
-        }
-        if needs.python(&name) {
+        if name.starts_with('.') || needs.python(&name) {
             continue;
         }
         let kind = Kind::Python;
@@ -60,26 +57,11 @@ pub(super) fn pythons(looking: &Looking, needs: &Needs, survey: &mut Survey) -> 
     Ok(())
 }
 
-/// Staging, links that were not renamed, parts of weights, the trash.
+/// What is unfinished, claims, parts of weights, the trash.
 pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
     let root = looking.root;
-    for environment in generations::environments(root)? {
-        let directory = root.generations(&environment);
-        for name in files::names(&directory)? {
-            let path = directory.join(&name);
-            let of = name.strip_prefix(".retired-");
-            if name.starts_with('.') && !of.is_some_and(|id| files::exists(&directory.join(id))) {
-                hidden(looking, survey, path, &name)?;
-            }
-        }
-    }
-    for directory in ["", "claims", "envs", "generations", "pins", "prefetched"] {
-        let directory = root.path().join(directory);
-        for name in files::names(&directory)? {
-            if name.starts_with('.') {
-                hidden(looking, survey, directory.join(&name), &name)?;
-            }
-        }
+    for found in unfinished::unfinished(root)? {
+        unfinished(looking, survey, found)?;
     }
     claims(looking, survey)?;
     parts_of_weights(looking, survey)?;
@@ -89,38 +71,26 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<()
     Ok(())
 }
 
-/// Everything unfinished that bears this name.
+/// Everything that the process of this name was making. What it put aside, and downloads that broke off, stay.
 pub(super) fn made_by(root: &Root, maker: &str) -> files::Result<Vec<PathBuf>> {
-    let (generations, store) = (root.path().join("generations"), root.store());
-    let mut directories: Vec<PathBuf> = ["", "claims", "envs", "pins", "prefetched", "pythons"]
-        .map(|directory| root.path().join(directory))
-        .into();
-    for above in [generations, store] {
-        let below = files::names(&above)?.into_iter();
-        let below = below.filter(|name| !name.starts_with('.'));
-        directories.extend(below.map(|name| above.join(name)));
-        directories.push(above);
-    }
-    let mut found = Vec::new();
-    for directory in directories {
-        let names = files::names(&directory)?.into_iter();
-        let ours = names.filter(|name| {
-            name.starts_with('.') && !name.starts_with(trash::ASIDE) && name.contains(maker)
-        });
-        found.extend(ours.map(|name| directory.join(name)));
-    }
-    Ok(found)
+    let found = unfinished::unfinished(root)?.into_iter();
+    let ours = found.filter(|found| found.state == State::Staging && found.is_of(maker));
+    Ok(ours.map(|found| found.path).collect())
 }
 
-/// Something whose name begins with a dot: put aside, or unfinished. Its maker is named in it, or nobody knows him.
-fn hidden(looking: &Looking, survey: &mut Survey, path: PathBuf, name: &str) -> files::Result<()> {
-    if let Some(label) = name.strip_prefix(trash::ASIDE) {
-        return discarded(looking, survey, path, label);
-    }
-    let kind = Kind::Unfinished;
-    let maker = maker::in_name(name).unwrap_or_default();
-    if abandoned(looking, kind, &path, maker)? {
-        let name = name.to_owned();
+fn unfinished(looking: &Looking, survey: &mut Survey, found: Unfinished) -> files::Result<()> {
+    let Unfinished {
+        path, name, maker, ..
+    } = found;
+    let (kind, name) = match found.state {
+        State::Aside => {
+            let label = name.strip_prefix(trash::ASIDE).unwrap_or(&name);
+            return discarded(looking, survey, path, label);
+        }
+        State::Part => (Kind::Part, name.chars().take(12).collect()),
+        State::Staging => (Kind::Unfinished, name),
+    };
+    if abandoned(looking, kind, &path, &maker)? {
         survey.items.push(Item { kind, name, path });
     }
     Ok(())
@@ -146,7 +116,7 @@ fn discarded(
 
 /// Claims of builders that are gone.
 fn claims(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
-    let directory = claims::directory(looking.root);
+    let directory = looking.root.claims();
     for name in files::names(&directory)? {
         let path = directory.join(&name);
         let maker = claims::parse(&path).map_or_else(String::new, |claim| claim.maker);

@@ -25,7 +25,7 @@ use crate::store::{Root, claims, layout, pins, trash};
 mod generations;
 mod leftovers;
 mod needs;
-mod shelf;
+mod store;
 mod used;
 
 use needs::Needs;
@@ -172,7 +172,7 @@ pub fn survey(root: &Root, policy: Policy) -> Result<Survey, layout::Error> {
     let left = generations::survey(&looking, &mut survey)?;
     let needs = Needs::of(&left);
     leftovers::pythons(&looking, &needs, &mut survey)?;
-    shelf::survey(&looking, &needs, &mut survey)?;
+    store::survey(&looking, &needs, &mut survey)?;
     leftovers::survey(&looking, &mut survey)?;
     Ok(survey)
 }

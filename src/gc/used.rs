@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::files;
+use crate::store::directory;
 
 /// Directories of a root that may be in use, two names deep for generations and one for the others, with processes.
 #[derive(Debug, Default)]
 pub(super) struct Used(BTreeMap<PathBuf, Vec<u32>>);
 
 /// Parts of a root that programs run from, with how many names below them tell one thing from another.
-const PARTS: [(&str, usize); 3] = [("generations", 2), ("pythons", 1), ("trash", 1)];
+const PARTS: [(&str, usize); 3] = [
+    (directory::GENERATIONS, 2),
+    (directory::PYTHONS, 1),
+    (directory::TRASH, 1),
+];
 
 impl Used {
     /// Looks at all processes.

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{Disk, NoTarget, Wish, target};
+use super::{NoTarget, Request, target};
 use crate::digest::Digest;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget};
 use crate::name::EnvironmentName;
+use crate::store::Disk;
 use crate::store::prefetched::{Left, Prefetched};
 
 /// A model whose `setup()` has to be called.
@@ -83,15 +84,15 @@ pub fn prefetched_of<'a>(
 /// Those whose `setup()` has to be called.
 pub(super) fn steps<'a>(
     lock: &'a Lock,
-    wish: &Wish,
+    request: &Request,
     disk: &Disk,
 ) -> Result<Vec<PrefetchStep<'a>>, NoTarget> {
     let mut steps = Vec::new();
-    for model in prefetched_of(lock, wish.prefetch) {
+    for model in prefetched_of(lock, request.prefetch) {
         let Some(environment) = lock.environment(&model.environment) else {
             continue;
         };
-        let key = prefetch_key(environment, target(environment, wish.target)?, &model);
+        let key = prefetch_key(environment, target(environment, request.target)?, &model);
         let there = disk.prefetched.get(&model.id);
         if let Some(because) = prefetch_reason(&key, there) {
             let same = there.filter(|there| there.record.key == key);

@@ -115,7 +115,7 @@ fn planned(installed: Installed, force: bool) -> Action {
         catalogue: None,
         access: None,
     };
-    let wish = Wish {
+    let request = Request {
         drifted: BTreeSet::new(),
         prefetch: &[],
         target: "linux-x86_64",
@@ -124,7 +124,7 @@ fn planned(installed: Installed, force: bool) -> Action {
         cache: None,
         access: None,
     };
-    let plan = plan(&lock, &wish, &disk).unwrap();
+    let plan = plan(&lock, &request, &disk).unwrap();
     plan.steps[0].action.clone()
 }
 
@@ -259,7 +259,7 @@ fn force_builds_what_is_as_locked() {
 fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
     let lock = lock(vec![locked("a", "1"), locked("b", "1"), locked("c", "1")]);
     let chosen: Vec<EnvironmentName> = vec!["c".parse().unwrap(), "a".parse().unwrap()];
-    let wish = Wish {
+    let request = Request {
         drifted: BTreeSet::new(),
         prefetch: &[],
         target: "linux-x86_64",
@@ -268,7 +268,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
         cache: None,
         access: None,
     };
-    let first = plan(&lock, &wish, &Disk::default()).unwrap();
+    let first = plan(&lock, &request, &Disk::default()).unwrap();
     let names: Vec<&str> = first
         .steps
         .iter()
@@ -283,11 +283,11 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
         catalogue: Some(catalogue),
         ..Disk::default()
     };
-    let nothing = Wish {
+    let nothing = Request {
         drifted: BTreeSet::new(),
         prefetch: &[],
         environments: &[],
-        ..wish
+        ..request
     };
     assert!(plan(&lock, &nothing, &disk).unwrap().is_nothing());
 }
@@ -295,7 +295,7 @@ fn only_what_was_chosen_is_planned_and_the_catalogue_is_always_whole() {
 #[test]
 fn a_machine_type_that_is_not_locked_is_refused_with_those_that_are() {
     let lock = lock(vec![locked("emt", "1")]);
-    let wish = Wish {
+    let request = Request {
         drifted: BTreeSet::new(),
         prefetch: &[],
         target: "linux-aarch64",
@@ -305,7 +305,7 @@ fn a_machine_type_that_is_not_locked_is_refused_with_those_that_are() {
         access: None,
     };
     assert_eq!(
-        plan(&lock, &wish, &Disk::default())
+        plan(&lock, &request, &Disk::default())
             .unwrap_err()
             .to_string(),
         "the lock has no `linux-aarch64` for the environment `emt`; it has `linux-x86_64`"

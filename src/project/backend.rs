@@ -17,9 +17,6 @@ use crate::process::{self, Command, Exit};
 
 const SCRIPT: &str = include_str!("backend.py");
 
-/// 1980-01-01, the first that zip archives know: what `SOURCE_DATE_EPOCH` says.
-pub const TIME: u64 = 315_532_800;
-
 /// A project's build backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
@@ -197,7 +194,10 @@ fn variables(hook: &Hook, home: &Path, temporary: &Path) -> BTreeMap<OsString, O
         set(name, home.as_os_str());
     }
     set("TMPDIR", temporary.as_os_str());
-    set("SOURCE_DATE_EPOCH", OsStr::new(&TIME.to_string()));
+    set(
+        "SOURCE_DATE_EPOCH",
+        OsStr::new(&files::REPRODUCIBLE_TIME.to_string()),
+    );
     for (name, value) in [
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),

@@ -14,9 +14,6 @@ use crate::files::{self, Context, Kind};
 /// The directory that everything stands below.
 pub const TOP: &str = "project";
 
-/// 1980-01-01: the first that zip archives know.
-const TIME: u64 = 315_532_800;
-
 /// What a directory was packed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packed {
@@ -62,7 +59,7 @@ pub fn pack(directory: &Path, to: impl Write) -> files::Result<Packed> {
         let path = directory.join(&entry.path);
         let name = Path::new(TOP).join(&entry.path);
         let mut header = tar::Header::new_gnu();
-        header.set_mtime(TIME);
+        header.set_mtime(files::REPRODUCIBLE_TIME);
         header.set_uid(0);
         header.set_gid(0);
         match entry.kind {

@@ -84,7 +84,7 @@ impl Claim {
     /// Writes it down, unless somebody else was faster: his then. One that cannot be read is replaced.
     pub fn take(&self, root: &Root) -> Option<Claim> {
         let path = self.path(root);
-        let taken = files::create_directories(&directory(root))
+        let taken = files::create_directories(&root.claims())
             .and_then(|()| files::write_new(&path, self.text().as_bytes()));
         // Where it cannot be written nobody waits for us, and that is all.
         if taken.unwrap_or(true) {
@@ -135,13 +135,8 @@ impl std::fmt::Display for Claim {
     }
 }
 
-/// Where claims lie.
-pub fn directory(root: &Root) -> PathBuf {
-    root.path().join("claims")
-}
-
 fn path(root: &Root, environment: &EnvironmentName, id: &str) -> PathBuf {
-    directory(root).join(format!("{environment}@{id}.json"))
+    root.claims().join(format!("{environment}@{id}.json"))
 }
 
 /// The claim on a generation.
@@ -151,7 +146,7 @@ pub fn read(root: &Root, environment: &EnvironmentName, id: &str) -> Option<Clai
 
 /// All claims of a root.
 pub fn all(root: &Root) -> Vec<Claim> {
-    let directory = directory(root);
+    let directory = root.claims();
     let names = files::names(&directory).unwrap_or_default().into_iter();
     names
         .filter_map(|name| parse(&directory.join(name)))

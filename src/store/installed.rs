@@ -10,7 +10,8 @@ use crate::name::EnvironmentName;
 
 use super::interpreter::{self, Base};
 use super::stamp::{Found, Stamp};
-use super::{Root, inside};
+use super::tree::{self, Here, Tree};
+use super::{Root, Verifier, inside};
 
 /// What is on disk for one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,6 +89,27 @@ pub fn read<'a>(
 pub fn look(root: &Root, name: &EnvironmentName, id: &str) -> Option<Generation> {
     let path = root.generation(name, id);
     files::exists(&path).then(|| generation(&path, name, id, &mut HashMap::new()))
+}
+
+/// Whether every byte of a generation is as it was. Uses the rayon pool it is called in.
+pub fn is_intact(
+    root: &Root,
+    path: &Path,
+    stamp: &Stamp,
+    verifier: &Verifier,
+) -> files::Result<bool> {
+    let text = files::read(&path.join(inside::TREE))?;
+    let Ok(tree) = Tree::parse(&String::from_utf8_lossy(&text)) else {
+        return Ok(false);
+    };
+    let python = &stamp.python;
+    let here = Here {
+        executable: &python.executable,
+        version: &python.identity.version,
+        access: root.access(),
+    };
+    let differences = tree::differences(path, &tree, here, verifier)?;
+    Ok(Digest::of(text) == stamp.tree && differences.is_empty())
 }
 
 type Bases = HashMap<Vec<interpreter::Part>, Base>;

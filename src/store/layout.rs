@@ -90,8 +90,7 @@ fn read(root: &Root) -> Result<Option<Layout>, Error> {
 pub fn create(root: &Root) -> Result<(), Error> {
     files::create_directories(root.path())?;
     open(root, root.path())?;
-    for directory in ["envs", "generations", "store"] {
-        let path = root.path().join(directory);
+    for path in [root.environments(), root.all_generations(), root.store()] {
         files::create_directories(&path)?;
         open(root, &path)?;
     }

@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::files;
 
 use super::tree::{self, Difference, Here, Tree};
-use super::{Reading, Root, inside, sealed};
+use super::{Verifier, Root, inside, sealed};
 
 /// Counts up when this program would make other files of the same archive.
 const FORMAT: u32 = 2;
@@ -91,7 +91,7 @@ pub fn state(
     root: &Root,
     home: &Path,
     archive: &Digest,
-    reading: &Reading,
+    verifier: &Verifier,
 ) -> files::Result<State> {
     let Some(stamp) = Stamp::read(home)? else {
         return Ok(State::Missing);
@@ -113,7 +113,7 @@ pub fn state(
         version: "",
         access: root.access(),
     };
-    let differences = tree::differences(home, &tree, here, reading)?;
+    let differences = tree::differences(home, &tree, here, verifier)?;
     Ok(if differences.is_empty() {
         State::Whole
     } else {

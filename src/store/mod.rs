@@ -9,7 +9,8 @@
 //! ├── generations/<env>/<id>/           immutable, read-only after publish
 //! ├── generations/<env>/.retired-<id>   its time says when the link was led away from that generation
 //! ├── pythons/<id>/                     managed interpreters (see `managed`), read-only
-//! ├── store/                            wheels and bytecode by content, shared by all environments
+//! ├── store/archives/<sha256>           files as they were downloaded, until they are unpacked
+//! ├── store/{wheels,bytecode,built}-N/  unpacked wheels, their bytecode, and what was built from sources (see `wheels`)
 //! ├── cache/                            XDG_CACHE_HOME of workers
 //! ├── claims/<env>@<id>.json            who is building it (see `claims`)
 //! ├── pins/<env>@<id>                  what `gc` must leave (see `pins`)
@@ -29,25 +30,44 @@ pub mod claims;
 pub mod installed;
 pub mod interpreter;
 pub mod layout;
+pub mod look;
 pub mod managed;
 pub mod pins;
 pub mod policy;
 pub mod prefetched;
-pub mod reading;
+pub mod repair;
 mod sealed;
 pub mod stamp;
 pub mod trash;
 pub mod tree;
+pub(crate) mod unfinished;
+pub mod verifier;
+pub mod weights;
+pub(crate) mod wheels;
 
 pub use crate::files::maker;
-pub mod weights;
 
 pub use catalogue::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight};
 pub use installed::Installed;
+pub use look::{Depth, Disk, Needs, look};
 pub use policy::Policy;
-pub use reading::Reading;
 pub use stamp::Stamp;
 pub use tree::Tree;
+pub use verifier::Verifier;
+
+/// The directories of a root, by name.
+pub(crate) mod directory {
+    /// The link of each environment.
+    pub(crate) const ENVIRONMENTS: &str = "envs";
+    /// Environments as they were built.
+    pub(crate) const GENERATIONS: &str = "generations";
+    /// Managed interpreters.
+    pub(crate) const PYTHONS: &str = "pythons";
+    /// What is shared between environments.
+    pub(crate) const STORE: &str = "store";
+    /// What was replaced.
+    pub(crate) const TRASH: &str = "trash";
+}
 
 /// An install root. Holding one says nothing about what exists below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,14 +128,24 @@ impl Root {
         self.path.join("models.json")
     }
 
+    /// The links of all environments.
+    pub(crate) fn environments(&self) -> PathBuf {
+        self.path.join(directory::ENVIRONMENTS)
+    }
+
     /// The link to the current generation of an environment.
     pub fn current(&self, environment: &EnvironmentName) -> PathBuf {
-        self.path.join("envs").join(environment.as_str())
+        self.environments().join(environment.as_str())
+    }
+
+    /// All generations of all environments.
+    pub(crate) fn all_generations(&self) -> PathBuf {
+        self.path.join(directory::GENERATIONS)
     }
 
     /// All generations of an environment.
     pub fn generations(&self, environment: &EnvironmentName) -> PathBuf {
-        self.path.join("generations").join(environment.as_str())
+        self.all_generations().join(environment.as_str())
     }
 
     /// One generation of an environment.
@@ -126,27 +156,62 @@ impl Root {
     /// Its time of change says since when the link of the environment does not lead to this generation any more. There is
     /// none if that was never so.
     pub fn retired(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
-        self.generations(environment).join(format!(".retired-{id}"))
+        self.generations(environment).join(format!("{RETIRED}{id}"))
+    }
+
+    /// Claims of builders.
+    pub(crate) fn claims(&self) -> PathBuf {
+        self.path.join("claims")
+    }
+
+    /// Pins of generations.
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.path.join("pins")
+    }
+
+    /// What models have fetched themselves.
+    pub(crate) fn prefetched(&self) -> PathBuf {
+        self.path.join("prefetched")
     }
 
     /// Managed interpreters.
     pub fn pythons(&self) -> PathBuf {
-        self.path.join("pythons")
+        self.path.join(directory::PYTHONS)
     }
 
     /// What was replaced and may still be in use; emptied by `gc`.
     pub fn trash(&self) -> PathBuf {
-        self.path.join("trash")
+        self.path.join(directory::TRASH)
     }
 
     /// What is shared between environments.
     pub fn store(&self) -> PathBuf {
-        self.path.join("store")
+        self.path.join(directory::STORE)
+    }
+
+    /// Locked files from their download until they are unpacked.
+    pub(crate) fn archives(&self) -> PathBuf {
+        self.store().join("archives")
     }
 
     /// Where the locked file of this digest lies from its download until it is unpacked.
     pub fn archive(&self, sha256: &Digest) -> PathBuf {
-        self.store().join("archives").join(sha256.to_string())
+        self.archives().join(sha256.to_string())
+    }
+
+    /// Unpacked wheels, by their digest.
+    pub(crate) fn wheels(&self) -> PathBuf {
+        self.store().join(wheels::WHEELS)
+    }
+
+    /// Bytecode of wheels, by the digest of the wheel and the interpreter.
+    pub(crate) fn bytecode(&self) -> PathBuf {
+        self.store().join(wheels::BYTECODE)
+    }
+
+    /// Wheels that were built from source distributions, by the digest of what they were built from.
+    pub(crate) fn built_wheels(&self) -> PathBuf {
+        self.store().join(wheels::BUILT)
     }
 
     /// The real path of an environment's current generation, its link resolved once; `None` if there is none.
@@ -161,6 +226,13 @@ impl Root {
             None => Ok(None),
         }
     }
+}
+
+const RETIRED: &str = ".retired-";
+
+/// Whose time [`Root::retired`] has this name; `None` if it is another name.
+pub(crate) fn retired_id(name: &str) -> Option<&str> {
+    name.strip_prefix(RETIRED)
 }
 
 /// Files of a generation, by name. Everything else in it belongs to Python.

@@ -18,7 +18,7 @@ pub struct Pin {
 
 impl Pin {
     fn path(&self, root: &Root) -> PathBuf {
-        directory(root).join(self.to_string())
+        root.pins().join(self.to_string())
     }
 }
 
@@ -26,10 +26,6 @@ impl std::fmt::Display for Pin {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{}@{}", self.environment, self.id)
     }
-}
-
-fn directory(root: &Root) -> PathBuf {
-    root.path().join("pins")
 }
 
 /// All pins of a root; files with other names pin nothing.
@@ -41,15 +37,12 @@ pub fn read(root: &Root) -> files::Result<Vec<Pin>> {
             id: id.to_owned(),
         })
     };
-    Ok(files::names(&directory(root))?
-        .iter()
-        .filter_map(pin)
-        .collect())
+    Ok(files::names(&root.pins())?.iter().filter_map(pin).collect())
 }
 
 /// Pins a generation; one that is pinned stays so.
 pub fn add(root: &Root, pin: &Pin) -> files::Result<()> {
-    files::create_directories(&directory(root))?;
+    files::create_directories(&root.pins())?;
     let path = pin.path(root);
     if files::exists(&path) {
         return Ok(());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::Root;
+use super::{Root, directory};
 use crate::access::Access;
 use crate::files::{self, Kind, standing};
 
@@ -234,8 +234,8 @@ fn is_of_others(path: &Path) -> bool {
 fn area(below: &Path) -> Area {
     let mut parts = below.iter().map(|part| part.to_string_lossy());
     let depth = match parts.next().as_deref() {
-        Some("generations") => 1,
-        Some("pythons") => 0,
+        Some(directory::GENERATIONS) => 1,
+        Some(directory::PYTHONS) => 0,
         _ => return Area::Open,
     };
     match parts.nth(depth) {

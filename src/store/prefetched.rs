@@ -59,7 +59,7 @@ impl Prefetched {
 /// Where a model's record lies.
 pub fn path(root: &Root, model: &ModelId) -> PathBuf {
     let name = format!("{model}.json");
-    root.path().join("prefetched").join(name)
+    root.prefetched().join(name)
 }
 
 /// The record of a model with what is there of its files, which are read only if `deep`. A record that cannot be read,

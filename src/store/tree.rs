@@ -24,7 +24,7 @@ use crate::access::{self, Access};
 use crate::digest::Digest;
 use crate::files::{self, Kind};
 
-use super::{Reading, inside};
+use super::{Verifier, inside};
 
 /// Stands for the interpreter's executable.
 const PYTHON: &str = "{python}";
@@ -204,7 +204,7 @@ pub fn differences(
     generation: &Path,
     tree: &Tree,
     here: Here,
-    reading: &Reading,
+    verifier: &Verifier,
 ) -> files::Result<Vec<Difference>> {
     let found: BTreeMap<String, files::Entry> = files::walk(generation)?
         .into_iter()
@@ -216,7 +216,7 @@ pub fn differences(
         .keys()
         .filter(|path| !tree.0.contains_key(*path))
         .map(|path| (path, What::Extra));
-    let machine = Machine { here, reading };
+    let machine = Machine { here, verifier };
     let mut differences: Vec<Difference> = tree
         .0
         .par_iter()
@@ -250,7 +250,7 @@ pub struct Here<'a> {
 
 struct Machine<'a> {
     here: Here<'a>,
-    reading: &'a Reading<'a>,
+    verifier: &'a Verifier<'a>,
 }
 
 impl Machine<'_> {
@@ -295,7 +295,7 @@ impl Machine<'_> {
 
     fn digest(&self, path: &Path, below: &str) -> files::Result<Digest> {
         if below != inside::CONFIGURATION || files::size(path)? > LONGEST_CONFIGURATION {
-            return self.reading.digest(path);
+            return self.verifier.digest(path);
         }
         let Here {
             executable,
@@ -303,7 +303,7 @@ impl Machine<'_> {
             access: _,
         } = self.here;
         let bytes = files::read(path)?;
-        self.reading.count(bytes.len() as u64);
+        self.verifier.count(bytes.len() as u64);
         // Anything but what we wrote for this interpreter is digested as it stands, and differs.
         Ok(if bytes == configuration(executable, version).as_bytes() {
             Digest::of(normal_configuration(version))
@@ -363,7 +363,7 @@ mod tests {
             version: "3.11.7",
             access: None,
         };
-        differences(generation, &sample(), here, &Reading::default())
+        differences(generation, &sample(), here, &Verifier::default())
             .unwrap()
             .iter()
             .map(ToString::to_string)

@@ -42,6 +42,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("store", &["name", "digest", "access", "files", "python"]),
     (
+        "wheel",
+        &[
+            "name", "digest", "archive", "files", "lock", "python", "store",
+        ],
+    ),
+    (
         "plan",
         &["name", "digest", "access", "hub", "lock", "python", "store"],
     ),
@@ -49,10 +55,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "build",
         &[
             "name", "digest", "archive", "files", "fetch", "hub", "lock", "plan", "process",
-            "project", "python", "store", "target", "uv",
+            "project", "python", "store", "target", "uv", "wheel",
         ],
     ),
-    ("gc", &["name", "digest", "files", "store", "build"]),
+    ("gc", &["name", "digest", "files", "store"]),
     ("runtime", &["name", "files", "store", "target"]),
     (
         "worker",
@@ -61,8 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "name", "digest", "target", "access", "files", "process", "store", "build", "runtime",
-            "worker",
+            "name", "digest", "target", "access", "files", "process", "store", "runtime", "worker",
         ],
     ),
     (
@@ -153,9 +158,17 @@ const ONLY: &[(&str, &[&str], &str)] = &[
         "it panics where no thread can be started: `process::threads` says so",
     ),
     ("static mut", &[], "there is no global state"),
+    ("\"envs\"", &["store"], ROOT),
+    ("join(\"generations\")", &["store"], ROOT),
+    ("join(\"archives\")", &["store", "resolve"], ROOT),
+    ("join(\"wheels-", &["store"], ROOT),
+    ("join(\"pythons\")", &["store"], ROOT),
+    ("\".making-", &["store"], ROOT),
     ("tokio", &[], "there is no async runtime"),
     ("SystemTime::now", &[], "no clock takes part in a decision"),
 ];
+
+const ROOT: &str = "only `store` knows what lies where in a root";
 
 /// A source file without its tests. Its module is the first directory below `src`, or a crate in `crates`.
 struct Source {

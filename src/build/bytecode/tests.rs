@@ -16,24 +16,23 @@ fn python() -> Interpreter {
         .expect("the tests need a Python 3 on PATH")
 }
 
-/// A root with a shelved wheel of these files.
+/// A root with an unpacked wheel of these files.
 struct World {
     _temporary: tempfile::TempDir,
     root: Root,
-    wheel: Shelved,
+    wheel: UnpackedWheel,
 }
 
 fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
     let temporary = tempfile::tempdir().unwrap();
     let root = Root::at(&temporary.path().join(name), None);
-    let staging =
-        Staging::beside(&shelf::wheel_directory(&root, &Digest::of("wheel")), &root).unwrap();
+    let staging = Staging::beside(&wheels::directory(&root, &Digest::of("wheel")), &root).unwrap();
     let mut list = Vec::new();
     for (path, bytes) in contents {
         let at = staging.place(Place::SitePackages).join(path);
         files::create_directories(at.parent().unwrap()).unwrap();
         files::write(&at, bytes).unwrap();
-        list.push(ShelvedFile {
+        list.push(UnpackedFile {
             place: Place::SitePackages,
             path: (*path).to_owned(),
             sha256: Digest::of(bytes),
@@ -50,15 +49,15 @@ fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
 }
 
 impl World {
-    fn compile(&self, threads: usize) -> Shelved {
+    fn compile(&self, threads: usize) -> UnpackedWheel {
         let crew = Crew::new(threads).unwrap();
         let (python, variables) = (python(), variables());
         let wheel = Digest::of("wheel");
         compile(&self.root, &self.wheel, &wheel, &python, &variables, &crew).unwrap()
     }
 
-    fn skipped(shelved: &Shelved) -> String {
-        files::read_text(&shelved.directory.join("skipped.txt")).unwrap()
+    fn skipped(unpacked: &UnpackedWheel) -> String {
+        files::read_text(&unpacked.directory.join("skipped.txt")).unwrap()
     }
 }
 
@@ -82,7 +81,7 @@ fn two_roots_hold_the_same_bytes_whatever_the_number_of_threads() {
         assert_eq!(Digest::of(&bytes), file.sha256);
     }
     assert_eq!(World::skipped(&first), "");
-    let found = shelf::find_bytecode(&one.root, &Digest::of("wheel"), &python().identity);
+    let found = wheels::find_bytecode(&one.root, &Digest::of("wheel"), &python().identity);
     assert_eq!(found.unwrap().unwrap(), first);
 }
 
@@ -100,8 +99,8 @@ fn what_does_not_compile_is_listed_and_left_out() {
             ("p/data.txt", b"x = 1\n"),
         ],
     );
-    let shelved = world.compile(1);
-    let modules: Vec<&str> = shelved
+    let unpacked = world.compile(1);
+    let modules: Vec<&str> = unpacked
         .files
         .iter()
         .map(|file| {
@@ -115,7 +114,7 @@ fn what_does_not_compile_is_listed_and_left_out() {
         })
         .collect();
     assert_eq!(modules, ["good", "warns"]);
-    let skipped = World::skipped(&shelved);
+    let skipped = World::skipped(&unpacked);
     let paths: Vec<&str> = skipped
         .lines()
         .map(|l| l.split(": ").next().unwrap())
@@ -133,33 +132,13 @@ fn a_wheel_without_modules_has_no_bytecode() {
 }
 
 #[test]
-fn bytecode_belongs_to_the_sources_that_python_would_take_it_for() {
-    for (path, expected) in [
-        ("a/__pycache__/b.cpython-311.pyc", &["a/b.py"][..]),
-        ("__pycache__/b.pypy39.pyc", &["b.py"]),
-        (
-            "a/__pycache__/b.cpython-311.opt-1.pyc",
-            &["a/b.py", "a/b.cpython-311.py"],
-        ),
-        ("a/b.pyc", &["a/b.py"]),
-        ("b.pyc", &["b.py"]),
-        ("a/x__pycache__/b.pyc", &["a/x__pycache__/b.py"]),
-        ("a/__pycache__/b.pyc", &[]),
-        ("a/b.py", &[]),
-        ("a/.pyc", &[]),
-    ] {
-        assert_eq!(sources(path).collect::<Vec<_>>(), expected, "{path}");
-    }
-}
-
-#[test]
 fn python_uses_the_bytecode_and_shows_real_paths() {
     let world = world("root", &[("m.py", b"def f():\n    raise ValueError\n")]);
-    let shelved = world.compile(1);
+    let unpacked = world.compile(1);
     // Put together as an environment is.
     let temporary = tempfile::tempdir().unwrap();
     let site = temporary.path().join("site");
-    for from in [&world.wheel, &shelved] {
+    for from in [&world.wheel, &unpacked] {
         for file in &from.files {
             let to = site.join(&file.path);
             files::create_directories(to.parent().unwrap()).unwrap();
@@ -209,6 +188,6 @@ fn an_interpreter_that_gives_up_is_shown_with_its_words() {
     let message = error.unwrap_err().to_string();
     assert!(message.contains("ended with exit code 3"), "{message}");
     assert!(message.ends_with("no memory"), "{message}");
-    let shelf = world.root.store().join("bytecode-3");
-    assert_eq!(files::names(&shelf).unwrap(), Vec::<String>::new());
+    let bytecode = world.root.bytecode();
+    assert_eq!(files::names(&bytecode).unwrap(), Vec::<String>::new());
 }

@@ -1,19 +1,19 @@
 use std::path::Path;
 
 use super::*;
-use crate::build::shelf::{Place, Shelved, ShelvedFile};
 use crate::plan::tests::{SOURCE, locked};
 use crate::store::inside;
 use crate::store::installed::Current;
 use crate::store::interpreter::Base;
-use crate::store::{Reading, layout};
+use crate::store::wheels::{Place, UnpackedFile, UnpackedWheel};
+use crate::store::{Verifier, layout};
 
-/// A root, a shelved wheel, and an interpreter whose files may be changed.
+/// A root, an unpacked wheel, and an interpreter whose files may be changed.
 struct World {
     temporary: tempfile::TempDir,
     root: Root,
     environment: LockedEnvironment,
-    shelved: Shelved,
+    unpacked: UnpackedWheel,
     interpreter: Interpreter,
 }
 
@@ -23,25 +23,25 @@ fn world() -> World {
     layout::create(&root).unwrap();
     let executable = temporary.path().join("python3.11");
     files::write(&executable, b"an interpreter").unwrap();
-    let file = ShelvedFile {
+    let file = UnpackedFile {
         place: Place::SitePackages,
         path: "package/__init__.py".into(),
         sha256: Digest::of("x = 1"),
         size: 5,
         executable: false,
     };
-    let shelved = Shelved {
-        directory: temporary.path().join("shelf"),
+    let unpacked = UnpackedWheel {
+        directory: temporary.path().join("wheel"),
         files: vec![file],
     };
-    let at = shelved.source(&shelved.files[0]);
+    let at = unpacked.source(&unpacked.files[0]);
     files::create_directories(at.parent().unwrap()).unwrap();
     files::write(&at, b"x = 1").unwrap();
     files::set_mode(&at, 0o444).unwrap();
     World {
         root,
         environment: locked("emt", "1"),
-        shelved,
+        unpacked,
         interpreter: Interpreter {
             executable,
             ..crate::plan::tests::interpreter()
@@ -64,11 +64,11 @@ impl World {
     fn build(&self, force: bool) -> Result<Built, Error> {
         let parts = [assemble::Part {
             package: "package 1",
-            shelved: &self.shelved,
+            unpacked: &self.unpacked,
             compiled: false,
         }];
         let rootstock = "0.1.0".parse().unwrap();
-        // Copies: a test that damages a generation must not damage the shelf.
+        // Copies: a test that damages a generation must not damage the store.
         self.job(force)
             .build(&self.root, &rootstock, &parts, link::Method::Copy)
     }
@@ -110,7 +110,7 @@ fn what_is_built_is_whole_read_only_and_found() {
     assert_eq!((&there.base, &there.damage), (&Base::Same, &None));
     assert_eq!(there.stamp.tree, built.tree);
     let path = world.path(&built.id, "");
-    assert!(publish::is_intact(&world.root, &path, &there.stamp, &Reading::default()).unwrap());
+    assert!(installed::is_intact(&world.root, &path, &there.stamp, &Verifier::default()).unwrap());
     for entry in files::walk(&path).unwrap() {
         if entry.kind != files::Kind::Link {
             assert_eq!(entry.mode & 0o222, 0, "{entry:?}");
@@ -204,9 +204,9 @@ fn a_tampered_source_is_not_adopted() {
 fn another_tree_from_the_same_lock_is_an_error() {
     let mut world = world();
     world.build(false).unwrap();
-    world.shelved.files[0].path = "package/other.py".into();
+    world.unpacked.files[0].path = "package/other.py".into();
     let (from, to) = ("package/__init__.py", "package/other.py");
-    let place = world.shelved.directory.join("tree/site-packages");
+    let place = world.unpacked.directory.join("tree/site-packages");
     files::rename(&place.join(from), &place.join(to)).unwrap();
     let error = world.build(false).unwrap_err();
     assert!(
@@ -257,12 +257,12 @@ fn staging_of_the_dead_is_swept_and_that_of_the_living_is_not() {
     let us = crate::files::maker::this_process();
     let dead = us.rsplit_once('-').unwrap().0.to_owned() + "-1";
     let generations = world.root.generations(name);
-    let envs = world.root.path().join("envs");
+    let envs = world.root.environments();
     for maker in [&dead, "0-0-1-1"] {
         files::create_directories(&generations.join(format!(".staging-{maker}-abc/lib"))).unwrap();
         files::symlink(Path::new("x"), &envs.join(format!(".emt-{maker}"))).unwrap();
     }
-    publish::sweep(&world.root, name).unwrap();
+    crate::store::unfinished::sweep(&world.root);
     let left = world.names("generations/emt");
     let ours_name = ours.path().file_name().unwrap().to_string_lossy();
     assert_eq!(left.len(), 2, "{left:?}");

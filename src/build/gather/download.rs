@@ -8,13 +8,13 @@ use std::sync::{Arc, mpsc};
 use super::{Error, Failure, Need, Sources};
 use crate::build::crew;
 use crate::build::downloads::{Downloads, each};
-use crate::build::shelf::{self, Staging};
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
 use crate::lock::{LockedPackage, LockedTarget, Origin};
 use crate::process::threads;
 use crate::project::{git, pack};
+use crate::store::wheels::Staging;
 use crate::uv::Uv;
 
 /// Downloads the locked files of these needs; each is handed to `arrived` as soon as it is here.
@@ -126,11 +126,8 @@ fn tree(
     to: &Path,
     fill: &dyn Fn(&Path) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    // Staging of the shelf is swept after a run that was killed.
-    let staging = Staging::beside(
-        &sources.root.store().join(shelf::BUILT).join("tree"),
-        sources.root,
-    )?;
+    // Staging of the store is removed after a run that was killed.
+    let staging = Staging::beside(&sources.root.built_wheels().join("tree"), sources.root)?;
     fill(staging.path())?;
     packed(need, staging.path(), to)
 }

@@ -1,4 +1,4 @@
-//! Making one package ready to be linked: its wheel spread on the shelf, its bytecode beside it, built first if it is
+//! Making one package ready to be linked: its wheel unpacked, its bytecode beside it, built first if it is
 //! a source distribution. Where its file comes from, and who needs it, is not known here.
 
 use std::path::Path;
@@ -12,8 +12,9 @@ use crate::python::Interpreter;
 use super::checked::checked;
 use super::{Error, Gathered, Need, Prepared, Ready, Sources, key};
 use crate::build::assemble::Part;
-use crate::build::shelf::{self, Shelved};
-use crate::build::{bytecode, sdist, wheel};
+use crate::build::{bytecode, sdist};
+use crate::store::wheels::{self, UnpackedWheel};
+use crate::wheel;
 
 /// Makes a need ready from what the store holds; `None` if the locked file itself is needed and not there.
 pub(super) fn from_store(
@@ -22,8 +23,8 @@ pub(super) fn from_store(
     sources: &Sources,
 ) -> Result<Option<Prepared>, Error> {
     let archive = need.archive(sources.root);
-    if let Some(prepared) = from_shelf(need, sources)? {
-        // Who was ended between shelving it and removing it has left it.
+    if let Some(prepared) = unpacked_before(need, sources)? {
+        // A process that was killed between unpacking and removing it has left it.
         files::remove_if_present(&archive)?;
         return Ok(Some(prepared));
     }
@@ -42,19 +43,19 @@ pub(super) fn from_store(
     }
 }
 
-/// Makes a need ready from wheels that are on the shelf or were built here before; `None` if one is missing.
-fn from_shelf(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
+/// Makes a need ready from wheels that are unpacked or were built here before; `None` if one is missing.
+fn unpacked_before(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
     let (root, package) = (sources.root, need.package);
     let mut prepared = Vec::new();
     for interpreter in &need.interpreters {
         let (wheel, sha256) = match package.distribution() {
             Distribution::Wheel => {
-                let wheel = checked(sources, shelf::find_wheel(root, &package.sha256))?;
+                let wheel = checked(sources, wheels::find(root, &package.sha256))?;
                 (wheel, package.sha256)
             }
             Distribution::Source => match sdist::find(root, &need.recipe(interpreter))? {
                 Some(built) => {
-                    let wheel = shelve(sources, package, &built.archive, &built.sha256)?;
+                    let wheel = unpack(sources, package, &built.archive, &built.sha256)?;
                     (Some(wheel), built.sha256)
                 }
                 None => (None, package.sha256),
@@ -70,7 +71,7 @@ fn from_shelf(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error>
     Ok(Some(prepared))
 }
 
-/// Makes a need ready from its locked file, which is removed: what is on the shelf is not needed twice.
+/// Makes a need ready from its locked file, which is removed: what is unpacked is not needed twice.
 pub(super) fn from_archive(
     need: &Need,
     ready: &Gathered,
@@ -87,7 +88,7 @@ pub(super) fn from_archive(
                 (built.archive, built.sha256)
             }
         };
-        let wheel = shelve(sources, package, &wheel, &sha256)?;
+        let wheel = unpack(sources, package, &wheel, &sha256)?;
         let compiled = compiled(wheel, &sha256, interpreter, sources)?;
         prepared.push((
             key(package, need.requirements, interpreter),
@@ -142,7 +143,7 @@ fn build(
         .install(|| sdist::build(root, &recipe, archive, &workshop));
     match built {
         Err(error) => {
-            let used = parts.iter().map(|part| part.shelved.directory.as_path());
+            let used = parts.iter().map(|part| part.unpacked.directory.as_path());
             let used = used.chain([archive]);
             sdist::find(root, &recipe)?.ok_or_else(|| Error::Sdist(error).unless_gone(used))
         }
@@ -150,34 +151,34 @@ fn build(
     }
 }
 
-/// A wheel on the shelf, unpacked from this archive if it is not there.
-fn shelve(
+/// A wheel in the store, unpacked from this archive if it is not there.
+fn unpack(
     sources: &Sources,
     package: &LockedPackage,
     archive: &Path,
     sha256: &Digest,
-) -> Result<Shelved, Error> {
+) -> Result<UnpackedWheel, Error> {
     let Sources { root, crew, .. } = *sources;
-    if let Some(wheel) = checked(sources, shelf::find_wheel(root, sha256))? {
+    if let Some(wheel) = checked(sources, wheels::find(root, sha256))? {
         return Ok(wheel);
     }
-    // Another process that shelved it first has removed the archive since.
-    match crew.install(|| wheel::shelve(root, package, archive, sha256)) {
-        Err(error) => shelf::find_wheel(root, sha256)?
+    // Another process that unpacked it first has removed the archive since.
+    match crew.install(|| wheel::unpack(root, package, archive, sha256)) {
+        Err(error) => wheels::find(root, sha256)?
             .ok_or_else(|| Error::Wheel(error).unless_gone([archive].into_iter())),
-        shelved => Ok(shelved?),
+        unpacked => Ok(unpacked?),
     }
 }
 
 /// A wheel with its bytecode.
 fn compiled(
-    wheel: Shelved,
+    wheel: UnpackedWheel,
     sha256: &Digest,
     interpreter: &Interpreter,
     sources: &Sources,
 ) -> Result<Ready, Error> {
     let root = sources.root;
-    let there = shelf::find_bytecode(root, sha256, &interpreter.identity);
+    let there = wheels::find_bytecode(root, sha256, &interpreter.identity);
     let bytecode = match checked(sources, there)? {
         Some(bytecode) => bytecode,
         None => bytecode::compile(

@@ -8,7 +8,6 @@ use flate2::read::GzDecoder;
 
 use crate::archive::stays;
 use crate::archive::tar::{self, Kind, Member};
-use crate::build::wheel::seal;
 use crate::files::{self, Context};
 
 /// An archive cannot be unpacked.
@@ -117,7 +116,7 @@ fn write(from: &mut dyn Read, to: &Path, executable: bool) -> Result<(), Error> 
         };
         std::io::Write::write_all(&mut out, &buffer[..n]).context("write", to)?;
     }
-    Ok(seal(&out, to, executable)?)
+    Ok(files::make_reproducible(&out, to, executable)?)
 }
 
 #[cfg(test)]

@@ -4,19 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::build::shelf::{ShelvedFile, Staging};
 use crate::digest::{Digest, Hashing};
-use crate::files::{self, Context};
+use crate::files::{self, Context, make_reproducible};
+use crate::store::wheels::{Place, Staging, UnpackedFile};
 
 use super::archive::{Archive, unreadable};
 use super::layout::Item;
 use super::record::{Checksum, Claim};
 use super::{Defect, Error, scripts};
-use crate::build::shelf::Place;
-
-/// What every installed file has as its time of last change: 1980-01-01, the earliest that zip archives know. Times
-/// of their own would make two builds differ.
-pub(in crate::build) const MODIFIED: u64 = 315_532_800;
 
 /// Creates the directories these items go to.
 pub(super) fn create_directories(items: &[Item], staging: &Staging) -> files::Result<()> {
@@ -36,7 +31,7 @@ pub(super) fn unpack(
     item: &Item,
     staging: &Staging,
     refused: &(dyn Fn(Defect) -> Error + Sync),
-) -> Result<Option<ShelvedFile>, Error> {
+) -> Result<Option<UnpackedFile>, Error> {
     let Item {
         member,
         place,
@@ -73,7 +68,7 @@ pub(super) fn unpack(
         Failure::Defect(defect) => refused(defect),
         Failure::Files(error) => error.into(),
     })?;
-    let file = ShelvedFile {
+    let file = UnpackedFile {
         place: *place,
         path: path.clone(),
         sha256,
@@ -85,9 +80,9 @@ pub(super) fn unpack(
 
 /// Writes a file that we made ourselves.
 pub(super) fn write(
-    (file, text): (ShelvedFile, String),
+    (file, text): (UnpackedFile, String),
     staging: &Staging,
-) -> Result<ShelvedFile, Error> {
+) -> Result<UnpackedFile, Error> {
     let to = staging.place(file.place).join(&file.path);
     files::create_directories(to.parent().expect("it is below the staging"))?;
     write_whole(&to, text.as_bytes(), file.executable)?;
@@ -97,17 +92,7 @@ pub(super) fn write(
 fn write_whole(to: &Path, bytes: &[u8], executable: bool) -> files::Result<()> {
     let mut out = files::create_new(to, 0o600)?;
     out.write_all(bytes).context("write", to)?;
-    seal(&out, to, executable)
-}
-
-/// Gives a written file its final mode and time.
-pub(in crate::build) fn seal(
-    file: &files::File,
-    path: &Path,
-    executable: bool,
-) -> files::Result<()> {
-    files::set_mode_of(file, path, if executable { 0o555 } else { 0o444 })?;
-    files::set_modified(file, path, MODIFIED)
+    make_reproducible(&out, to, executable)
 }
 
 /// What a member holds, on its way to its place: never more than the archive says, never in memory as a whole.
@@ -169,7 +154,7 @@ impl Contents<'_> {
             }
             self.verify()?
         };
-        seal(&file, to, executable)?;
+        make_reproducible(&file, to, executable)?;
         Ok(written)
     }
 

@@ -4,19 +4,19 @@ use super::*;
 
 #[test]
 fn an_archive_that_is_not_the_locked_one_is_refused() {
-    let shelf = Shelf::new();
-    let archive = shelf.temporary.path().join("archive");
+    let store = Store::new();
+    let archive = store.temporary.path().join("archive");
     files::write(&archive, &Wheel::new().bytes()).unwrap();
-    let error = shelve(&shelf.root, &demo(), &archive, &Digest::of("other")).unwrap_err();
+    let error = unpack(&store.root, &demo(), &archive, &Digest::of("other")).unwrap_err();
     assert!(matches!(error, Error::Digest { .. }), "{error}");
     files::write(&archive, b"no zip at all").unwrap();
-    let error = shelve(&shelf.root, &demo(), &archive, &Digest::of("no zip at all")).unwrap_err();
+    let error = unpack(&store.root, &demo(), &archive, &Digest::of("no zip at all")).unwrap_err();
     assert!(
         error.to_string().contains("is not a zip archive"),
         "{error}"
     );
     assert_eq!(
-        files::names(&shelf.root.store().join("wheels-2")).unwrap(),
+        files::names(&store.root.store().join("wheels-2")).unwrap(),
         Vec::<String>::new()
     );
 }
@@ -79,10 +79,10 @@ fn stronger_digests_are_verified_too() {
     use sha2::Digest as _;
     let encoded = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(sha2::Sha512::digest(text));
     let line = |text: &str| format!("demo/__init__.py,sha512={},6\n", encoded(text));
-    let (_shelf, shelved) = Wheel::new()
+    let (_store, unpacked) = Wheel::new()
         .record(|r| without(&r, "demo/__init__.py") + &line("x = 1\n"))
-        .shelve();
-    assert!(shelved.is_ok(), "{shelved:?}");
+        .unpack();
+    assert!(unpacked.is_ok(), "{unpacked:?}");
     let refusal = Wheel::new()
         .record(|r| without(&r, "demo/__init__.py") + &line("x = 2\n"))
         .refusal();
@@ -171,7 +171,7 @@ fn two_members_of_one_path_are_refused() {
             bytes[at..at + name.len()].copy_from_slice(b"demo/first.py");
         }
     }
-    let (_shelf, result) = Shelf::new().shelve(&bytes);
+    let (_store, result) = Store::new().unpack(&bytes);
     let error = result.unwrap_err().to_string();
     assert!(error.ends_with("it holds two files of one path"), "{error}");
 }
@@ -212,13 +212,13 @@ fn a_wheel_of_something_else_is_refused() {
             format!("`demo-1.0-py3-none-any.whl` cannot be installed: {reason}")
         );
     }
-    let shelf = Shelf::new();
-    let archive = shelf.temporary.path().join("archive");
+    let store = Store::new();
+    let archive = store.temporary.path().join("archive");
     let bytes = Wheel::new().bytes();
     files::write(&archive, &bytes).unwrap();
     let mut package = demo();
     package.version = "1.1".parse().unwrap();
-    let error = shelve(&shelf.root, &package, &archive, &Digest::of(&bytes)).unwrap_err();
+    let error = unpack(&store.root, &package, &archive, &Digest::of(&bytes)).unwrap_err();
     assert!(
         error
             .to_string()
@@ -239,7 +239,7 @@ fn a_wheel_that_cannot_be_read_to_its_end_is_refused() {
         .unwrap()
         + 20;
     bytes[at] ^= 0xff;
-    let (_shelf, result) = Shelf::new().shelve(&bytes);
+    let (_store, result) = Store::new().unpack(&bytes);
     let error = result.unwrap_err().to_string();
     assert!(error.contains("`demo/__init__.py`"), "{error}");
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::build::shelf::Place;
 use crate::lock::LockedPackage;
 use crate::store::inside;
+use crate::store::wheels::Place;
 
 use super::Defect;
 use super::archive::Archive;
@@ -12,7 +12,7 @@ use super::metadata::Description;
 use super::record::{Claim, Record};
 use crate::archive::alike::Alike;
 use crate::archive::zip::Member;
-use crate::build::bytecode;
+use crate::python::bytecode::sources_of;
 
 /// A member to unpack.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ fn leave_out_bytecode(items: &mut [Item]) {
     let paths: HashSet<String> = items.iter().map(Item::installed).collect();
     let left_out: Vec<bool> = items
         .iter()
-        .map(|item| bytecode::sources(&item.installed()).any(|source| paths.contains(&source)))
+        .map(|item| sources_of(&item.installed()).any(|source| paths.contains(&source)))
         .collect();
     for (item, left_out) in items.iter_mut().zip(left_out) {
         item.written &= !left_out;

@@ -1,4 +1,4 @@
-//! The shelf: wheels and their bytecode in installed form, so that building an environment is linking files.
+//! The wheel store: wheels and their bytecode in installed form, so that building an environment is linking files.
 //!
 //! ```text
 //! {root}/store/wheels-2/<sha256 of the wheel>/
@@ -8,7 +8,7 @@
 //! ├── files.txt
 //! ├── skipped.txt            sources that do not compile
 //! └── tree/site-packages/…/__pycache__/….pyc
-//! {root}/store/built-1/…     wheels built from source distributions, see [`super::sdist`]
+//! {root}/store/built-1/…     wheels built from source distributions, see `build::sdist`
 //! ```
 //!
 //! The number is the version of the installed form: what another version of this program would install differently
@@ -16,46 +16,46 @@
 //! (`0444` or `0555`), the size and the place with the path below it, separated by single spaces, sorted by path.
 //!
 //! A directory gets its name by rename when it is whole, so there are no half-made ones. What a killed run leaves has a
-//! name that begins with `.making-`; see [`sweep`]. What is in a wheel is not known here.
+//! name that begins with `.making-` (see `unfinished`). What is in a wheel is not known here.
 
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::files;
-use crate::files::maker;
 use crate::python;
-use crate::store::{Policy, Root};
 
-mod check;
+use super::{Policy, Root};
+
 mod contents;
+mod verify;
 
-pub use check::{Damage, damaged, is_intact};
-pub use contents::{Object, What, contents};
+pub(crate) use contents::{Content, contents};
+pub(crate) use verify::{Damage, damaged, is_intact};
 
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
-const WHEELS: &str = "wheels-2";
-const BYTECODE: &str = "bytecode-3";
+pub(super) const WHEELS: &str = "wheels-2";
+pub(super) const BYTECODE: &str = "bytecode-3";
 pub(super) const BUILT: &str = "built-1";
 
-/// One installed file of a shelved wheel, or of its bytecode.
+/// One file of an unpacked wheel, or of its bytecode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShelvedFile {
+pub(crate) struct UnpackedFile {
     /// Which part of an environment it goes to.
-    pub place: Place,
+    pub(crate) place: Place,
     /// Its path there, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// Digest of its bytes.
-    pub sha256: Digest,
+    pub(crate) sha256: Digest,
     /// How many they are.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Whether it is a program: mode 0555 instead of 0444.
-    pub executable: bool,
+    pub(crate) executable: bool,
 }
 
 /// A part of an environment that files of wheels go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub(crate) enum Place {
     /// Modules, both pure and compiled ones.
     SitePackages,
     /// Programs.
@@ -66,22 +66,22 @@ pub enum Place {
     Data,
 }
 
-/// A wheel, or its bytecode, on the shelf.
+/// A wheel, or its bytecode, in installed form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shelved {
+pub(crate) struct UnpackedWheel {
     /// Its directory.
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// What it installs, sorted by place and path.
-    pub files: Vec<ShelvedFile>,
+    pub(crate) files: Vec<UnpackedFile>,
 }
 
-/// The shelf cannot be used.
+/// The wheel store cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
-    /// Somebody changed what lies on the shelf.
+    /// What lies in the store was changed.
     #[error("`{}` is damaged in line {line}", path.display())]
     Damaged {
         /// The list of files.
@@ -93,7 +93,7 @@ pub enum Error {
 
 impl Error {
     /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
+    pub(crate) fn advice(&self) -> Option<String> {
         match self {
             Error::Files(error) => error.advice().map(str::to_owned),
             Error::Damaged { path, .. } => Some(format!(
@@ -106,15 +106,15 @@ impl Error {
 
 impl Place {
     /// All places, in the order of `files.txt`.
-    pub const ALL: [Place; 4] = [
+    pub(crate) const ALL: [Place; 4] = [
         Place::SitePackages,
         Place::Scripts,
         Place::Headers,
         Place::Data,
     ];
 
-    /// Its directory on the shelf.
-    pub fn directory(self) -> &'static str {
+    /// Its directory in the store.
+    pub(crate) fn directory(self) -> &'static str {
         match self {
             Place::SitePackages => "site-packages",
             Place::Scripts => "bin",
@@ -124,7 +124,7 @@ impl Place {
     }
 
     /// The path that leads from `site-packages` to this place in an environment, as `RECORD` files have it.
-    pub fn from_site_packages(self) -> &'static str {
+    pub(crate) fn from_site_packages(self) -> &'static str {
         match self {
             Place::SitePackages => "",
             Place::Scripts => "../../../bin/",
@@ -134,22 +134,22 @@ impl Place {
     }
 }
 
-impl ShelvedFile {
+impl UnpackedFile {
     /// Its path in an environment with a Python of this series.
-    pub fn installed(&self, series: (u64, u64)) -> String {
+    pub(crate) fn installed(&self, series: (u64, u64)) -> String {
         let (major, minor) = series;
         let path = &self.path;
         match self.place {
             Place::SitePackages => format!("lib/python{major}.{minor}/site-packages/{path}"),
             Place::Scripts => format!("bin/{path}"),
-            // Not `include/site/python3.11/`: a shelved wheel, with the paths in its RECORD, serves every Python.
+            // Not `include/site/python3.11/`: an unpacked wheel, with the paths in its RECORD, serves every Python.
             Place::Headers => format!("include/site/{path}"),
             Place::Data => path.clone(),
         }
     }
 
     /// Its permission bits.
-    pub fn mode(&self) -> u32 {
+    pub(crate) fn mode(&self) -> u32 {
         if self.executable { 0o555 } else { 0o444 }
     }
 
@@ -186,63 +186,62 @@ impl ShelvedFile {
     }
 }
 
-impl Shelved {
+impl UnpackedWheel {
     /// Where its files of a place are.
-    pub fn place(&self, place: Place) -> PathBuf {
+    pub(crate) fn place(&self, place: Place) -> PathBuf {
         tree(&self.directory).join(place.directory())
     }
 
     /// Where the bytes of this file are.
-    pub fn source(&self, file: &ShelvedFile) -> PathBuf {
+    pub(crate) fn source(&self, file: &UnpackedFile) -> PathBuf {
         self.place(file.place).join(&file.path)
     }
 }
 
-/// The shelved form of this wheel, if it is there.
-pub fn find_wheel(root: &Root, wheel: &Digest) -> Result<Option<Shelved>, Error> {
-    find(&wheel_directory(root, wheel))
+/// The unpacked form of this wheel, if it is there.
+pub(crate) fn find(root: &Root, wheel: &Digest) -> Result<Option<UnpackedWheel>, Error> {
+    read(&directory(root, wheel))
 }
 
-/// The shelved bytecode of this wheel for this interpreter, if it is there.
-pub fn find_bytecode(
+/// The bytecode of this wheel for this interpreter, if it is there.
+pub(crate) fn find_bytecode(
     root: &Root,
     wheel: &Digest,
     interpreter: &python::Identity,
-) -> Result<Option<Shelved>, Error> {
-    find(&bytecode_directory(root, wheel, interpreter))
+) -> Result<Option<UnpackedWheel>, Error> {
+    read(&bytecode_directory(root, wheel, interpreter))
 }
 
-/// Where the wheel of this digest is shelved.
-pub fn wheel_directory(root: &Root, wheel: &Digest) -> PathBuf {
-    root.store().join(WHEELS).join(wheel.to_string())
+/// Where the wheel of this digest is unpacked.
+pub(crate) fn directory(root: &Root, wheel: &Digest) -> PathBuf {
+    root.wheels().join(wheel.to_string())
 }
 
-/// Where the bytecode of the wheel of this digest is shelved.
-pub fn bytecode_directory(root: &Root, wheel: &Digest, interpreter: &python::Identity) -> PathBuf {
+/// Where the bytecode of the wheel of this digest is.
+pub(crate) fn bytecode_directory(
+    root: &Root,
+    wheel: &Digest,
+    interpreter: &python::Identity,
+) -> PathBuf {
     let name = format!("{wheel}-{}", interpreter.digest().short(16));
-    bytecode_shelf(root).join(name)
+    root.bytecode().join(name)
 }
 
-/// Where all bytecode is shelved.
-pub fn bytecode_shelf(root: &Root) -> PathBuf {
-    root.store().join(BYTECODE)
-}
-
-/// What is shelved in this directory; `None` if there is no such directory.
-pub fn find(directory: &Path) -> Result<Option<Shelved>, Error> {
+/// What is unpacked in this directory; `None` if there is no such directory.
+pub(crate) fn read(directory: &Path) -> Result<Option<UnpackedWheel>, Error> {
     let list = directory.join("files.txt");
     let Some(text) = files::read_text_if_present(&list)? else {
         return Ok(None);
     };
     let files = parse(&text).map_err(|line| Error::Damaged { path: list, line })?;
-    Ok(Some(Shelved {
+    Ok(Some(UnpackedWheel {
         directory: directory.to_owned(),
         files,
     }))
 }
 
 /// The files in a `files.txt`, or the number of the first line that is not one.
-fn parse(text: &str) -> Result<Vec<ShelvedFile>, usize> {
+fn parse(text: &str) -> Result<Vec<UnpackedFile>, usize> {
     // A line that was cut short lacks its end.
     if !text.ends_with('\n') {
         return Err(text.lines().count());
@@ -253,13 +252,13 @@ fn parse(text: &str) -> Result<Vec<ShelvedFile>, usize> {
         _ => return Err(1),
     }
     lines
-        .map(|(line, number)| ShelvedFile::parse(line).ok_or(number))
+        .map(|(line, number)| UnpackedFile::parse(line).ok_or(number))
         .collect()
 }
 
-/// A directory of the shelf that nobody can see yet; removed when dropped unless published.
+/// A directory of the store that is not visible yet; removed when dropped unless published.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     directory: tempfile::TempDir,
     to: PathBuf,
     policy: Option<Policy>,
@@ -267,11 +266,11 @@ pub struct Staging {
 
 impl Staging {
     /// An empty one that is to become the directory `to` of this root.
-    pub fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
-        let parent = to.parent().expect("every shelf has a directory");
+    pub(crate) fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
+        let parent = to.parent().expect("it lies in the store");
         files::create_directories(parent)?;
         let directory = files::temporary_directory(parent, STAGING)?;
-        // Others of the group or the cluster read the shelf; what is in it is no secret.
+        // Others of the group or the cluster read the store; what is in it is no secret.
         files::set_mode(directory.path(), 0o755)?;
         Ok(Self {
             directory,
@@ -281,29 +280,29 @@ impl Staging {
     }
 
     /// The directory itself, for lists that lie beside the tree.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// Where the files of a place go.
-    pub fn place(&self, place: Place) -> PathBuf {
+    pub(crate) fn place(&self, place: Place) -> PathBuf {
         tree(self.directory.path()).join(place.directory())
     }
 
     /// Writes the list and publishes.
-    pub fn publish(self, mut files: Vec<ShelvedFile>) -> Result<Shelved, Error> {
+    pub(crate) fn publish(self, mut files: Vec<UnpackedFile>) -> Result<UnpackedWheel, Error> {
         files.sort_by(|a, b| (a.place, &a.path).cmp(&(b.place, &b.path)));
         let mut text = format!("{HEADER}\n");
-        text.extend(files.iter().map(ShelvedFile::line));
+        text.extend(files.iter().map(UnpackedFile::line));
         files::write(&self.directory.path().join("files.txt"), text.as_bytes())?;
         let directory = self.to.clone();
-        self.settle()?;
-        Ok(find(&directory)?.unwrap_or(Shelved { directory, files }))
+        self.rename()?;
+        Ok(read(&directory)?.unwrap_or(UnpackedWheel { directory, files }))
     }
 
-    /// Flushes all of it to disk and gives it its name. Someone who published the same before us has published the same
-    /// content: theirs stays, ours is dropped.
-    pub(super) fn settle(self) -> Result<(), Error> {
+    /// Flushes all of it to disk and gives it its name. If another process has published the same before, its directory
+    /// stays and this one is dropped.
+    pub(crate) fn rename(self) -> Result<(), Error> {
         if let Some(policy) = &self.policy {
             policy.open_tree(self.directory.path())?;
         }
@@ -319,19 +318,6 @@ impl Staging {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Removes what killed runs have left unfinished, where it is certain that they are gone (see [`maker`]).
-pub fn sweep(root: &Root) -> Result<(), Error> {
-    for shelf in [WHEELS, BYTECODE, BUILT] {
-        let shelf = root.store().join(shelf);
-        for name in files::names(&shelf)? {
-            if name.strip_prefix(STAGING).is_some_and(maker::is_gone) {
-                files::remove_tree(&shelf.join(name))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn tree(directory: &Path) -> PathBuf {

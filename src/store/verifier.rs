@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::files::{self, Context, standing};
 
 /// What was read so far.
-pub struct Reading<'a> {
+pub struct Verifier<'a> {
     watch: &'a (dyn Fn(u64) + Sync),
     files: AtomicU64,
     bytes: AtomicU64,
@@ -18,7 +18,7 @@ pub struct Reading<'a> {
     shared: Mutex<HashMap<standing::File, Arc<OnceLock<Option<Digest>>>>>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Verifier<'a> {
     /// Nothing yet; `watch` hears how many bytes there are after each file.
     pub fn new(watch: &'a (dyn Fn(u64) + Sync)) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-impl Default for Reading<'_> {
+impl Default for Verifier<'_> {
     /// Nobody watches.
     fn default() -> Self {
         Self::new(&|_| {})
@@ -107,11 +107,11 @@ mod tests {
         files::write(&path("a"), b"text").unwrap();
         std::fs::hard_link(path("a"), path("b")).unwrap();
         files::write(&path("c"), b"text").unwrap();
-        let reading = Reading::default();
+        let verifier = Verifier::default();
         for name in ["a", "b", "c"] {
-            assert_eq!(reading.digest(&path(name)).unwrap(), Digest::of("text"));
+            assert_eq!(verifier.digest(&path(name)).unwrap(), Digest::of("text"));
         }
-        assert_eq!(reading.total(), (2, 8));
-        assert!(reading.digest(&path("d")).unwrap_err().is_missing());
+        assert_eq!(verifier.total(), (2, 8));
+        assert!(verifier.digest(&path("d")).unwrap_err().is_missing());
     }
 }

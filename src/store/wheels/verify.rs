@@ -1,62 +1,61 @@
-//! Reading the shelf to the end: what on it is not as it was when it was put there.
+//! Reading the wheel store to the end: what has changed since it was unpacked.
 
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{BYTECODE, Error, Shelved, ShelvedFile, WHEELS, find};
+use super::{Error, UnpackedFile, UnpackedWheel, read};
 use crate::digest::Digest;
 use crate::files::{self, Context};
-use crate::store::{Reading, Root};
+use crate::store::{Verifier, Root};
 
-/// Something on the shelf that was changed.
+/// Something in the store that was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
+pub(crate) struct Damage {
     /// The wheel's or the bytecode's directory: what has to be made anew.
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What is wrong with it.
-    pub message: &'static str,
+    pub(crate) message: &'static str,
 }
 
-/// Everything on the shelf that was changed, by path. Uses the rayon pool it is called in.
-pub fn damaged(root: &Root, reading: &Reading) -> files::Result<Vec<Damage>> {
+/// Everything in the store that was changed, by path. Uses the rayon pool it is called in.
+pub(crate) fn damaged(root: &Root, verifier: &Verifier) -> files::Result<Vec<Damage>> {
     let mut directories = Vec::new();
-    for shelf in [WHEELS, BYTECODE] {
-        let shelf = root.store().join(shelf);
-        let names = files::names(&shelf)?.into_iter();
+    for parent in [root.wheels(), root.bytecode()] {
+        let names = files::names(&parent)?.into_iter();
         // Names with a dot are unfinished, or were put aside.
         let whole = names.filter(|name| !name.starts_with('.'));
-        directories.extend(whole.map(|name| shelf.join(name)));
+        directories.extend(whole.map(|name| parent.join(name)));
     }
     let found: Vec<Vec<Damage>> = directories
         .par_iter()
-        .map(|directory| in_directory(directory, reading))
+        .map(|directory| in_directory(directory, verifier))
         .collect::<files::Result<_>>()?;
     let mut found: Vec<Damage> = found.into_iter().flatten().collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }
 
-fn in_directory(directory: &Path, reading: &Reading) -> files::Result<Vec<Damage>> {
+fn in_directory(directory: &Path, verifier: &Verifier) -> files::Result<Vec<Damage>> {
     let damage = |path: PathBuf, message| Damage {
         directory: directory.to_owned(),
         path,
         message,
     };
-    let shelved = match find(directory) {
-        Ok(Some(shelved)) => shelved,
+    let unpacked = match read(directory) {
+        Ok(Some(unpacked)) => unpacked,
         Ok(None) => return Ok(vec![damage(directory.join("files.txt"), "is missing")]),
         Err(Error::Damaged { path, .. }) => return Ok(vec![damage(path, "cannot be read")]),
         Err(Error::Files(error)) => return Ok(vec![damage(error.path, "cannot be read")]),
     };
-    let wrong: Vec<Option<Damage>> = shelved
+    let wrong: Vec<Option<Damage>> = unpacked
         .files
         .par_iter()
         .map(|file| {
-            let path = shelved.source(file);
-            match reading.digest(&path) {
+            let path = unpacked.source(file);
+            match verifier.digest(&path) {
                 Ok(sha256) if sha256 != file.sha256 => {
                     Ok(Some(damage(path, "is not as `files.txt` lists it")))
                 }
@@ -72,16 +71,16 @@ fn in_directory(directory: &Path, reading: &Reading) -> files::Result<Vec<Damage
     Ok(wrong.into_iter().flatten().collect())
 }
 
-/// Whether a file can be executed if it is a program, and by nobody be written; who may read it is the root's policy.
-fn has_its_mode(file: &ShelvedFile, path: &Path) -> files::Result<bool> {
+/// Whether a file is executable exactly if it is a program, and read-only; who may read it is the root's policy.
+fn has_its_mode(file: &UnpackedFile, path: &Path) -> files::Result<bool> {
     let mode = files::mode(path)?;
     Ok(mode & 0o222 == 0 && (mode & 0o111 != 0) == file.executable)
 }
 
-/// Whether every byte of what is shelved is as it was. Stops at the first that is not.
-pub fn is_intact(shelved: &Shelved) -> files::Result<bool> {
-    let wrong = shelved.files.par_iter().find_map_any(|file| {
-        let path = shelved.source(file);
+/// Whether every byte of it is as it was unpacked. Stops at the first that is not.
+pub(crate) fn is_intact(unpacked: &UnpackedWheel) -> files::Result<bool> {
+    let wrong = unpacked.files.par_iter().find_map_any(|file| {
+        let path = unpacked.source(file);
         let digest =
             files::open(&path).and_then(|open| Digest::of_reader(open).context("read", &path));
         match digest {

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::access::Access;
-use crate::hub;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
-use crate::name::{EnvironmentName, ModelId};
+use crate::name::EnvironmentName;
 use crate::store::installed::{Current, Installed};
-use crate::store::prefetched::Prefetched;
 use crate::store::weights::Found;
-use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight, catalogue};
+use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight, Disk, catalogue};
 
+mod needs;
 mod prefetch;
 mod reason;
 
+pub use needs::{cache_needs, needs, references_of, weights_of};
 pub use prefetch::{PrefetchReason, PrefetchStep, prefetch_key, prefetch_reason, prefetched_of};
 use reason::reason_of_generation;
 pub use reason::{Reason, reason};
@@ -111,26 +111,9 @@ pub struct NoTarget {
     pub has: String,
 }
 
-/// What is on disk, as far as a plan needs it.
-#[derive(Debug, Clone, Default)]
-pub struct Disk {
-    /// What is there for each chosen environment.
-    pub environments: BTreeMap<EnvironmentName, Installed>,
-    /// What is there of the chosen environments' weight files, by path.
-    pub weights: BTreeMap<String, Found>,
-    /// What the models' own downloads have left.
-    pub prefetched: BTreeMap<ModelId, Prefetched>,
-    /// What is there of the files that say what a revision of the hub means.
-    pub references: BTreeMap<String, String>,
-    /// The catalogue, if there is one that can be read.
-    pub catalogue: Option<Catalogue>,
-    /// Who may use the root, as it says.
-    pub access: Option<Access>,
-}
-
 /// Which environments to plan for, and how.
 #[derive(Debug, Clone)]
-pub struct Wish<'a> {
+pub struct Request<'a> {
     /// The machine type: `linux-x86_64`.
     pub target: &'a str,
     /// The environments.
@@ -147,17 +130,17 @@ pub struct Wish<'a> {
     pub access: Option<&'a Access>,
 }
 
-/// What has to be done to fulfil a wish.
-pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, NoTarget> {
+/// What has to be done for a request.
+pub fn plan<'a>(lock: &'a Lock, request: &Request, disk: &Disk) -> Result<Plan<'a>, NoTarget> {
     let steps = lock
         .environments
         .iter()
-        .filter(|environment| wish.environments.contains(&environment.name))
+        .filter(|environment| request.environments.contains(&environment.name))
         .map(|environment| {
-            let target = target(environment, wish.target)?;
+            let target = target(environment, request.target)?;
             let nothing = Installed::default();
             let installed = disk.environments.get(&environment.name).unwrap_or(&nothing);
-            let action = if wish.force {
+            let action = if request.force {
                 let because = Reason::Forced;
                 Action::Build { because }
             } else {
@@ -170,13 +153,13 @@ pub fn plan<'a>(lock: &'a Lock, wish: &Wish, disk: &Disk) -> Result<Plan<'a>, No
             })
         })
         .collect::<Result<_, _>>()?;
-    let wanted = catalogue_of(lock, wish, disk.catalogue.as_ref());
+    let wanted = catalogue_of(lock, request, disk.catalogue.as_ref());
     Ok(Plan {
         steps,
-        prefetch: prefetch::steps(lock, wish, disk)?,
+        prefetch: prefetch::steps(lock, request, disk)?,
         catalogue: (disk.catalogue.as_ref() != Some(&wanted)).then_some(wanted),
-        access: access(wish.access, disk.access.as_ref()),
-        ..cache(lock, wish.environments, disk)
+        access: access(request.access, disk.access.as_ref()),
+        ..cache(lock, request.environments, disk)
     })
 }
 
@@ -202,68 +185,6 @@ fn access(wanted: Option<&Access>, there: Option<&Access>) -> Option<AccessStep>
         was: there.cloned(),
         now: wanted.clone(),
     })
-}
-
-/// The weight files of the models of chosen environments, each once.
-pub fn weights_of<'a>(
-    lock: &'a Lock,
-    chosen: &[EnvironmentName],
-) -> Vec<(&'a LockedModel, &'a LockedWeight)> {
-    let models = lock
-        .models
-        .iter()
-        .filter(|model| chosen.contains(&model.environment));
-    let mut files: Vec<(&LockedModel, &LockedWeight)> = Vec::new();
-    for (model, weight) in
-        models.flat_map(|model| model.weights.iter().map(move |weight| (model, weight)))
-    {
-        if files.iter().all(|(_, known)| known.path != weight.path) {
-            files.push((model, weight));
-        }
-    }
-    files
-}
-
-/// What has to stand in a cache for the hub's library to find the weight files of chosen environments by a revision: by
-/// path, the commit.
-///
-/// A library that is asked for no revision looks for `main`. So a repository of which the lock knows only one commit has
-/// that one there; where it knows several, `main` is what the manifest says, or nothing: an error is better than the
-/// wrong model.
-pub fn references_of(lock: &Lock, chosen: &[EnvironmentName]) -> BTreeMap<String, String> {
-    let mut references = BTreeMap::new();
-    let mut commits: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let mut wanted: Vec<String> = Vec::new();
-    for model in &lock.models {
-        for weight in &model.weights {
-            let (Ok(asked), Some(file)) = (weight.url.parse::<hub::File>(), weight.hub_file())
-            else {
-                continue;
-            };
-            // One that goes elsewhere is not looked for there.
-            if file.snapshot() != weight.path {
-                continue;
-            }
-            let commit = weight.commit.as_deref().unwrap_or_default();
-            if asked.commit().is_none() {
-                references.insert(file.reference(asked.revision()), commit.to_owned());
-            }
-            if chosen.contains(&model.environment) {
-                wanted.push(file.reference(""));
-            }
-            let known = commits.entry(file.reference("main")).or_default();
-            if !known.contains(&commit) {
-                known.push(commit);
-            }
-        }
-    }
-    for (main, commits) in commits {
-        if let [commit] = commits[..] {
-            references.entry(main).or_insert_with(|| commit.to_owned());
-        }
-    }
-    references.retain(|path, _| wanted.iter().any(|below| path.starts_with(below)));
-    references
 }
 
 fn weights<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Vec<WeightStep<'a>> {
@@ -335,8 +256,8 @@ fn action(environment: &LockedEnvironment, target: &LockedTarget, installed: &In
 }
 
 /// What each model id means, as the lock says; for environments of which it does not say it, what was said before.
-fn catalogue_of(lock: &Lock, wish: &Wish, there: Option<&Catalogue>) -> Catalogue {
-    let drifted = |name: &EnvironmentName| wish.drifted.contains(name);
+fn catalogue_of(lock: &Lock, request: &Request, there: Option<&Catalogue>) -> Catalogue {
+    let drifted = |name: &EnvironmentName| request.drifted.contains(name);
     let stay = there.iter().flat_map(|there| &there.environments);
     let stay = stay
         .filter(|(name, _)| drifted(name))
@@ -375,7 +296,7 @@ fn catalogue_of(lock: &Lock, wish: &Wish, there: Option<&Catalogue>) -> Catalogu
     });
     Catalogue {
         schema: catalogue::SCHEMA,
-        cache: wish.cache.map(Path::to_owned),
+        cache: request.cache.map(Path::to_owned),
         environments: stay.chain(environments).collect(),
         models: models_stay.chain(models).collect(),
     }

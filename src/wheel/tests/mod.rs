@@ -1,4 +1,4 @@
-//! Tiny wheels, made here, put on a shelf and looked at.
+//! Tiny wheels, made and unpacked here.
 
 use std::io::{Cursor, Write};
 
@@ -55,11 +55,11 @@ impl Wheel {
     }
 
     fn lines(&self) -> String {
-        let files: Vec<ShelvedFile> = self
+        let files: Vec<UnpackedFile> = self
             .members
             .iter()
             .filter(|(path, ..)| !path.ends_with('/'))
-            .map(|(path, contents, _)| ShelvedFile {
+            .map(|(path, contents, _)| UnpackedFile {
                 place: Place::SitePackages,
                 path: path.clone(),
                 sha256: Digest::of(contents),
@@ -89,13 +89,13 @@ impl Wheel {
         zip.finish().unwrap().into_inner()
     }
 
-    fn shelve(self) -> (Shelf, Result<Shelved, Error>) {
-        Shelf::new().shelve(&self.bytes())
+    fn unpack(self) -> (Store, Result<UnpackedWheel, Error>) {
+        Store::new().unpack(&self.bytes())
     }
 
-    /// Shelves it and returns what was wrong; nothing may be left of it.
+    /// Unpacks it and returns what was wrong; nothing may be left of it.
     fn refusal(self) -> String {
-        let (place, result) = self.shelve();
+        let (place, result) = self.unpack();
         let error = result.unwrap_err();
         assert_eq!(
             files::names(&place.root.store().join("wheels-2")).unwrap(),
@@ -105,24 +105,24 @@ impl Wheel {
     }
 }
 
-/// A root to shelve into.
-struct Shelf {
+/// A root to unpack into.
+struct Store {
     temporary: tempfile::TempDir,
     root: Root,
 }
 
-impl Shelf {
+impl Store {
     fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let root = Root::at(&temporary.path().join("root"), None);
         Self { temporary, root }
     }
 
-    fn shelve(self, bytes: &[u8]) -> (Self, Result<Shelved, Error>) {
+    fn unpack(self, bytes: &[u8]) -> (Self, Result<UnpackedWheel, Error>) {
         let archive = self.temporary.path().join("archive");
         files::write(&archive, bytes).unwrap();
         let digest = Digest::of(bytes);
-        let result = shelve(&self.root, &demo(), &archive, &digest);
+        let result = unpack(&self.root, &demo(), &archive, &digest);
         (self, result)
     }
 }
@@ -138,13 +138,13 @@ fn demo() -> LockedPackage {
     }
 }
 
-/// Everything on the shelf for the wheel: path in an environment, mode and text.
-fn contents(shelved: &Shelved) -> Vec<(String, u32, String)> {
-    shelved
+/// Everything in the store for the wheel: path in an environment, mode and text.
+fn contents(unpacked: &UnpackedWheel) -> Vec<(String, u32, String)> {
+    unpacked
         .files
         .iter()
         .map(|file| {
-            let bytes = files::read(&shelved.source(file)).unwrap();
+            let bytes = files::read(&unpacked.source(file)).unwrap();
             assert_eq!(Digest::of(&bytes), file.sha256, "{}", file.path);
             assert_eq!(bytes.len() as u64, file.size, "{}", file.path);
             let text = String::from_utf8(bytes).unwrap();
@@ -153,20 +153,23 @@ fn contents(shelved: &Shelved) -> Vec<(String, u32, String)> {
         .collect()
 }
 
-fn text(shelved: &Shelved, path: &str) -> String {
-    let found = contents(shelved).into_iter().find(|c| c.0 == path);
+fn text(unpacked: &UnpackedWheel, path: &str) -> String {
+    let found = contents(unpacked).into_iter().find(|c| c.0 == path);
     found.unwrap_or_else(|| panic!("no {path}")).2
 }
 
 #[test]
 fn a_plain_wheel_is_installed_as_the_specification_says() {
-    let (shelf, shelved) = Wheel::new()
+    let (store, unpacked) = Wheel::new()
         .with("demo/empty/", "")
         .with_mode("demo/ü tool,1", "#!/bin/sh\n", 0o100_775)
-        .shelve();
-    let shelved = shelved.unwrap();
+        .unpack();
+    let unpacked = unpacked.unwrap();
     let site = "lib/python3.11/site-packages";
-    let found: Vec<(String, u32)> = contents(&shelved).into_iter().map(|c| (c.0, c.1)).collect();
+    let found: Vec<(String, u32)> = contents(&unpacked)
+        .into_iter()
+        .map(|c| (c.0, c.1))
+        .collect();
     let expected = [
         (format!("{site}/demo-1.0.dist-info/INSTALLER"), 0o444),
         (format!("{site}/demo-1.0.dist-info/METADATA"), 0o444),
@@ -177,10 +180,10 @@ fn a_plain_wheel_is_installed_as_the_specification_says() {
     ];
     assert_eq!(found, expected);
     assert_eq!(
-        text(&shelved, &format!("{site}/demo-1.0.dist-info/INSTALLER")),
+        text(&unpacked, &format!("{site}/demo-1.0.dist-info/INSTALLER")),
         "rootstock\n"
     );
-    let record = text(&shelved, &format!("{site}/demo-1.0.dist-info/RECORD"));
+    let record = text(&unpacked, &format!("{site}/demo-1.0.dist-info/RECORD"));
     let paths: Vec<&str> = record
         .lines()
         .map(|l| l.split(",sha256").next().unwrap())
@@ -197,7 +200,7 @@ fn a_plain_wheel_is_installed_as_the_specification_says() {
         ]
     );
     // On disk as in the list.
-    for entry in files::walk(&shelved.directory.join("tree")).unwrap() {
+    for entry in files::walk(&unpacked.directory.join("tree")).unwrap() {
         let mode = if entry.kind == files::Kind::File {
             [0o444, 0o555]
         } else {
@@ -205,16 +208,13 @@ fn a_plain_wheel_is_installed_as_the_specification_says() {
         };
         assert!(mode.contains(&entry.mode), "{entry:?}");
     }
-    let wheel = Digest::of(files::read(&shelf.temporary.path().join("archive")).unwrap());
-    assert_eq!(
-        shelf::find_wheel(&shelf.root, &wheel).unwrap(),
-        Some(shelved)
-    );
+    let wheel = Digest::of(files::read(&store.temporary.path().join("archive")).unwrap());
+    assert_eq!(wheels::find(&store.root, &wheel).unwrap(), Some(unpacked));
 }
 
 #[test]
 fn data_directories_are_spread() {
-    let (_shelf, shelved) = Wheel::new()
+    let (_store, unpacked) = Wheel::new()
         .with("demo-1.0.data/purelib/demo/pure.py", "pure\n")
         .with("demo-1.0.data/platlib/demo/plat.py", "plat\n")
         .with("demo-1.0.data/headers/demo.h", "h\n")
@@ -226,10 +226,10 @@ fn data_directories_are_spread() {
             "#!python -x\r\nprint(1)\r\n",
         )
         .with("demo-1.0.data/scripts/windows", "#!pythonw")
-        .shelve();
-    let shelved = shelved.unwrap();
+        .unpack();
+    let unpacked = unpacked.unwrap();
     let beginning = "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")/python\" \"$0\" \"$@\"\n' '''\n";
-    let found: Vec<_> = contents(&shelved)
+    let found: Vec<_> = contents(&unpacked)
         .into_iter()
         .filter(|(path, ..)| !path.contains("dist-info") && !path.ends_with("__init__.py"))
         .collect();
@@ -253,7 +253,7 @@ fn data_directories_are_spread() {
     ];
     assert_eq!(found, expected.map(|(p, m, t)| (p.to_owned(), m, t)));
     let record = text(
-        &shelved,
+        &unpacked,
         "lib/python3.11/site-packages/demo-1.0.dist-info/RECORD",
     );
     for path in [
@@ -271,23 +271,23 @@ fn data_directories_are_spread() {
 
 #[test]
 fn launchers_run_from_anywhere_through_a_link() {
-    let (shelf, shelved) = Wheel::new()
+    let (store, unpacked) = Wheel::new()
         .with(
             "demo-1.0.dist-info/entry_points.txt",
             "[console_scripts]\ndemo = demo.cli:Main.run [x]\n[gui_scripts]\nshow = demo:x\n",
         )
         // The launcher wins, as with pip.
         .with("demo-1.0.data/scripts/demo", "#!python\nwrong\n")
-        .shelve();
-    let shelved = shelved.unwrap();
-    let launcher = text(&shelved, "bin/demo");
+        .unpack();
+    let unpacked = unpacked.unwrap();
+    let launcher = text(&unpacked, "bin/demo");
     assert!(launcher.ends_with(
         "import sys\n\nfrom demo.cli import Main\n\nif __name__ == \"__main__\":\n    sys.exit(Main.run())\n"
     ));
-    assert!(text(&shelved, "bin/show").contains("from demo import x"));
+    assert!(text(&unpacked, "bin/show").contains("from demo import x"));
 
     // Run for real, with a stand-in for Python that says how it was called.
-    let place = shelf.temporary.path().join("an environment");
+    let place = store.temporary.path().join("an environment");
     files::create_directories(&place.join("bin")).unwrap();
     for (name, text) in [
         ("python", "#!/bin/sh\necho \"$0|$1|$2\"\n"),
@@ -297,7 +297,7 @@ fn launchers_run_from_anywhere_through_a_link() {
         files::write(&path, text.as_bytes()).unwrap();
         files::set_mode(&path, 0o755).unwrap();
     }
-    let link = shelf.temporary.path().join("link");
+    let link = store.temporary.path().join("link");
     files::symlink(&place.join("bin/demo"), &link).unwrap();
     let output = crate::process::Command::new(&link)
         .arguments(["an argument"])
@@ -312,7 +312,7 @@ fn launchers_run_from_anywhere_through_a_link() {
 }
 
 #[test]
-fn two_shelves_hold_the_same_bytes() {
+fn two_stores_hold_the_same_bytes() {
     let bytes = Wheel::new()
         .with(
             "demo-1.0.dist-info/entry_points.txt",
@@ -320,8 +320,8 @@ fn two_shelves_hold_the_same_bytes() {
         )
         .with("demo-1.0.data/scripts/b", "#!python\n")
         .bytes();
-    let (_one, first) = Shelf::new().shelve(&bytes);
-    let (_two, second) = Shelf::new().shelve(&bytes);
-    let list = |s: Shelved| files::read_text(&s.directory.join("files.txt")).unwrap();
+    let (_one, first) = Store::new().unpack(&bytes);
+    let (_two, second) = Store::new().unpack(&bytes);
+    let list = |s: UnpackedWheel| files::read_text(&s.directory.join("files.txt")).unwrap();
     assert_eq!(list(first.unwrap()), list(second.unwrap()));
 }

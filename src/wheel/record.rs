@@ -7,8 +7,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::digest::DynDigest;
 use sha2::{Sha384, Sha512};
 
-use crate::build::shelf::ShelvedFile;
 use crate::digest::Digest;
+use crate::store::wheels::UnpackedFile;
 
 use super::Defect;
 
@@ -179,7 +179,7 @@ fn decoded(value: &str, length: usize) -> Option<Vec<u8>> {
 }
 
 /// The text of the `RECORD` that stands at `path`, listing these files and itself, sorted.
-pub(super) fn text(files: &[ShelvedFile], path: &str) -> String {
+pub(super) fn text(files: &[UnpackedFile], path: &str) -> String {
     let mut lines: Vec<String> = files
         .iter()
         .map(|file| {
@@ -231,7 +231,7 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::shelf::Place;
+    use crate::store::wheels::Place;
 
     #[test]
     fn quoted_paths_and_both_line_ends_are_read() {
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_record_is_sorted_and_relative_to_site_packages() {
-        let file = |place, path: &str| ShelvedFile {
+        let file = |place, path: &str| UnpackedFile {
             place,
             path: path.into(),
             sha256: Digest::of(""),
@@ -291,9 +291,9 @@ mod tests {
 
         #[test]
         fn what_is_written_is_read(names in proptest::collection::btree_set("[a,\" é]{1,6}(/[a,\" é]{1,6})?", 0..6)) {
-            let files: Vec<ShelvedFile> = names
+            let files: Vec<UnpackedFile> = names
                 .iter()
-                .map(|name| ShelvedFile {
+                .map(|name| UnpackedFile {
                     place: Place::SitePackages,
                     path: name.clone(),
                     sha256: Digest::of(name),

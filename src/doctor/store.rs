@@ -1,14 +1,14 @@
 //! The wheels and bytecode that environments are linked from, read to the end.
 
-use crate::build::shelf::{self, Damage};
 use crate::files;
-use crate::store::{Reading, Root};
+use crate::store::wheels::{self, Damage};
+use crate::store::{Verifier, Root};
 
 use super::Finding;
 
 /// Examines every byte of the store.
-pub(super) fn examine(root: &Root, reading: &Reading) -> files::Result<Vec<Finding>> {
-    let damaged = shelf::damaged(root, reading)?;
+pub(super) fn examine(root: &Root, verifier: &Verifier) -> files::Result<Vec<Finding>> {
+    let damaged = wheels::damaged(root, verifier)?;
     let finding = |Damage { path, message, .. }| Finding {
         code: "store-damaged",
         path,

@@ -1,16 +1,17 @@
-//! From a wheel archive to its installed form on the shelf (PyPA "binary distribution format").
+//! From a wheel archive to its installed form in the wheel store (PyPA "binary distribution format").
 //!
 //! ```text
 //! archive ──▶ members ──┐
-//!             RECORD ───┼──▶ layout: what goes where ──▶ unpack, verified ──▶ launchers, INSTALLER, RECORD ──▶ shelf
+//!             RECORD ───┼──▶ layout: what goes where ──▶ unpack, verified ──▶ launchers, INSTALLER, RECORD ──▶ store
 //!             WHEEL ────┘
 //! ```
 //!
 //! Nothing of a wheel is run and nothing of it is trusted: every member must be in `RECORD` with its digest, and none
-//! may leave the places meant for it. Bytecode is left out where its source is in the wheel. Beyond the specification, signatures of `RECORD` are dropped with the `RECORD`
-//! they sign, and headers go to a directory without Python's version (see [`super::shelf`]).
+//! may leave the places meant for it. Bytecode is left out where its source is in the wheel. Beyond the specification,
+//! signatures of `RECORD` are dropped with the `RECORD` they sign, and headers go to a directory without Python's version
+//! (see [`crate::store::wheels`]).
 //!
-//! Members are unpacked in parallel on the rayon pool that [`shelve`] is called in.
+//! Members are unpacked in parallel on the rayon pool that [`unpack`] is called in.
 
 use std::path::Path;
 
@@ -21,24 +22,22 @@ use crate::files;
 use crate::lock::LockedPackage;
 use crate::store::Root;
 
-use super::shelf::{self, Place, Shelved, ShelvedFile, Staging};
+use crate::store::wheels::{self, Place, Staging, UnpackedFile, UnpackedWheel};
 use archive::Archive;
 use record::Record;
-
-pub(super) use unpack::seal;
 
 mod archive;
 mod entry_points;
 mod layout;
+mod members;
 mod metadata;
 mod record;
 mod scripts;
-mod unpack;
 
 #[cfg(test)]
 mod tests;
 
-/// A wheel cannot be shelved.
+/// A wheel cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is not the file that was locked.
@@ -59,9 +58,9 @@ pub enum Error {
         /// What is wrong with it.
         defect: Defect,
     },
-    /// The shelf cannot be used.
+    /// The wheel store cannot be used.
     #[error(transparent)]
-    Shelf(#[from] shelf::Error),
+    Store(#[from] wheels::Error),
 }
 
 /// What is wrong with a wheel, in words. One type for all of it: whatever it is, people can only choose another file.
@@ -71,7 +70,7 @@ pub struct Defect(String);
 
 impl From<files::Error> for Error {
     fn from(error: files::Error) -> Self {
-        Error::Shelf(error.into())
+        Error::Store(error.into())
     }
 }
 
@@ -88,25 +87,25 @@ impl Error {
                  the publisher"
                     .to_owned(),
             ),
-            Error::Shelf(error) => error.advice(),
+            Error::Store(error) => error.advice(),
         }
     }
 }
 
-/// Puts a wheel on the shelf in installed form and says what it installs. The archive must have this digest and hold
+/// Unpacks a wheel into the store and says what it installs. The archive must have this digest and hold
 /// this package in this version.
-pub fn shelve(
+pub fn unpack(
     root: &Root,
     package: &LockedPackage,
     archive: &Path,
     sha256: &Digest,
-) -> Result<Shelved, Error> {
+) -> Result<UnpackedWheel, Error> {
     let file = files::SharedFile::open(archive)?;
     let refused = |defect| Error::Refused {
         file: package.file.clone(),
         defect,
     };
-    let staging = Staging::beside(&shelf::wheel_directory(root, sha256), root)?;
+    let staging = Staging::beside(&wheels::directory(root, sha256), root)?;
     // The digest of the archive is taken while its members are unpacked. Should it be wrong, whatever else was found
     // wrong meanwhile does not matter, and the staging is dropped.
     let (digest, unpacked) = rayon::join(
@@ -130,7 +129,7 @@ fn install(
     file: files::SharedFile,
     staging: &Staging,
     refused: &(dyn Fn(Defect) -> Error + Sync),
-) -> Result<Vec<ShelvedFile>, Error> {
+) -> Result<Vec<UnpackedFile>, Error> {
     let archive = Archive::open(file).map_err(refused)?;
     let description = metadata::describe(&archive, package).map_err(refused)?;
     let text = archive
@@ -139,17 +138,17 @@ fn install(
     let record = Record::parse(&text).map_err(refused)?;
     let items = layout::lay_out(&archive, &description, &record, package).map_err(refused)?;
 
-    unpack::create_directories(&items, staging)?;
+    members::create_directories(&items, staging)?;
     let mut done = items
         .par_iter()
         .with_max_len(1)
-        .filter_map(|item| unpack::unpack(&archive, item, staging, refused).transpose())
+        .filter_map(|item| members::unpack(&archive, item, staging, refused).transpose())
         .collect::<Result<Vec<_>, _>>()?;
 
     for launcher in &description.launchers {
         let text = scripts::launcher(launcher);
         let file = made(Place::Scripts, &launcher.name, text, true);
-        done.push(unpack::write(file, staging)?);
+        done.push(members::write(file, staging)?);
     }
     let installer = made(
         Place::SitePackages,
@@ -157,20 +156,20 @@ fn install(
         "rootstock\n".to_owned(),
         false,
     );
-    done.push(unpack::write(installer, staging)?);
+    done.push(members::write(installer, staging)?);
     let record = made(
         Place::SitePackages,
         &description.inside("RECORD"),
         record::text(&done, &description.inside("RECORD")),
         false,
     );
-    done.push(unpack::write(record, staging)?);
+    done.push(members::write(record, staging)?);
     Ok(done)
 }
 
 /// A file that we make ourselves, with its contents.
-fn made(place: Place, path: &str, text: String, executable: bool) -> (ShelvedFile, String) {
-    let file = ShelvedFile {
+fn made(place: Place, path: &str, text: String, executable: bool) -> (UnpackedFile, String) {
+    let file = UnpackedFile {
         place,
         path: path.to_owned(),
         sha256: Digest::of(&text),
