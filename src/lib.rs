@@ -78,5 +78,8 @@ pub mod probe;
 /// Calls a model's `setup()` once so that it downloads what it needs, and records that.
 pub mod prefetch;
 
+/// Makes a root match a lock: looks, plans, carries out.
+pub mod sync;
+
 /// Arguments, environment variables, exit codes, and everything that is printed.
 pub mod cli;

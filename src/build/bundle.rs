@@ -8,9 +8,9 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::crew::Crew;
-use super::gather::{self, Failure, Need};
+use super::gather::{self, Failure, Gathering, Need};
 use super::pythons;
+use super::workers::Workers;
 use crate::digest::Digest;
 use crate::files::{self, Context, Kind};
 use crate::lock::{LockedPython, LockedTarget};
@@ -100,32 +100,39 @@ impl<'a> Wanted<'a> {
 /// now, sorted by path, and what could not be had.
 pub fn fill<'a>(
     targets: impl Iterator<Item = &'a LockedTarget>,
-    means: &super::Means,
+    context: &super::Context,
 ) -> Result<(Vec<Entry>, Vec<Error>), super::RootError> {
-    let crew = Crew::new(means.jobs)?;
+    let workers = Workers::new(context.jobs)?;
     let wanted = Wanted::of(targets);
-    let missing: Vec<&Need> = crew.install(|| {
+    let missing: Vec<&Need> = workers.install(|| {
         let missing = wanted.needs.par_iter().map(|(sha256, need)| {
-            let whole = is_whole(means.root, sha256)?;
+            let whole = is_whole(context.root, sha256)?;
             Ok((!whole).then_some(need))
         });
         let missing: Vec<Option<&Need>> = missing.collect::<files::Result<_>>()?;
         files::Result::Ok(missing.into_iter().flatten().collect())
     })?;
     let errors = Mutex::new(Vec::new());
-    gather::download(&missing, &means.packages(&crew), &|_, result| {
-        if let Err(error) = result {
-            let mut errors = errors.lock().expect("nobody panics while holding it");
-            errors.push(Error::Package(error));
-        }
-    });
+    gather::download(
+        &missing,
+        &Gathering {
+            context,
+            workers: &workers,
+        },
+        &|_, result| {
+            if let Err(error) = result {
+                let mut errors = errors.lock().expect("nobody panics while holding it");
+                errors.push(Error::Package(error));
+            }
+        },
+    );
     let mut errors = errors.into_inner().expect("nobody panics while holding it");
     for python in wanted.archives.values() {
-        if let Err(error) = pythons::fetch(python, &means.pythons()) {
+        if let Err(error) = pythons::fetch(python, &pythons::Context::of(context)) {
             errors.push(error.into());
         }
     }
-    Ok((wanted.entries(means.root)?, errors))
+    Ok((wanted.entries(context.root)?, errors))
 }
 
 /// Copies what a manifest names beside itself: a package's file, or a project's directory with what would be packed of

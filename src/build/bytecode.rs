@@ -17,7 +17,7 @@ use crate::python::bytecode::is_module;
 use crate::store::Root;
 use crate::store::wheels::{self, Place, Staging, UnpackedFile, UnpackedWheel};
 
-use super::crew::Crew;
+use super::workers::Workers;
 
 const SCRIPT: &str = include_str!("bytecode.py");
 
@@ -68,14 +68,14 @@ impl Error {
 }
 
 /// Compiles every module of an unpacked wheel and puts the bytecode into the store. `variables` are those the interpreter may need to
-/// start; groups of files are compiled at once as the crew allows.
+/// start; groups of files are compiled at once as the workers allows.
 pub(super) fn compile(
     root: &Root,
     wheel: &UnpackedWheel,
     sha256: &Digest,
     interpreter: &Interpreter,
     variables: &BTreeMap<OsString, OsString>,
-    crew: &Crew,
+    workers: &Workers,
 ) -> Result<UnpackedWheel, Error> {
     let directory = wheels::bytecode_directory(root, sha256, &interpreter.identity);
     let staging = Staging::beside(&directory, root)?;
@@ -94,10 +94,10 @@ pub(super) fn compile(
         targets: &staging.place(Place::SitePackages),
         name: &format!("lib/python{major}.{minor}/site-packages/"),
     }
-    .compile(&modules, interpreter, variables, crew)?;
+    .compile(&modules, interpreter, variables, workers)?;
     let skipped: String = [skipped].into_iter().chain(large).collect();
     files::write(&staging.path().join("skipped.txt"), skipped.as_bytes())?;
-    let files = crew.install(|| collect(&staging))?;
+    let files = workers.install(|| collect(&staging))?;
     Ok(staging.publish(files)?)
 }
 
@@ -117,10 +117,10 @@ impl Modules<'_> {
         paths: &[&str],
         interpreter: &Interpreter,
         variables: &BTreeMap<OsString, OsString>,
-        crew: &Crew,
+        workers: &Workers,
     ) -> Result<String, Error> {
-        let compile = |group| crew.run(|| compile_group(self, group, interpreter, variables));
-        let compiled = crew.each(paths.chunks(GROUP).collect(), compile);
+        let compile = |group| workers.run(|| compile_group(self, group, interpreter, variables));
+        let compiled = workers.each(paths.chunks(GROUP).collect(), compile);
         compiled.into_iter().collect()
     }
 }

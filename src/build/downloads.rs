@@ -1,12 +1,13 @@
-//! A few downloads at once, told as one: the threads, and the sum of bytes that have arrived. What is downloaded and
+//! A few downloads at once, reported as one: the threads, and the sum of bytes that have arrived. What is downloaded and
 //! what becomes of it is the caller's business.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::crew;
 use super::progress::{Event, Progress};
+use super::supply::Source;
+use super::workers;
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
 
@@ -14,7 +15,7 @@ use crate::fetch::{self, Client};
 /// server does not mind.
 const AT_ONCE: usize = 6;
 
-/// Downloads that share a client and are told to one watcher.
+/// Downloads that share a client and are reported together.
 pub(super) struct Downloads<'a> {
     client: Result<Client, Arc<fetch::Error>>,
     arrived: AtomicU64,
@@ -31,7 +32,7 @@ impl<'a> Downloads<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         if files > 0 {
-            progress.heard(Event::Downloading { files, bytes });
+            progress.on_event(Event::Downloading { files, bytes });
         }
         Self {
             client: client.map_err(Arc::new),
@@ -41,36 +42,37 @@ impl<'a> Downloads<'a> {
         }
     }
 
-    /// Downloads one file, see [`fetch::download`].
+    /// Fetches one file from where it comes from, see [`fetch::download`].
     pub(super) fn fetch(
         &self,
-        url: &str,
+        source: &Source,
         to: &Path,
         sha256: &Digest,
         size: Option<u64>,
     ) -> Result<(), Arc<fetch::Error>> {
         let client = self.client.as_ref().map_err(Arc::clone)?;
         let before = AtomicU64::new(0);
-        let heard = |there: u64| {
+        let arrived = |there: u64| {
             // A download that begins anew counts backwards; the sum of all stays right by wrapping around.
             let more = there.wrapping_sub(before.swap(there, Ordering::Relaxed));
             let sum = self
                 .arrived
                 .fetch_add(more, Ordering::Relaxed)
                 .wrapping_add(more);
-            self.progress.heard(Event::Downloaded(sum));
+            self.progress.on_event(Event::Downloaded(sum));
         };
-        fetch::download(client, url, to, sha256, size, &heard).map_err(Arc::new)
+        fetch::download(client, &source.address(), to, sha256, size, &arrived).map_err(Arc::new)
     }
+
     /// All of them are here, or failed.
     pub(super) fn finish(self) {
         if self.files > 0 {
-            self.progress.heard(Event::DownloadsDone);
+            self.progress.on_event(Event::DownloadsDone);
         }
     }
 }
 
 /// Does this with each item, in their order, a few at a time.
 pub(super) fn each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
-    crew::each(AT_ONCE.min(items.len()), items.into_iter(), work);
+    workers::each(AT_ONCE.min(items.len()), items.into_iter(), work);
 }

@@ -1,8 +1,6 @@
 //! One environment from its parts to its link: assembled, published, pointed to. Where the parts come from is not
 //! known here.
 
-use semver::Version;
-
 use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::lock::{LockedEnvironment, LockedPackage, LockedTarget, SpelledPackage};
@@ -12,7 +10,7 @@ use crate::store::interpreter::{self, Part};
 use crate::store::{Root, Stamp, generation_id, managed, stamp};
 
 use super::assemble::{self, Recipe};
-use super::publish::{self, New, Published, Staging, Verdict};
+use super::publish::{self, Candidate, Published, Staging, Verdict};
 use super::record;
 
 /// Counts up when this program would make other files of the same lock.
@@ -122,7 +120,6 @@ impl<'a> Job<'a> {
     pub(super) fn build(
         &self,
         root: &Root,
-        rootstock: &Version,
         parts: &[assemble::Part],
         method: link::Method,
     ) -> Result<Built, Error> {
@@ -134,14 +131,14 @@ impl<'a> Job<'a> {
             interpreter: self.interpreter,
         };
         let assembled = assemble::assemble(staging.path(), recipe, method)?;
-        let stamp = self.stamp(rootstock, &assembled, interpreter::parts(self.interpreter)?);
+        let stamp = self.stamp(&assembled, interpreter::parts(self.interpreter)?);
         if let Some(recorded) = self.target.recorded(&stamp.id)
             && *recorded != stamp.tree
         {
             let unlike = record::unlike(root, self.target, &stamp, *recorded, &assembled.tree)?;
             return Err(Error::Unlike(Box::new(unlike)));
         }
-        let published = staging.publish(New {
+        let published = staging.publish(Candidate {
             stamp: &stamp,
             source: self.environment.source.sha256,
             force: self.force,
@@ -160,15 +157,10 @@ impl<'a> Job<'a> {
         Some(managed::id(&archive.sha256))
     }
 
-    fn stamp(
-        &self,
-        rootstock: &Version,
-        assembled: &assemble::Assembled,
-        interpreter: Vec<Part>,
-    ) -> Stamp {
+    fn stamp(&self, assembled: &assemble::Assembled, interpreter: Vec<Part>) -> Stamp {
         Stamp {
             schema: stamp::SCHEMA,
-            rootstock: rootstock.clone(),
+            rootstock: stamp::this_version(),
             environment: self.environment.name.clone(),
             digest: self.target.digest,
             id: self.id(),

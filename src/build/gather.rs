@@ -12,7 +12,6 @@
 //! built here before. Then these are fetched and built.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -23,15 +22,14 @@ use crate::lock::{Distribution, LockedPackage, LockedTarget, SpelledPackage};
 use crate::project::git;
 use crate::python::Interpreter;
 use crate::store::Root;
-use crate::store::bundle::Bundle;
 use crate::store::wheels::{self, UnpackedWheel};
-use crate::uv::{self, Uv};
+use crate::uv;
 use crate::wheel;
 
 use super::assemble::Part;
-use super::crew::Crew;
-use super::progress::{Event, Progress};
-use super::{bytecode, sdist};
+use super::progress::Event;
+use super::workers::Workers;
+use super::{Context, bytecode, sdist};
 pub(super) use download::download;
 
 mod checked;
@@ -74,22 +72,10 @@ impl Ready {
 /// A need made ready, for each of its interpreters.
 type Prepared = Vec<(Key, Arc<Ready>)>;
 
-/// What gathering needs beside the needs.
-pub(super) struct Sources<'a> {
-    pub(super) crew: &'a Crew,
-    pub(super) root: &'a Root,
-    pub(super) uv: &'a (dyn Fn() -> Result<Uv, uv::Error> + Sync),
-    pub(super) variables: &'a BTreeMap<OsString, OsString>,
-    pub(super) offline: bool,
-    /// Where files are taken from instead of being downloaded, if they are there.
-    pub(super) bundle: Option<&'a Bundle>,
-    /// For servers of packages that want to know who asks.
-    pub(super) credentials: &'a fetch::Credentials,
-    /// The manifest's directory, where locked paths start.
-    pub(super) here: &'a Path,
-    /// The search path for programs.
-    pub(super) path: &'a OsStr,
-    pub(super) progress: &'a dyn Progress,
+/// For what, and by whom, packages are gathered.
+pub(super) struct Gathering<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) workers: &'a Workers,
 }
 
 /// A package cannot be prepared. Shared by all environments that need it.
@@ -236,22 +222,23 @@ impl Error {
 pub(super) type Gathered = HashMap<Key, Result<Arc<Ready>, Failure>>;
 
 /// Makes every need ready.
-pub(super) fn gather(needs: &[Need], sources: &Sources) -> Gathered {
+pub(super) fn gather(needs: &[Need], gathering: &Gathering) -> Gathered {
     let (wheels, builds): (Vec<Need>, Vec<Need>) = needs
         .iter()
         .cloned()
         .partition(|need| need.package.distribution() == Distribution::Wheel);
     let unbuilt: Vec<&Need> = builds
         .iter()
-        .filter(|need| !need.is_built(sources.root))
+        .filter(|need| !need.is_built(gathering.context.root))
         .collect();
     let wheels = with_requirements(wheels, &unbuilt);
-    sources
+    gathering
+        .context
         .progress
-        .heard(Event::Preparing(wheels.len() + builds.len()));
-    let gathered = round(&wheels, Gathered::new(), sources);
-    let gathered = round(&builds, gathered, sources);
-    sources.progress.heard(Event::PreparationsDone);
+        .on_event(Event::Preparing(wheels.len() + builds.len()));
+    let gathered = round(&wheels, Gathered::new(), gathering);
+    let gathered = round(&builds, gathered, gathering);
+    gathering.context.progress.on_event(Event::PreparationsDone);
     gathered
 }
 
@@ -282,7 +269,7 @@ fn with_requirements<'a>(wheels: Vec<Need<'a>>, unbuilt: &[&Need<'a>]) -> Vec<Ne
 }
 
 /// Makes these needs ready with the help of those that are.
-fn round(needs: &[Need], ready: Gathered, sources: &Sources) -> Gathered {
+fn round(needs: &[Need], ready: Gathered, gathering: &Gathering) -> Gathered {
     let gathered = Mutex::new(Gathered::new());
     let finish = |need: &Need, result: Result<Prepared, Failure>| {
         let mut gathered = gathered.lock().expect("nobody panics while holding it");
@@ -291,9 +278,9 @@ fn round(needs: &[Need], ready: Gathered, sources: &Sources) -> Gathered {
             Err(why) => gathered.extend(need.keys().map(|key| (key, Err(Arc::clone(&why))))),
         }
         let name = need.package.name.to_string();
-        sources.progress.heard(Event::Prepared(name));
+        gathering.context.progress.on_event(Event::Prepared(name));
     };
-    let look = |need| match prepare::from_store(need, &ready, sources) {
+    let look = |need| match prepare::from_store(need, &ready, gathering) {
         Ok(None) => Some(need),
         Ok(Some(ready)) => {
             finish(need, Ok(ready));
@@ -304,13 +291,13 @@ fn round(needs: &[Need], ready: Gathered, sources: &Sources) -> Gathered {
             None
         }
     };
-    let looked = sources.crew.each(needs.iter().collect(), look);
+    let looked = gathering.workers.each(needs.iter().collect(), look);
     let missing: Vec<&Need> = looked.into_iter().flatten().collect();
     let arrived = |need: &Need, archive: Result<(), Failure>| {
-        let prepare = || prepare::from_archive(need, &ready, sources).map_err(Arc::new);
+        let prepare = || prepare::from_archive(need, &ready, gathering).map_err(Arc::new);
         finish(need, archive.and_then(|()| prepare()));
     };
-    download(&missing, sources, &arrived);
+    download(&missing, gathering, &arrived);
     let new = gathered
         .into_inner()
         .expect("nobody panics while holding it");

@@ -6,19 +6,14 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use semver::Version;
-
 use crate::digest::Digest;
-use crate::fetch::{self, Mirror};
 use crate::files::{self, link};
-use crate::lock::LockedEnvironment;
 use crate::name::EnvironmentName;
 use crate::plan::{Action, Plan, Step};
-use crate::store::bundle::Bundle;
 use crate::store::{Root, layout, unfinished};
 use crate::uv::{self, Uv};
 
@@ -26,10 +21,9 @@ pub mod assemble;
 pub mod bundle;
 pub mod bytecode;
 pub mod choose;
-mod crew;
 mod downloads;
 mod environment;
-pub mod foresee;
+pub mod estimate;
 mod gather;
 pub mod progress;
 pub mod publish;
@@ -38,78 +32,38 @@ pub mod record;
 pub mod sdist;
 mod requires;
 mod source;
+pub mod supply;
 mod together;
 mod waiting;
 pub mod weights;
-
-use crew::Crew;
+mod workers;
 
 use crate::process::threads::NoThread;
 pub use environment::{Built, Error as EnvironmentError};
-use gather::Sources;
 pub use gather::{Error as PackageError, Failure as PackageFailure, TAKEN_AWAY};
 use progress::Progress;
+use supply::Supply;
 
 /// What carrying out a plan needs.
-pub struct Means<'a> {
+pub struct Context<'a> {
     /// The root to change.
     pub root: &'a Root,
-    /// Reads the bytes of an environment's source file.
-    pub source: &'a (dyn Fn(&LockedEnvironment) -> files::Result<Vec<u8>> + Sync),
-    /// For servers of packages that want to know who asks.
-    pub credentials: &'a fetch::Credentials,
+    /// Where files come from that the root lacks.
+    pub supply: Supply,
     /// The manifest's directory, where locked paths start.
-    pub here: &'a Path,
+    pub project: &'a Path,
     /// Where to look for interpreters and programs.
-    pub path: &'a OsStr,
-    /// Where archives with managed interpreters are mirrored, if their own addresses cannot be used.
-    pub mirror: Option<&'a Mirror>,
+    pub path: OsString,
     /// The environment of the programs that are started.
-    pub variables: &'a BTreeMap<OsString, OsString>,
-    /// Finds uv; asked only if something must be downloaded or built.
-    pub uv: &'a (dyn Fn() -> Result<Uv, uv::Error> + Sync),
-    /// Never download.
-    pub offline: bool,
-    /// Where files are taken from instead of being downloaded, if they are there.
-    pub bundle: Option<&'a Bundle>,
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Finds uv; called only if addresses of files have to be asked for.
+    pub uv: Box<dyn Fn() -> Result<Uv, uv::Error> + Sync + 'a>,
     /// How files of the store are put into environments.
     pub link: link::Mode,
     /// How many threads unpack, check and link.
     pub jobs: usize,
-    /// This program's version, for stamps.
-    pub rootstock: &'a Version,
-    /// Who hears of it.
-    pub progress: &'a dyn Progress,
-}
-
-impl<'a> Means<'a> {
-    /// What gathering packages needs of it.
-    fn packages(&self, crew: &'a Crew) -> Sources<'a> {
-        Sources {
-            crew,
-            root: self.root,
-            uv: self.uv,
-            variables: self.variables,
-            offline: self.offline,
-            bundle: self.bundle,
-            credentials: self.credentials,
-            here: self.here,
-            path: self.path,
-            progress: self.progress,
-        }
-    }
-
-    /// What providing interpreters needs of it.
-    fn pythons(&self) -> pythons::Sources<'a> {
-        pythons::Sources {
-            root: self.root,
-            mirror: self.mirror,
-            variables: self.variables,
-            offline: self.offline,
-            bundle: self.bundle,
-            progress: self.progress,
-        }
-    }
+    /// Is called with every event.
+    pub progress: Box<dyn Progress>,
 }
 
 /// How one environment ended.
@@ -210,15 +164,15 @@ pub enum RootError {
 }
 
 /// Carries out a plan. Environments fail one by one; their outcomes are in the order of the plan.
-pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> {
+pub fn carry_out(plan: &Plan, context: &Context) -> Result<Vec<Outcome>, RootError> {
     if !plan.is_nothing() {
-        layout::create(means.root)?;
-        unfinished::sweep(means.root);
+        layout::create(context.root)?;
+        unfinished::sweep(context.root);
     }
     let switched: Vec<Result<Switched, Error>> = plan
         .steps
         .iter()
-        .map(|step| Ok(switch(step, means.root)?))
+        .map(|step| Ok(switch(step, context.root)?))
         .collect();
     let builds: Vec<&Step> = plan
         .steps
@@ -230,7 +184,7 @@ pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> 
     let built = if builds.is_empty() {
         Vec::new()
     } else {
-        together::build_all(&builds, means)?
+        together::build_all(&builds, context)?
     };
     let mut built = built.into_iter();
     let results = switched.into_iter().map(|switched| match switched? {
@@ -247,8 +201,8 @@ pub fn carry_out(plan: &Plan, means: &Means) -> Result<Vec<Outcome>, RootError> 
     Ok(plan.steps.iter().zip(results).map(outcome).collect())
 }
 
-/// Writes what a plan changes of the small files: what each model id means, and what the hub's revisions mean.
-pub fn write_down(plan: &Plan, root: &Root) -> files::Result<()> {
+/// Writes what a plan changes of the small files: what each model id context, and what the hub's revisions mean.
+pub fn write_small_files(plan: &Plan, root: &Root) -> files::Result<()> {
     for (path, commit) in &plan.references {
         let path = crate::store::weights::place(root, path)?;
         files::write_atomically(&path, commit.as_bytes())?;

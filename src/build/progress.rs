@@ -1,6 +1,6 @@
-//! What a watcher of a build hears. How it looks is the watcher's business.
+//! The events of a build. How they are shown is the watcher's business.
 
-use crate::name::EnvironmentName;
+use crate::name::{EnvironmentName, ModelId};
 use crate::store::claims::Claim;
 
 /// Something happened.
@@ -23,16 +23,20 @@ pub enum Event {
     Prepared(String),
     /// All of them are.
     PreparationsDone,
-    /// Somebody else builds what we need, and is waited for.
+    /// Another process builds what is needed here, and is waited for.
     Waiting(Claim),
     /// An environment's files are being linked together.
     Assembling(EnvironmentName),
     /// An environment is finished, well or not.
     Finished(EnvironmentName, bool),
+    /// A model is loaded once so that it fetches what it needs, and why.
+    Loading(ModelId, String),
+    /// Something that a person has to know.
+    Warning(String),
 }
 
 /// A watcher. Events come from several threads.
 pub trait Progress: Sync {
     /// Something happened.
-    fn heard(&self, event: Event);
+    fn on_event(&self, event: Event);
 }

@@ -17,8 +17,7 @@ use crate::name::EnvironmentName;
 use crate::python::Interpreter;
 use crate::store::installed::{self, Complete, Generation};
 use crate::store::interpreter::Base;
-use crate::store::tree::{self, Here};
-use crate::store::{Catalogue, Verifier, Root, Stamp, Tree, inside, link_to};
+use crate::store::{Catalogue, Root, Stamp, Verifier, inside, link_to};
 
 use super::assemble::write_read_only;
 use crate::store::trash::discard;
@@ -65,7 +64,7 @@ pub enum Published {
 
 /// A generation as it is about to be published.
 #[derive(Debug, Clone, Copy)]
-pub struct New<'a> {
+pub struct Candidate<'a> {
     /// Its stamp.
     pub stamp: &'a Stamp,
     /// Digest of its source file.
@@ -115,7 +114,7 @@ impl Staging {
 
     /// Writes the stamp, makes everything read-only, flushes it to disk and gives it its name. Uses the rayon pool it is
     /// called in.
-    pub fn publish(self, new: New) -> Result<Published, Error> {
+    pub fn publish(self, new: Candidate) -> Result<Published, Error> {
         let stamp = new.stamp;
         self.seal(stamp)?;
         let to = self.root.generation(&self.environment, &stamp.id);
@@ -189,8 +188,8 @@ pub(super) enum Verdict {
 }
 
 /// Judges the generation that is there against a new one of the same id.
-fn judge(root: &Root, environment: &EnvironmentName, new: New) -> Result<Verdict, Error> {
-    let New {
+fn judge(root: &Root, environment: &EnvironmentName, new: Candidate) -> Result<Verdict, Error> {
+    let Candidate {
         stamp,
         source,
         force,

@@ -14,20 +14,22 @@ use rayon::prelude::*;
 
 use super::assemble::write_read_only;
 use super::bytecode::{self, Modules};
-use super::crew::Crew;
-use super::progress::{Event, Progress};
+use super::downloads::Downloads;
+use super::progress::Progress;
 use super::publish::close;
+use super::supply::{self, Network, Offline, Supply};
+use super::workers::Workers;
 use crate::digest::Digest;
 use crate::fetch::{self, Mirror};
-use crate::files::{self, Context, Kind};
+use crate::files::{self, Context as _, Kind};
+use crate::hub::Hub;
 use crate::lock::{LockedArchive, LockedPython, LockedTarget};
 use crate::process::threads::NoThread;
 use crate::python::{self, Interpreter};
-use crate::store::bundle::Bundle;
 use crate::store::managed::{self, SCHEMA, Stamp, State};
 use crate::store::trash::discard;
 use crate::store::tree::{Item, Tree};
-use crate::store::{Verifier, Root, inside, unfinished};
+use crate::store::{Root, Verifier, inside, unfinished};
 
 mod unpack;
 
@@ -36,14 +38,23 @@ pub use unpack::Error as UnpackError;
 const STAGING: &str = ".staging-";
 
 /// Where interpreters come from and where they go.
-pub(super) struct Sources<'a> {
-    pub(super) root: &'a Root,
-    pub(super) mirror: Option<&'a Mirror>,
-    pub(super) variables: &'a BTreeMap<OsString, OsString>,
-    pub(super) offline: bool,
-    /// Where archives are taken from instead of being downloaded, if they are there.
-    pub(super) bundle: Option<&'a Bundle>,
-    pub(super) progress: &'a dyn Progress,
+pub(super) struct Context<'a> {
+    root: &'a Root,
+    supply: &'a Supply,
+    variables: &'a BTreeMap<OsString, OsString>,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Context<'a> {
+    /// That of a build.
+    pub(super) fn of(build: &'a super::Context<'a>) -> Self {
+        Self {
+            root: build.root,
+            supply: &build.supply,
+            variables: &build.variables,
+            progress: &*build.progress,
+        }
+    }
 }
 
 /// A managed interpreter cannot be had.
@@ -60,7 +71,7 @@ pub enum Error {
         /// Version and build.
         name: String,
         /// Why.
-        source: fetch::Error,
+        source: Arc<fetch::Error>,
     },
     /// Its archive cannot be unpacked.
     #[error("the archive of the interpreter {name} cannot be unpacked")]
@@ -134,15 +145,15 @@ pub(super) type Provided = BTreeMap<Digest, Result<Interpreter, Arc<Error>>>;
 /// Provides the managed interpreters of these targets, one after another.
 pub(super) fn provide<'a>(
     targets: impl Iterator<Item = &'a LockedTarget>,
-    sources: &Sources,
-    crew: &Crew,
+    context: &Context,
+    workers: &Workers,
 ) -> Provided {
     let mut provided = Provided::new();
     for LockedTarget { python, .. } in targets {
         if let Some(archive) = python.archive() {
             provided.entry(archive.sha256).or_insert_with(|| {
                 let wanted = Wanted { python, archive };
-                wanted.provide(sources, crew).map_err(Arc::new)
+                wanted.provide(context, workers).map_err(Arc::new)
             });
         }
     }
@@ -158,23 +169,30 @@ pub fn provide_one(
     progress: &dyn Progress,
 ) -> Result<Interpreter, Error> {
     let archive = python.archive().expect("it is a managed one");
-    let sources = Sources {
+    let network = Network {
+        credentials: fetch::Credentials::default(),
+        mirror: mirror.cloned(),
+        hub: Hub::new(None, None),
+    };
+    let context = Context {
         root: place,
-        mirror,
+        supply: &Supply {
+            bundle: None,
+            network: Some(network),
+            variables: variables.clone(),
+        },
         variables,
-        offline: false,
-        bundle: None,
         progress,
     };
     unfinished::sweep(place);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    Wanted { python, archive }.provide(&sources, &Crew::new(jobs)?)
+    Wanted { python, archive }.provide(&context, &Workers::new(jobs)?)
 }
 
 /// Fetches the archive of an interpreter and leaves it at that.
-pub(super) fn fetch(python: &LockedPython, sources: &Sources) -> Result<(), Error> {
+pub(super) fn fetch(python: &LockedPython, context: &Context) -> Result<(), Error> {
     if let Some(archive) = python.archive() {
-        Wanted { python, archive }.fetch(sources)?;
+        Wanted { python, archive }.fetch(context)?;
     }
     Ok(())
 }
@@ -202,27 +220,27 @@ impl Wanted<'_> {
         self.python.label()
     }
 
-    fn provide(&self, sources: &Sources, crew: &Crew) -> Result<Interpreter, Error> {
-        let root = sources.root;
+    fn provide(&self, context: &Context, workers: &Workers) -> Result<Interpreter, Error> {
+        let root = context.root;
         let home = managed::directory(root, &self.archive.sha256);
         // Every byte is read: what is built now stands on it for years.
         let look = || managed::state(root, &home, &self.archive.sha256, &Verifier::default());
-        match crew.install(look)? {
+        match workers.install(look)? {
             State::Whole => {}
-            State::Missing if !files::exists(&home) => self.make(&home, sources, crew)?,
+            State::Missing if !files::exists(&home) => self.make(&home, context, workers)?,
             _ => {
                 discard(root, &home, "python")?;
-                self.make(&home, sources, crew)?;
+                self.make(&home, context, workers)?;
             }
         }
-        self.ask(&home, sources)
+        self.ask(&home, context)
     }
 
     /// The interpreter in this directory. It must be what the lock says.
-    fn ask(&self, home: &Path, sources: &Sources) -> Result<Interpreter, Error> {
+    fn ask(&self, home: &Path, context: &Context) -> Result<Interpreter, Error> {
         let executable = managed::executable(home, self.python.series());
         let interpreter =
-            Interpreter::ask(&executable, sources.variables).map_err(|source| Error::Python {
+            Interpreter::ask(&executable, context.variables).map_err(|source| Error::Python {
                 name: self.name(),
                 source,
             })?;
@@ -243,9 +261,9 @@ impl Wanted<'_> {
         }
     }
 
-    fn make(&self, home: &Path, sources: &Sources, crew: &Crew) -> Result<(), Error> {
-        let root = sources.root;
-        let archive = self.fetch(sources)?;
+    fn make(&self, home: &Path, context: &Context, workers: &Workers) -> Result<(), Error> {
+        let root = context.root;
+        let archive = self.fetch(context)?;
         files::create_directories(&root.pythons())?;
         let staging = Staging(files::temporary_directory(&root.pythons(), STAGING)?.keep());
         files::set_mode(&staging.0, 0o755)?;
@@ -253,9 +271,9 @@ impl Wanted<'_> {
             name: self.name(),
             source,
         })?;
-        let interpreter = self.ask(&staging.0, sources)?;
-        compile(&staging.0, &interpreter, sources, crew)?;
-        crew.install(|| write_lists(&staging.0, &self.archive.sha256))?;
+        let interpreter = self.ask(&staging.0, context)?;
+        compile(&staging.0, &interpreter, context, workers)?;
+        workers.install(|| write_lists(&staging.0, &self.archive.sha256))?;
         close(root, &staging.0)?;
         match files::rename(&staging.0, home) {
             Ok(()) => files::flush_directory(&root.pythons())?,
@@ -267,10 +285,9 @@ impl Wanted<'_> {
     }
 
     /// The archive, in the store.
-    fn fetch(&self, sources: &Sources) -> Result<PathBuf, Error> {
-        let Sources { mirror, .. } = *sources;
+    fn fetch(&self, context: &Context) -> Result<PathBuf, Error> {
         let LockedArchive { url, sha256, .. } = self.archive;
-        let to = stored(sources.root, self.archive);
+        let to = stored(context.root, self.archive);
         if files::exists(&to) {
             let (found, _) = Digest::of_reader(files::open(&to)?).context("read", &to)?;
             if found == *sha256 {
@@ -278,17 +295,17 @@ impl Wanted<'_> {
             }
             files::remove_if_present(&to)?;
         }
-        let address = match sources.bundle.and_then(|bundle| bundle.archive(sha256)) {
-            Some(path) => fetch::file_address(&path),
-            None if sources.offline => return Err(Error::Offline(self.name())),
-            None => mirror.map_or_else(|| url.clone(), |mirror| mirror.address(url)),
+        let address = |network: &Network| match &network.mirror {
+            Some(mirror) => mirror.address(url),
+            None => url.clone(),
         };
-        let (files, bytes) = (1, 0);
-        sources.progress.heard(Event::Downloading { files, bytes });
-        let heard = |there| sources.progress.heard(Event::Downloaded(there));
-        let fetched = fetch::Client::new(sources.variables)
-            .and_then(|client| fetch::download(&client, &address, &to, sha256, None, &heard));
-        sources.progress.heard(Event::DownloadsDone);
+        let source = context
+            .supply
+            .source(supply::Item::Archive(sha256), address);
+        let source = source.map_err(|Offline| Error::Offline(self.name()))?;
+        let downloads = Downloads::begin(context.supply.client(), 1, 0, context.progress);
+        let fetched = downloads.fetch(&source, &to, sha256, None);
+        downloads.finish();
         fetched.map_err(|source| Error::Download {
             name: self.name(),
             source,
@@ -312,8 +329,8 @@ impl Drop for Staging {
 fn compile(
     home: &Path,
     interpreter: &Interpreter,
-    sources: &Sources,
-    crew: &Crew,
+    context: &Context,
+    workers: &Workers,
 ) -> Result<(), Error> {
     let (major, minor) = interpreter.series();
     let name = format!("lib/python{major}.{minor}/");
@@ -340,7 +357,7 @@ fn compile(
         targets: &compiled,
         name: &name,
     }
-    .compile(&modules, interpreter, sources.variables, crew)?;
+    .compile(&modules, interpreter, context.variables, workers)?;
     for entry in files::walk(&compiled)? {
         let to = library.join(&entry.path);
         match entry.kind {

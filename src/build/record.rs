@@ -8,9 +8,7 @@ use crate::files;
 use crate::lock::{LockedEnvironment, LockedTarget, PythonSource, RecordedTree};
 use crate::plan;
 use crate::store::installed::{self, Generation};
-use crate::store::{Verifier, Root, Stamp, Tree, inside, trash};
-
-use super::publish;
+use crate::store::{Root, Stamp, Tree, Verifier, inside, trash};
 
 /// What was built is not what the lock records.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

@@ -44,7 +44,7 @@ pub struct Recipe<'a> {
 
 /// What a build finds on this machine.
 #[derive(Clone, Copy)]
-pub struct Workshop<'a> {
+pub struct BuildEnv<'a> {
     /// The target, against which markers of requirements are read.
     pub target: &'a LockedTarget,
     /// The installed form of the requirements.
@@ -211,14 +211,14 @@ pub fn build(
     root: &Root,
     recipe: &Recipe,
     archive: &Path,
-    workshop: &Workshop,
+    build_env: &BuildEnv,
 ) -> Result<BuiltWheel, Error> {
     let package = recipe.package;
     verify(package, archive)?;
     let directory = recipe.directory(root);
     let staging = Staging::beside(&directory, root)?;
     let scratch = staging.path().join("build");
-    let (name, wheels) = run(recipe, archive, workshop, &scratch)?;
+    let (name, wheels) = run(recipe, archive, build_env, &scratch)?;
     let built = staging.path().join("wheel.whl");
     files::rename(&wheels.join(name), &built)?;
     let (sha256, _) = Digest::of_reader(files::open(&built)?).context("read", &built)?;
@@ -259,7 +259,7 @@ fn verify(package: &LockedPackage, archive: &Path) -> Result<(), Error> {
 fn run(
     recipe: &Recipe,
     archive: &Path,
-    workshop: &Workshop,
+    build_env: &BuildEnv,
     scratch: &Path,
 ) -> Result<(String, PathBuf), Error> {
     let file = &recipe.package.file;
@@ -277,7 +277,7 @@ fn run(
     let assembled = assemble::assemble(
         &environment,
         assemble::Recipe {
-            parts: workshop.parts,
+            parts: build_env.parts,
             source: b"",
             interpreter: recipe.interpreter,
         },
@@ -293,7 +293,7 @@ fn run(
         source,
     };
     let path = std::env::join_paths(
-        std::iter::once(environment.join("bin")).chain(std::env::split_paths(workshop.path)),
+        std::iter::once(environment.join("bin")).chain(std::env::split_paths(build_env.path)),
     );
     let version = told_version(recipe.package);
     let hook = Hook {
@@ -308,7 +308,7 @@ fn run(
     let backend = Backend::of(&project).map_err(failed)?;
     let asked = backend.requirements(&hook).map_err(failed)?;
     for requirement in backend.requires.iter().chain(&asked) {
-        if !is_locked(requirement, recipe, workshop.target) {
+        if !is_locked(requirement, recipe, build_env.target) {
             return Err(Error::Unlocked {
                 file: file.clone(),
                 requirement: requirement.clone(),

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::assemble::Part;
-use super::crew::Crew;
 use super::environment::{Built, Job};
-use super::gather::{self, Failure as PackageFailure, Gathered, Need, Ready};
+use super::gather::{self, Failure as PackageFailure, Gathered, Gathering, Need, Ready};
 use super::progress::Event;
 use super::waiting::{self, Claims, Wanted};
-use super::{Error, Means, RootError, choose, pythons, requires, source};
+use super::workers::Workers;
+use super::{Context, Error, RootError, choose, pythons, requires, source};
 use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::plan::{Action, Reason, Step};
@@ -25,19 +25,19 @@ const AGAIN: usize = 3;
 /// Builds what these steps want, together; the results are in their order.
 pub(super) fn build_all(
     steps: &[&Step],
-    means: &Means,
+    context: &Context,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
-    let crew = Crew::new(means.jobs)?;
-    let interpreters = interpreters(steps, means, &crew);
+    let workers = Workers::new(context.jobs)?;
+    let interpreters = interpreters(steps, context, &workers);
     let begun: Vec<Result<Begun, Error>> = steps
         .iter()
-        .map(|step| begin(step, &interpreters, means))
+        .map(|step| begin(step, &interpreters, context))
         .collect();
     let jobs: Vec<&Job> = begun.iter().filter_map(Begun::job).collect();
     let built = if jobs.is_empty() {
         Vec::new()
     } else {
-        share(&jobs, means, &crew)?
+        share(&jobs, context, &workers)?
     };
     let mut built = built.into_iter();
     let results = begun.into_iter().map(|begun| match begun? {
@@ -50,15 +50,15 @@ pub(super) fn build_all(
 /// Builds what nobody else builds; then takes what others have built meanwhile, or builds that too.
 fn share(
     jobs: &[&Job],
-    means: &Means,
-    crew: &Crew,
+    context: &Context,
+    workers: &Workers,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
     let mut built: Vec<Option<Result<Built, Error>>> = jobs.iter().map(|_| None).collect();
     let mut left: Vec<usize> = (0..jobs.len()).collect();
     while !left.is_empty() {
         let wanted = |at: &usize| (jobs[*at].environment.name.clone(), jobs[*at].id());
         let wanted: Vec<Wanted> = left.iter().map(wanted).collect();
-        let (mut held, others) = Claims::take(means.root, &wanted);
+        let (mut held, others) = Claims::take(context.root, &wanted);
         // Who is told to build anew does not take what others build.
         let (ours, theirs): (Vec<_>, Vec<_>) = left
             .into_iter()
@@ -66,7 +66,7 @@ fn share(
             .partition(|(at, other)| other.is_none() || jobs[*at].force);
         if !ours.is_empty() {
             let now: Vec<&Job> = ours.iter().map(|(at, _)| jobs[*at]).collect();
-            let results = held.beating(|| build(&now, means, crew))?;
+            let results = held.beating(|| build(&now, context, workers))?;
             for ((at, _), result) in ours.into_iter().zip(results) {
                 built[at] = Some(result);
             }
@@ -75,9 +75,9 @@ fn share(
         left = Vec::new();
         for (at, claim) in theirs {
             if let Some(claim) = claim {
-                waiting::wait(means.root, &claim, means.progress);
+                waiting::wait(context.root, &claim, &*context.progress);
             }
-            match jobs[at].adopt(means.root) {
+            match jobs[at].adopt(context.root) {
                 Ok(None) => left.push(at),
                 Ok(Some(there)) => built[at] = Some(Ok(there)),
                 Err(error) => built[at] = Some(Err(error.into())),
@@ -115,7 +115,7 @@ struct Interpreters {
 }
 
 /// The interpreters that are needed: each of them is started to say who it is.
-fn interpreters(steps: &[&Step], means: &Means, crew: &Crew) -> Interpreters {
+fn interpreters(steps: &[&Step], context: &Context, workers: &Workers) -> Interpreters {
     let targets = steps.iter().map(|step| step.target);
     let system = steps
         .iter()
@@ -135,9 +135,9 @@ fn interpreters(steps: &[&Step], means: &Means, crew: &Crew) -> Interpreters {
         system: if system.is_empty() {
             Vec::new()
         } else {
-            python::until(means.path, means.variables, &names, &enough)
+            python::until(&context.path, &context.variables, &names, &enough)
         },
-        managed: pythons::provide(targets, &means.pythons(), crew),
+        managed: pythons::provide(targets, &pythons::Context::of(context), workers),
     }
 }
 
@@ -163,10 +163,10 @@ impl Interpreters {
 fn begin<'a>(
     step: &Step<'a>,
     interpreters: &'a Interpreters,
-    means: &Means,
+    context: &Context,
 ) -> Result<Begun<'a>, Error> {
     let environment = step.environment;
-    let source = (means.source)(environment)?;
+    let source = files::read_of_project(context.project, Path::new(&environment.source.path))?;
     if Digest::of(&source) != environment.source.sha256 {
         return Err(Error::SourceChanged(environment.source.path.clone()));
     }
@@ -182,7 +182,7 @@ fn begin<'a>(
             }
         ),
     };
-    if let Some(built) = job.adopt(means.root)? {
+    if let Some(built) = job.adopt(context.root)? {
         return Ok(Begun::Adopted(built));
     }
     // Before anything is downloaded for it.
@@ -190,7 +190,7 @@ fn begin<'a>(
         &environment.source.path,
         &job.source,
         job.interpreter,
-        means.variables,
+        &context.variables,
     )?;
     Ok(Begun::Job(job))
 }
@@ -198,11 +198,11 @@ fn begin<'a>(
 /// Builds environments together: what they share is prepared once.
 fn build(
     jobs: &[&Job],
-    means: &Means,
-    crew: &Crew,
+    context: &Context,
+    workers: &Workers,
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
-    let (store, generations) = (means.root.store(), means.root.all_generations());
-    let method = match means.link {
+    let (store, generations) = (context.root.store(), context.root.all_generations());
+    let method = match context.link {
         link::Mode::Auto => link::probe(&store, &generations)?,
         link::Mode::Forced(link::Method::Copy) => link::Method::Copy,
         link::Mode::Forced(method) => {
@@ -212,10 +212,10 @@ fn build(
         }
     };
     let once = |jobs: &[&Job]| -> Vec<Result<Built, Error>> {
-        let gathered = gather::gather(&needs(jobs), &means.packages(crew));
-        crew.install(|| {
+        let gathered = gather::gather(&needs(jobs), &Gathering { context, workers });
+        workers.install(|| {
             let each = jobs.par_iter().with_max_len(1);
-            each.map(|job| build_one(job, &gathered, means, method))
+            each.map(|job| build_one(job, &gathered, context, method))
                 .collect()
         })
     };
@@ -239,7 +239,7 @@ fn build(
 fn build_one(
     job: &Job,
     gathered: &Gathered,
-    means: &Means,
+    context: &Context,
     method: link::Method,
 ) -> Result<Built, Error> {
     let ready = ready(job, gathered)?;
@@ -252,13 +252,13 @@ fn build_one(
         error => error.into(),
     })?;
     let name = &job.environment.name;
-    means.progress.heard(Event::Assembling(name.clone()));
-    let built = job.build(means.root, means.rootstock, &parts, method);
-    means
+    context.progress.on_event(Event::Assembling(name.clone()));
+    let built = job.build(context.root, &parts, method);
+    context
         .progress
-        .heard(Event::Finished(name.clone(), built.is_ok()));
+        .on_event(Event::Finished(name.clone(), built.is_ok()));
     let (generation, python) = (
-        means.root.generation(name, &job.id()),
+        context.root.generation(name, &job.id()),
         &job.interpreter.executable,
     );
     let mut used = parts.iter().map(|part| part.unpacked.directory.as_path());

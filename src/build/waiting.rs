@@ -85,7 +85,7 @@ impl Drop for Claims<'_> {
 
 /// Waits until somebody else has built what he claims, or does not build it any more.
 pub(super) fn wait(root: &Root, claim: &Claim, progress: &dyn Progress) {
-    progress.heard(Event::Waiting(claim.clone()));
+    progress.on_event(Event::Waiting(claim.clone()));
     let said_nothing = watch(
         &mut || claims::read(root, &claim.environment, &claim.id),
         &mut || std::thread::sleep(LOOK),

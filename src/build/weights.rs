@@ -1,36 +1,18 @@
 //! Weight files into the root's cache: downloaded, verified, named only when they are whole. Which are needed is the
 //! plan's decision.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::downloads::{Downloads, each};
 use super::progress::Progress;
+use super::supply::{Item, Network, Offline, Supply};
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files::{self, Context as _};
-use crate::hub::{self, Hub};
+use crate::hub;
 use crate::plan::{WeightReason, WeightStep};
-use crate::store::bundle::Bundle;
 use crate::store::{Root, weights};
-
-/// What fetching weights needs.
-pub struct Means<'a> {
-    /// The root whose cache they go into.
-    pub root: &'a Root,
-    /// Proxies and the like.
-    pub variables: &'a BTreeMap<OsString, OsString>,
-    /// Where files of the hub are.
-    pub hub: &'a Hub,
-    /// Never download.
-    pub offline: bool,
-    /// Where files are taken from instead of being downloaded, if they are there.
-    pub bundle: Option<&'a Bundle>,
-    /// Who hears of it.
-    pub progress: &'a dyn Progress,
-}
 
 /// A weight file could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -70,15 +52,23 @@ impl Error {
 }
 
 /// Fetches weight files, a few at a time; the results are in the order of the steps.
-pub fn fetch(steps: &[WeightStep], means: &Means) -> Vec<Result<(), Error>> {
+pub fn fetch(
+    steps: &[WeightStep],
+    root: &Root,
+    supply: &Supply,
+    progress: &dyn Progress,
+) -> Vec<Result<(), Error>> {
     let bytes = steps.iter().filter_map(|step| step.weight.size).sum();
-    let files = if means.offline { 0 } else { steps.len() };
-    let client = means.hub.client(means.variables);
-    let downloads = Downloads::begin(client, files, bytes, means.progress);
+    let files = if supply.network.is_none() {
+        0
+    } else {
+        steps.len()
+    };
+    let downloads = Downloads::begin(supply.weights_client(), files, bytes, progress);
     let results: Mutex<Vec<Option<Result<(), Error>>>> =
         Mutex::new(steps.iter().map(|_| None).collect());
     each(steps.iter().enumerate().collect(), |(at, step)| {
-        let result = one(step, &downloads, means);
+        let result = one(step, &downloads, root, supply);
         results.lock().expect("nobody panics while holding it")[at] = Some(result);
     });
     downloads.finish();
@@ -89,9 +79,14 @@ pub fn fetch(steps: &[WeightStep], means: &Means) -> Vec<Result<(), Error>> {
     results.into_iter().map(taken).collect()
 }
 
-fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Error> {
+fn one(
+    step: &WeightStep,
+    downloads: &Downloads,
+    root: &Root,
+    supply: &Supply,
+) -> Result<(), Error> {
     let weight = step.weight;
-    let place = weights::path(means.root, &weight.path);
+    let place = weights::path(root, &weight.path);
     let file = weight.hub_file();
     // The hub's library finds a file by a link to its contents, which several commits may share.
     let blob = file
@@ -99,20 +94,19 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
         .filter(|file| file.snapshot() == weight.path)
         .map(|file| file.blob(&weight.sha256));
     let below = blob.as_ref().unwrap_or(&weight.path);
-    let to = &weights::path(means.root, below);
+    let to = &weights::path(root, below);
     let there = blob.is_some() && is_whole(to, &weight.sha256)?;
     if !there {
-        let bundled = means.bundle.and_then(|bundle| bundle.weight(&weight.path));
-        let address = match (bundled, &file) {
-            (Some(path), _) => fetch::file_address(&path),
-            (None, _) if means.offline => return Err(Error::Offline),
-            (None, Some(file)) => means.hub.address(file),
-            (None, None) => weight.url.clone(),
+        let address = |network: &Network| match &file {
+            Some(file) => network.hub.address(file),
+            None => weight.url.clone(),
         };
+        let source = supply.source(Item::Weight(&weight.path), address);
+        let source = source.map_err(|Offline| Error::Offline)?;
         for below in [&weight.path, below] {
-            weights::place(means.root, below)?;
+            weights::place(root, below)?;
         }
-        let fetched = downloads.fetch(&address, to, &weight.sha256, weight.size);
+        let fetched = downloads.fetch(&source, to, &weight.sha256, weight.size);
         if fetched.is_err() && step.because == WeightReason::Changed {
             // A model without its weights is an error; one with those of another version computes other numbers.
             files::remove_if_present(&place)?;
@@ -127,12 +121,12 @@ fn one(step: &WeightStep, downloads: &Downloads, means: &Means) -> Result<(), Er
             files::remove_if_present(to)?;
             return Err(Error::Pointer(weight.url.clone()));
         }
-        if let Some(policy) = means.root.policy() {
+        if let Some(policy) = root.policy() {
             policy.share(to)?;
         }
     }
     if let (Some(_), Some(file)) = (blob, file) {
-        let place = weights::place(means.root, &weight.path)?;
+        let place = weights::place(root, &weight.path)?;
         files::point(&place, &file.link(&weight.sha256))?;
     }
     Ok(())

@@ -1,22 +1,21 @@
 //! `rootstock bundle`: everything that a sync downloads, in one directory. Builds nothing.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
-use super::{Shared, context, findings, lock, outcome, place, progress, pythons, show};
-use crate::build::{self, Means, weights as fetching};
+use super::{Shared, context, findings, lock, outcome, place, progress, show};
+use crate::build::{self, weights as fetching};
 use crate::digest::Digest;
-use crate::files::{self, Context, link};
-use crate::lock::{Lock, LockedEnvironment, LockedTarget};
+use crate::files::{self, Context as _};
+use crate::lock::{Lock, LockedTarget};
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
-use crate::plan::{self, Disk};
+use crate::plan;
 use crate::store::bundle::{self, Entry, Index};
-use crate::store::{Root, weights};
+use crate::store::{self, Depth, Root, weights};
 
 mod prefetched;
 
@@ -68,7 +67,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let root = bundle::place(&output);
     let known = begin(&output).or_exit(Exit::Failed)?;
     let (mut entries, mut errors) = fill(&targets, &root, &manifest, shared)?;
-    let (weights, failed) = fill_weights(&lock, &chosen, &root)?;
+    let (weights, failed) = fill_weights(&lock, &chosen, &root, &manifest)?;
     entries.extend(weights);
     errors.extend(failed);
     let prefetched = Prefetched {
@@ -186,29 +185,10 @@ fn fill(
     manifest: &Manifest,
     shared: &Shared,
 ) -> Result<(Vec<Entry>, Failures), Failure> {
-    let environment = context::uv_environment();
-    let mirror = pythons::mirror(manifest);
-    let version = env!("CARGO_PKG_VERSION").parse();
-    let means = Means {
-        root,
-        source: &|environment: &LockedEnvironment| {
-            place::source(&manifest.path, &environment.source.path)
-        },
-        credentials: &context::credentials(&manifest.indexes, &environment),
-        here: manifest.path.parent().unwrap_or(Path::new("")),
-        path: &context::search_path(),
-        mirror: mirror.as_ref(),
-        variables: &context::kept_environment(),
-        uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
-        link: link::Mode::Auto,
-        offline: false,
-        bundle: None,
-        jobs: context::processors(),
-        rootstock: &version.expect("our own version is one"),
-        progress: &*progress::watcher(),
-    };
+    let supply = context::supply(manifest, None, false);
+    let context = context::build(shared, manifest, root, supply);
     let (entries, errors) =
-        build::bundle::fill(targets.iter().copied(), &means).or_exit(Exit::Failed)?;
+        build::bundle::fill(targets.iter().copied(), &context).or_exit(Exit::Failed)?;
     let mut failures: Failures = errors
         .iter()
         .map(|error| (outcome::chain(error), error.advice()))
@@ -223,31 +203,16 @@ fn fill_weights(
     lock: &Lock,
     chosen: &[EnvironmentName],
     root: &Root,
+    manifest: &Manifest,
 ) -> Result<(Vec<Entry>, Failures), Failure> {
     let wanted = plan::weights_of(lock, chosen);
-    let paths = wanted.iter().map(|(_, weight)| weight.path.as_str());
     let references = plan::references_of(lock, chosen);
-    let disk = Disk {
-        weights: weights::read(root, paths, true).or_exit(Exit::Failed)?,
-        references: weights::read_texts(root, references.keys().map(String::as_str))
-            .or_exit(Exit::Failed)?,
-        environments: BTreeMap::new(),
-        catalogue: None,
-        prefetched: BTreeMap::new(),
-        access: None,
-    };
+    let needs = plan::cache_needs(lock, chosen);
+    let disk = store::look(root, &needs, Depth::Weights).or_exit(Exit::Failed)?;
     let plan = plan::cache(lock, chosen, &disk);
-    let (variables, watcher) = (context::kept_environment(), progress::watcher());
-    let means = fetching::Means {
-        root,
-        variables: &variables,
-        hub: &context::hub(),
-        offline: false,
-        bundle: None,
-        progress: &*watcher,
-    };
-    let fetched = fetching::fetch(&plan.weights, &means);
-    build::write_down(&plan, root).or_exit(Exit::Failed)?;
+    let supply = context::supply(manifest, None, false);
+    let fetched = fetching::fetch(&plan.weights, root, &supply, &*progress::watcher());
+    build::write_small_files(&plan, root).or_exit(Exit::Failed)?;
     let failures = outcome::weight_failures(&plan, &fetched);
     let mut entries = Vec::new();
     if failures.is_empty() {

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Shared;
+use super::{Shared, progress, pythons};
+use crate::build;
+use crate::build::supply::{Network, Supply};
 use crate::fetch::{Credentials, NETWORK};
+use crate::files::link;
 use crate::hub::Hub;
-use crate::manifest::Index;
+use crate::manifest::{Index, Manifest};
 use crate::name::IndexName;
+use crate::store::Root;
+use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
 
 /// Variables that programs we start may need to find their files and their words; nothing else of our environment reaches
@@ -123,6 +128,44 @@ pub(crate) fn find_uv(
         cache: &cache,
         environment,
     })
+}
+
+/// Where files come from in this run: a bundle, and the network unless it is forbidden.
+pub(super) fn supply(manifest: &Manifest, bundle: Option<Bundle>, offline: bool) -> Supply {
+    let network = || Network {
+        credentials: credentials(&manifest.indexes, &uv_environment()),
+        mirror: pythons::mirror(manifest),
+        hub: hub(),
+    };
+    Supply {
+        bundle,
+        network: (!offline).then(network),
+        variables: kept_environment(),
+    }
+}
+
+/// What building in this root needs, on all processors.
+pub(super) fn build<'a>(
+    shared: &'a Shared,
+    manifest: &'a Manifest,
+    root: &'a Root,
+    supply: Supply,
+) -> build::Context<'a> {
+    let find_uv = || {
+        let uv = find_uv(shared, &uv_environment())?;
+        Ok(uv.with_indexes(&manifest.indexes))
+    };
+    build::Context {
+        root,
+        supply,
+        project: manifest.path.parent().unwrap_or(Path::new("")),
+        path: search_path(),
+        variables: kept_environment(),
+        uv: Box::new(find_uv),
+        link: link::Mode::Auto,
+        jobs: processors(),
+        progress: progress::watcher(),
+    }
 }
 
 /// How many processors this process may use.

@@ -8,35 +8,21 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::show;
 use crate::build::{Built, Done, Error, Outcome, TAKEN_AWAY, weights};
-use crate::files;
 use crate::plan::{Plan, PrefetchStep, WeightStep};
 use crate::prefetch;
 use crate::store::Root;
 use crate::store::prefetched::Record;
+use crate::sync;
 
-/// How everything that a sync has done ended.
-pub(super) struct Ended<'a> {
-    pub(super) plan: &'a Plan<'a>,
-    pub(super) outcomes: &'a [Outcome],
-    /// In the order of the plan's steps.
-    pub(super) fetched: &'a [Result<(), weights::Error>],
-    /// In the order of the plan's steps.
-    pub(super) prefetched: &'a [Result<Record, prefetch::Error>],
-    /// The small files.
-    pub(super) written: &'a files::Result<()>,
-    pub(super) took: Duration,
-}
-
-/// Tells how it ended.
-pub(super) fn tell(ended: &Ended, root: &Root, as_json: bool) -> Exit {
-    let Ended {
+/// Reports how it ended.
+pub(super) fn report(outcome: &sync::Outcome, took: Duration, root: &Root, as_json: bool) -> Exit {
+    let sync::Outcome {
         plan,
-        outcomes,
-        fetched,
+        environments: outcomes,
+        weights: fetched,
         prefetched,
         written,
-        took,
-    } = ended;
+    } = outcome;
     if as_json {
         let environments: Vec<Value> = outcomes.iter().map(outcome_json).collect();
         let catalogue = match (&plan.catalogue, written) {
@@ -47,8 +33,8 @@ pub(super) fn tell(ended: &Ended, root: &Root, as_json: bool) -> Exit {
         show::json(&json!({
             "root": root.path(),
             "environments": environments,
-            "weights": plan.weights.iter().zip(*fetched).map(weight_json).collect::<Vec<_>>(),
-            "prefetched": plan.prefetch.iter().zip(*prefetched).map(prefetch_json).collect::<Vec<_>>(),
+            "weights": plan.weights.iter().zip(fetched).map(weight_json).collect::<Vec<_>>(),
+            "prefetched": plan.prefetch.iter().zip(prefetched).map(prefetch_json).collect::<Vec<_>>(),
             "catalogue": catalogue,
             "seconds": took.as_secs_f64(),
         }));
@@ -73,21 +59,20 @@ pub(super) fn tell(ended: &Ended, root: &Root, as_json: bool) -> Exit {
         show::failure(&Failure::new(exit, &text, help.as_deref()));
     }
     if !as_json {
-        show::line(&summary(ended));
+        show::line(&summary(outcome, took));
     }
     exit
 }
 
 /// One line: `built emt, tblite; kept chgnet (12.3 s)`.
-fn summary(ended: &Ended) -> String {
-    let Ended {
+fn summary(outcome: &sync::Outcome, took: Duration) -> String {
+    let sync::Outcome {
         plan,
-        outcomes,
-        fetched,
+        environments: outcomes,
+        weights: fetched,
         prefetched,
         written,
-        took,
-    } = ended;
+    } = outcome;
     if plan.is_nothing() {
         return format!(
             "up to date: {}",
@@ -111,7 +96,7 @@ fn summary(ended: &Ended) -> String {
         }
     }
     // An environment without models that needs no files has provided nothing.
-    let loaded = plan.prefetch.iter().zip(*prefetched);
+    let loaded = plan.prefetch.iter().zip(prefetched);
     let records = loaded.filter_map(|(step, result)| {
         let record = result.as_ref().ok()?;
         (!step.is_environment() || !record.files.is_empty()).then_some(record)

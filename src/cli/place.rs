@@ -195,8 +195,3 @@ pub(super) fn environments(
         &help,
     ))
 }
-
-/// The bytes of an environment's source.
-pub(super) fn source(manifest: &Path, path: &str) -> files::Result<Vec<u8>> {
-    files::read_of_project(manifest.parent().unwrap_or(Path::new("")), Path::new(path))
-}

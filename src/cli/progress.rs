@@ -33,7 +33,7 @@ struct Download {
 }
 
 impl Progress for Lines {
-    fn heard(&self, event: Event) {
+    fn on_event(&self, event: Event) {
         let mut download = self.0.lock().expect("nobody panics while holding it");
         match event {
             Event::Downloading { files, bytes: size } => {
@@ -63,6 +63,7 @@ impl Progress for Lines {
                 ));
             }
             Event::Assembling(name) => show::remark(&format!("linking {name}")),
+            Event::Loading(..) | Event::Warning(_) => show_message(event),
             Event::Finished(..)
             | Event::DownloadsDone
             | Event::Prepared(_)
@@ -94,7 +95,7 @@ const BYTES: &str =
 const COUNT: &str = "{msg:12} {bar:30} {pos}/{len}";
 
 impl Progress for Bars {
-    fn heard(&self, event: Event) {
+    fn on_event(&self, event: Event) {
         const HELD: &str = "nobody panics while holding it";
         match event {
             Event::Downloading { bytes, .. } => {
@@ -105,6 +106,7 @@ impl Progress for Bars {
                     bar.set_position(there);
                 }
             }
+            Event::Loading(..) | Event::Warning(_) => show_message(event),
             Event::DownloadsDone => finish(self.downloads.lock().expect(HELD).take()),
             Event::Preparing(packages) => {
                 let bar = self.bar(packages as u64, COUNT, "preparing");
@@ -135,6 +137,14 @@ impl Progress for Bars {
                 finish(position.map(|position| environments.remove(position).1));
             }
         }
+    }
+}
+
+fn show_message(event: Event) {
+    match event {
+        Event::Loading(model, why) => show::remark(&format!("loading {model} once: {why}")),
+        Event::Warning(text) => show::remark(&text),
+        _ => {}
     }
 }
 

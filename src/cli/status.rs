@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::bytes;
-use super::{Shared, lock, place, show, sync};
+use super::{Shared, lock, place, show};
 use crate::files;
 use crate::lock::{Lock, drift};
 use crate::manifest::Manifest;
@@ -12,7 +12,7 @@ use crate::name::EnvironmentName;
 use crate::plan;
 use crate::store::claims::{self, Builder, Claim};
 use crate::store::installed::{Complete, Generation};
-use crate::store::{Installed, Root};
+use crate::store::{self, Depth, Installed, Needs, Root};
 
 mod models;
 
@@ -51,7 +51,11 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         .as_ref()
         .is_none_or(|lock| !drift::findings(&manifest, lock).is_empty());
     let names = names(&manifest, &root);
-    let disk = sync::disk(&root, &names)?;
+    let needs = Needs {
+        environments: names.clone(),
+        ..Needs::default()
+    };
+    let disk = store::look(&root, &needs, Depth::Quick).or_exit(Exit::Failed)?;
     let target = place::target()?;
     let claims = claims::all(&root);
     let lines: Vec<Line> = names

@@ -7,21 +7,17 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{
-    Shared, context, findings, foretell, interrupt, lock, outcome, place, progress, pythons, show,
-};
-use crate::build::{self, Means, weights as fetching};
+use super::{Shared, context, dry_run, findings, interrupt, lock, outcome, place, show};
+use crate::build::Context;
 use crate::doctor;
 use crate::files::{self, link};
-use crate::lock::LockedEnvironment;
 use crate::manifest::Manifest;
-use crate::name::EnvironmentName;
-use crate::plan::{self, Action, Disk, Plan, PrefetchReason, PrefetchStep, Step, Wish};
-use crate::prefetch;
+use crate::name::{EnvironmentName, ModelId};
+use crate::plan::{Action, Plan, Request, Step};
 use crate::process::threads;
+use crate::store::Root;
 use crate::store::bundle::Bundle;
-use crate::store::prefetched::{self, Record};
-use crate::store::{Catalogue, Verifier, Root, catalogue, installed, layout, weights};
+use crate::sync::{self, Depth, Parts};
 
 /// Arguments of `rootstock sync`.
 #[derive(Debug, clap::Args)]
@@ -102,28 +98,12 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         Ok(current) => current,
         Err(exit) => return Ok(exit),
     };
-    let verifier = Verifier::default();
-    if arguments.repair {
-        apply_policy(&root)?;
-        build::repair::clear(&root, &verifier).or_exit(Exit::Failed)?;
-    }
-    let mut disk = disk(&root, &chosen)?;
-    let files = plan::weights_of(&lock, &chosen);
-    let paths = files.iter().map(|(_, weight)| weight.path.as_str());
-    // Only a check reads gigabytes to be sure; a sync looks whether a file is there in its size.
-    disk.weights = weights::read(&root, paths, arguments.reads_weights()).or_exit(Exit::Failed)?;
-    let references = plan::references_of(&lock, &chosen);
-    let paths = references.keys().map(String::as_str);
-    disk.references = weights::read_texts(&root, paths).or_exit(Exit::Failed)?;
-    if arguments.repair {
-        build::repair::mark(&root, &mut disk.environments, &verifier);
-    }
     let may_prefetch = manifest.environments.iter().filter(|e| e.prefetch);
     let may_prefetch: Vec<EnvironmentName> = may_prefetch
         .map(|environment| environment.name.clone())
         .filter(|name| chosen.contains(name))
         .collect();
-    let wish = Wish {
+    let request = Request {
         prefetch: &may_prefetch,
         target: place::target()?,
         environments: &chosen,
@@ -132,61 +112,64 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         cache: root.cache_elsewhere(),
         access: root.access(),
     };
-    for model in plan::prefetched_of(&lock, wish.prefetch) {
-        let there = prefetched::read(&root, &model.id, arguments.reads_weights());
-        let there = there.or_exit(Exit::Failed)?;
-        disk.prefetched
-            .extend(there.map(|there| (model.id.clone(), there)));
-    }
-    let mut plan = plan::plan(&lock, &wish, &disk).or_exit(Exit::Failed)?;
-    arguments.narrow(&mut plan);
+    let plan = sync::plan(&root, &lock, &request, arguments.depth(), arguments.parts());
+    let mut plan = plan.or_exit(Exit::Failed)?;
     let bundle = arguments.bundle.as_deref().map(open_bundle).transpose()?;
-    if arguments.offline {
-        forgo(&mut plan, bundle.as_ref());
-    }
+    let supply = context::supply(&manifest, bundle, arguments.offline);
+    report_unknown(&sync::leave_out_unknown(&mut plan, &supply));
     if arguments.check || arguments.dry_run {
-        // A check asks no other program.
-        let builds = |step: &Step| matches!(step.action, Action::Build { .. });
-        let left = if arguments.dry_run && plan.steps.iter().any(builds) {
-            doctor::room(&root, &context::search_path()).or_exit(Exit::Failed)?
-        } else {
-            Vec::new()
-        };
-        foretell::tell(&plan, &root, &left, arguments.json).or_exit(Exit::Failed)?;
-        let differs = arguments.check && !plan.is_nothing();
-        return Ok(if differs { Exit::Drift } else { Exit::Ok });
+        return report_plan(&plan, &root, arguments);
     }
-    let is_nothing = plan.is_nothing();
-    let mut work = || {
-        do_it(
-            &mut plan,
-            &root,
-            &manifest,
-            shared,
-            arguments,
-            bundle.as_ref(),
-        )
+    let context = Context {
+        link: match &arguments.link_mode {
+            Some(mode) => mode.parse().expect("clap knows the modes"),
+            None => place::link_mode(shared, &manifest)?,
+        },
+        jobs: arguments
+            .jobs
+            .map_or_else(context::processors, NonZeroUsize::get),
+        ..context::build(shared, &manifest, &root, supply)
     };
-    let work = if is_nothing {
-        work()?
+    let is_nothing = plan.is_nothing();
+    let work = || sync::carry_out(plan, &context, &context::variables());
+    let outcome = if is_nothing {
+        work()
     } else {
         let clean = "nothing half-made is left; downloads go on where they broke off";
-        interrupt::minding(&root, clean, work)?
+        interrupt::minding(&root, clean, work)
     };
+    let outcome = outcome.or_exit(Exit::Failed)?;
     super::doctor::warn_of_closed_interpreters(&root, &chosen);
-    let exit = outcome::tell(
-        &outcome::Ended {
-            plan: &plan,
-            outcomes: &work.outcomes,
-            fetched: &work.fetched,
-            prefetched: &work.prefetched,
-            written: &work.written,
-            took: started.elapsed(),
-        },
+    Ok(outcome::report(
+        &outcome,
+        started.elapsed(),
         &root,
         arguments.json,
-    );
-    Ok(exit)
+    ))
+}
+
+/// Reports what would be done: `--check` and `--dry-run`.
+fn report_plan(plan: &Plan, root: &Root, arguments: &Arguments) -> Result<Exit, Failure> {
+    // A check starts no other program.
+    let builds = |step: &Step| matches!(step.action, Action::Build { .. });
+    let left = if arguments.dry_run && plan.steps.iter().any(builds) {
+        doctor::room(root, &context::search_path()).or_exit(Exit::Failed)?
+    } else {
+        Vec::new()
+    };
+    dry_run::report(plan, root, &left, arguments.json).or_exit(Exit::Failed)?;
+    let differs = arguments.check && !plan.is_nothing();
+    Ok(if differs { Exit::Drift } else { Exit::Ok })
+}
+
+fn report_unknown(models: &[ModelId]) {
+    if !models.is_empty() {
+        let names: Vec<&str> = models.iter().map(ModelId::as_str).collect();
+        show::remark(&format!(
+            "`--offline` forbids to load models once to fetch what they need; not loaded: {}",
+            names.join(", ")
+        ));
+    }
 }
 
 /// The lock, if it answers the manifest for what was asked for, else the exit code after it was explained why not.
@@ -225,166 +208,27 @@ fn usable(
     Ok(Err(exit))
 }
 
-/// Has everything in a root follow its policy, what is there already included. Only then does the root say that it has
-/// one.
-fn apply_policy(root: &Root) -> Result<(), Failure> {
-    if let Some(policy) = root.policy() {
-        if files::exists(root.path()) {
-            policy.apply(root).or_exit(Exit::Failed)?;
-        }
-        layout::create(root).or_exit(Exit::Failed)?;
-    }
-    Ok(())
-}
-
-/// How everything ended, in the order of the plan's steps.
-struct Work {
-    outcomes: Vec<build::Outcome>,
-    fetched: Vec<Result<(), fetching::Error>>,
-    written: files::Result<()>,
-    prefetched: Vec<Result<Record, prefetch::Error>>,
-}
-
-/// Makes the root match the plan. Leaves in it what could be tried.
-fn do_it(
-    plan: &mut Plan,
-    root: &Root,
-    manifest: &Manifest,
-    shared: &Shared,
-    arguments: &Arguments,
-    bundle: Option<&Bundle>,
-) -> Result<Work, Failure> {
-    if plan.access.is_some() {
-        apply_policy(root)?;
-    }
-    let mut outcomes = carry_out(plan, root, manifest, shared, arguments, bundle)?;
-    let fetched = fetch_weights(plan, root, arguments, bundle);
-    let written = build::write_down(plan, root);
-    build::look_again(&mut outcomes, root);
-    if written.is_err() {
-        // What a model is called with stands there.
-        plan.prefetch.clear();
-    }
-    let prefetched = prefetch(plan, &outcomes, root, arguments, bundle);
-    Ok(Work {
-        outcomes,
-        fetched,
-        written,
-        prefetched,
-    })
-}
-
 impl Arguments {
-    /// Whether to read gigabytes of weights to be sure of them.
-    fn reads_weights(&self) -> bool {
-        self.check || self.force || self.repair
-    }
-
-    /// Leaves in a plan what was asked for with `--only`.
-    fn narrow(&self, plan: &mut Plan) {
-        if self.only.is_empty() {
-            return;
-        }
-        if !self.only.contains(&Part::Envs) {
-            plan.steps.clear();
-            plan.catalogue = None;
-        }
-        if !self.only.contains(&Part::Models) {
-            plan.weights.clear();
-            plan.references.clear();
-            plan.prefetch.clear();
+    /// How closely the root is read first. A plain sync does not read gigabytes of weights.
+    fn depth(&self) -> Depth {
+        if self.repair {
+            Depth::Repair
+        } else if self.check || self.force {
+            Depth::Weights
+        } else {
+            Depth::Quick
         }
     }
-}
 
-/// Offline no model is called. Whether one that never was needs files of the network, nobody knows, unless the bundle
-/// has them; what is known to be missing stays in the plan and is an error.
-fn forgo(plan: &mut Plan, bundle: Option<&Bundle>) {
-    let carried = |step: &PrefetchStep| {
-        let there = bundle.map(|bundle| bundle.prefetched(&step.model.id, &step.key));
-        // A bundle that cannot be read says so when it is asked again.
-        there.is_some_and(|there| there.is_err() || there.is_ok_and(|there| there.is_some()))
-    };
-    let unknown = |step: &PrefetchStep| {
-        matches!(
-            step.because,
-            PrefetchReason::Never | PrefetchReason::Outdated
-        ) && !carried(step)
-    };
-    let forgone: Vec<&str> = plan
-        .prefetch
-        .iter()
-        .filter(|step| unknown(step))
-        .map(|step| step.model.id.as_str())
-        .collect();
-    if !forgone.is_empty() {
-        show::remark(&format!(
-            "`--offline` forbids to load models once to fetch what they need; not loaded: {}",
-            forgone.join(", ")
-        ));
-    }
-    plan.prefetch.retain(|step| !unknown(step));
-}
-
-/// Has models fetch what they need themselves, one after another: each may take as much memory as a node has. What a
-/// bundle has is taken from there, and nothing is called. Those of environments that were not built are left out; why is
-/// told with these.
-fn prefetch(
-    plan: &mut Plan,
-    outcomes: &[build::Outcome],
-    root: &Root,
-    arguments: &Arguments,
-    bundle: Option<&Bundle>,
-) -> Vec<Result<Record, prefetch::Error>> {
-    let failed = |name: &EnvironmentName| {
-        let of = outcomes.iter().find(|outcome| outcome.environment == *name);
-        of.is_some_and(|outcome| outcome.result.is_err())
-    };
-    plan.prefetch
-        .retain(|step| !failed(&step.model.environment));
-    let inherited = context::variables();
-    let carried = |step: &PrefetchStep, bundle: &Bundle| -> Result<_, prefetch::Error> {
-        let model = &step.model.id;
-        let Some(record) = bundle.prefetched(model, &step.key)? else {
-            return Ok(None);
-        };
-        let places = (bundle.place(), root);
-        prefetch::carry(model, &record, places, &context::kept_environment())?;
-        Ok(Some(record))
-    };
-    let one = |step: &PrefetchStep| {
-        let there = bundle.map(|bundle| carried(step, bundle)).transpose()?;
-        if let Some(record) = there.flatten() {
-            return Ok(record);
+    /// What was asked for with `--only`.
+    fn parts(&self) -> Parts {
+        let only = |part| self.only.contains(&part);
+        match (only(Part::Envs), only(Part::Models)) {
+            (true, false) => Parts::Environments,
+            (false, true) => Parts::Models,
+            (true, true) | (false, false) => Parts::All,
         }
-        if arguments.offline {
-            return Err(prefetch::Error::Offline);
-        }
-        show::remark(&format!("loading {} once: {}", step.model.id, step.because));
-        prefetch::prefetch(root, step, &inherited, &show::remark)
-    };
-    plan.prefetch.iter().map(one).collect()
-}
-
-fn fetch_weights(
-    plan: &Plan,
-    root: &Root,
-    arguments: &Arguments,
-    bundle: Option<&Bundle>,
-) -> Vec<Result<(), fetching::Error>> {
-    if plan.weights.is_empty() {
-        return Vec::new();
     }
-    let (variables, progress) = (context::kept_environment(), progress::watcher());
-    let means = fetching::Means {
-        root,
-        variables: &variables,
-        hub: &context::hub(),
-        offline: arguments.offline,
-        bundle,
-        progress: &*progress,
-    };
-    fetching::fetch(&plan.weights, &means)
 }
 
 /// The bundle that was named.
@@ -392,63 +236,4 @@ fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
     // An address of a file has no directory to start from.
     let path = files::absolute(path).or_exit(Exit::Usage)?;
     Bundle::open(&path).or_exit(Exit::Usage)
-}
-
-/// What is on disk, as far as a plan for these environments needs it.
-pub(super) fn disk(root: &Root, environments: &[EnvironmentName]) -> Result<Disk, Failure> {
-    let access = layout::access(root).or_exit(Exit::Failed)?;
-    let catalogue = match Catalogue::read(&root.models()) {
-        Ok(catalogue) => catalogue,
-        // One that cannot be read is written anew, from the lock alone.
-        Err(catalogue::Error::Broken { .. }) => None,
-        Err(catalogue::Error::Files(error)) if error.is_unfit() => None,
-        Err(error) => return Err(error).or_exit(Exit::Failed),
-    };
-    Ok(Disk {
-        environments: installed::read(root, environments),
-        weights: std::collections::BTreeMap::new(),
-        references: std::collections::BTreeMap::new(),
-        prefetched: std::collections::BTreeMap::new(),
-        catalogue,
-        access,
-    })
-}
-
-fn carry_out(
-    plan: &Plan,
-    root: &Root,
-    manifest: &Manifest,
-    shared: &Shared,
-    arguments: &Arguments,
-    bundle: Option<&Bundle>,
-) -> Result<Vec<build::Outcome>, Failure> {
-    let environment = context::uv_environment();
-    let jobs = arguments.jobs.map_or_else(
-        || std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-        NonZeroUsize::get,
-    );
-    let version = env!("CARGO_PKG_VERSION").parse();
-    let mirror = pythons::mirror(manifest);
-    let means = Means {
-        root,
-        source: &|environment: &LockedEnvironment| {
-            place::source(&manifest.path, &environment.source.path)
-        },
-        credentials: &context::credentials(&manifest.indexes, &environment),
-        here: manifest.path.parent().unwrap_or(std::path::Path::new("")),
-        path: &context::search_path(),
-        mirror: mirror.as_ref(),
-        variables: &context::kept_environment(),
-        uv: &|| Ok(context::find_uv(shared, &environment)?.with_indexes(&manifest.indexes)),
-        offline: arguments.offline,
-        bundle,
-        link: match &arguments.link_mode {
-            Some(mode) => mode.parse().expect("clap knows the modes"),
-            None => place::link_mode(shared, manifest)?,
-        },
-        jobs,
-        rootstock: &version.expect("our own version is one"),
-        progress: &*progress::watcher(),
-    };
-    build::carry_out(plan, &means).or_exit(Exit::Failed)
 }

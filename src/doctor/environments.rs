@@ -9,7 +9,7 @@ use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
 use crate::store::tree::{self, Here, What};
-use crate::store::{Verifier, Root, Tree, inside};
+use crate::store::{Root, Tree, Verifier, inside};
 
 use super::Finding;
 
@@ -117,7 +117,7 @@ fn generation_findings(
     path: &Path,
     complete: &Complete,
     fix: &str,
-    deep: Option<&Reading>,
+    deep: Option<&Verifier>,
 ) -> files::Result<Vec<Finding>> {
     let Complete {
         stamp,

@@ -2,7 +2,7 @@
 
 use crate::files;
 use crate::store::managed::{self, Stamp, State};
-use crate::store::{Verifier, Root, inside};
+use crate::store::{Root, Verifier, inside};
 
 use super::Finding;
 

@@ -2,7 +2,7 @@
 
 use crate::files;
 use crate::store::wheels::{self, Damage};
-use crate::store::{Verifier, Root};
+use crate::store::{Root, Verifier};
 
 use super::Finding;
 

@@ -5,12 +5,14 @@ use rayon::prelude::*;
 use crate::files;
 use crate::name::ModelId;
 use crate::store::prefetched::{self, Left};
-use crate::store::{Catalogue, CatalogueModel, CatalogueWeight, Verifier, Root, catalogue, weights};
+use crate::store::{
+    Catalogue, CatalogueModel, CatalogueWeight, Root, Verifier, catalogue, weights,
+};
 
 use super::Finding;
 
 /// Examines every weight file; its bytes, if they are to be read.
-pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> Vec<Finding> {
+pub(super) fn examine(root: &Root, deep: Option<&Verifier>) -> Vec<Finding> {
     let broken = |message: String| {
         vec![Finding {
             code: "catalogue-broken",
@@ -72,7 +74,7 @@ pub(super) fn examine(root: &Root, deep: Option<&Reading>) -> Vec<Finding> {
 fn wrong(
     path: &std::path::Path,
     weight: &CatalogueWeight,
-    deep: Option<&Reading>,
+    deep: Option<&Verifier>,
 ) -> files::Result<Option<(&'static str, String)>> {
     let size = match files::size(path) {
         Ok(size) => size,

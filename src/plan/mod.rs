@@ -8,7 +8,9 @@ use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeig
 use crate::name::EnvironmentName;
 use crate::store::installed::{Current, Installed};
 use crate::store::weights::Found;
-use crate::store::{Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight, Disk, catalogue};
+use crate::store::{
+    Catalogue, CatalogueEnvironment, CatalogueModel, CatalogueWeight, Disk, catalogue,
+};
 
 mod needs;
 mod prefetch;

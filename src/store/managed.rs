@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::files;
 
 use super::tree::{self, Difference, Here, Tree};
-use super::{Verifier, Root, inside, sealed};
+use super::{Root, Verifier, inside, sealed};
 
 /// Counts up when this program would make other files of the same archive.
 const FORMAT: u32 = 2;

@@ -43,7 +43,7 @@ pub mod tree;
 pub(crate) mod unfinished;
 pub mod verifier;
 pub mod weights;
-pub(crate) mod wheels;
+pub mod wheels;
 
 pub use crate::files::maker;
 

@@ -16,6 +16,12 @@ use crate::python::Interpreter;
 use super::interpreter::Part;
 use super::{inside, sealed};
 
+/// The version of this program, as stamps have it.
+pub fn this_version() -> Version {
+    let version = env!("CARGO_PKG_VERSION").parse();
+    version.expect("our own version is one")
+}
+
 /// The schema this version writes and reads.
 pub const SCHEMA: u32 = 1;
 

@@ -196,7 +196,7 @@ mod tests {
         // Our own number, given to a process that started at another time.
         parts[3] = "1";
         let dead = format!(".making-{}-abc", parts.join("-"));
-        let elsewhere = format!(".making-other-1-1-1-abc");
+        let elsewhere = ".making-other-1-1-1-abc".to_owned();
         for name in [&dead, &elsewhere, "0123"] {
             files::create_directories(&wheels.join(name).join("tree")).unwrap();
         }

@@ -29,8 +29,8 @@ use super::{Policy, Root};
 mod contents;
 mod verify;
 
-pub(crate) use contents::{Content, contents};
-pub(crate) use verify::{Damage, damaged, is_intact};
+pub use contents::{Content, contents};
+pub use verify::{Damage, damaged, is_intact};
 
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
@@ -40,22 +40,22 @@ pub(super) const BUILT: &str = "built-1";
 
 /// One file of an unpacked wheel, or of its bytecode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnpackedFile {
+pub struct UnpackedFile {
     /// Which part of an environment it goes to.
-    pub(crate) place: Place,
+    pub place: Place,
     /// Its path there, with `/`.
-    pub(crate) path: String,
+    pub path: String,
     /// Digest of its bytes.
-    pub(crate) sha256: Digest,
+    pub sha256: Digest,
     /// How many they are.
-    pub(crate) size: u64,
+    pub size: u64,
     /// Whether it is a program: mode 0555 instead of 0444.
-    pub(crate) executable: bool,
+    pub executable: bool,
 }
 
 /// A part of an environment that files of wheels go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Place {
+pub enum Place {
     /// Modules, both pure and compiled ones.
     SitePackages,
     /// Programs.
@@ -68,16 +68,16 @@ pub(crate) enum Place {
 
 /// A wheel, or its bytecode, in installed form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnpackedWheel {
+pub struct UnpackedWheel {
     /// Its directory.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
     /// What it installs, sorted by place and path.
-    pub(crate) files: Vec<UnpackedFile>,
+    pub files: Vec<UnpackedFile>,
 }
 
 /// The wheel store cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] files::Error),
@@ -93,7 +93,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// What a person can do about it.
-    pub(crate) fn advice(&self) -> Option<String> {
+    pub fn advice(&self) -> Option<String> {
         match self {
             Error::Files(error) => error.advice().map(str::to_owned),
             Error::Damaged { path, .. } => Some(format!(
@@ -106,7 +106,7 @@ impl Error {
 
 impl Place {
     /// All places, in the order of `files.txt`.
-    pub(crate) const ALL: [Place; 4] = [
+    pub const ALL: [Place; 4] = [
         Place::SitePackages,
         Place::Scripts,
         Place::Headers,
@@ -114,7 +114,7 @@ impl Place {
     ];
 
     /// Its directory in the store.
-    pub(crate) fn directory(self) -> &'static str {
+    pub fn directory(self) -> &'static str {
         match self {
             Place::SitePackages => "site-packages",
             Place::Scripts => "bin",
@@ -124,7 +124,7 @@ impl Place {
     }
 
     /// The path that leads from `site-packages` to this place in an environment, as `RECORD` files have it.
-    pub(crate) fn from_site_packages(self) -> &'static str {
+    pub fn from_site_packages(self) -> &'static str {
         match self {
             Place::SitePackages => "",
             Place::Scripts => "../../../bin/",
@@ -136,7 +136,7 @@ impl Place {
 
 impl UnpackedFile {
     /// Its path in an environment with a Python of this series.
-    pub(crate) fn installed(&self, series: (u64, u64)) -> String {
+    pub fn installed(&self, series: (u64, u64)) -> String {
         let (major, minor) = series;
         let path = &self.path;
         match self.place {
@@ -149,7 +149,7 @@ impl UnpackedFile {
     }
 
     /// Its permission bits.
-    pub(crate) fn mode(&self) -> u32 {
+    pub fn mode(&self) -> u32 {
         if self.executable { 0o555 } else { 0o444 }
     }
 
@@ -188,23 +188,23 @@ impl UnpackedFile {
 
 impl UnpackedWheel {
     /// Where its files of a place are.
-    pub(crate) fn place(&self, place: Place) -> PathBuf {
+    pub fn place(&self, place: Place) -> PathBuf {
         tree(&self.directory).join(place.directory())
     }
 
     /// Where the bytes of this file are.
-    pub(crate) fn source(&self, file: &UnpackedFile) -> PathBuf {
+    pub fn source(&self, file: &UnpackedFile) -> PathBuf {
         self.place(file.place).join(&file.path)
     }
 }
 
 /// The unpacked form of this wheel, if it is there.
-pub(crate) fn find(root: &Root, wheel: &Digest) -> Result<Option<UnpackedWheel>, Error> {
+pub fn find(root: &Root, wheel: &Digest) -> Result<Option<UnpackedWheel>, Error> {
     read(&directory(root, wheel))
 }
 
 /// The bytecode of this wheel for this interpreter, if it is there.
-pub(crate) fn find_bytecode(
+pub fn find_bytecode(
     root: &Root,
     wheel: &Digest,
     interpreter: &python::Identity,
@@ -213,12 +213,12 @@ pub(crate) fn find_bytecode(
 }
 
 /// Where the wheel of this digest is unpacked.
-pub(crate) fn directory(root: &Root, wheel: &Digest) -> PathBuf {
+pub fn directory(root: &Root, wheel: &Digest) -> PathBuf {
     root.wheels().join(wheel.to_string())
 }
 
 /// Where the bytecode of the wheel of this digest is.
-pub(crate) fn bytecode_directory(
+pub fn bytecode_directory(
     root: &Root,
     wheel: &Digest,
     interpreter: &python::Identity,
@@ -228,7 +228,7 @@ pub(crate) fn bytecode_directory(
 }
 
 /// What is unpacked in this directory; `None` if there is no such directory.
-pub(crate) fn read(directory: &Path) -> Result<Option<UnpackedWheel>, Error> {
+pub fn read(directory: &Path) -> Result<Option<UnpackedWheel>, Error> {
     let list = directory.join("files.txt");
     let Some(text) = files::read_text_if_present(&list)? else {
         return Ok(None);
@@ -258,7 +258,7 @@ fn parse(text: &str) -> Result<Vec<UnpackedFile>, usize> {
 
 /// A directory of the store that is not visible yet; removed when dropped unless published.
 #[derive(Debug)]
-pub(crate) struct Staging {
+pub struct Staging {
     directory: tempfile::TempDir,
     to: PathBuf,
     policy: Option<Policy>,
@@ -266,7 +266,7 @@ pub(crate) struct Staging {
 
 impl Staging {
     /// An empty one that is to become the directory `to` of this root.
-    pub(crate) fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
+    pub fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
         let parent = to.parent().expect("it lies in the store");
         files::create_directories(parent)?;
         let directory = files::temporary_directory(parent, STAGING)?;
@@ -280,17 +280,17 @@ impl Staging {
     }
 
     /// The directory itself, for lists that lie beside the tree.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// Where the files of a place go.
-    pub(crate) fn place(&self, place: Place) -> PathBuf {
+    pub fn place(&self, place: Place) -> PathBuf {
         tree(self.directory.path()).join(place.directory())
     }
 
     /// Writes the list and publishes.
-    pub(crate) fn publish(self, mut files: Vec<UnpackedFile>) -> Result<UnpackedWheel, Error> {
+    pub fn publish(self, mut files: Vec<UnpackedFile>) -> Result<UnpackedWheel, Error> {
         files.sort_by(|a, b| (a.place, &a.path).cmp(&(b.place, &b.path)));
         let mut text = format!("{HEADER}\n");
         text.extend(files.iter().map(UnpackedFile::line));
@@ -302,7 +302,7 @@ impl Staging {
 
     /// Flushes all of it to disk and gives it its name. If another process has published the same before, its directory
     /// stays and this one is dropped.
-    pub(crate) fn rename(self) -> Result<(), Error> {
+    pub fn rename(self) -> Result<(), Error> {
         if let Some(policy) = &self.policy {
             policy.open_tree(self.directory.path())?;
         }

@@ -82,6 +82,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "sync",
+        &[
+            "name", "files", "lock", "plan", "prefetch", "store", "build",
+        ],
+    ),
+    (
         "cli",
         &[
             "name",
@@ -107,6 +113,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "worker",
             "probe",
             "prefetch",
+            "sync",
             "export",
         ],
     ),

@@ -50,10 +50,18 @@ fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
 
 impl World {
     fn compile(&self, threads: usize) -> UnpackedWheel {
-        let crew = Crew::new(threads).unwrap();
+        let workers = Workers::new(threads).unwrap();
         let (python, variables) = (python(), variables());
         let wheel = Digest::of("wheel");
-        compile(&self.root, &self.wheel, &wheel, &python, &variables, &crew).unwrap()
+        compile(
+            &self.root,
+            &self.wheel,
+            &wheel,
+            &python,
+            &variables,
+            &workers,
+        )
+        .unwrap()
     }
 
     fn skipped(unpacked: &UnpackedWheel) -> String {
@@ -183,7 +191,7 @@ fn an_interpreter_that_gives_up_is_shown_with_its_words() {
         &Digest::of("wheel"),
         &python,
         &variables(),
-        &Crew::new(1).unwrap(),
+        &Workers::new(1).unwrap(),
     );
     let message = error.unwrap_err().to_string();
     assert!(message.contains("ended with exit code 3"), "{message}");

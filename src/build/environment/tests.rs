@@ -67,10 +67,9 @@ impl World {
             unpacked: &self.unpacked,
             compiled: false,
         }];
-        let rootstock = "0.1.0".parse().unwrap();
         // Copies: a test that damages a generation must not damage the store.
         self.job(force)
-            .build(&self.root, &rootstock, &parts, link::Method::Copy)
+            .build(&self.root, &parts, link::Method::Copy)
     }
 
     fn installed(&self) -> installed::Installed {

@@ -1,7 +1,7 @@
 //! Nothing damaged is linked: what lies in the wheel store is read through before it is used. How it came there is not known
 //! here.
 
-use super::{Error, Sources};
+use super::{Error, Gathering};
 use crate::store::trash::discard;
 use crate::store::wheels::{self, UnpackedWheel};
 
@@ -9,12 +9,14 @@ use crate::store::wheels::{self, UnpackedWheel};
 /// files: damage must be noticed before it is linked into another one. What is damaged is moved to the trash and made
 /// anew.
 pub(super) fn checked(
-    sources: &Sources,
+    gathering: &Gathering,
     found: Result<Option<UnpackedWheel>, wheels::Error>,
 ) -> Result<Option<UnpackedWheel>, Error> {
-    let Sources { root, crew, .. } = *sources;
+    let (root, workers) = (gathering.context.root, gathering.workers);
     match found {
-        Ok(Some(unpacked)) if crew.install(|| wheels::is_intact(&unpacked))? => Ok(Some(unpacked)),
+        Ok(Some(unpacked)) if workers.install(|| wheels::is_intact(&unpacked))? => {
+            Ok(Some(unpacked))
+        }
         Ok(None) => Ok(None),
         Ok(Some(UnpackedWheel { directory, .. })) => {
             discard(root, &directory, "wheel")?;

@@ -1,13 +1,14 @@
-//! Locked files from the package index into the store's archives, a few at a time. What becomes of them is the
-//! caller's business.
+//! Locked files into the store's archives, a few at a time: from the bundle, the package index, an address, a repository,
+//! or a directory beside the manifest. What becomes of them is the caller's business.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
-use super::{Error, Failure, Need, Sources};
-use crate::build::crew;
+use super::{Error, Failure, Gathering, Need};
 use crate::build::downloads::{Downloads, each};
+use crate::build::supply::{Item, Source};
+use crate::build::workers;
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
@@ -17,41 +18,53 @@ use crate::project::{git, pack};
 use crate::store::wheels::Staging;
 use crate::uv::Uv;
 
-/// Downloads the locked files of these needs; each is handed to `arrived` as soon as it is here.
+/// How the locked file of a package is made available.
+#[derive(Debug, Clone)]
+enum Route {
+    /// It is copied or downloaded.
+    File(Source),
+    /// A directory beside the manifest is packed.
+    Directory(PathBuf),
+    /// A commit of a repository is fetched and packed.
+    Repository,
+}
+
+type Routes = HashMap<Digest, Result<Route, Failure>>;
+
+/// Fetches the locked files of these needs; each is handed to `arrived` as soon as it is there.
 pub(in crate::build) fn download(
     needs: &[&Need],
-    sources: &Sources,
+    gathering: &Gathering,
     arrived: &(dyn Fn(&Need, Result<(), Failure>) + Sync),
 ) {
-    let addresses = addresses(needs, sources);
+    let routes = routes(needs, gathering);
     // The largest first: what takes longest must not come last.
     let mut ordered: Vec<&Need> = needs.to_vec();
     ordered.sort_by_key(|need| std::cmp::Reverse(need.package.size));
-    let queue: Vec<(&Need, Result<String, Failure>)> = ordered
+    let queue: Vec<(&Need, Result<Route, Failure>)> = ordered
         .into_iter()
         .map(|need| {
             // Two builds of one file may differ in what they take.
-            let address = addresses.get(&need.package.sha256).cloned();
+            let route = routes.get(&need.package.sha256).cloned();
             (
                 need,
-                address.expect("every need has an address or a reason why not"),
+                route.expect("every need has a route or a reason why not"),
             )
         })
         .collect();
-    let known = queue.iter().filter(|(_, address)| address.is_ok());
+    let known = queue.iter().filter(|(_, route)| route.is_ok());
     let (files, bytes) = known.fold((0, 0), |(n, bytes), (need, _)| {
         (n + 1, bytes + need.package.size.unwrap_or(0))
     });
-    let client = fetch::Client::new(sources.variables);
-    let client = client.map(|client| client.with(sources.credentials));
-    let downloads = Downloads::begin(client, files, bytes, sources.progress);
+    let context = gathering.context;
+    let downloads = Downloads::begin(context.supply.client(), files, bytes, &*context.progress);
     let (sender, receiver) = mpsc::channel();
     let fetching = &downloads;
     std::thread::scope(|scope| {
         let fetch_all = move || {
-            let fetched = |(need, address): (_, Result<String, Failure>)| {
-                let result = address.and_then(|address| fetch(need, &address, fetching, sources));
-                // Nobody hangs up before all is said.
+            let fetched = |(need, route): (_, Result<Route, Failure>)| {
+                let result = route.and_then(|route| fetch(need, &route, fetching, gathering));
+                // The receiver takes all results before it ends.
                 let _ = sender.send((need, result));
             };
             each(queue, fetched);
@@ -60,75 +73,57 @@ pub(in crate::build) fn download(
         // Without a thread of their own the downloads come first.
         threads::spawn_or_run(scope, fetch_all);
         let arrived = |(need, result)| arrived(need, result);
-        let threads = sources.crew.jobs().min(needs.len());
-        crew::each(threads, receiver.into_iter(), arrived);
+        let threads = gathering.workers.jobs().min(needs.len());
+        workers::each(threads, receiver.into_iter(), arrived);
     });
     downloads.finish();
 }
 
 fn fetch(
     need: &Need,
-    address: &str,
+    route: &Route,
     downloads: &Downloads,
-    sources: &Sources,
+    gathering: &Gathering,
 ) -> Result<(), Failure> {
     let package = need.package;
-    let to = need.archive(sources.root);
-    if bundled(need, sources).is_some() {
-        let taken = downloads.fetch(address, &to, &package.sha256, package.size);
-        return taken.map_err(|source| {
-            Arc::new(Error::Bundle {
-                file: package.file.clone(),
-                source,
-            })
-        });
-    }
-    match &package.origin {
-        Origin::Git {
-            url,
-            commit,
-            subdirectory,
-        } => {
-            let within = subdirectory.as_deref();
-            let fill = |into: &Path| {
-                let Sources {
-                    path, variables, ..
-                } = sources;
-                Ok(git::fetch(url, commit, within, into, path, variables)?)
-            };
-            return tree(need, sources, &to, &fill).map_err(Arc::new);
+    let to = need.archive(gathering.context.root);
+    match route {
+        Route::File(source) => {
+            let fetched = downloads.fetch(source, &to, &package.sha256, package.size);
+            fetched.map_err(|why| Arc::new(failure(package, source, why)))
         }
-        Origin::Path { path, .. } if files::is_directory(&sources.here.join(path)) => {
-            return packed(need, &sources.here.join(path), &to).map_err(Arc::new);
-        }
-        _ => {}
+        Route::Directory(directory) => packed(need, directory, &to).map_err(Arc::new),
+        Route::Repository => repository(need, gathering, &to).map_err(Arc::new),
     }
-    let fetched = downloads.fetch(address, &to, &package.sha256, package.size);
-    fetched.map_err(|source| {
-        Arc::new(Error::Download {
-            file: package.file.clone(),
+}
+
+fn failure(package: &LockedPackage, from: &Source, source: Arc<fetch::Error>) -> Error {
+    let file = package.file.clone();
+    match from {
+        Source::Bundle(_) => Error::Bundle { file, source },
+        Source::Address(_) => Error::Download {
+            file,
             indexed: matches!(package.origin, Origin::Index(_)),
             source,
-        })
-    })
+        },
+    }
 }
 
-/// Where the bundle has the file, if there is a bundle and it has it.
-fn bundled(need: &Need, sources: &Sources) -> Option<String> {
-    let path = sources.bundle?.archive(&need.package.sha256)?;
-    Some(fetch::file_address(&path))
-}
-
-/// The archive of a tree that `fill` makes, which must be the locked one.
-fn tree(
-    need: &Need,
-    sources: &Sources,
-    to: &Path,
-    fill: &dyn Fn(&Path) -> Result<(), Error>,
-) -> Result<(), Error> {
+/// The archive of a commit's tree, which must be the locked one.
+fn repository(need: &Need, gathering: &Gathering, to: &Path) -> Result<(), Error> {
+    let Origin::Git {
+        url,
+        commit,
+        subdirectory,
+    } = &need.package.origin
+    else {
+        unreachable!("only a repository has this route")
+    };
+    let context = gathering.context;
     // Staging of the store is removed after a run that was killed.
-    let staging = Staging::beside(&sources.root.built_wheels().join("tree"), sources.root)?;
-    fill(staging.path())?;
+    let staging = Staging::beside(&context.root.built_wheels().join("tree"), context.root)?;
+    let (within, into) = (subdirectory.as_deref(), staging.path());
+    git::fetch(url, commit, within, into, &context.path, &context.variables)?;
     packed(need, staging.path(), to)
 }
 
@@ -149,68 +144,70 @@ fn packed(need: &Need, directory: &Path, to: &Path) -> Result<(), Error> {
     Ok(files::rename(&archive, to)?)
 }
 
-/// Where each file can be downloaded, or why not. uv is asked once for each target and version of Python.
-fn addresses(needs: &[&Need], sources: &Sources) -> HashMap<Digest, Result<String, Failure>> {
-    let mut addresses = HashMap::new();
-    let mut missing = Vec::new();
+/// The route of each file, or why there is none.
+fn routes(needs: &[&Need], gathering: &Gathering) -> Routes {
+    let context = gathering.context;
+    let mut routes = Routes::new();
+    let (mut indexed, mut absent) = (Vec::new(), Vec::new());
     for need in needs {
-        match bundled(need, sources) {
-            Some(address) => {
-                addresses.insert(need.package.sha256, Ok(address));
-            }
-            None => missing.push(*need),
-        }
-    }
-    let mut indexed = Vec::new();
-    let mut absent = Vec::new();
-    for need in missing {
         let package = need.package;
-        let address = match &package.origin {
-            Origin::Path { path, .. } => {
-                let there = sources.here.join(path);
-                fetch::file_address(&files::absolute(&there).unwrap_or(there))
-            }
-            _ if sources.offline => {
-                absent.push(need);
+        let bundled = context.supply.bundled(Item::Archive(&package.sha256));
+        let route = match (bundled, &package.origin) {
+            (Some(path), _) => Route::File(Source::Bundle(path)),
+            (None, Origin::Path { path, .. }) => beside(context.project, path),
+            (None, _) if context.supply.network.is_none() => {
+                absent.push(*need);
                 continue;
             }
-            Origin::Index(_) => {
-                indexed.push(need);
+            (None, Origin::Index(_)) => {
+                indexed.push(*need);
                 continue;
             }
-            Origin::Url { url, .. } | Origin::Git { url, .. } => url.clone(),
+            (None, Origin::Url { url, .. }) => Route::File(Source::Address(url.clone())),
+            (None, Origin::Git { .. }) => Route::Repository,
         };
-        addresses.insert(package.sha256, Ok(address));
+        routes.insert(package.sha256, Ok(route));
     }
-    let all = |needs: &[&Need], why: Error| {
-        let why = Arc::new(why);
-        let each = needs.iter();
-        each.map(|need| (need.package.sha256, Err(Arc::clone(&why))))
-            .collect::<HashMap<_, _>>()
-    };
     if !absent.is_empty() {
         let names = absent.iter().map(|need| need.package.file.clone());
         let why = Error::Offline(names.collect());
-        addresses.extend(all(&absent, why));
+        routes.extend(all_failed(&absent, why));
     }
-    if indexed.is_empty() {
-        return addresses;
+    if !indexed.is_empty() {
+        routes.extend(match (context.uv)() {
+            Err(error) => all_failed(&indexed, Error::Uv(error)),
+            Ok(uv) => ask(&indexed, &uv),
+        });
     }
-    match (sources.uv)() {
-        Err(error) => addresses.extend(all(&indexed, Error::Uv(error))),
-        Ok(uv) => addresses.extend(ask(&indexed, &uv)),
-    }
-    addresses
+    routes
 }
 
-fn ask(needs: &[&Need], uv: &Uv) -> HashMap<Digest, Result<String, Failure>> {
+/// The route of what lies beside the manifest.
+fn beside(project: &Path, path: &str) -> Route {
+    let there = project.join(path);
+    if files::is_directory(&there) {
+        return Route::Directory(there);
+    }
+    let address = fetch::file_address(&files::absolute(&there).unwrap_or(there));
+    Route::File(Source::Address(address))
+}
+
+fn all_failed(needs: &[&Need], why: Error) -> Routes {
+    let why = Arc::new(why);
+    let each = needs.iter();
+    each.map(|need| (need.package.sha256, Err(Arc::clone(&why))))
+        .collect()
+}
+
+/// Asks uv for addresses, once for each target and version of Python.
+fn ask(needs: &[&Need], uv: &Uv) -> Routes {
     let mut groups: BTreeMap<(&str, String), Vec<&Need>> = BTreeMap::new();
     for need in needs {
         let (target, python) = (need.target.target.name(), &need.target.python.version);
         let group = groups.entry((target, python.to_string())).or_default();
         group.push(need);
     }
-    let mut addresses = HashMap::new();
+    let mut routes = Routes::new();
     for group in groups.values() {
         let packages: Vec<&LockedPackage> = group.iter().map(|need| need.package).collect();
         let LockedTarget { target, python, .. } = group[0].target;
@@ -222,15 +219,15 @@ fn ask(needs: &[&Need], uv: &Uv) -> HashMap<Digest, Result<String, Failure>> {
         let answer =
             answer.map_err(|error| Arc::new(Error::Addresses(error.explained(), error.advice())));
         for package in packages {
-            let address = match &answer {
-                Ok(known) => known.get(&package.sha256).cloned().ok_or_else(|| {
-                    let gone = Error::Gone(package.file.clone());
-                    Arc::new(gone)
-                }),
+            let route = match &answer {
+                Ok(known) => known
+                    .get(&package.sha256)
+                    .map(|address| Route::File(Source::Address(address.clone())))
+                    .ok_or_else(|| Arc::new(Error::Gone(package.file.clone()))),
                 Err(why) => Err(Arc::clone(why)),
             };
-            addresses.insert(package.sha256, address);
+            routes.insert(package.sha256, route);
         }
     }
-    addresses
+    routes
 }

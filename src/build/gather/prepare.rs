@@ -10,7 +10,7 @@ use crate::lock::{Distribution, LockedPackage};
 use crate::python::Interpreter;
 
 use super::checked::checked;
-use super::{Error, Gathered, Need, Prepared, Ready, Sources, key};
+use super::{Error, Gathered, Gathering, Need, Prepared, Ready, key};
 use crate::build::assemble::Part;
 use crate::build::{bytecode, sdist};
 use crate::store::wheels::{self, UnpackedWheel};
@@ -20,10 +20,10 @@ use crate::wheel;
 pub(super) fn from_store(
     need: &Need,
     ready: &Gathered,
-    sources: &Sources,
+    gathering: &Gathering,
 ) -> Result<Option<Prepared>, Error> {
-    let archive = need.archive(sources.root);
-    if let Some(prepared) = unpacked_before(need, sources)? {
+    let archive = need.archive(gathering.context.root);
+    if let Some(prepared) = unpacked_before(need, gathering)? {
         // A process that was killed between unpacking and removing it has left it.
         files::remove_if_present(&archive)?;
         return Ok(Some(prepared));
@@ -31,7 +31,7 @@ pub(super) fn from_store(
     if !files::exists(&archive) {
         return Ok(None);
     }
-    match from_archive(need, ready, sources) {
+    match from_archive(need, ready, gathering) {
         // It was damaged since it was downloaded: it is fetched again.
         Err(
             Error::Wheel(wheel::Error::Digest { .. }) | Error::Sdist(sdist::Error::Digest { .. }),
@@ -44,25 +44,25 @@ pub(super) fn from_store(
 }
 
 /// Makes a need ready from wheels that are unpacked or were built here before; `None` if one is missing.
-fn unpacked_before(need: &Need, sources: &Sources) -> Result<Option<Prepared>, Error> {
-    let (root, package) = (sources.root, need.package);
+fn unpacked_before(need: &Need, gathering: &Gathering) -> Result<Option<Prepared>, Error> {
+    let (root, package) = (gathering.context.root, need.package);
     let mut prepared = Vec::new();
     for interpreter in &need.interpreters {
         let (wheel, sha256) = match package.distribution() {
             Distribution::Wheel => {
-                let wheel = checked(sources, wheels::find(root, &package.sha256))?;
+                let wheel = checked(gathering, wheels::find(root, &package.sha256))?;
                 (wheel, package.sha256)
             }
             Distribution::Source => match sdist::find(root, &need.recipe(interpreter))? {
                 Some(built) => {
-                    let wheel = unpack(sources, package, &built.archive, &built.sha256)?;
+                    let wheel = unpack(gathering, package, &built.archive, &built.sha256)?;
                     (Some(wheel), built.sha256)
                 }
                 None => (None, package.sha256),
             },
         };
         let Some(wheel) = wheel else { return Ok(None) };
-        let compiled = compiled(wheel, &sha256, interpreter, sources)?;
+        let compiled = compiled(wheel, &sha256, interpreter, gathering)?;
         prepared.push((
             key(package, need.requirements, interpreter),
             Arc::new(compiled),
@@ -75,21 +75,21 @@ fn unpacked_before(need: &Need, sources: &Sources) -> Result<Option<Prepared>, E
 pub(super) fn from_archive(
     need: &Need,
     ready: &Gathered,
-    sources: &Sources,
+    gathering: &Gathering,
 ) -> Result<Prepared, Error> {
-    let (root, package) = (sources.root, need.package);
+    let (root, package) = (gathering.context.root, need.package);
     let archive = need.archive(root);
     let mut prepared = Vec::new();
     for interpreter in &need.interpreters {
         let (wheel, sha256) = match package.distribution() {
             Distribution::Wheel => (archive.clone(), package.sha256),
             Distribution::Source => {
-                let built = build(need, interpreter, &archive, ready, sources)?;
+                let built = build(need, interpreter, &archive, ready, gathering)?;
                 (built.archive, built.sha256)
             }
         };
-        let wheel = unpack(sources, package, &wheel, &sha256)?;
-        let compiled = compiled(wheel, &sha256, interpreter, sources)?;
+        let wheel = unpack(gathering, package, &wheel, &sha256)?;
+        let compiled = compiled(wheel, &sha256, interpreter, gathering)?;
         prepared.push((
             key(package, need.requirements, interpreter),
             Arc::new(compiled),
@@ -104,9 +104,9 @@ fn build(
     interpreter: &Interpreter,
     archive: &Path,
     ready: &Gathered,
-    sources: &Sources,
+    gathering: &Gathering,
 ) -> Result<sdist::BuiltWheel, Error> {
-    let root = sources.root;
+    let root = gathering.context.root;
     let recipe = sdist::Recipe {
         package: need.package,
         interpreter,
@@ -132,15 +132,15 @@ fn build(
         .iter()
         .flat_map(|(package, there)| there.parts(package))
         .collect();
-    let workshop = sdist::Workshop {
+    let build_env = sdist::BuildEnv {
         target: need.target,
         parts: &parts,
-        path: sources.path,
+        path: &gathering.context.path,
     };
     // Another process that built it first has removed the archive since.
-    let built = sources
-        .crew
-        .install(|| sdist::build(root, &recipe, archive, &workshop));
+    let built = gathering
+        .workers
+        .install(|| sdist::build(root, &recipe, archive, &build_env));
     match built {
         Err(error) => {
             let used = parts.iter().map(|part| part.unpacked.directory.as_path());
@@ -153,17 +153,17 @@ fn build(
 
 /// A wheel in the store, unpacked from this archive if it is not there.
 fn unpack(
-    sources: &Sources,
+    gathering: &Gathering,
     package: &LockedPackage,
     archive: &Path,
     sha256: &Digest,
 ) -> Result<UnpackedWheel, Error> {
-    let Sources { root, crew, .. } = *sources;
-    if let Some(wheel) = checked(sources, wheels::find(root, sha256))? {
+    let (root, workers) = (gathering.context.root, gathering.workers);
+    if let Some(wheel) = checked(gathering, wheels::find(root, sha256))? {
         return Ok(wheel);
     }
     // Another process that unpacked it first has removed the archive since.
-    match crew.install(|| wheel::unpack(root, package, archive, sha256)) {
+    match workers.install(|| wheel::unpack(root, package, archive, sha256)) {
         Err(error) => wheels::find(root, sha256)?
             .ok_or_else(|| Error::Wheel(error).unless_gone([archive].into_iter())),
         unpacked => Ok(unpacked?),
@@ -175,19 +175,19 @@ fn compiled(
     wheel: UnpackedWheel,
     sha256: &Digest,
     interpreter: &Interpreter,
-    sources: &Sources,
+    gathering: &Gathering,
 ) -> Result<Ready, Error> {
-    let root = sources.root;
+    let root = gathering.context.root;
     let there = wheels::find_bytecode(root, sha256, &interpreter.identity);
-    let bytecode = match checked(sources, there)? {
+    let bytecode = match checked(gathering, there)? {
         Some(bytecode) => bytecode,
         None => bytecode::compile(
             root,
             &wheel,
             sha256,
             interpreter,
-            sources.variables,
-            sources.crew,
+            &gathering.context.variables,
+            gathering.workers,
         )
         .map_err(|error| Error::from(error).unless_gone([wheel.directory.as_path()].into_iter()))?,
     };

@@ -9,16 +9,16 @@ use crate::store::Root;
 
 /// Something that lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Object {
+pub struct Object {
     /// Where.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// What.
-    pub(crate) content: Content,
+    pub content: Content,
 }
 
 /// What lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Content {
+pub enum Content {
     /// A wheel: its digest as its name, and the digest of its `RECORD`, which each environment has that it is in.
     Wheel {
         /// Its digest.
@@ -42,7 +42,7 @@ pub(crate) enum Content {
 }
 
 /// Everything finished in the store of this root. What other versions of this program keep there is not listed.
-pub(crate) fn contents(root: &Root) -> files::Result<Vec<Object>> {
+pub fn contents(root: &Root) -> files::Result<Vec<Object>> {
     let mut found = Vec::new();
     let mut list = |directory: &Path, content: &dyn Fn(String, &Path) -> Content| {
         for name in files::names(directory)? {

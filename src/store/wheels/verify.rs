@@ -7,21 +7,21 @@ use rayon::prelude::*;
 use super::{Error, UnpackedFile, UnpackedWheel, read};
 use crate::digest::Digest;
 use crate::files::{self, Context};
-use crate::store::{Verifier, Root};
+use crate::store::{Root, Verifier};
 
 /// Something in the store that was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Damage {
+pub struct Damage {
     /// The wheel's or the bytecode's directory: what has to be made anew.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
     /// The file.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// What is wrong with it.
-    pub(crate) message: &'static str,
+    pub message: &'static str,
 }
 
 /// Everything in the store that was changed, by path. Uses the rayon pool it is called in.
-pub(crate) fn damaged(root: &Root, verifier: &Verifier) -> files::Result<Vec<Damage>> {
+pub fn damaged(root: &Root, verifier: &Verifier) -> files::Result<Vec<Damage>> {
     let mut directories = Vec::new();
     for parent in [root.wheels(), root.bytecode()] {
         let names = files::names(&parent)?.into_iter();
@@ -78,7 +78,7 @@ fn has_its_mode(file: &UnpackedFile, path: &Path) -> files::Result<bool> {
 }
 
 /// Whether every byte of it is as it was unpacked. Stops at the first that is not.
-pub(crate) fn is_intact(unpacked: &UnpackedWheel) -> files::Result<bool> {
+pub fn is_intact(unpacked: &UnpackedWheel) -> files::Result<bool> {
     let wrong = unpacked.files.par_iter().find_map_any(|file| {
         let path = unpacked.source(file);
         let digest =

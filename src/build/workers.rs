@@ -1,4 +1,4 @@
-//! Who works while environments are built: a pool for small pieces of this program's own work, and leave to run
+//! The threads that build environments: a pool for small pieces of this program's own work, and permits to run
 //! interpreters, as many at once as there are threads in the pool.
 //!
 //! A package as a whole is handled by a thread of its own, which mostly waits for pieces. A thread of the pool that
@@ -11,15 +11,15 @@ use crate::process::threads::{self, NoThread};
 
 const HELD: &str = "nobody panics while holding it";
 
-/// A pool, and leave to run interpreters.
-pub(super) struct Crew {
+/// A pool, and permits to run interpreters.
+pub(super) struct Workers {
     pool: rayon::ThreadPool,
     jobs: usize,
     free: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Crew {
+impl Workers {
     /// So many threads, and so many interpreters at once; one where there are no more.
     pub(super) fn new(jobs: usize) -> Result<Self, NoThread> {
         let pool = threads::pool(jobs)?;
@@ -63,21 +63,21 @@ impl Crew {
             .collect()
     }
 
-    /// Does this, which runs an interpreter, when there is leave to.
+    /// Does this, which runs an interpreter, when there is a permit.
     pub(super) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         let free = self.free.lock().expect(HELD);
         let mut free = self.freed.wait_while(free, |free| *free == 0).expect(HELD);
         *free -= 1;
         drop(free);
-        let _leave = Leave(self);
+        let _permit = Permit(self);
         work()
     }
 }
 
-/// Leave to run an interpreter, given back when it is dropped.
-struct Leave<'a>(&'a Crew);
+/// Permission to run an interpreter, given back when it is dropped.
+struct Permit<'a>(&'a Workers);
 
-impl Drop for Leave<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         *self.0.free.lock().expect(HELD) += 1;
         self.0.freed.notify_one();
@@ -117,20 +117,20 @@ mod tests {
 
     #[test]
     fn results_are_in_the_order_of_the_items() {
-        let doubled = Crew::new(3)
+        let doubled = Workers::new(3)
             .unwrap()
             .each((0..100).collect(), |n: usize| 2 * n);
         assert_eq!(doubled, (0..200).step_by(2).collect::<Vec<_>>());
     }
 
     #[test]
-    fn no_more_run_at_once_than_there_is_leave_for() {
-        let crew = Crew::new(2).unwrap();
+    fn no_more_run_at_once_than_there_are_permits() {
+        let workers = Workers::new(2).unwrap();
         let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // The first two meet in here: that only one runs at a time is no way to pass.
         let (meeting, begun) = (Barrier::new(2), AtomicUsize::new(0));
         each(8, 0..40, |_| {
-            crew.run(|| {
+            workers.run(|| {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 if begun.fetch_add(1, Ordering::SeqCst) < 2 {
                     meeting.wait();

@@ -1,36 +1,35 @@
-//! What a sync would do, told instead of done: `--dry-run` and `--check`, for people and for machines. How one ended
-//! is told by `outcome`.
+//! Reports what a sync would do: `--dry-run` and `--check`, for people and as JSON. How one ended is reported by `outcome`.
 
 use serde_json::{Value, json};
 
 use super::progress::bytes;
 use super::show;
 use crate::build;
-use crate::build::foresee::{self, Foreseen};
+use crate::build::estimate::{self, BuildEstimate};
 use crate::doctor::Room;
 use crate::files;
 use crate::plan::{self, Action, Plan, PrefetchStep, Step, WeightStep};
 use crate::store::Root;
 
-/// What would be done, and why; and whether there is room for it, where somebody has looked for that.
-pub(super) fn tell(plan: &Plan, root: &Root, left: &[Room], as_json: bool) -> files::Result<()> {
+/// What would be done, and why; and whether there is room for it, as far as it was looked at.
+pub(super) fn report(plan: &Plan, root: &Root, left: &[Room], as_json: bool) -> files::Result<()> {
     let (files, size) = build::to_download(plan, root);
-    let foreseen = |step: &Step| match step.action {
-        Action::Build { .. } => foresee::foresee(step, root).map(Some),
+    let estimate = |step: &Step| match step.action {
+        Action::Build { .. } => estimate::estimate(step, root).map(Some),
         Action::Keep { .. } | Action::Flip { .. } => Ok(None),
     };
-    let foreseen: Vec<Option<Foreseen>> = plan
+    let estimates: Vec<Option<BuildEstimate>> = plan
         .steps
         .iter()
-        .map(foreseen)
+        .map(estimate)
         .collect::<files::Result<_>>()?;
-    let takes = |amount: fn(&Foreseen) -> u64| foreseen.iter().flatten().map(amount).sum();
+    let takes = |amount: fn(&BuildEstimate) -> u64| estimates.iter().flatten().map(amount).sum();
     let (takes, inodes): (u64, u64) = (takes(|f| f.bytes), takes(|f| f.inodes));
     let lacks = |there: &Room| {
         let bytes = there.bytes.is_some_and(|left| left < takes);
         bytes || there.inodes.is_some_and(|left| left < inodes)
     };
-    let steps = plan.steps.iter().zip(&foreseen);
+    let steps = plan.steps.iter().zip(&estimates);
     if as_json {
         let steps: Vec<Value> = steps.map(step_json).collect();
         show::json(&json!({
@@ -55,10 +54,10 @@ pub(super) fn tell(plan: &Plan, root: &Root, left: &[Room], as_json: bool) -> fi
     if let Some(step) = &plan.access {
         show::line(&format!("access: {step}"));
     }
-    for (step, foreseen) in steps {
+    for (step, estimate) in steps {
         show::line(&describe(step));
-        if let Some(foreseen) = foreseen {
-            show::line(&format!("  {}", amounts(foreseen)));
+        if let Some(estimate) = estimate {
+            show::line(&format!("  {}", amounts(estimate)));
         }
     }
     for WeightStep {
@@ -106,21 +105,21 @@ fn place(room: &Room) -> String {
 }
 
 /// What a build takes, in one line.
-fn amounts(foreseen: &Foreseen) -> String {
-    let download = match foreseen.files {
+fn amounts(estimate: &BuildEstimate) -> String {
+    let download = match estimate.files {
         0 => "nothing to download".to_owned(),
         files => format!(
             "download {}, {}",
             show::counted(files, "file"),
-            bytes(foreseen.download)
+            bytes(estimate.download)
         ),
     };
-    let about = if foreseen.estimated == 0 {
+    let about = if estimate.estimated == 0 {
         ""
     } else {
         "about "
     };
-    let estimated = match foreseen.estimated {
+    let estimated = match estimate.estimated {
         0 => String::new(),
         number => format!(
             " (estimated for {} that are not in the store)",
@@ -129,8 +128,8 @@ fn amounts(foreseen: &Foreseen) -> String {
     };
     format!(
         "{download}; on disk {about}{}, {} inodes{estimated}",
-        bytes(foreseen.bytes),
-        foreseen.inodes
+        bytes(estimate.bytes),
+        estimate.inodes
     )
 }
 
@@ -157,7 +156,7 @@ fn prefetch_json(PrefetchStep { model, because, .. }: &PrefetchStep) -> Value {
     json!({ "model": model.id, "reason": because.to_string() })
 }
 
-fn step_json((step, foreseen): (&Step, &Option<Foreseen>)) -> Value {
+fn step_json((step, estimates): (&Step, &Option<BuildEstimate>)) -> Value {
     let (action, id, because) = match &step.action {
         Action::Keep { id } => ("keep", Some(id), None),
         Action::Flip { to, because } => ("switch", Some(to), Some(because)),
@@ -170,8 +169,8 @@ fn step_json((step, foreseen): (&Step, &Option<Foreseen>)) -> Value {
         "reason": because.map(ToString::to_string),
         "id": id,
         "digest": step.target.digest,
-        "download": foreseen.map(|f| json!({ "files": f.files, "bytes": f.download })),
-        "disk": foreseen.map(|f| json!({
+        "download": estimates.map(|f| json!({ "files": f.files, "bytes": f.download })),
+        "disk": estimates.map(|f| json!({
             "bytes": f.bytes,
             "inodes": f.inodes,
             "estimated-packages": f.estimated,

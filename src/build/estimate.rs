@@ -12,7 +12,7 @@ use crate::store::wheels::{self, Place, UnpackedWheel};
 
 /// What building an environment will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Foreseen {
+pub struct BuildEstimate {
     /// How many files are downloaded.
     pub files: usize,
     /// How many bytes they have, as far as the lock says.
@@ -29,22 +29,22 @@ pub struct Foreseen {
 const OWN: u64 = 8;
 
 /// What building this step's environment will take.
-pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
+pub fn estimate(step: &Step, root: &Root) -> files::Result<BuildEstimate> {
     let target = step.target;
     let missing = target
         .packages
         .iter()
         .filter(|package| gather::is_missing(root, package));
-    let mut foreseen = Foreseen {
+    let mut estimate = BuildEstimate {
         inodes: OWN,
-        ..Foreseen::default()
+        ..BuildEstimate::default()
     };
     for package in missing {
-        foreseen.files += 1;
-        foreseen.download += package.size.unwrap_or(0);
+        estimate.files += 1;
+        estimate.download += package.size.unwrap_or(0);
     }
     if let Some(archive) = target.python.archive() {
-        foreseen.files += usize::from(pythons::is_missing(root, archive));
+        estimate.files += usize::from(pythons::is_missing(root, archive));
     }
     let release = target.python.version.release();
     let series = (release[0], release.get(1).copied().unwrap_or(0));
@@ -54,8 +54,8 @@ pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
     for package in &target.packages {
         // One that is damaged is made anew, and as unknown as one that is not there.
         let Ok(Some(wheel)) = wheels::find(root, &package.sha256) else {
-            foreseen.estimated += 1;
-            estimate(package, &mut foreseen);
+            estimate.estimated += 1;
+            guess(package, &mut estimate);
             continue;
         };
         add(&wheel, series, &mut paths);
@@ -64,7 +64,7 @@ pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
             None => not_compiled(&wheel, series, &mut paths),
         }
     }
-    foreseen.bytes += paths.values().sum::<u64>();
+    estimate.bytes += paths.values().sum::<u64>();
     let mut directories = BTreeSet::from(["bin"]);
     for path in paths.keys() {
         let mut above = path.as_str();
@@ -73,8 +73,8 @@ pub fn foresee(step: &Step, root: &Root) -> files::Result<Foreseen> {
             above = parent;
         }
     }
-    foreseen.inodes += (paths.len() + directories.len()) as u64;
-    Ok(foreseen)
+    estimate.inodes += (paths.len() + directories.len()) as u64;
+    Ok(estimate)
 }
 
 fn add(unpacked: &UnpackedWheel, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
@@ -108,8 +108,8 @@ fn not_compiled(wheel: &UnpackedWheel, series: (u64, u64), paths: &mut BTreeMap<
 
 /// Wheels of the field unpack to about three times their size, and the number of their files grows with its square root: a
 /// thousand for ten megabytes, ten thousand for a gigabyte. Right within a factor of two or three.
-fn estimate(package: &LockedPackage, foreseen: &mut Foreseen) {
+fn guess(package: &LockedPackage, estimate: &mut BuildEstimate) {
     let size = package.size.unwrap_or(0);
-    foreseen.bytes += 3 * size;
-    foreseen.inodes += 10 + size.isqrt() / 3;
+    estimate.bytes += 3 * size;
+    estimate.inodes += 10 + size.isqrt() / 3;
 }
