@@ -218,11 +218,7 @@ pub fn directory(root: &Root, wheel: &Digest) -> PathBuf {
 }
 
 /// Where the bytecode of the wheel of this digest is.
-pub fn bytecode_directory(
-    root: &Root,
-    wheel: &Digest,
-    interpreter: &python::Identity,
-) -> PathBuf {
+pub fn bytecode_directory(root: &Root, wheel: &Digest, interpreter: &python::Identity) -> PathBuf {
     let name = format!("{wheel}-{}", interpreter.digest().short(16));
     root.bytecode().join(name)
 }
