@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::files;
 use crate::name::EnvironmentName;
 use crate::runtime::Unusable;
-use crate::store::{Policy, Verifier, Root, installed, layout};
+use crate::store::{Policy, Root, Verifier, installed, layout};
 
 mod access;
 mod environments;
