@@ -75,10 +75,8 @@ pub mod worker;
 pub mod doctor;
 /// Looks at a model from outside: a smoke test, and where the time goes.
 pub mod probe;
-/// Calls a model's `setup()` once so that it downloads what it needs, and records that.
-pub mod prefetch;
 
-/// Makes a root match a lock: looks, plans, carries out.
+/// Makes a root match a lock: looks, plans, carries out; fills bundles, records trees.
 pub mod sync;
 
 /// Arguments, environment variables, exit codes, and everything that is printed.

@@ -3,7 +3,6 @@
 //! continued.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -12,9 +11,8 @@ use super::gather::{self, Failure, Gathering, Need};
 use super::pythons;
 use super::workers::Workers;
 use crate::digest::Digest;
-use crate::files::{self, Context, Kind};
+use crate::files::{self, Context as _};
 use crate::lock::{LockedPython, LockedTarget};
-use crate::project::pack;
 use crate::store::Root;
 use crate::store::bundle::Entry;
 
@@ -133,34 +131,6 @@ pub fn fill<'a>(
         }
     }
     Ok((wanted.entries(context.root)?, errors))
-}
-
-/// Copies what a manifest names beside itself: a package's file, or a project's directory with what would be packed of
-/// it. What was there before is replaced.
-pub fn copy_local(from: &Path, to: &Path) -> files::Result<()> {
-    files::create_directories(to.parent().unwrap_or(to))?;
-    if !files::is_directory(from) {
-        return files::copy(from, to);
-    }
-    files::remove_tree(to)?;
-    files::create_directories(to)?;
-    let wanted = |below: &Path| {
-        let name = below.file_name();
-        name.is_none_or(|name| !pack::is_left_out(&name.to_string_lossy()))
-    };
-    for entry in files::walk_some(from, &wanted)? {
-        let (from, to) = (from.join(&entry.path), to.join(&entry.path));
-        match entry.kind {
-            Kind::Directory => files::create_directories(&to)?,
-            Kind::File => {
-                files::copy(&from, &to)?;
-                files::set_mode(&to, entry.mode | 0o200)?;
-            }
-            Kind::Link => files::symlink(&files::link_target(&from)?.unwrap_or_default(), &to)?,
-            Kind::Other => {}
-        }
-    }
-    Ok(())
 }
 
 /// Whether an archive is there with every byte; one that is not is removed.

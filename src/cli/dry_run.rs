@@ -4,57 +4,55 @@ use serde_json::{Value, json};
 
 use super::progress::bytes;
 use super::show;
-use crate::build;
-use crate::build::estimate::{self, BuildEstimate};
+use crate::build::estimate::BuildEstimate;
 use crate::doctor::Room;
 use crate::files;
 use crate::plan::{self, Action, Plan, PrefetchStep, Step, WeightStep};
 use crate::store::Root;
+use crate::sync::preview::{self, Preview};
 
 /// What would be done, and why; and whether there is room for it, as far as it was looked at.
 pub(super) fn report(plan: &Plan, root: &Root, left: &[Room], as_json: bool) -> files::Result<()> {
-    let (files, size) = build::to_download(plan, root);
-    let estimate = |step: &Step| match step.action {
-        Action::Build { .. } => estimate::estimate(step, root).map(Some),
-        Action::Keep { .. } | Action::Flip { .. } => Ok(None),
-    };
-    let estimates: Vec<Option<BuildEstimate>> = plan
-        .steps
-        .iter()
-        .map(estimate)
-        .collect::<files::Result<_>>()?;
-    let takes = |amount: fn(&BuildEstimate) -> u64| estimates.iter().flatten().map(amount).sum();
-    let (takes, inodes): (u64, u64) = (takes(|f| f.bytes), takes(|f| f.inodes));
-    let lacks = |there: &Room| {
-        let bytes = there.bytes.is_some_and(|left| left < takes);
-        bytes || there.inodes.is_some_and(|left| left < inodes)
-    };
-    let steps = plan.steps.iter().zip(&estimates);
+    let preview = preview::preview(plan, root)?;
     if as_json {
-        let steps: Vec<Value> = steps.map(step_json).collect();
-        show::json(&json!({
-            "root": root.path(),
-            "matches": plan.is_nothing(),
-            "environments": steps,
-            "weights": plan.weights.iter().map(weight_json).collect::<Vec<_>>(),
-            "references": plan.references,
-            "prefetch": plan.prefetch.iter().map(prefetch_json).collect::<Vec<_>>(),
-            "access": plan.access.as_ref().map(|step| step.now.to_string()),
-            "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
-            "download": { "files": files, "bytes": size },
-            "room": left.iter().map(|there| json!({
-                "of": there.of,
-                "bytes-left": there.bytes,
-                "inodes-left": there.inodes,
-                "enough": !lacks(there),
-            })).collect::<Vec<_>>(),
-        }));
-        return Ok(());
+        show::json(&json(&preview, root, left));
+    } else {
+        print(&preview, root, left);
     }
+    Ok(())
+}
+
+fn json(preview: &Preview, root: &Root, left: &[Room]) -> Value {
+    let plan = preview.plan;
+    let steps = plan.steps.iter().zip(&preview.estimates);
+    let rooms = left.iter().map(|there| {
+        json!({
+            "of": there.of,
+            "bytes-left": there.bytes,
+            "inodes-left": there.inodes,
+            "enough": !lacks(there, preview),
+        })
+    });
+    json!({
+        "root": root.path(),
+        "matches": plan.is_nothing(),
+        "environments": steps.map(step_json).collect::<Vec<_>>(),
+        "weights": plan.weights.iter().map(weight_json).collect::<Vec<_>>(),
+        "references": plan.references,
+        "prefetch": plan.prefetch.iter().map(prefetch_json).collect::<Vec<_>>(),
+        "access": plan.access.as_ref().map(|step| step.now.to_string()),
+        "catalogue": if plan.catalogue.is_some() { "write" } else { "keep" },
+        "download": { "files": preview.files, "bytes": preview.download },
+        "room": rooms.collect::<Vec<_>>(),
+    })
+}
+
+fn print(preview: &Preview, root: &Root, left: &[Room]) {
+    let plan = preview.plan;
     if let Some(step) = &plan.access {
         show::line(&format!("access: {step}"));
     }
-    for (step, estimate) in steps {
+    for (step, estimate) in plan.steps.iter().zip(&preview.estimates) {
         show::line(&describe(step));
         if let Some(estimate) = estimate {
             show::line(&format!("  {}", amounts(estimate)));
@@ -72,29 +70,39 @@ pub(super) fn report(plan: &Plan, root: &Root, left: &[Room], as_json: bool) -> 
         show::line(&format!("{}: load once: {because}", model.id));
     }
     for (path, commit) in &plan.references {
-        show::line(&format!("{path}: write, it does not say {commit}"));
+        show::line(&format!("{path}: update to {commit}"));
     }
     if plan.catalogue.is_some() {
-        show::line("models.json: write, it does not say what the lock says");
+        show::line("models.json: update");
     }
-    if files > 0 {
-        show::line(&format!("to download: {files} files, {}", bytes(size)));
+    if preview.files > 0 {
+        let size = bytes(preview.download);
+        show::line(&format!("to download: {} files, {size}", preview.files));
     }
-    for there in left.iter().filter(|there| lacks(there)) {
-        let size = there.bytes.map(bytes);
-        let files = there.inodes.map(|left| format!("{left} inodes"));
-        let amounts: Vec<String> = size.into_iter().chain(files).collect();
-        show::line(&format!(
-            "this may not fit: all that is to be built takes about {} and {inodes} inodes if nothing is linked, and {} has {} left",
-            bytes(takes),
-            place(there),
-            amounts.join(" and ")
-        ));
+    for there in left.iter().filter(|there| lacks(there, preview)) {
+        print_shortage(there, preview);
     }
     if plan.is_nothing() {
         show::line(&format!("`{}` matches the lock", root.path().display()));
     }
-    Ok(())
+}
+
+fn lacks(there: &Room, preview: &Preview) -> bool {
+    let bytes = there.bytes.is_some_and(|left| left < preview.bytes);
+    bytes || there.inodes.is_some_and(|left| left < preview.inodes)
+}
+
+fn print_shortage(there: &Room, preview: &Preview) {
+    let size = there.bytes.map(bytes);
+    let files = there.inodes.map(|left| format!("{left} inodes"));
+    let amounts: Vec<String> = size.into_iter().chain(files).collect();
+    show::line(&format!(
+        "this may not fit: all that is to be built takes about {} and {} inodes if nothing is linked, and {} has {} left",
+        bytes(preview.bytes),
+        preview.inodes,
+        place(there),
+        amounts.join(" and ")
+    ));
 }
 
 fn place(room: &Room) -> String {

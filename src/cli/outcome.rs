@@ -9,10 +9,10 @@ use super::exit::{Exit, Failure};
 use super::show;
 use crate::build::{Built, Done, Error, Outcome, TAKEN_AWAY, weights};
 use crate::plan::{Plan, PrefetchStep, WeightStep};
-use crate::prefetch;
 use crate::store::Root;
 use crate::store::prefetched::Record;
 use crate::sync;
+use crate::sync::prefetch;
 
 /// Reports how it ended.
 pub(super) fn report(outcome: &sync::Outcome, took: Duration, root: &Root, as_json: bool) -> Exit {
@@ -168,7 +168,7 @@ fn failures(outcomes: &[Outcome]) -> Vec<(String, Option<String>)> {
 }
 
 /// Every weight file that could not be fetched, with its model.
-pub(super) fn weight_failures(
+fn weight_failures(
     plan: &Plan,
     fetched: &[Result<(), weights::Error>],
 ) -> Vec<(String, Option<String>)> {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::files;
 use crate::name::ModelId;
-use crate::store::prefetched::{self, Left};
+use crate::store::prefetched::{self, CachedFile};
 use crate::store::{
     Catalogue, CatalogueModel, CatalogueWeight, Root, Verifier, catalogue, weights,
 };
@@ -46,7 +46,7 @@ pub(super) fn examine(root: &Root, deep: Option<&Verifier>) -> Vec<Finding> {
     for id in ids.chain(&themselves) {
         let there = prefetched::read(root, id, false).ok().flatten();
         let left = there.into_iter().flat_map(|there| there.record.files);
-        needed.extend(left.map(|Left { path, size, sha256 }| {
+        needed.extend(left.map(|CachedFile { path, size, sha256 }| {
             let size = Some(size);
             (id.clone(), CatalogueWeight { path, size, sha256 })
         }));

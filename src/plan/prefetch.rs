@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget};
 use crate::name::EnvironmentName;
 use crate::store::Disk;
-use crate::store::prefetched::{Left, Prefetched};
+use crate::store::prefetched::{CachedFile, Prefetched};
 
 /// A model whose `setup()` has to be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct PrefetchStep<'a> {
     /// Why.
     pub because: PrefetchReason,
     /// What it left the last time that the same was called: it must leave the same again.
-    pub expected: Option<Vec<Left>>,
+    pub expected: Option<Vec<CachedFile>>,
 }
 
 impl PrefetchStep<'_> {

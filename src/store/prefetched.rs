@@ -23,12 +23,12 @@ pub struct Record {
     /// Digest of all that decides what `setup()` does.
     pub key: Digest,
     /// The files, sorted by path. None if the packages carry all the model needs.
-    pub files: Vec<Left>,
+    pub files: Vec<CachedFile>,
 }
 
 /// A file in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
+pub struct CachedFile {
     /// Where it lies below the cache, with `/`.
     pub path: String,
     /// Its size in bytes.

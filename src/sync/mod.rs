@@ -14,10 +14,12 @@ use crate::files;
 use crate::lock::Lock;
 use crate::name::ModelId;
 use crate::plan::{self, NoTarget, Plan, PrefetchReason, PrefetchStep, Request};
-use crate::prefetch;
 use crate::store::prefetched::Record;
 use crate::store::{self, Root, Verifier, layout};
 
+pub mod bundle;
+pub mod prefetch;
+pub mod preview;
 pub mod record;
 
 /// How closely a root is read before it is decided what to do.

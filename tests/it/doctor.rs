@@ -409,15 +409,30 @@ fn what_killed_builds_have_left_is_found_wherever_it_lies() {
         "store/bytecode-3/.making-",
         "pythons/.staging-",
         "envs/.one-",
+        ".rootstock-",
+        "claims/.rootstock-",
+        "generations/.rootstock-",
+        "pins/.rootstock-",
+        "prefetched/.rootstock-",
+        "store/.rootstock-",
+        "store/archives/.packing-",
+        "store/built-1/.making-",
     ] {
         fs::create_dir_all(sandbox.path(&format!("root/{place}{elsewhere}"))).unwrap();
         fs::create_dir_all(sandbox.path(&format!("root/{place}{gone}"))).unwrap();
         left.push(format!("staging-left {place}{gone}"));
     }
+    // What was put aside is whole, and may be in use: it waits for `gc`, as what is in the trash.
+    let aside = format!("root/generations/one/.trash-one-{gone}");
+    fs::create_dir_all(sandbox.path(&aside)).unwrap();
     left.sort();
     let mut found = findings(&sandbox, &[]);
     found.sort();
     assert_eq!(found, left);
+    // The fix that is named: the next sync that builds.
+    sandbox.sync(&["--force", "one"]);
+    assert_eq!(findings(&sandbox, &[]), [""; 0]);
+    assert!(fs::exists(sandbox.path(&aside)).unwrap());
 }
 
 /// Programs that know of quotas are asked where they are there, and not waited for.

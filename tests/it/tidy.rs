@@ -75,16 +75,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["ipi_client", "process", "runtime", "store", "worker"],
     ),
     (
-        "prefetch",
-        &[
-            "name", "digest", "archive", "files", "fetch", "plan", "process", "runtime", "store",
-            "worker",
-        ],
-    ),
-    (
         "sync",
         &[
-            "name", "files", "lock", "plan", "prefetch", "store", "build",
+            "name", "digest", "files", "process", "fetch", "archive", "project", "manifest",
+            "lock", "store", "plan", "build", "runtime", "worker",
         ],
     ),
     (
@@ -112,7 +106,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "runtime",
             "worker",
             "probe",
-            "prefetch",
             "sync",
             "export",
         ],

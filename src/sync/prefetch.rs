@@ -14,7 +14,7 @@ use crate::fetch::NETWORK;
 use crate::files::{self, Context as _, Entry, Kind};
 use crate::plan::PrefetchStep;
 use crate::runtime::{Selected, Unusable, Variables, select, variables};
-use crate::store::prefetched::{self, Left, Record};
+use crate::store::prefetched::{self, CachedFile, Record};
 use crate::store::{Root, weights};
 use crate::worker::once::Failure;
 use crate::worker::setup;
@@ -96,8 +96,8 @@ impl Error {
     }
 }
 
-/// Calls a model's `setup()` and records what it left.
-/// Hears of files that only this user has.
+/// Calls a model's `setup()` and records what it left. `warn` is called with a sentence if it uses files that other users
+/// do not have.
 pub fn prefetch(
     root: &Root,
     step: &PrefetchStep,
@@ -107,16 +107,7 @@ pub fn prefetch(
     let selected = select::model(root, step.model.id.as_str())?;
     files::create_directories(root.cache())?;
     let expected = step.expected.as_deref().unwrap_or_default();
-    for file in expected {
-        files::check_below(root.cache(), &file.path)?;
-    }
-    // What is not as it was would be taken for whole by the library, which then fetches nothing.
-    for file in expected
-        .iter()
-        .filter(|file| digest(root, &file.path).ok() != Some(file.sha256))
-    {
-        files::remove_if_present(&weights::path(root, &file.path))?;
-    }
+    remove_changed(root, expected)?;
     let before = list(root.cache())?;
     let variables = network_variables(root, &selected, inherited);
     let home = variables.get(OsStr::new("HOME")).map(Path::new);
@@ -125,53 +116,91 @@ pub fn prefetch(
         files::create_directories(home)?;
     }
     let used = setup::call(root, &selected, &variables, inherited).map_err(Error::Failed)?;
-    let opened = below_cache(root, &used.opened)?;
     if !used.home.is_empty() {
         warn(&at_home(step, &used.home));
     }
     let after = list(root.cache())?;
-    let is_new = |(path, entry): &(&String, &Entry)| {
-        before
-            .get(*path)
-            .is_none_or(|before| before.size != entry.size)
-    };
-    let new: BTreeMap<&String, &Entry> = after.iter().filter(is_new).collect();
-    for entry in new.values() {
-        share(root, entry)?;
-    }
-    let mut paths: BTreeSet<&String> = new.into_keys().collect();
-    paths.extend(opened.iter().filter(|path| after.contains_key(*path)));
-    let mut left = Vec::new();
+    let paths = touched(root, &before, &after, &used.opened)?;
+    let mut cached = Vec::new();
     for path in paths.into_iter().filter(|path| is_content(&after[*path])) {
-        left.push(Left {
+        cached.push(CachedFile {
             path: path.clone(),
             size: after[path].size,
             sha256: digest(root, path)?,
         });
     }
     for was in expected {
-        match left.iter().find(|now| now.path == was.path) {
-            Some(now) if now.sha256 != was.sha256 => {
-                files::remove_if_present(&weights::path(root, &was.path))?;
-                return Err(Error::Another {
-                    path: was.path.clone(),
-                    was: was.sha256,
-                    now: now.sha256,
-                });
-            }
-            Some(_) => {}
-            None if after.contains_key(&was.path) => left.push(was.clone()),
-            None => return Err(Error::Gone(was.path.clone())),
-        }
+        keep_expected(root, was, &mut cached, &after)?;
     }
-    left.sort_by(|a, b| a.path.cmp(&b.path));
+    cached.sort_by(|a, b| a.path.cmp(&b.path));
     let record = Record {
         schema: prefetched::SCHEMA,
         key: step.key,
-        files: left,
+        files: cached,
     };
     prefetched::write(root, &step.model.id, &record)?;
     Ok(record)
+}
+
+/// Removes files that are not as they were recorded: the library would take them for whole and fetch nothing.
+fn remove_changed(root: &Root, expected: &[CachedFile]) -> files::Result<()> {
+    for file in expected {
+        files::check_below(root.cache(), &file.path)?;
+    }
+    let mut expected = expected.iter();
+    expected
+        .by_ref()
+        .filter(|file| digest(root, &file.path).ok() != Some(file.sha256))
+        .try_for_each(|file| files::remove_if_present(&weights::path(root, &file.path)))
+}
+
+type Listing = BTreeMap<String, Entry>;
+
+/// What of the cache was written or opened. What was written is made readable for others.
+fn touched<'a>(
+    root: &Root,
+    before: &Listing,
+    after: &'a Listing,
+    opened: &[String],
+) -> files::Result<BTreeSet<&'a String>> {
+    let is_new = |(path, entry): &(&String, &Entry)| {
+        let before = before.get(*path);
+        before.is_none_or(|before| before.size != entry.size)
+    };
+    let new: BTreeMap<&String, &Entry> = after.iter().filter(is_new).collect();
+    for entry in new.values() {
+        share(root, entry)?;
+    }
+    let mut paths: BTreeSet<&String> = new.into_keys().collect();
+    let opened = below_cache(root, opened)?;
+    let opened = opened.iter().filter_map(|path| after.get_key_value(path));
+    paths.extend(opened.map(|(path, _)| path));
+    Ok(paths)
+}
+
+/// A file that was recorded before must be the same now; one that is there and was not opened stays on record.
+fn keep_expected(
+    root: &Root,
+    was: &CachedFile,
+    cached: &mut Vec<CachedFile>,
+    after: &Listing,
+) -> Result<(), Error> {
+    match cached.iter().find(|now| now.path == was.path) {
+        Some(now) if now.sha256 != was.sha256 => {
+            files::remove_if_present(&weights::path(root, &was.path))?;
+            Err(Error::Another {
+                path: was.path.clone(),
+                was: was.sha256,
+                now: now.sha256,
+            })
+        }
+        Some(_) => Ok(()),
+        None if after.contains_key(&was.path) => {
+            cached.push(was.clone());
+            Ok(())
+        }
+        None => Err(Error::Gone(was.path.clone())),
+    }
 }
 
 /// These files by their paths below the cache.
