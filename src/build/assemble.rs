@@ -62,9 +62,9 @@ pub enum Error {
     Clash {
         /// The file.
         path: String,
-        /// Who installs it.
+        /// The package that installs it.
         first: String,
-        /// Who installs it too.
+        /// The package that installs it too.
         second: String,
     },
     /// A package installs a file where another one has a directory.
@@ -73,7 +73,7 @@ pub enum Error {
     FileIsDirectory {
         /// The path.
         path: String,
-        /// Who installs the file.
+        /// The package that installs the file.
         package: String,
     },
     /// A package installs a file that is ours.
@@ -82,12 +82,12 @@ pub enum Error {
     Reserved {
         /// The path.
         path: String,
-        /// Who installs it.
+        /// The package that installs it.
         package: String,
     },
 }
 
-/// Who put an entry into the tree, and where its bytes are.
+/// The package that put an entry into the tree, and where its bytes are.
 struct Claim<'a> {
     package: &'a str,
     from: Option<PathBuf>,

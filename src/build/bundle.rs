@@ -119,12 +119,14 @@ pub fn fill<'a>(
         },
         &|_, result| {
             if let Err(error) = result {
-                let mut errors = errors.lock().expect("nobody panics while holding it");
+                let mut errors = errors.lock().expect("no thread panics while holding it");
                 errors.push(Error::Package(error));
             }
         },
     );
-    let mut errors = errors.into_inner().expect("nobody panics while holding it");
+    let mut errors = errors
+        .into_inner()
+        .expect("no thread panics while holding it");
     for python in wanted.archives.values() {
         if let Err(error) = pythons::fetch(python, &pythons::Context::of(context)) {
             errors.push(error.into());

@@ -35,7 +35,7 @@ pub enum Error {
     #[error(transparent)]
     Process(#[from] process::Error),
     /// The interpreter gave up.
-    #[error("`{}` {exit} while it compiled `{}`:\n{said}", python.display(), sources.display())]
+    #[error("`{}` {exit} while it compiled `{}`:\n{output}", python.display(), sources.display())]
     Compiler {
         /// The interpreter.
         python: std::path::PathBuf,
@@ -44,7 +44,7 @@ pub enum Error {
         /// How it ended.
         exit: process::Exit,
         /// The end of what it said.
-        said: String,
+        output: String,
     },
     /// The wheel store cannot be used.
     #[error(transparent)]
@@ -150,7 +150,7 @@ fn compile_group(
             python: interpreter.executable.clone(),
             sources: modules.sources.to_owned(),
             exit: output.exit,
-            said: process::tail(&output.stderr, 8),
+            output: process::tail(&output.stderr, 8),
         });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -1,4 +1,4 @@
-//! Which interpreter of this machine an environment is built on. Looks at what interpreters said of themselves;
+//! Which interpreter of this machine an environment is built on. Looks at what interpreters reported of themselves;
 //! starts none.
 
 use std::str::FromStr;

@@ -53,7 +53,7 @@ impl<'a> Downloads<'a> {
         let client = self.client.as_ref().map_err(Arc::clone)?;
         let before = AtomicU64::new(0);
         let arrived = |there: u64| {
-            // A download that begins anew counts backwards; the sum of all stays right by wrapping around.
+            // A download that starts over counts backwards; the sum of all stays right by wrapping around.
             let more = there.wrapping_sub(before.swap(there, Ordering::Relaxed));
             let sum = self
                 .arrived

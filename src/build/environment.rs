@@ -91,7 +91,7 @@ impl<'a> Job<'a> {
             return Ok(None);
         }
         let source = self.environment.source.sha256;
-        match publish::standing(&there, self.interpreter, source) {
+        match publish::verdict(&there, self.interpreter, source) {
             Verdict::Useless => return Ok(None),
             Verdict::Good => {}
             Verdict::Stamp => {

@@ -52,7 +52,7 @@ pub fn estimate(step: &Step, root: &Root) -> files::Result<BuildEstimate> {
     let mut paths: BTreeMap<String, u64> = BTreeMap::new();
     paths.insert(super::assemble::importable(series).0, 0);
     for package in &target.packages {
-        // One that is damaged is made anew, and as unknown as one that is not there.
+        // One that is damaged is unpacked again, and as unknown as one that is not there.
         let Ok(Some(wheel)) = wheels::find(root, &package.sha256) else {
             estimate.estimated += 1;
             guess(package, &mut estimate);

@@ -72,7 +72,7 @@ impl Ready {
 /// A need made ready, for each of its interpreters.
 type Prepared = Vec<(Key, Arc<Ready>)>;
 
-/// For what, and by whom, packages are gathered.
+/// What packages are gathered for, and the threads that do it.
 pub(super) struct Gathering<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) workers: &'a Workers,
@@ -272,7 +272,7 @@ fn with_requirements<'a>(wheels: Vec<Need<'a>>, unbuilt: &[&Need<'a>]) -> Vec<Ne
 fn round(needs: &[Need], ready: Gathered, gathering: &Gathering) -> Gathered {
     let gathered = Mutex::new(Gathered::new());
     let finish = |need: &Need, result: Result<Prepared, Failure>| {
-        let mut gathered = gathered.lock().expect("nobody panics while holding it");
+        let mut gathered = gathered.lock().expect("no thread panics while holding it");
         match result {
             Ok(ready) => gathered.extend(ready.into_iter().map(|(key, ready)| (key, Ok(ready)))),
             Err(why) => gathered.extend(need.keys().map(|key| (key, Err(Arc::clone(&why))))),
@@ -300,7 +300,7 @@ fn round(needs: &[Need], ready: Gathered, gathering: &Gathering) -> Gathered {
     download(&missing, gathering, &arrived);
     let new = gathered
         .into_inner()
-        .expect("nobody panics while holding it");
+        .expect("no thread panics while holding it");
     ready.into_iter().chain(new).collect()
 }
 
@@ -319,7 +319,7 @@ impl<'a> Need<'a> {
         }
     }
 
-    /// Whether it was built before for each of its interpreters. What is found out in looking is said when it is used.
+    /// Whether it was built before for each of its interpreters. An error in looking is reported when it is used.
     fn is_built(&self, root: &Root) -> bool {
         self.interpreters.iter().all(|interpreter| {
             sdist::find(root, &self.recipe(interpreter)).is_ok_and(|built| built.is_some())

@@ -73,7 +73,7 @@ pub struct Candidate<'a> {
     pub force: bool,
 }
 
-/// A generation that nobody can see yet; removed when dropped.
+/// A generation that is not visible yet; removed when dropped.
 #[derive(Debug)]
 pub struct Staging {
     path: PathBuf,
@@ -151,7 +151,7 @@ impl Staging {
     }
 }
 
-/// Makes a finished tree read-only for whom the root's policy says, and flushes all of it to disk. Uses the rayon pool
+/// Makes a finished tree read-only as the root's policy requires, and flushes all of it to disk. Uses the rayon pool
 /// it is called in.
 pub(super) fn close(root: &Root, path: &Path) -> files::Result<()> {
     if let Some(policy) = root.policy() {
@@ -198,7 +198,7 @@ fn judge(root: &Root, environment: &EnvironmentName, new: Candidate) -> Result<V
         return Ok(Verdict::Useless);
     };
     let path = root.generation(environment, &stamp.id);
-    let verdict = standing(&there, &stamp.python, source);
+    let verdict = verdict(&there, &stamp.python, source);
     if verdict == Verdict::Useless
         // One that cannot be read to the end is of no use either, and may be going just now.
         || (force && !installed::is_intact(root, &path, &there.stamp, &Verifier::default()).unwrap_or(false))
@@ -218,9 +218,9 @@ fn judge(root: &Root, environment: &EnvironmentName, new: Candidate) -> Result<V
     })
 }
 
-/// What a finished generation is worth to someone who would build one of the same id on this interpreter from this
+/// Whether a finished generation can be used instead of building one of the same id on this interpreter from this
 /// source, by what costs nothing to look at.
-pub(super) fn standing(there: &Complete, python: &Interpreter, source: Digest) -> Verdict {
+pub(super) fn verdict(there: &Complete, python: &Interpreter, source: Digest) -> Verdict {
     if there.damage.is_some() || there.source != Some(source) {
         return Verdict::Useless;
     }
@@ -234,8 +234,8 @@ pub(super) fn standing(there: &Complete, python: &Interpreter, source: Digest) -
     }
 }
 
-/// Replaces the stamp of a finished generation, whose other files stay as they are. `false` if it is somebody else's,
-/// who alone may write in it.
+/// Replaces the stamp of a finished generation, whose other files stay as they are. `false` if only its
+/// owner, another user, may write in it.
 pub(super) fn write_stamp_again(
     root: &Root,
     generation: &Path,

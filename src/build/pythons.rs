@@ -2,7 +2,7 @@
 //! unpacked and compiled. Once for all environments that stand on it.
 //!
 //! ```text
-//! archive ──▶ {root}/store/archives ──verified──▶ staging ──asked who it is──▶ {root}/pythons/<id>
+//! archive ──▶ {root}/store/archives ──verified──▶ staging ──identified──▶ {root}/pythons/<id>
 //! ```
 
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ pub enum Error {
     Other {
         /// Version and build.
         name: String,
-        /// What it says of itself.
+        /// What it reports of itself.
         found: String,
     },
     /// Its standard library cannot be compiled.
@@ -277,7 +277,7 @@ impl Wanted<'_> {
         close(root, &staging.0)?;
         match files::rename(&staging.0, home) {
             Ok(()) => files::flush_directory(&root.pythons())?,
-            // Somebody else was faster with the same.
+            // Another process was first with the same.
             Err(error) if error.is_occupied() => {}
             Err(error) => return Err(error.into()),
         }
@@ -314,7 +314,7 @@ impl Wanted<'_> {
     }
 }
 
-/// An interpreter that nobody can see yet; removed when dropped.
+/// An interpreter that is not visible yet; removed when dropped.
 struct Staging(PathBuf);
 
 impl Drop for Staging {

@@ -30,7 +30,7 @@ pub struct Unlike {
     pub help: String,
 }
 
-/// Says what differs, and keeps the list of what was built for somebody to look at.
+/// Explains what differs, and keeps the list of what was built for people to look at.
 pub(super) fn unlike(
     root: &Root,
     target: &LockedTarget,
@@ -42,7 +42,7 @@ pub(super) fn unlike(
     let list = trash::keep(root, &label, inside::TREE, &tree.text())?;
     let python = &stamp.python.identity.version;
     let mut reasons = vec![
-        "something in the store was changed, here or there: `rootstock sync --repair` makes it anew".to_owned(),
+        "something in the store was changed, here or there: `rootstock sync --repair` makes it again".to_owned(),
     ];
     if !target.builds.is_empty() {
         let names: Vec<&str> = target.builds.keys().map(AsRef::as_ref).collect();
@@ -57,7 +57,7 @@ pub(super) fn unlike(
         ));
     }
     let help = format!(
-        "`diff` tells which files they are: `{}` lists those of this build, `{}` in the generation those of the recorded \
+        "`diff` shows which files they are: `{}` lists those of this build, `{}` in the generation those of the recorded \
          one. Possible reasons:\n- {}",
         list.display(),
         inside::TREE,
@@ -97,7 +97,7 @@ pub fn built(
 ) -> files::Result<Built> {
     let mut all = installed::read(root, [&environment.name]);
     let installed = all.remove(&environment.name).unwrap_or_default();
-    // What is recorded already is compared by whoever asks.
+    // What is recorded already is compared by the caller.
     let unrecorded = LockedTarget {
         trees: std::collections::BTreeMap::new(),
         ..target.clone()

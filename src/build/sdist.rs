@@ -128,7 +128,7 @@ impl Error {
     pub fn advice(&self) -> Option<String> {
         match self {
             Error::Digest { .. } => Some(
-                "the file was changed after it was downloaded: run `rootstock sync` again to fetch it anew"
+                "the file was changed after it was downloaded: run `rootstock sync` again to fetch it again"
                     .to_owned(),
             ),
             Error::Backend { .. } => Some(
@@ -160,7 +160,7 @@ impl Recipe<'_> {
         if let Some(within) = package.origin.subdirectory() {
             let _ = writeln!(text, "subdirectory {within}");
         }
-        if let Some(version) = told_version(package) {
+        if let Some(version) = given_version(package) {
             let _ = writeln!(text, "version {version}");
         }
         let _ = writeln!(text, "python {}", interpreter.identity.digest());
@@ -237,8 +237,8 @@ pub fn build(
     }))
 }
 
-/// The version that tools are told which would ask the project's history: what is packed of a tree has none.
-fn told_version(package: &LockedPackage) -> Option<String> {
+/// The version for tools that would ask the project's history: what is packed of a tree has none.
+fn given_version(package: &LockedPackage) -> Option<String> {
     package.is_tree().then(|| package.version.to_string())
 }
 
@@ -295,7 +295,7 @@ fn run(
     let path = std::env::join_paths(
         std::iter::once(environment.join("bin")).chain(std::env::split_paths(build_env.path)),
     );
-    let version = told_version(recipe.package);
+    let version = given_version(recipe.package);
     let hook = Hook {
         project: &project,
         python: &environment.join(inside::PYTHON),

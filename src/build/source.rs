@@ -15,14 +15,14 @@ pub enum Error {
     #[error(transparent)]
     Process(#[from] process::Error),
     /// Python ended before it had an answer.
-    #[error("`{path}` cannot be compiled: Python {exit}\n{said}")]
+    #[error("`{path}` cannot be compiled: Python {exit}\n{output}")]
     Python {
         /// The file, relative to the manifest.
         path: String,
         /// How it ended.
         exit: Exit,
         /// What it printed last.
-        said: String,
+        output: String,
     },
     /// It is not valid in this version of Python.
     #[error("`{path}` does not compile with Python {version}:\n{message}")]
@@ -56,7 +56,7 @@ pub(super) fn check(
         return Err(Error::Python {
             path: path.to_owned(),
             exit: output.exit,
-            said: process::tail(&output.stderr, 5),
+            output: process::tail(&output.stderr, 5),
         });
     }
     if output.stdout.is_empty() {

@@ -1,5 +1,5 @@
-//! Building several environments at once: what they share is prepared once, what somebody else builds is taken from him,
-//! and what was taken away meanwhile is made again. How one environment is built is known to `environment`.
+//! Building several environments at once: what they share is prepared once, what another process builds is taken from
+//! it, and what was removed meanwhile is made again. How one environment is built is known to `environment`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(super) fn build_all(
     Ok(results.collect())
 }
 
-/// Builds what nobody else builds; then takes what others have built meanwhile, or builds that too.
+/// Builds what no other process builds; then takes what others have built meanwhile, or builds that too.
 fn share(
     jobs: &[&Job],
     context: &Context,
@@ -59,7 +59,7 @@ fn share(
         let wanted = |at: &usize| (jobs[*at].environment.name.clone(), jobs[*at].id());
         let wanted: Vec<Wanted> = left.iter().map(wanted).collect();
         let (mut held, others) = Claims::take(context.root, &wanted);
-        // Who is told to build anew does not take what others build.
+        // A forced build does not take what others build.
         let (ours, theirs): (Vec<_>, Vec<_>) = left
             .into_iter()
             .zip(others)
@@ -114,7 +114,7 @@ struct Interpreters {
     managed: pythons::Provided,
 }
 
-/// The interpreters that are needed: each of them is started to say who it is.
+/// The interpreters that are needed: each of them is started to identify itself.
 fn interpreters(steps: &[&Step], context: &Context, workers: &Workers) -> Interpreters {
     let targets = steps.iter().map(|step| step.target);
     let system = steps
@@ -282,7 +282,7 @@ fn ready<'a>(job: &Job, gathered: &'a Gathered) -> Result<Vec<(String, &'a Ready
     for package in &job.target.packages {
         match &gathered[&gather::key(package, job.requirements(package), job.interpreter)] {
             Ok(there) => ready.push((format!("{} {}", package.name, package.version), &**there)),
-            // What kept us from all of them is told once.
+            // One cause for all of them is reported once.
             Err(failure) if failures.iter().any(|known| Arc::ptr_eq(known, failure)) => {}
             Err(failure) => failures.push(Arc::clone(failure)),
         }

@@ -1,5 +1,5 @@
-//! Who builds what: claims while we build, and patience while somebody else does. Correctness needs none of it: who does not
-//! wait does work twice, and who waits too long builds after all.
+//! Claims while this process builds, and patience while another one does. Correctness needs none of it: without waiting
+//! work is done twice, and after waiting too long it is done after all.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::process::threads;
 use crate::store::Root;
 use crate::store::claims::{self, Builder, Claim};
 
-/// How often a builder says that it lives.
+/// How often a builder updates its claim.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// How often who waits looks. There is nothing to wait for but time: what another host writes on a shared filesystem is no
-/// event here (inotify hears only this host's own writes).
+/// How often a waiting process looks. There is nothing to wait for but time: what another host writes on a shared filesystem is no
+/// event here (inotify sees only this host's own writes).
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How often who waits looks at a builder that says nothing before he takes it for dead: two minutes. What one host
+/// How often a waiting process looks at a claim that does not change before it takes the builder for dead: two minutes. What one host
 /// writes, another one may see a minute later.
 const PATIENCE: u32 = 480;
 
@@ -54,13 +54,13 @@ impl<'a> Claims<'a> {
         (Self { root, held }, others)
     }
 
-    /// Says again and again that we live, while this is done.
+    /// Keeps updating the claims while this is done.
     pub(super) fn beating<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let (done, heard) = channel::<()>();
+        let (done, stopped) = channel::<()>();
         let (root, held) = (self.root, &mut self.held);
         std::thread::scope(|scope| {
             let beat = move || {
-                while heard.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
                     for claim in held.iter_mut() {
                         claim.beat += 1;
                         claim.put(root);
@@ -83,20 +83,20 @@ impl Drop for Claims<'_> {
     }
 }
 
-/// Waits until somebody else has built what he claims, or does not build it any more.
+/// Waits until another process has built what it claims, or does not build it any more.
 pub(super) fn wait(root: &Root, claim: &Claim, progress: &dyn Progress) {
     progress.on_event(Event::Waiting(claim.clone()));
-    let said_nothing = watch(
+    let silent = watch(
         &mut || claims::read(root, &claim.environment, &claim.id),
         &mut || std::thread::sleep(LOOK),
     );
-    if let Some(dead) = said_nothing {
-        // Only the claim goes. What he was building stays, should he live after all.
+    if let Some(dead) = silent {
+        // Only the claim is removed. What was being built stays, should the builder live after all.
         dead.give_up(root);
     }
 }
 
-/// Looks, and looks again after each pause, until there is nobody to wait for; who it is that says nothing any more.
+/// Looks, and looks again after each pause, until there is no builder to wait for; the claim that stopped changing, if that was the reason.
 fn watch(look: &mut dyn FnMut() -> Option<Claim>, pause: &mut dyn FnMut()) -> Option<Claim> {
     let mut seen = None;
     let mut unchanged = 0;
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// How often somebody looks who sees this, and then nothing more.
+    /// How often a process looks that sees this, and then nothing more.
     fn looks(seen: &mut dyn FnMut(u32) -> Option<Claim>) -> u32 {
         let (looked, paused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
         watch(
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_looks_until_the_claim_is_gone() {
+    fn a_waiting_process_looks_until_the_claim_is_gone() {
         let claim = of_another_host();
         assert_eq!(looks(&mut |n| (n < 3).then(|| claim.clone())), 3);
     }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_the_dead() {
+    fn a_builder_that_is_gone_is_not_waited_for() {
         let mut claim = of_another_host();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_builds_says_so_and_gives_up_what_he_holds() {
+    fn a_builder_claims_and_gives_up_what_it_holds() {
         let (_temporary, root) = root();
         let (mut held, _) = Claims::take(&root, &[wanted()]);
         let seen = held.beating(|| claims::all(&root));

@@ -69,12 +69,12 @@ pub fn fetch(
         Mutex::new(steps.iter().map(|_| None).collect());
     each(steps.iter().enumerate().collect(), |(at, step)| {
         let result = one(step, &downloads, root, supply);
-        results.lock().expect("nobody panics while holding it")[at] = Some(result);
+        results.lock().expect("no thread panics while holding it")[at] = Some(result);
     });
     downloads.finish();
     let results = results
         .into_inner()
-        .expect("nobody panics while holding it");
+        .expect("no thread panics while holding it");
     let taken = |result: Option<_>| result.expect("every step was taken");
     results.into_iter().map(taken).collect()
 }

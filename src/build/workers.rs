@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, OnceLock};
 
 use crate::process::threads::{self, NoThread};
 
-const HELD: &str = "nobody panics while holding it";
+const HELD: &str = "no thread panics while holding it";
 
 /// A pool, and permits to run interpreters.
 pub(super) struct Workers {

@@ -71,7 +71,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     };
     let root = bundle::place(&output);
     let supply = context::supply(&manifest, None, false);
-    let context = context::build(shared, &manifest, &root, supply);
+    let context = context::build(shared, &manifest, &root, supply, None);
     let filled = sync::bundle::fill(&request, &context).map_err(|error| {
         let exit = if error.is_usage() {
             Exit::Usage

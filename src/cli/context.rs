@@ -53,7 +53,7 @@ pub(crate) fn uv_environment() -> BTreeMap<OsString, OsString> {
     kept_environment().into_iter().chain(settings).collect()
 }
 
-/// For servers of packages that want to know who asks: from where uv has them.
+/// For servers of packages that require credentials: from where uv has them.
 pub(crate) fn credentials(
     indexes: &BTreeMap<IndexName, Index>,
     uv_environment: &BTreeMap<OsString, OsString>,
@@ -82,7 +82,7 @@ const UV_SETTINGS: [&str; 15] = [
     "CURL_CA_BUNDLE",
 ];
 
-/// The hub of this run: `HF_ENDPOINT` names a mirror, `HF_TOKEN` says who we are there.
+/// The hub of this run: `HF_ENDPOINT` names a mirror, `HF_TOKEN` authenticates there.
 pub(crate) fn hub() -> Hub {
     let text = |name| variable(name).and_then(|value| value.into_string().ok());
     Hub::new(text("HF_ENDPOINT"), text("HF_TOKEN"))
@@ -144,12 +144,13 @@ pub(super) fn supply(manifest: &Manifest, bundle: Option<Bundle>, offline: bool)
     }
 }
 
-/// What building in this root needs, on all processors.
+/// What building in this root needs; on all processors, unless another number of threads was asked for.
 pub(super) fn build<'a>(
     shared: &'a Shared,
     manifest: &'a Manifest,
     root: &'a Root,
     supply: Supply,
+    jobs: Option<NonZeroUsize>,
 ) -> build::Context<'a> {
     let find_uv = || {
         let uv = find_uv(shared, &uv_environment())?;
@@ -163,7 +164,7 @@ pub(super) fn build<'a>(
         variables: kept_environment(),
         uv: Box::new(find_uv),
         link: link::Mode::Auto,
-        jobs: processors(),
+        jobs: jobs.map_or_else(processors, NonZeroUsize::get),
         progress: progress::watcher(),
     }
 }

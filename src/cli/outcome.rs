@@ -161,10 +161,10 @@ fn failures(outcomes: &[Outcome]) -> Vec<(String, Option<String>)> {
             }
         }
     }
-    let told = |(text, help, names): (String, _, Vec<&str>)| {
+    let message = |(text, help, names): (String, _, Vec<&str>)| {
         (format!("{} failed: {text}", names.join(", ")), help)
     };
-    causes.into_iter().map(told).collect()
+    causes.into_iter().map(message).collect()
 }
 
 /// Every weight file that could not be fetched, with its model.
@@ -196,7 +196,7 @@ fn prefetch_failures(
     prefetched: &[Result<Record, prefetch::Error>],
 ) -> Vec<(String, Option<String>)> {
     let failed = plan.prefetch.iter().zip(prefetched);
-    let told = failed.filter_map(|(step, result)| {
+    let messages = failed.filter_map(|(step, result)| {
         let error = result.as_ref().err()?;
         let kind = if step.is_environment() {
             "environment"
@@ -206,7 +206,7 @@ fn prefetch_failures(
         let text = format!("{kind} {}: {}", step.model.id, chain(error));
         Some((text, error.advice()))
     });
-    told.collect()
+    messages.collect()
 }
 
 fn prefetch_json((step, result): (&PrefetchStep, &Result<Record, prefetch::Error>)) -> Value {

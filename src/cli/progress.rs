@@ -29,25 +29,25 @@ struct Lines(Mutex<Download>);
 #[derive(Default)]
 struct Download {
     bytes: u64,
-    told: u64,
+    reported: u64,
 }
 
 impl Progress for Lines {
     fn on_event(&self, event: Event) {
-        let mut download = self.0.lock().expect("nobody panics while holding it");
+        let mut download = self.0.lock().expect("no thread panics while holding it");
         match event {
             Event::Downloading { files, bytes: size } => {
                 *download = Download {
                     bytes: size,
-                    told: 0,
+                    reported: 0,
                 };
                 show::remark(&format!("downloading {files} files, {}", bytes(size)));
             }
             Event::Downloaded(there) => {
                 // A line for each tenth, where there is enough to wait for.
                 let tenth = 10 * there / download.bytes.max(1);
-                if download.bytes > 100_000_000 && tenth > download.told && tenth < 10 {
-                    download.told = tenth;
+                if download.bytes > 100_000_000 && tenth > download.reported && tenth < 10 {
+                    download.reported = tenth;
                     show::remark(&format!(
                         "downloaded {} of {}",
                         bytes(there),
@@ -96,7 +96,7 @@ const COUNT: &str = "{msg:12} {bar:30} {pos}/{len}";
 
 impl Progress for Bars {
     fn on_event(&self, event: Event) {
-        const HELD: &str = "nobody panics while holding it";
+        const HELD: &str = "no thread panics while holding it";
         match event {
             Event::Downloading { bytes, .. } => {
                 *self.downloads.lock().expect(HELD) = Some(self.bar(bytes, BYTES, "downloading"));

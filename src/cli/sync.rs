@@ -1,4 +1,4 @@
-//! `rootstock sync`: make the root match the lock, or say in what it does not.
+//! `rootstock sync`: make the root match the lock, or report where it does not.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use crate::sync::{self, Depth, Parts};
     after_help = "Examples:\n  rootstock sync               build what is not optional and not built yet\n  \
                         rootstock sync mace          this environment or model, optional or not\n  \
                         rootstock sync --dry-run     what would be done, and why\n  \
-                        rootstock sync --repair      read everything, mend what is damaged\n  \
+                        rootstock sync --repair      read everything, repair what is damaged\n  \
                         rootstock sync --check       exit 3 if the root does not match the lock\n\n  \
                         where there is no network, from a directory that `rootstock bundle -o DIR` has made:\n  \
                         rootstock --manifest DIR/rootstock.toml --root ROOT sync --offline --bundle DIR"
@@ -44,13 +44,13 @@ pub(crate) struct Arguments {
     /// Change nothing: exit 3 if the root does not match the lock.
     #[arg(long, conflicts_with_all = ["dry_run", "force"])]
     check: bool,
-    /// Change nothing: say what would be done, and why.
+    /// Change nothing: print what would be done, and why.
     #[arg(long)]
     dry_run: bool,
-    /// Build anew; what is there is replaced only if a file of it has changed.
+    /// Rebuild; an existing generation is replaced only if its files differ.
     #[arg(long)]
     force: bool,
-    /// Read every byte of environments, store and weights first, and mend exactly what is not as it should be.
+    /// Read every byte of environments, store and weights first, and repair what is damaged.
     #[arg(long, conflicts_with_all = ["check", "dry_run", "force", "offline"])]
     repair: bool,
     /// How many threads unpack, check and link; the number of processors if not given.
@@ -125,10 +125,7 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
             Some(mode) => mode.parse().expect("clap knows the modes"),
             None => place::link_mode(shared, &manifest)?,
         },
-        jobs: arguments
-            .jobs
-            .map_or_else(context::processors, NonZeroUsize::get),
-        ..context::build(shared, &manifest, &root, supply)
+        ..context::build(shared, &manifest, &root, supply, arguments.jobs)
     };
     let is_nothing = plan.is_nothing();
     let work = || sync::carry_out(plan, &context, &context::variables());

@@ -41,7 +41,7 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Le
         // The last ones first.
         unreferenced.sort_by(|a, b| b.cmp(a));
         for (index, (since, name, path)) in unreferenced.into_iter().enumerate() {
-            // Of an environment that nobody can ask for any more there is nothing to go back to.
+            // An environment that was dropped has nothing to go back to.
             let keep = if links.dropped.contains_key(&environment) {
                 0
             } else {

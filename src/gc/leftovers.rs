@@ -13,7 +13,7 @@ use crate::store::{Catalogue, Root, claims, trash};
 /// What another host, or a container, is making cannot be seen to be abandoned. No build takes so long.
 const BUILD: Duration = Duration::from_secs(48 * 3_600);
 
-/// Whether something unfinished is abandoned: its maker is gone or, where that cannot be told, nobody has touched it for
+/// Whether something unfinished is abandoned: its maker is gone or, where that cannot be seen, it has not been touched for
 /// long. A download that broke off is of use to the next sync, so it always waits for its time.
 pub(super) fn abandoned(
     looking: &Looking,
@@ -96,7 +96,7 @@ fn unfinished(looking: &Looking, survey: &mut Survey, found: Unfinished) -> file
     Ok(())
 }
 
-/// Something in the trash, or put aside. What we moved there was nobody's, and need not wait for its time.
+/// Something in the trash, or put aside. What `gc` itself moved there was not in use, and need not wait for its time.
 fn discarded(
     looking: &Looking,
     survey: &mut Survey,
@@ -128,7 +128,7 @@ fn claims(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
     Ok(())
 }
 
-/// Downloads of weights that broke off. Of the rest of a cache nobody knows who needs it.
+/// Downloads of weights that broke off. Of the rest of a cache it is not known what needs it.
 fn parts_of_weights(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
     // Where there is no catalogue that can be read, nothing is known of weights.
     let Ok(Some(catalogue)) = Catalogue::read(&looking.root.models()) else {

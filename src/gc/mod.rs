@@ -59,7 +59,7 @@ pub enum Kind {
     Archive,
     /// A download that broke off.
     Part,
-    /// Something unfinished that nobody works on any more.
+    /// Something unfinished whose maker is gone.
     Unfinished,
     /// What was moved out of the way before.
     Trash,
@@ -102,7 +102,7 @@ pub enum Why {
     Newest(usize),
     /// It was in use, or made, so long ago.
     Recent(Duration),
-    /// Something is left of which nobody can tell what it needs.
+    /// Something is left that cannot be read: it may need anything.
     Unknown(PathBuf),
 }
 
@@ -151,7 +151,7 @@ pub enum End {
     Removed,
     /// It is out of the way; this much of it is left in the trash, where the next run finds it.
     Left(Vec<files::Error>),
-    /// Somebody wanted it after all: it is where it was.
+    /// It was needed after all: it is where it was.
     Wanted,
     /// It is where it was: it cannot be moved.
     Stuck(files::Error),
@@ -190,7 +190,7 @@ pub fn sweep(root: &Root, items: Vec<Item>) -> files::Result<Vec<Gone>> {
     }
     let rooms = weigh(&items)?;
     let moved: Vec<Moved> = items.iter().map(|item| move_away(root, item)).collect();
-    // After all was moved: who wants one of them now has said so before it looked whether it is there.
+    // After all was moved: a sync that needs one of them now has made its link before it looked whether it is there.
     let wanted = Wanted::read(root)?;
     let ends: Vec<End> = items
         .par_iter()
@@ -221,8 +221,8 @@ pub fn sweep(root: &Root, items: Vec<Item>) -> files::Result<Vec<Gone>> {
         .collect())
 }
 
-/// Removes what a process of this name was making and has not finished; what is left of it. For who knows that it does
-/// not go on. Broken-off downloads, and what it put into the trash, stay.
+/// Removes what a process of this name was making and has not finished; what is left of it. For a caller that knows that
+/// it does not go on. Broken-off downloads, and what it put into the trash, stay.
 pub fn sweep_of(root: &Root, maker: &str) -> files::Result<Vec<files::Error>> {
     let mut left = Vec::new();
     for path in leftovers::made_by(root, maker)? {
@@ -240,16 +240,16 @@ pub fn sweep_of(root: &Root, maker: &str) -> files::Result<Vec<files::Error>> {
 enum Moved {
     /// There, and its mode was this.
     To(PathBuf, u32),
-    /// Somebody else was faster.
+    /// Another process was first.
     Gone,
     Stuck(files::Error),
 }
 
-/// The label of what is moved to the trash here: nobody may be using it, so the next run need not wait.
+/// The label of what is moved to the trash here: it is not in use, so the next run need not wait.
 const LABEL: &str = "gc";
 
 fn move_away(root: &Root, item: &Item) -> Moved {
-    // These have no name that anybody looks for.
+    // These have no name that is looked for.
     if let Kind::Link | Kind::Archive | Kind::Part | Kind::Unfinished | Kind::Trash = item.kind {
         return Moved::To(item.path.clone(), 0);
     }
@@ -288,7 +288,7 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    /// Why something that nobody needs stays for now: it is in use here, or was changed too recently.
+    /// Why something that is not needed stays for now: it is in use here, or was changed too recently.
     fn spares(&self, path: &Path, since: SystemTime) -> Option<Why> {
         let below = path.strip_prefix(self.root.path()).unwrap_or(path);
         if let Some(processes) = self.used.by(below) {

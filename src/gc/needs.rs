@@ -1,5 +1,5 @@
-//! What generations need: wheels, bytecode, managed interpreters. What one needs that cannot be read, nobody knows; then
-//! everything is needed.
+//! What generations need: wheels, bytecode, managed interpreters. If one cannot be read, it may need anything:
+//! then everything is needed.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

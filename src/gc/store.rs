@@ -1,4 +1,4 @@
-//! What of the store no generation that is left was linked from. Who needs it again makes it again.
+//! What of the store no generation that is left was linked from. A sync that needs it again makes it again.
 
 use std::collections::BTreeSet;
 

@@ -41,7 +41,7 @@ pub struct Plan<'a> {
 /// A policy that has to be applied to a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessStep {
-    /// What the root says; `None` if nobody has said it yet.
+    /// What the root says; `None` if it says nothing yet.
     pub was: Option<Access>,
     /// What is wanted.
     pub now: Access,
@@ -190,7 +190,7 @@ fn access(wanted: Option<&Access>, there: Option<&Access>) -> Option<AccessStep>
 }
 
 fn weights<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Vec<WeightStep<'a>> {
-    // What is there was fetched as what the catalogue says; its size alone would not tell it from another version.
+    // What is there was fetched as what the catalogue says; its size alone would not distinguish it from another version.
     let fetched_as = |path: &str| {
         let models = disk.catalogue.iter().flat_map(|c| c.models.values());
         let mut weights = models.flat_map(|model| &model.weights);
@@ -257,7 +257,7 @@ fn action(environment: &LockedEnvironment, target: &LockedTarget, installed: &In
     }
 }
 
-/// What each model id means, as the lock says; for environments of which it does not say it, what was said before.
+/// What each model id means, as the lock says; for environments that have drifted, what the catalogue had before.
 fn catalogue_of(lock: &Lock, request: &Request, there: Option<&Catalogue>) -> Catalogue {
     let drifted = |name: &EnvironmentName| request.drifted.contains(name);
     let stay = there.iter().flat_map(|there| &there.environments);
@@ -321,7 +321,7 @@ impl std::fmt::Display for AccessStep {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.was {
             Some(was) => write!(out, "{} (it was {was})", self.now),
-            None => write!(out, "{} (nobody has said it yet)", self.now),
+            None => write!(out, "{} (not set before)", self.now),
         }
     }
 }

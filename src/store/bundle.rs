@@ -10,8 +10,8 @@
 //! └── prefetched/<model>.json         the records of the latter
 //! ```
 //!
-//! Files lie where a root has them, so that what fills a root fills a bundle. Nobody trusts them: whoever takes a file
-//! from a bundle compares its digest with that of the lock.
+//! Files lie where a root has them, so that what fills a root fills a bundle. They are not trusted: the digest of a
+//! file that is taken from a bundle is compared with that of the lock.
 
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ pub enum Error {
         "make one with `rootstock bundle -o DIR`; it writes that file last, when everything else is there"
     ))]
     None(PathBuf),
-    /// Its index says nothing.
+    /// Its index cannot be read.
     #[error("`{}` cannot be read: {source}", path.display())]
     #[diagnostic(help("make the bundle again with `rootstock bundle -o DIR`"))]
     Broken {

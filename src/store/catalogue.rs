@@ -20,7 +20,7 @@ pub const SCHEMA: u32 = 1;
 pub struct Catalogue {
     /// Version of this format.
     pub schema: u32,
-    /// Where the root's cache is, if not in the root: who is told only the root finds it here.
+    /// Where the root's cache is, if not in the root: a command that is given only the root finds it here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
     /// Environments by name.
@@ -77,7 +77,7 @@ pub enum Error {
     /// Its content.
     #[error("`{path}` is not a catalogue of models: {source}")]
     #[diagnostic(help(
-        "an older rootstock has written it, or somebody has edited it: run `rootstock sync`, which writes it again"
+        "an older rootstock has written it, or it was edited: run `rootstock sync`, which writes it again"
     ))]
     Broken {
         /// The file.

@@ -6,7 +6,7 @@
 //!  "maker": "…", "since": "2026-11-22T12:00:00Z", "beat": 17}
 //! ```
 //!
-//! `beat` counts up while the builder lives. Whoever waits watches whether it changes, by his own clock: the clocks of two
+//! `beat` counts up while the builder lives. A process that waits watches whether it changes, by its own clock: the clocks of two
 //! hosts are never compared. `since` is the filesystem's time, for people only.
 
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::name::EnvironmentName;
 /// The schema this version writes and reads.
 pub const SCHEMA: u32 = 1;
 
-/// What a builder says of itself.
+/// A builder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Version of this format.
@@ -29,7 +29,7 @@ pub struct Claim {
     pub environment: EnvironmentName,
     /// Which generation of it.
     pub id: String,
-    /// Who builds.
+    /// The user that builds.
     pub user: String,
     /// Where.
     pub host: String,
@@ -81,12 +81,12 @@ impl Claim {
         text
     }
 
-    /// Writes it down, unless somebody else was faster: his then. One that cannot be read is replaced.
+    /// Creates the claim; returns the existing one if another process was first. One that cannot be read is replaced.
     pub fn take(&self, root: &Root) -> Option<Claim> {
         let path = self.path(root);
         let taken = files::create_directories(&root.claims())
             .and_then(|()| files::write_new(&path, self.text().as_bytes()));
-        // Where it cannot be written nobody waits for us, and that is all.
+        // Where it cannot be written no process waits for this one, and that is all.
         if taken.unwrap_or(true) {
             return None;
         }
@@ -97,7 +97,7 @@ impl Claim {
         there
     }
 
-    /// Puts it in the place of whatever is there: of a claim of somebody who is gone, or of an earlier beat.
+    /// Replaces what is there: the claim of a process that is gone, or an earlier beat.
     pub fn put(&self, root: &Root) {
         let _ = files::write_atomically(&self.path(root), self.text().as_bytes());
     }

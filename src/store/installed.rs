@@ -39,7 +39,7 @@ pub enum Current {
 /// A directory that could be a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Generation {
-    /// It has no stamp that can be read: nobody finished it.
+    /// It has no stamp that can be read: it was not finished.
     Incomplete,
     /// Its stamp has a newer schema.
     Newer(u32),

@@ -1,4 +1,4 @@
-//! `layout.json`: which layout a root has, `{"schema": 1}`, and who may use it, where somebody has said so:
+//! `layout.json`: which layout a root has, `{"schema": 1}`, and who may use it, if that was configured:
 //! `"access": "group:mlip"` (see `access`). A root without the file is new. A root of a newer layout is
 //! neither read nor written: what it means is not known here.
 
@@ -56,7 +56,7 @@ pub enum Error {
     },
 }
 
-/// Whether the root says it has our layout; `false` for a new one.
+/// Whether the root has our layout; `false` for a new one.
 pub fn check(root: &Root) -> Result<bool, Error> {
     Ok(read(root)?.is_some())
 }

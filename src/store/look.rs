@@ -1,5 +1,5 @@
-//! A root as it is found on disk: read once, as closely as asked for. Starts no program, changes nothing. What has to be
-//! known of it is said by `plan::needs`.
+//! A root as it is found on disk: read once, as closely as asked for. Starts no program, changes nothing. `plan::needs`
+//! determines what has to be known of it.
 
 use std::collections::BTreeMap;
 

@@ -57,7 +57,7 @@ pub fn executable(home: &Path, series: (u64, u64)) -> PathBuf {
 }
 
 impl Stamp {
-    /// The stamp in this directory; `None` if there is none that can be read, so that nobody finished it.
+    /// The stamp in this directory; `None` if there is none that can be read: it was not finished.
     pub fn read(home: &Path) -> files::Result<Option<Self>> {
         let text = match files::read_text_if_present(&home.join(inside::STAMP)) {
             Err(error) if error.is_unfit() => None,
@@ -76,7 +76,7 @@ impl Stamp {
 /// How an interpreter stands to what was unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// There is none, or nobody finished it.
+    /// There is none, or it was not finished.
     Missing,
     /// Every byte is as it was.
     Whole,

@@ -7,13 +7,13 @@
 //! ├── prefetched/<model>.json           what its `setup()` left in the cache (see `prefetched`)
 //! ├── envs/<env> -> ../generations/<env>/<id>
 //! ├── generations/<env>/<id>/           immutable, read-only after publish
-//! ├── generations/<env>/.retired-<id>   its time says when the link was led away from that generation
+//! ├── generations/<env>/.retired-<id>   its time is when the link was led away from that generation
 //! ├── pythons/<id>/                     managed interpreters (see `managed`), read-only
 //! ├── store/archives/<sha256>           files as they were downloaded, until they are unpacked
 //! ├── store/{wheels,bytecode,built}-N/  unpacked wheels, their bytecode, and what was built from sources (see `wheels`)
 //! ├── cache/                            XDG_CACHE_HOME of workers
 //! ├── claims/<env>@<id>.json            who is building it (see `claims`)
-//! ├── pins/<env>@<id>                  what `gc` must leave (see `pins`)
+//! ├── pins/<env>@<id>                  what `gc` keeps (see `pins`)
 //! └── trash/                            what was replaced and may still be in use (see `trash`)
 //! ```
 
@@ -93,7 +93,7 @@ impl Root {
         Self { policy, ..self }
     }
 
-    /// Who may use what is made in it; `None` if nobody has said so.
+    /// Who may use what is made in it; `None` if that was not configured.
     pub fn policy(&self) -> Option<&Policy> {
         self.policy.as_ref()
     }

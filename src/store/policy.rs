@@ -30,7 +30,7 @@ pub enum Error {
         /// The group that it names.
         name: String,
     },
-    /// Nobody can say which groups there are.
+    /// The groups of this machine cannot be listed.
     #[error("cannot look for the group `{name}`")]
     Groups {
         /// Its name.
@@ -68,7 +68,7 @@ pub enum Error {
 enum Area {
     /// Maintainers make and replace things in it.
     Open,
-    /// It is published: nobody writes there.
+    /// It is published: read-only.
     Closed,
 }
 
@@ -194,7 +194,7 @@ impl Policy {
         for top in tops.iter().filter(|top| files::exists(top)) {
             let settle = |path: PathBuf, mode| match self.settle(&path, mode) {
                 Err(error) if error.is_refused() && is_of_others(&path) => {
-                    let mut list = of_others.lock().expect("nobody panics while holding it");
+                    let mut list = of_others.lock().expect("no thread panics while holding it");
                     list.push(path);
                     Ok(())
                 }
@@ -212,7 +212,7 @@ impl Policy {
         }
         let mut of_others = of_others
             .into_inner()
-            .expect("nobody panics while holding it");
+            .expect("no thread panics while holding it");
         of_others.sort();
         match of_others.first() {
             None => Ok(()),

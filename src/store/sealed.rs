@@ -1,5 +1,5 @@
 //! A JSON object that carries a digest of itself: the last field, `seal`, is the sha256 of the others as they are
-//! written. Says that somebody changed it, not who.
+//! written. Detects that it was changed, not by whom.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

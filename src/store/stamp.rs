@@ -42,7 +42,7 @@ pub struct Stamp {
     pub target: String,
     /// The interpreter it runs on, as it reported itself at build time.
     pub python: Interpreter,
-    /// The id of that interpreter below `pythons`, if it is a managed one: what `gc` must leave there.
+    /// The id of that interpreter below `pythons`, if it is a managed one: what `gc` keeps there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<String>,
     /// That interpreter's files as they were then.

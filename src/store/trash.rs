@@ -1,4 +1,4 @@
-//! Moving a directory of the root out of the way. Whoever still runs from it keeps its open files; `gc` empties the
+//! Moving a directory of the root out of the way. A process that still runs from it keeps its open files; `gc` empties the
 //! trash.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::files;
 /// How the name begins of what was put aside beside its place.
 pub const ASIDE: &str = ".trash-";
 
-/// Keeps a text in the trash for somebody to look at, and says where.
+/// Writes a text into the trash for people to look at; returns its path.
 pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<PathBuf> {
     files::create_directories(&root.trash())?;
     let prefix = format!("{label}-");
@@ -20,8 +20,7 @@ pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<P
     Ok(path)
 }
 
-/// Moves a directory to the trash, and says where it is then; one that somebody else took away is gone as well. The
-/// label tells people what it was. One that another maintainer has published is put aside where it is, with a name that
+/// Moves a directory to the trash and returns its new path; `None` if it is gone. The label tells people what it was. One that another maintainer has published is put aside where it is, with a name that
 /// begins with [`ASIDE`]: only its owner may move it to another directory.
 pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Option<PathBuf>> {
     if !files::exists(directory) {

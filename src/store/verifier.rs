@@ -19,7 +19,7 @@ pub struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    /// Nothing yet; `watch` hears how many bytes there are after each file.
+    /// Nothing yet; `watch` is called with the number of bytes after each file.
     pub fn new(watch: &'a (dyn Fn(u64) + Sync)) -> Self {
         Self {
             watch,
@@ -51,7 +51,10 @@ impl<'a> Verifier<'a> {
         path: &Path,
         which: standing::File,
     ) -> files::Result<Digest> {
-        let mut all = self.shared.lock().expect("nobody panics while holding it");
+        let mut all = self
+            .shared
+            .lock()
+            .expect("no thread panics while holding it");
         let known = Arc::clone(all.entry(which).or_default());
         drop(all);
         let mut failed = None;
@@ -90,7 +93,7 @@ impl<'a> Verifier<'a> {
 }
 
 impl Default for Verifier<'_> {
-    /// Nobody watches.
+    /// Without a watcher.
     fn default() -> Self {
         Self::new(&|_| {})
     }

@@ -2,8 +2,8 @@
 //! recorded. Whether that is needed is the plan's decision; how a worker computes is not known here.
 //!
 //! Recorded is every file of the cache that was not there before, has another size than before, or was opened: a file that
-//! two models need belongs to both. Files below the user's home directory are none of the cache's; whoever asks is warned of
-//! them, because other users do not have them.
+//! two models need belongs to both. Files below the user's home directory are none of the cache's: the caller is warned of them,
+//! because other users do not have them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ mod carry;
 
 pub use carry::{Error as CarryError, carry};
 
-/// What libraries of Python know of the network beside that, and who we are there. Workers see none of it.
+/// How libraries of Python reach the network beside that, with their credentials. Workers see none of it.
 const LIBRARIES: [&str; 4] = [
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -264,7 +264,7 @@ fn list(cache: &Path) -> files::Result<BTreeMap<String, Entry>> {
     Ok(list)
 }
 
-/// Whether it is a file, or leads to one, that has something in it; not what processes tell each other by.
+/// Whether it is a file, or leads to one, that has something in it; not what processes use to signal each other.
 fn is_content(entry: &Entry) -> bool {
     let is_lock = entry
         .path

@@ -1,4 +1,4 @@
-//! What a wheel says of itself: its name and version against the lock's, the version of its format, its launchers.
+//! What a wheel's metadata declare: its name and version against the lock's, the version of its format, its launchers.
 
 use std::str::FromStr;
 
@@ -27,7 +27,7 @@ impl Description {
     }
 }
 
-/// Reads what a wheel says of itself; it must be this package, in a format of major version 1.
+/// Reads a wheel's metadata; it must be this package, in a format of major version 1.
 pub(super) fn describe(archive: &Archive, package: &LockedPackage) -> Result<Description, Defect> {
     let directory = directory(archive)?.to_owned();
     check_identity(&directory, package)?;

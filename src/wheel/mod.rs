@@ -79,7 +79,7 @@ impl Error {
     pub fn advice(&self) -> Option<String> {
         match self {
             Error::Digest { .. } => Some(
-                "the file was changed after it was downloaded: run `rootstock sync` again to fetch it anew"
+                "the file was changed after it was downloaded: run `rootstock sync` again to fetch it again"
                     .to_owned(),
             ),
             Error::Refused { .. } => Some(
@@ -92,7 +92,7 @@ impl Error {
     }
 }
 
-/// Unpacks a wheel into the store and says what it installs. The archive must have this digest and hold
+/// Unpacks a wheel into the store and returns what it installs. The archive must have this digest and hold
 /// this package in this version.
 pub fn unpack(
     root: &Root,

@@ -124,8 +124,7 @@ fn a_policy_is_applied_to_what_is_there_and_then_stays_with_the_root() {
     let said = run(&sandbox, "077", &["sync", "one", "--check"]);
     said.expect(3);
     assert!(
-        said.stdout
-            .contains("access: world (nobody has said it yet)"),
+        said.stdout.contains("access: world (not set before)"),
         "{}",
         said.stdout
     );

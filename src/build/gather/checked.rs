@@ -7,7 +7,7 @@ use crate::store::wheels::{self, UnpackedWheel};
 
 /// What was found in the store, if every byte of it is as it was when it was put there. Environments share these
 /// files: damage must be noticed before it is linked into another one. What is damaged is moved to the trash and made
-/// anew.
+/// again.
 pub(super) fn checked(
     gathering: &Gathering,
     found: Result<Option<UnpackedWheel>, wheels::Error>,

@@ -1,5 +1,5 @@
 //! Making one package ready to be linked: its wheel unpacked, its bytecode beside it, built first if it is
-//! a source distribution. Where its file comes from, and who needs it, is not known here.
+//! a source distribution. Where its file comes from, and which environments need it, is not known here.
 
 use std::path::Path;
 use std::sync::Arc;

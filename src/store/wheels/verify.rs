@@ -12,7 +12,7 @@ use crate::store::{Root, Verifier};
 /// Something in the store that was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// The wheel's or the bytecode's directory: what has to be made anew.
+    /// The wheel's or the bytecode's directory: what has to be made again.
     pub directory: PathBuf,
     /// The file.
     pub path: PathBuf,

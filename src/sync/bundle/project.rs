@@ -56,7 +56,7 @@ pub(super) fn check_place(output: &Path, manifest: &Manifest) -> Result<(), Misp
     Ok(())
 }
 
-/// Copies what says what is wanted: manifest, lock, sources, and packages that are named by their path.
+/// Copies manifest, lock, sources, and packages that are named by their path.
 pub(super) fn carry(manifest: &Manifest, lock: &Path, output: &Path) -> files::Result<()> {
     let here = directory_of(manifest);
     let names = [&*manifest.path, lock].map(|path| path.file_name().unwrap_or_default().into());
