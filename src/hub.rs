@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
+use crate::percent::{encode_path, encode_segment};
 
 mod layout;
 
@@ -23,8 +24,8 @@ pub const SCHEME: &str = "hf://";
 /// The hub itself; a mirror takes its place.
 pub const ENDPOINT: &str = "https://huggingface.co";
 
-/// No answer about a repository is longer.
-const LONGEST_ANSWER: u64 = 64 << 20;
+/// No answer about a repository is longer: that of a hundred thousand files has half of it.
+const LONGEST_ANSWER: u64 = 32 << 20;
 
 /// A file of a repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,10 +137,10 @@ pub struct Known {
     pub sha256: Option<Digest>,
 }
 
-/// The hub does not say what a file is.
+/// A file could not be looked up on the hub.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It wants to know who asks, or does not have the repository: it says the same of both.
+    /// It requires a token, or does not have the repository: its answers to both are the same.
     #[error("the hub does not show `{repository}` (status {status})")]
     Refused {
         /// The repository.
@@ -174,7 +175,7 @@ pub enum Error {
 }
 
 /// What a person can do about a file that is kept from them.
-pub const GATED: &str = "is the name right? A gated or private repository wants a token: accept its terms on its page, and set \
+pub const GATED: &str = "is the name right? A gated or private repository requires a token: accept its terms on its page, and set \
                          HF_TOKEN";
 
 impl Error {
@@ -189,7 +190,7 @@ impl Error {
     }
 }
 
-/// What the hub says of a repository.
+/// The hub's description of a repository.
 #[derive(Deserialize)]
 struct Answer {
     sha: String,
@@ -210,7 +211,7 @@ struct Lfs {
     size: Option<u64>,
 }
 
-/// A hub, and who we are there.
+/// A hub, with a token for it.
 #[derive(Clone)]
 pub struct Hub {
     endpoint: String,
@@ -218,7 +219,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// The hub at this address, or the one everybody means; the token is shown to it and to nobody else.
+    /// The hub at this address, or the public one; the token is sent to it alone.
     pub fn new(endpoint: Option<String>, token: Option<String>) -> Self {
         let endpoint = endpoint.unwrap_or_else(|| ENDPOINT.to_owned());
         Self {
@@ -243,11 +244,11 @@ impl Hub {
             revision,
             path,
         } = file;
-        let (revision, path) = (escaped(revision, ""), escaped(path, "/"));
+        let (revision, path) = (encode_segment(revision), encode_path(path));
         format!("{}/{repository}/resolve/{revision}/{path}", self.endpoint)
     }
 
-    /// What a file is, as the hub says.
+    /// Looks a file up: its commit, size and digest.
     pub fn look_up(&self, client: &Client, file: &File) -> Result<Known, Error> {
         let File {
             repository,
@@ -257,7 +258,7 @@ impl Hub {
         let address = format!(
             "{}/api/models/{repository}/revision/{}?blobs=true",
             self.endpoint,
-            escaped(revision, "")
+            encode_segment(revision)
         );
         let text = fetch::read(client, &address, LONGEST_ANSWER).map_err(|error| match error {
             fetch::Error::Status {
@@ -279,7 +280,13 @@ impl Hub {
         if !is_commit(&sha) || !same {
             return Err(nonsense());
         }
-        let found = siblings.into_iter().find(|there| there.rfilename == *path);
+        let mut found = siblings
+            .into_iter()
+            .filter(|there| there.rfilename == *path);
+        let (found, second) = (found.next(), found.next());
+        if second.is_some() {
+            return Err(nonsense());
+        }
         let found = found.ok_or_else(|| Error::NoFile {
             repository: repository.clone(),
             revision: revision.clone(),
@@ -296,28 +303,11 @@ impl Hub {
 
 impl fmt::Debug for Hub {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A token is nobody's business.
+        // A token is a secret.
         out.debug_struct("Hub")
             .field("endpoint", &self.endpoint)
             .finish_non_exhaustive()
     }
-}
-
-/// A text as it may stand in the path of an address (RFC 3986), with these characters left alone.
-fn escaped(text: &str, kept: &str) -> String {
-    use std::fmt::Write as _;
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || b"-._~".contains(&byte)
-            || kept.as_bytes().contains(&byte)
-        {
-            escaped.push(char::from(byte));
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

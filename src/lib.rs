@@ -25,6 +25,8 @@ pub mod digest;
 pub mod target;
 /// Who may use a root.
 pub mod access;
+/// Percent-encoding in addresses.
+pub mod percent;
 
 // The machine.
 /// The only use of `std::fs`; every error names the action and the path.

@@ -1,10 +1,13 @@
 //! The only place that starts programs. A [`Command`] is data: nothing is inherited from our own environment
-//! that it does not list, so what a program sees is what the code says.
+//! that it does not list, so the code shows everything that a program sees.
 //!
 //! The worker's long-lived Python is started here too ([`Command::spawn`]), but who speaks with it, and how it is
 //! ended, is not decided here. `rootstock run` becomes another program here ([`Command::exec`]).
 
+mod limited;
 pub mod threads;
+
+pub use limited::{GIT_LIMITS, NETWORK_TIMEOUT};
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -86,7 +89,7 @@ impl std::fmt::Display for Exit {
 pub struct Error {
     /// The program's path.
     pub program: String,
-    /// What the system said.
+    /// The system's error.
     #[source]
     pub source: std::io::Error,
 }
@@ -188,6 +191,19 @@ impl Command {
         })
     }
 
+    /// As [`Command::run`], for a program that reaches the network: for at most as long as [`NETWORK_TIMEOUT`] says.
+    pub fn run_limited(&self) -> Result<Output, Error> {
+        let limit = limited::limit(&self.environment).map_err(|e| self.error(e))?;
+        let child = self
+            .build()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| self.error(e))?;
+        limited::output(child, limit).map_err(|e| self.error(e))
+    }
+
     /// What the program writes to standard output, if it closes that in time; otherwise nothing. In both cases it is ended
     /// then, with all that it has started.
     pub fn answer_within(&self, limit: Duration) -> Result<Option<Vec<u8>>, Error> {
@@ -202,7 +218,7 @@ impl Command {
         let stdout = child.stdout.take().expect("stdout was asked for as a pipe");
         let answer = read_until(stdout, Instant::now() + limit);
         if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            // Fails only if nobody is left.
+            // Fails only if no process is left.
             let _ = kill_process_group(group, Signal::KILL);
         }
         child.wait().and(answer).map_err(|e| self.error(e))

@@ -11,7 +11,7 @@ pub struct Alike {
 }
 
 impl Alike {
-    /// Takes note of a path. If some filesystem would put it, or a directory it is in, in the place of one that came
+    /// Adds a path. If some filesystem would put it, or a directory it is in, in the place of one that came
     /// before, the two are returned: first that one.
     pub fn clash(&mut self, path: &str) -> Option<(String, String)> {
         let ends = path.match_indices('/').map(|(at, _)| at);

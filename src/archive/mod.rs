@@ -1,11 +1,11 @@
-//! Archives from elsewhere, looked through before anything of them is written: what would leave its place, contradicts
-//! itself, or takes memory without bound is refused. What is in them, and where it goes, is not known here.
+//! Untrusted archives, examined before anything of them is written: members that would leave the directory, contradict
+//! each other, or take unbounded memory are refused. What the members are for is not known here.
 
 pub mod alike;
 pub mod tar;
 pub mod zip;
 
-/// Says what is wrong with a path that would not stay where it is unpacked, or that no list of files could hold.
+/// Refuses a path that would leave the directory it is unpacked into, or that no list of files could hold.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
     if path.starts_with('/') {
         return Err("is absolute");
@@ -30,8 +30,8 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a link at this path leads to something below the same directory. Nothing is written through a link, so the
-/// `..` at the beginning mean what they say; after a name they may mean anything, because it may be that of a link.
+/// Whether a link at this path leads to something below the same directory. Nothing is written through a link, so `..` at
+/// the beginning is the parent; after a name it may be anything, because the name may be that of a link.
 pub fn stays(link: &str, target: &str) -> bool {
     let mut depth = link.matches('/').count();
     let mut named = false;

@@ -33,7 +33,7 @@ pub enum Error {
     /// It is none, or it ends too early.
     #[error("{}", chain(.0))]
     Unreadable(#[from] std::io::Error),
-    /// Something in it has no business there.
+    /// A member that is refused.
     #[error("`{}` {why}", member.escape_debug())]
     Member {
         /// Its path.
@@ -59,8 +59,8 @@ const LONGEST: u64 = 1 << 20;
 /// How many members there may be. They are all remembered.
 const MOST: usize = 2_000_000;
 
-/// All members, if none of them would leave its place. `open` opens the archive, which is read twice; names that differ
-/// only in case are refused unless `alike` says that it is known to have such.
+/// All members, if none of them would leave the directory. `open` opens the archive, which is read twice; names that differ
+/// only in case are refused unless `alike` returns true for them.
 pub fn members<R: Read>(
     open: impl Fn() -> R,
     alike: impl Fn(&str) -> bool,
@@ -127,7 +127,7 @@ pub fn plain(path: &str) -> Result<String, &'static str> {
     Ok(parts.join("/"))
 }
 
-/// Looks at the headers alone. Names that do not fit into one are read into memory by whoever reads the members.
+/// Checks the headers alone: names that do not fit into one are read into memory later.
 fn check_headers(from: impl Read) -> Result<(), Error> {
     let mut archive = ::tar::Archive::new(from);
     for entry in archive.entries()?.raw(true) {

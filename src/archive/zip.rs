@@ -1,4 +1,4 @@
-//! Zip archives that say everything once: each file has one place and one name, and two programs that read such an
+//! Zip archives without contradictions: each file has one place and one name, and two programs that read such an
 //! archive in different ways find the same in it.
 //!
 //! Members are described twice, in a header before their contents and in a directory at the end. Programs that stream

@@ -79,7 +79,7 @@ pub enum Error {
     #[error(transparent)]
     Unpack(#[from] unpack::Error),
     /// It has a pointer of Git LFS in the place of a file.
-    #[error("`{path}` in `{file}` is a pointer of Git LFS, not the file itself")]
+    #[error("`{path}` in `{file}` is a Git LFS pointer, not the file itself")]
     Pointer {
         /// The locked file's name.
         file: String,

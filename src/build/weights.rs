@@ -24,7 +24,7 @@ pub enum Error {
     #[error(transparent)]
     Fetch(Arc<fetch::Error>),
     /// What came is no weight file.
-    #[error("`{0}` is a pointer of Git LFS, not the file itself")]
+    #[error("`{0}` is a Git LFS pointer, not the file itself")]
     Pointer(String),
     /// The hub keeps it from us.
     #[error(transparent)]

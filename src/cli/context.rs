@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use super::{Shared, progress, pythons};
 use crate::build;
 use crate::build::supply::{Network, Supply};
-use crate::fetch::{Credentials, NETWORK};
+use crate::fetch::{Credentials, LIMITS, NETWORK};
 use crate::files::link;
 use crate::hub::Hub;
 use crate::manifest::{Index, Manifest};
 use crate::name::IndexName;
+use crate::process::NETWORK_TIMEOUT;
 use crate::store::Root;
 use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
@@ -36,6 +37,8 @@ const KEPT: [&str; 10] = [
 pub(crate) fn kept_environment() -> BTreeMap<OsString, OsString> {
     KEPT.iter()
         .chain(&NETWORK)
+        .chain(&LIMITS)
+        .chain([&NETWORK_TIMEOUT])
         .filter_map(|name| Some((OsString::from(name), variable(name)?)))
         .collect()
 }

@@ -59,6 +59,10 @@ const VARIABLES: &str = "Environment variables (an empty one counts as unset):
   HF_ENDPOINT, HF_TOKEN     a mirror of the Hugging Face Hub, and who asks it
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
                             how the network is reached
+  ROOTSTOCK_HTTP_TIMEOUT    seconds that a server may send nothing, 30; it has twice that for a response
+  ROOTSTOCK_HTTP_MIN_RATE   bytes per second that a server has to send on average over that time, 1024; 0: no limit
+  ROOTSTOCK_HTTP_MAX_SIZE   bytes of a file whose size is not locked, 17179869184 (16 GiB)
+  ROOTSTOCK_NETWORK_TIMEOUT seconds for one run of uv, pip or git, 3600
   NO_COLOR                  no colours";
 
 /// Reproducible Python environments and i-PI workers for machine-learning interatomic potentials.

@@ -1,6 +1,7 @@
-//! Managed interpreters while a lock is made: the sha256 of an archive, as its publisher says, else learnt by a download;
+//! Managed interpreters while a lock is made: the sha256 of an archive, from its publisher's list, else by a download;
 //! where such archives are mirrored; and one to ask build backends with.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{context, outcome, progress, show};
@@ -12,6 +13,9 @@ use crate::lock::LockedPython;
 use crate::manifest::Manifest;
 use crate::python::Interpreter;
 use crate::store::Root;
+
+/// No list of digests is longer.
+const LONGEST_LIST: u64 = 16 << 20;
 
 /// The mirror of this run: `ROOTSTOCK_PYTHON_MIRROR` before the manifest's `python-mirror`.
 pub(super) fn mirror(manifest: &Manifest) -> Option<Mirror> {
@@ -33,23 +37,23 @@ pub(super) fn digest(url: &str, mirror: Option<&Mirror>) -> Result<Digest, Strin
     let work = files::create_directories(&cache)
         .and_then(|()| files::temporary_directory(&cache, "python-"))
         .map_err(|error| format!("{error}: {}", error.source))?;
-    let client = Client::new(&context::kept_environment()).map_err(|error| told(&error))?;
+    let client = Client::new(&context::kept_environment()).map_err(|error| explained(&error))?;
     let (beside, file) = address.rsplit_once('/').unwrap_or_default();
-    let sums = work.path().join("SHA256SUMS");
-    match fetch::discover(&client, &format!("{beside}/SHA256SUMS"), &sums, &|_| {}) {
-        Ok(_) => {
-            let text = files::read_text(&sums).map_err(|error| error.to_string())?;
-            if let Some(digest) = listed(&text, &file.replace("%2B", "+")) {
+    match fetch::read(&client, &format!("{beside}/SHA256SUMS"), LONGEST_LIST) {
+        Ok(bytes) => {
+            let text = String::from_utf8(bytes);
+            let text = text.map_err(|_| format!("`{beside}/SHA256SUMS` is not UTF-8"))?;
+            if let Some(digest) = listed(&text, &file.replace("%2B", "+"))? {
                 return Ok(digest);
             }
         }
         Err(error) if error.is_absent() => {}
-        Err(error) => return Err(told(&error)),
+        Err(error) => return Err(explained(&error)),
     }
     show::remark(&format!("downloading {address} to learn its sha256 …"));
     let archive = work.path().join("archive");
     let found =
-        fetch::discover(&client, &address, &archive, &|_| {}).map_err(|error| told(&error))?;
+        fetch::discover(&client, &address, &archive, &|_| {}).map_err(|error| explained(&error))?;
     Ok(found.0)
 }
 
@@ -70,24 +74,24 @@ pub(super) fn provide(
     })
 }
 
-/// The digest beside a file's name, in the form of `sha256sum`.
-fn listed(sums: &str, file: &str) -> Option<Digest> {
-    sums.lines().find_map(|line| {
+/// The digest beside a file's name, in the form of `sha256sum`; `None` if the file is not listed.
+fn listed(sums: &str, file: &str) -> Result<Option<Digest>, String> {
+    let of_file = sums.lines().filter_map(|line| {
         let (digest, name) = line.split_once(char::is_whitespace)?;
         let name = name.trim_start().trim_start_matches('*');
-        (name == file).then(|| digest.parse().ok())?
-    })
+        (name == file).then_some(digest)
+    });
+    let digests: Result<BTreeSet<Digest>, _> = of_file.map(str::parse).collect();
+    let digests = digests.map_err(|error| format!("in SHA256SUMS, beside `{file}`: {error}"))?;
+    if digests.len() > 1 {
+        return Err(format!("`{file}` has two digests in SHA256SUMS"));
+    }
+    Ok(digests.into_iter().next())
 }
 
-fn told(error: &fetch::Error) -> String {
-    let advice = error.advice();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    match advice {
+fn explained(error: &fetch::Error) -> String {
+    let text = outcome::chain(error);
+    match error.advice() {
         Some(advice) => format!("{text}\n{advice}"),
         None => text,
     }

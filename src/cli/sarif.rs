@@ -1,7 +1,7 @@
 //! Findings as a log of SARIF 2.1.0 (OASIS, Static Analysis Results Interchange Format), which platforms for code show
 //! beside the lines it names. Rule ids are the codes of drift.
 
-use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::findings::Place;
 use crate::digest::Digest;
 use crate::lock::drift::{CODES, Finding};
+use crate::percent::encode_path;
 
 /// Files are named from the top of the checkout; the viewer knows where that is.
 const TOP: &str = "%SRCROOT%";
@@ -77,24 +78,11 @@ fn result(finding: &Finding, place: &Place) -> Value {
 
 /// Relative paths are relative to the checkout, if rootstock is run at its top.
 fn location(file: &Path) -> Value {
-    let uri = encoded(&file.to_string_lossy());
+    let uri = encode_path(file.as_os_str().as_bytes());
     if file.is_absolute() {
         json!({ "uri": format!("file://{uri}") })
     } else {
         let uri = uri.strip_prefix("./").unwrap_or(&uri);
         json!({ "uri": uri, "uriBaseId": TOP })
     }
-}
-
-/// A path as it may stand in a URI (RFC 3986).
-fn encoded(path: &str) -> String {
-    let mut uri = String::new();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            let _ = write!(uri, "%{byte:02X}");
-        }
-    }
-    uri
 }

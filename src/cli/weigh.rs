@@ -1,6 +1,6 @@
 //! What `lock` finds out about a weight file: from the hub, or by downloading it.
 
-use super::{context, show};
+use super::{context, outcome, show};
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
 use crate::files;
@@ -12,7 +12,7 @@ use crate::resolve::Weighed;
 pub(super) fn weigh(weight: &Weight, hub: &Hub) -> Result<Weighed, String> {
     let client = hub
         .client(&context::kept_environment())
-        .map_err(|e| told(&e))?;
+        .map_err(|e| explained(&e))?;
     let Ok(file) = weight.url.parse::<hub::File>() else {
         let (sha256, size) = learn(&client, &weight.url, &weight.url)?;
         return Ok(Weighed {
@@ -22,7 +22,7 @@ pub(super) fn weigh(weight: &Weight, hub: &Hub) -> Result<Weighed, String> {
         });
     };
     let known = hub.look_up(&client, &file).map_err(|error| match error {
-        hub::Error::Fetch(error) => told(&error),
+        hub::Error::Fetch(error) => explained(&error),
         error => with_advice(&error.to_string(), error.advice()),
     })?;
     // Of small files the hub does not know the sha256; the manifest may.
@@ -49,18 +49,18 @@ fn learn(client: &Client, address: &str, name: &str) -> Result<(Digest, u64), St
         .and_then(|()| files::temporary_directory(&cache, "weights-"));
     let work = work.map_err(|error| format!("{error}: {}", error.source))?;
     let file = work.path().join("file");
-    let found = fetch::discover(client, address, &file, &|_| {}).map_err(|e| told(&e))?;
+    let found = fetch::discover(client, address, &file, &|_| {}).map_err(|e| explained(&e))?;
     match files::is_pointer(&file) {
         Ok(false) => Ok(found),
         Ok(true) => Err(format!(
-            "`{name}` is a pointer of Git LFS, not the file itself"
+            "`{name}` is a Git LFS pointer, not the file itself"
         )),
         Err(error) => Err(format!("{error}: {}", error.source)),
     }
 }
 
-fn told(error: &fetch::Error) -> String {
-    with_advice(&error.to_string(), error.advice())
+fn explained(error: &fetch::Error) -> String {
+    with_advice(&outcome::chain(error), error.advice())
 }
 
 fn with_advice(message: &str, advice: Option<&str>) -> String {

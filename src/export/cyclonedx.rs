@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, escaped};
+use super::Subject;
 use crate::digest::Digest;
 use crate::lock::{LockedPackage, LockedPython, LockedWeight, Origin, SpelledPackage};
+use crate::percent::encode_segment;
 
 /// The bill of materials, by the version of this program.
 pub fn cyclonedx(subject: &Subject, rootstock: &str) -> Value {
@@ -76,12 +77,12 @@ fn package(package: &SpelledPackage, scope: &str) -> Value {
     } = &**package;
     let version = version.to_string();
     let qualifier = match origin {
-        Origin::Index(_) => format!("file_name={}", escaped(file)),
-        Origin::Url { url, .. } => format!("download_url={}", escaped(url)),
+        Origin::Index(_) => format!("file_name={}", encode_segment(file)),
+        Origin::Url { url, .. } => format!("download_url={}", encode_segment(url)),
         Origin::Git { url, commit, .. } => {
-            format!("vcs_url={}", escaped(&format!("git+{url}@{commit}")))
+            format!("vcs_url={}", encode_segment(&format!("git+{url}@{commit}")))
         }
-        Origin::Path { path, .. } => format!("file_name={}", escaped(path)),
+        Origin::Path { path, .. } => format!("file_name={}", encode_segment(path)),
     };
     json!({
         "type": "library",
@@ -90,7 +91,7 @@ fn package(package: &SpelledPackage, scope: &str) -> Value {
         "version": version,
         "scope": scope,
         "hashes": hashes(sha256),
-        "purl": format!("pkg:pypi/{name}@{}?{qualifier}", escaped(&version)),
+        "purl": format!("pkg:pypi/{name}@{}?{qualifier}", encode_segment(&version)),
     })
 }
 
@@ -101,7 +102,7 @@ fn interpreter(python: &LockedPython) -> Value {
         "bom-ref": "interpreter",
         "name": name,
         "version": version,
-        "purl": format!("pkg:generic/{name}@{}", escaped(&version)),
+        "purl": format!("pkg:generic/{name}@{}", encode_segment(&version)),
         "properties": [{ "name": "rootstock:soabi", "value": python.soabi }],
     });
     if let Some(archive) = python.archive() {

@@ -27,17 +27,3 @@ pub struct Subject<'a> {
 
 /// Where files can be fetched just now, by digest.
 pub type Addresses = HashMap<Digest, String>;
-
-/// A text as it may stand in an address (RFC 3986).
-fn escaped(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
-}

@@ -1,94 +1,121 @@
-//! The address of a file, taken apart so that its credentials can be used and never shown.
+//! The address of a file, parsed so that its credentials can be used and are never shown.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use url::{ParseError, SyntaxViolation, Url};
 
 use super::Error;
+use crate::percent::{decode, encode_path};
 
 /// Where a file is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Address {
-    /// How it is reached.
-    pub(super) scheme: Scheme,
-    /// The server; empty for a file.
+    /// What to request: without credentials and fragment.
+    pub(super) url: Url,
+    /// The path, if it is a file of this machine.
+    pub(super) local: Option<PathBuf>,
+    /// The server, with its port if that is not the usual one; empty for a local file.
     pub(super) host: String,
     /// The file's name.
     pub(super) file: String,
-    /// For people: without credentials and without a query, which may hold a token.
+    /// For messages: without credentials and without a query, which may hold a token.
     pub(super) shown: String,
-    /// What to ask for: without credentials and fragment.
-    pub(super) request: String,
-    /// Name and password, decoded.
+    /// User name and password, decoded.
     pub(super) credentials: Option<(String, String)>,
 }
 
-/// How an address is reached.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
-    /// Without encryption.
-    Http,
-    /// With encryption.
-    Https,
-    /// On a disk of this machine, at this path.
-    File(PathBuf),
-}
-
 impl Address {
-    /// Takes an address apart.
-    pub(super) fn parse(url: &str) -> Result<Self, Error> {
-        let refused = |reason: &str| Error::Address {
-            address: shown(url),
+    /// Parses an address.
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let refuse = |reason: &str| Error::Address {
+            address: shown(text),
             reason: reason.to_owned(),
         };
-        let url = url.split('#').next().unwrap_or(url);
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or_else(|| refused("it has no scheme such as `https://`"))?;
-        let (authority, path) = match rest.find(['/', '?']) {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
+        let mut url = strict(text).map_err(|reason| refuse(&reason))?;
+        let local = match url.scheme() {
+            "http" | "https" => None,
+            "file" => {
+                let path = url.to_file_path();
+                Some(path.map_err(|()| refuse("a file address cannot name another machine"))?)
+            }
+            _ => return Err(refuse("only http, https and file are supported")),
         };
-        let (credentials, host) = match authority.rsplit_once('@') {
-            Some((credentials, host)) => (Some(credentials), host),
-            None => (None, authority),
-        };
-        let plain = path.split('?').next().unwrap_or(path);
-        let decoded = decode(plain).ok_or_else(|| refused("its path is not UTF-8"))?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            "file" if matches!(host, "" | "localhost") => Scheme::File(PathBuf::from(&decoded)),
-            "file" => return Err(refused("a file address names no other machine")),
-            _ => return Err(refused("only http, https and file are understood")),
-        };
-        if host.is_empty() && !matches!(scheme, Scheme::File(_)) {
-            return Err(refused("it names no server"));
+        let has_credentials = !url.username().is_empty() || url.password().is_some();
+        let credentials = credentials(&url).filter(|_| has_credentials);
+        if has_credentials && credentials.is_none() {
+            return Err(refuse("its user name or password is not UTF-8"));
         }
-        let credentials = credentials.map(|text| {
-            let (name, password) = text.split_once(':').unwrap_or((text, ""));
-            decode(name).zip(decode(password))
-        });
-        let word = url.split("://").next().unwrap_or_default();
+        remove_secrets(&mut url);
+        let file = file_name(url.as_str()).unwrap_or_default();
         Ok(Self {
-            scheme,
-            host: host.to_owned(),
-            file: decoded.rsplit('/').next().unwrap_or(&decoded).to_owned(),
-            shown: shown(url),
-            request: format!("{word}://{host}{path}"),
-            credentials: match credentials {
-                Some(None) => return Err(refused("its credentials are not UTF-8")),
-                Some(some) => some,
-                None => None,
-            },
+            host: host(&url),
+            shown: shown(url.as_str()),
+            url,
+            local,
+            file,
+            credentials,
         })
     }
 }
 
-/// The address as people may see it.
-fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or(url);
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
+/// The address, if it is written as RFC 3986 has it: what browsers repair silently is refused.
+fn strict(text: &str) -> Result<Url, String> {
+    let violation = std::cell::Cell::new(None);
+    let note = |found: SyntaxViolation| {
+        let repaired = matches!(
+            found,
+            SyntaxViolation::ExpectedDoubleSlash
+                | SyntaxViolation::Backslash
+                | SyntaxViolation::C0SpaceIgnored
+                | SyntaxViolation::TabOrNewlineIgnored
+        );
+        if repaired {
+            violation.set(Some(found));
+        }
+    };
+    let parsed = Url::options()
+        .syntax_violation_callback(Some(&note))
+        .parse(text);
+    let url = parsed.map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => "it has no scheme such as `https://`".to_owned(),
+        ParseError::EmptyHost => "it names no server".to_owned(),
+        error => error.to_string(),
+    })?;
+    match violation.get() {
+        Some(SyntaxViolation::ExpectedDoubleSlash) if url.scheme() != "file" => {
+            Err("its scheme is not followed by `//` and a server".to_owned())
+        }
+        Some(SyntaxViolation::ExpectedDoubleSlash) | None => Ok(url),
+        Some(found) => Err(found.description().to_owned()),
+    }
+}
+
+/// User name and password of an address, if it has them and both are UTF-8.
+fn credentials(url: &Url) -> Option<(String, String)> {
+    let password = decode(url.password().unwrap_or_default())?;
+    Some((decode(url.username())?, password))
+}
+
+/// Removes what is not requested: credentials, which go into a header, and the fragment.
+pub(super) fn remove_secrets(url: &mut Url) {
+    // They fail only for addresses without a server, which have no credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+}
+
+/// The server of an address, with its port if that is not the usual one.
+pub(super) fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The address for messages, without credentials, query and fragment. It may be none that can be parsed.
+pub(super) fn shown(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or(text);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().unwrap_or(authority);
@@ -101,47 +128,16 @@ pub fn file_name(url: &str) -> Option<String> {
     decode(path.rsplit('/').next().unwrap_or(path)).filter(|name| !name.is_empty())
 }
 
-/// The text with its percent escapes (RFC 3986) replaced; `None` if that is not UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let escaped = match (first, after) {
-            (b'%', [high, low, ..]) => hexadecimal(*high).zip(hexadecimal(*low)),
-            _ => None,
-        };
-        if let Some((high, low)) = escaped {
-            bytes.push(high << 4 | low);
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// The text as part of a path of an address: everything escaped but what has no meaning there.
-pub(super) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-fn hexadecimal(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|d| u8::try_from(d).ok())
+/// The `file` address of an absolute path.
+pub fn file_address(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    format!("file://{}", encode_path(path.as_os_str().as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -151,7 +147,7 @@ mod tests {
                 .unwrap();
         assert_eq!(address.shown, "https://host:8443/a%20b/c-1.whl");
         assert_eq!(
-            address.request,
+            address.url.as_str(),
             "https://host:8443/a%20b/c-1.whl?token=secret"
         );
         assert_eq!(address.file, "c-1.whl");
@@ -164,11 +160,14 @@ mod tests {
 
     #[test]
     fn file_addresses_are_paths() {
-        let scheme = |url: &str| Address::parse(url).map(|a| a.scheme);
-        let path = Scheme::File("/a b/c.whl".into());
-        assert_eq!(scheme("file:///a%20b/c.whl").unwrap(), path);
-        assert_eq!(scheme("file://localhost/a%20b/c.whl").unwrap(), path);
-        assert!(scheme("file://elsewhere/a").is_err());
+        let local = |url: &str| Address::parse(url).map(|address| address.local);
+        let path = Some("/a b/c.whl".into());
+        assert_eq!(local("file:///a%20b/c.whl").unwrap(), path);
+        assert_eq!(local("file://localhost/a%20b/c.whl").unwrap(), path);
+        assert!(local("file://elsewhere/a").is_err());
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a+b %\xff"));
+        assert_eq!(file_address(path), "file:///a%2Bb%20%25%FF");
+        assert_eq!(local(&file_address(path)).unwrap().as_deref(), Some(path));
     }
 
     #[test]
@@ -180,11 +179,23 @@ mod tests {
             ),
             (
                 "ftp://me:pw@host/a?t=1",
-                "`ftp://host/a` cannot be downloaded: only http, https and file are understood",
+                "`ftp://host/a` cannot be downloaded: only http, https and file are supported",
             ),
             (
                 "https:///a",
-                "`https:///a` cannot be downloaded: it names no server",
+                "`https:///a` cannot be downloaded: its scheme is not followed by `//` and a server",
+            ),
+            (
+                "https://?a",
+                "`https://` cannot be downloaded: it names no server",
+            ),
+            (
+                "https:\\\\host\\a",
+                "`https:\\\\host\\a` cannot be downloaded: backslash",
+            ),
+            (
+                "https://host/a\nb",
+                "`https://host/a\nb` cannot be downloaded: tabs or newlines are ignored in URLs",
             ),
         ] {
             assert_eq!(Address::parse(url).unwrap_err().to_string(), message);

@@ -1,18 +1,28 @@
-//! The HTTP client: certificates of the machine, proxies as the usual variables name them, no patience without end.
+//! The HTTP client: the machine's certificates, the usual proxy variables, redirections, credentials.
+//!
+//! Redirections are followed here and not by the HTTP library, so that credentials are sent to no other origin (scheme, server
+//! and port), https never redirects to http, and each hop goes through its own scheme's proxy.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::time::Duration;
+use std::io::{self, Read as _};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy};
+use url::Url;
 
-use super::Credentials;
-use super::address::{Address, Scheme};
-use super::{Error, PAUSES};
+use super::address::{Address, host, remove_secrets, shown};
+use super::limits::{Deadline, Limits, Metered};
+use super::{Credentials, Error};
+
+/// How many redirections are followed, one after another.
+const MAX_REDIRECTS: usize = 10;
+
+/// How much of the text of a redirection is read.
+const REDIRECTION_TEXT: u64 = 16 << 10;
 
 /// Variables that say how a machine reaches the network: its proxies, and the certificates it trusts.
 pub const NETWORK: [&str; 10] = [
@@ -32,15 +42,15 @@ pub const NETWORK: [&str; 10] = [
 pub struct Client {
     http: Agent,
     https: Agent,
-    pub(super) pauses: Vec<Duration>,
-    /// The beginning of addresses that are asked with this token.
+    pub(super) limits: Limits,
+    /// The beginning of the addresses that the token is for, and the token.
     token: Option<(String, String)>,
     credentials: Credentials,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Proxies have passwords, and a token is nobody's business.
+        // Proxies have passwords, and a token is a secret.
         out.debug_struct("Client").finish_non_exhaustive()
     }
 }
@@ -58,16 +68,17 @@ impl Client {
                 })
                 .transpose()
         };
+        let limits = Limits::new(variables)?;
         Ok(Self {
-            http: agent(proxy(["http_proxy", "all_proxy"])?),
-            https: agent(proxy(["https_proxy", "all_proxy"])?),
-            pauses: PAUSES.to_vec(),
+            http: agent(proxy(["http_proxy", "all_proxy"])?, &limits),
+            https: agent(proxy(["https_proxy", "all_proxy"])?, &limits),
+            limits,
             token: None,
             credentials: Credentials::default(),
         })
     }
 
-    /// The same that answers a server which wants to know who asks. Redirections are followed without.
+    /// The same with credentials for servers that answer with status 401.
     #[must_use]
     pub fn with(self, credentials: &Credentials) -> Self {
         Self {
@@ -76,76 +87,167 @@ impl Client {
         }
     }
 
-    /// The same with a token (RFC 6750) that is sent to addresses of this server, and to no other that it leads to.
+    /// The same with a token (RFC 6750) for addresses below this one.
     #[must_use]
     pub fn with_token(self, server: &str, token: &str) -> Self {
         let below = format!("{}/", server.trim_end_matches('/'));
+        let below = Address::parse(&below).map_or(below, |address| address.url.into());
         Self {
             token: Some((below, token.to_owned())),
             ..self
         }
     }
 
-    /// Asks for a file from this byte on.
-    pub(super) fn get(&self, address: &Address, from: u64) -> Result<Response<Body>, Error> {
-        // Encoded on the way, neither ranges nor digests would be those of the file.
-        let mut headers = vec![("accept-encoding", "identity")];
-        let range = format!("bytes={from}-");
-        if from > 0 {
-            headers.push(("range", &range));
-        }
-        self.get_with(address, &headers)
-    }
-
-    /// Asks with these headers.
-    pub(super) fn get_with(
+    /// Requests a file with these headers beside the usual ones. Its body has to be read by the deadline.
+    pub(super) fn get(
         &self,
         address: &Address,
         headers: &[(&str, &str)],
+        deadline: Deadline,
     ) -> Result<Response<Body>, Error> {
-        let response = self.ask(address, headers, address.credentials.as_ref())?;
+        let own = self.own_authorization(address);
+        let ask = |authorization: Option<&str>| {
+            let request = Request {
+                address,
+                headers,
+                authorization,
+                deadline,
+            };
+            self.follow(&request)
+        };
+        let response = ask(own.as_deref())?;
         if response.status().as_u16() != 401 {
             return Ok(response);
         }
         match self.credentials.of(&address.host) {
             Some(found) if address.credentials.as_ref() != Some(&found) => {
-                self.ask(address, headers, Some(&found))
+                ask(Some(&basic(&found)))
             }
             _ => Ok(response),
         }
     }
 
-    fn ask(
-        &self,
-        address: &Address,
-        headers: &[(&str, &str)],
-        credentials: Option<&(String, String)>,
-    ) -> Result<Response<Body>, Error> {
-        let agent = match address.scheme {
-            Scheme::Http => &self.http,
-            Scheme::Https | Scheme::File(_) => &self.https,
+    /// What is sent without being asked for: credentials of the address, or the token of its server.
+    fn own_authorization(&self, address: &Address) -> Option<String> {
+        if let Some(credentials) = &address.credentials {
+            return Some(basic(credentials));
+        }
+        let (server, token) = self.token.as_ref()?;
+        let below = address.url.as_str().starts_with(server);
+        below.then(|| format!("Bearer {token}"))
+    }
+
+    /// Requests a file and follows redirections.
+    fn follow(&self, request: &Request) -> Result<Response<Body>, Error> {
+        let Request { address, .. } = request;
+        let refused = |reason| Error::Redirect {
+            address: address.shown.clone(),
+            reason,
         };
-        let mut request = agent.get(&address.request);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        let headers = Deadline::after(self.limits.headers());
+        let mut at = address.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut response = self.send(request, &at)?;
+            let Some(next) = redirection(&at, &response).map_err(refused)? else {
+                return Ok(response);
+            };
+            // Its text is read so that the connection can be used again.
+            let text = response.body_mut().as_reader().take(REDIRECTION_TEXT);
+            let _ = io::copy(
+                &mut Metered::new(text, &self.limits, headers),
+                &mut io::sink(),
+            );
+            at = next;
+            if headers.is_over() || request.deadline.is_over() {
+                return Err(self.no_response(address, &at));
+            }
         }
-        if let Some((name, password)) = credentials {
-            let encoded = BASE64_STANDARD.encode(format!("{name}:{password}"));
-            request = request.header("authorization", format!("Basic {encoded}"));
-        } else if let Some((server, token)) = &self.token
-            && address.request.starts_with(server)
-        {
-            request = request.header("authorization", format!("Bearer {token}"));
+        let reason = format!("another address more than {MAX_REDIRECTS} times");
+        Err(refused(reason))
+    }
+
+    /// Sends the request to one address.
+    fn send(&self, request: &Request, at: &Url) -> Result<Response<Body>, Error> {
+        let agent = match at.scheme() {
+            "http" => &self.http,
+            _ => &self.https,
+        };
+        let mut built = agent.get(at.as_str());
+        for (name, value) in request.headers {
+            built = built.header(*name, *value);
         }
-        request.call().map_err(|error| Error::Unreachable {
-            file: address.file.clone(),
-            host: address.host.clone(),
-            source: Box::new(error),
+        let mut authorization = request.authorization.iter();
+        if let Some(authorization) = authorization.find(|_| may_know(&request.address.url, at)) {
+            built = built.header("authorization", *authorization);
+        }
+        // What our own count of bytes does not see: framing that never becomes a byte of the body.
+        let body = Some(request.deadline.left());
+        let built = built.config().timeout_recv_body(body).build();
+        built.call().map_err(|error| match error {
+            ureq::Error::Timeout(_) => self.no_response(request.address, at),
+            error => Error::Unreachable {
+                file: request.address.file.clone(),
+                host: host(at),
+                source: Box::new(error),
+            },
         })
+    }
+
+    fn no_response(&self, address: &Address, at: &Url) -> Error {
+        Error::NoResponse {
+            host: host(at),
+            address: address.shown.clone(),
+            seconds: self.limits.headers().as_secs(),
+        }
     }
 }
 
-fn agent(proxy: Option<Proxy>) -> Agent {
+/// What is requested, and with what.
+struct Request<'a> {
+    address: &'a Address,
+    headers: &'a [(&'a str, &'a str)],
+    authorization: Option<&'a str>,
+    deadline: Deadline,
+}
+
+fn basic((name, password): &(String, String)) -> String {
+    let encoded = BASE64_STANDARD.encode(format!("{name}:{password}"));
+    format!("Basic {encoded}")
+}
+
+/// Whether credentials for one address may be sent to another: it is of the same origin, or of the same host, encrypted now.
+fn may_know(first: &Url, at: &Url) -> bool {
+    let standard = |url: &Url| url.port().is_none();
+    let encrypted_now = (first.scheme(), at.scheme()) == ("http", "https")
+        && first.host() == at.host()
+        && standard(first)
+        && standard(at);
+    first.origin() == at.origin() || encrypted_now
+}
+
+/// The address that a response redirects to, or why it is not followed.
+fn redirection(at: &Url, response: &Response<Body>) -> Result<Option<Url>, String> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let location = response.headers().get("location");
+    let location = location.ok_or("nowhere: it has no `Location`")?;
+    let location = location.to_str().map_err(|_| "what is not an address")?;
+    let mut next = at
+        .join(location)
+        .map_err(|error| format!("what is not an address: {error}"))?;
+    remove_secrets(&mut next);
+    match (at.scheme(), next.scheme()) {
+        ("https", "http") => Err(format!(
+            "`{}`, which is not encrypted as this is",
+            shown(next.as_str())
+        )),
+        (_, "http" | "https") => Ok(Some(next)),
+        (_, scheme) => Err(format!("an address of the scheme `{scheme}`")),
+    }
+}
+
+fn agent(proxy: Option<Proxy>, limits: &Limits) -> Agent {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .build();
@@ -153,13 +255,16 @@ fn agent(proxy: Option<Proxy>) -> Agent {
         .tls_config(tls)
         .proxy(proxy)
         .http_status_as_error(false)
-        // Who we are is shown to the server that asks for it, not to where it sends us.
-        .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
+        .max_redirects(0)
+        // What is compared includes what came of the body together with an informational response.
+        .max_response_header_size(256 << 10)
         .user_agent(concat!("rootstock/", env!("CARGO_PKG_VERSION")))
-        .timeout_connect(Some(Duration::from_secs(20)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_resolve(Some(limits.timeout))
+        .timeout_connect(Some(limits.timeout))
+        .timeout_send_request(Some(limits.timeout))
+        .timeout_recv_response(Some(limits.headers()))
         // A connection on which nothing comes for so long is dead, however slow the network is.
-        .timeout_per_read(Some(Duration::from_secs(30)))
+        .timeout_per_read(Some(limits.timeout))
         .build()
         .into()
 }

@@ -1,7 +1,7 @@
-//! Names and passwords for servers that want them, from where uv has them: `UV_INDEX_<NAME>_USERNAME` and `_PASSWORD`,
+//! User names and passwords for servers that require them, from the places where uv finds them: `UV_INDEX_<NAME>_USERNAME` and `_PASSWORD`,
 //! the default index's own address, netrc, the keyring. Looked for only when a server asks, and for that server alone.
 //!
-//! They are never shown: this has no `Debug` that tells them.
+//! They are never shown: `Debug` prints none of them.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -88,16 +88,18 @@ impl Credentials {
     }
 
     fn in_netrc(&self, host: &str) -> Option<(String, String)> {
-        // One that cannot be read is as good as none: the server's refusal is what a person has to hear.
+        // One that cannot be read counts as none; the error is the server's refusal.
         let text = files::read_text(self.netrc.as_deref()?).ok()?;
-        netrc(&text, host.split(':').next().unwrap_or(host))
+        let port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        let without_port = host.rsplit_once(':').filter(|(_, after)| port(after));
+        netrc(&text, without_port.map_or(host, |(host, _)| host))
     }
 
     fn in_keyring(&self, host: &str, user: &str) -> Option<(String, String)> {
         let output = Command::new(self.keyring.as_ref()?)
             .arguments(["get", host, user])
             .variables(&self.variables)
-            .run()
+            .run_limited()
             .ok()?;
         let password = String::from_utf8(output.stdout).ok()?;
         let password = password.trim_end_matches(['\r', '\n']);
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_has_the_variables_of_its_name_and_nobody_else_gets_them() {
+    fn variables_of_an_index_are_for_its_server_alone() {
         let variables = [
             ("UV_INDEX_OUR_OWN_USERNAME", "me"),
             ("UV_INDEX_OUR_OWN_PASSWORD", "secret"),

@@ -1,13 +1,13 @@
-//! A mirror of archives: another beginning for their addresses, so that a lock holds for every site.
+//! A mirror of archives: another prefix for their addresses, so that one lock serves every site.
 //!
 //! An archive `https://…/20261110/cpython-….tar.gz` lies at `<mirror>/20261110/cpython-….tar.gz`, as uv's mirrors have
-//! it; in a directory, the one part `20261110` may be left out. What is mirrored, and whether it is right, is not known
-//! here: whoever downloads verifies.
+//! it; in a directory, the part `20261110` may be left out. Nothing is verified here; downloads are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::address::{decode, encode};
+use super::address::file_address;
 use crate::files;
+use crate::percent::decode;
 
 /// Where archives are mirrored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Mirror {
         let file = parts.next().unwrap_or_default();
         let release = parts.next().unwrap_or_default();
         match self {
-            Self::Address(beginning) => format!("{beginning}/{release}/{file}"),
+            Self::Address(prefix) => format!("{prefix}/{release}/{file}"),
             Self::Directory(directory) => {
                 let name = decode(file).unwrap_or_else(|| file.to_owned());
                 let flat = directory.join(&name);
@@ -51,11 +51,6 @@ impl Mirror {
     }
 }
 
-/// The `file` address of an absolute path.
-pub fn file_address(path: &Path) -> String {
-    format!("file://{}", encode(&path.to_string_lossy()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +58,7 @@ mod tests {
     const URL: &str = "https://host/download/20261110/cpython-3.11.18%2B20261110-x.tar.gz";
 
     #[test]
-    fn an_address_gets_another_beginning() {
+    fn an_address_gets_another_prefix() {
         let mirror = Mirror::new("https://mirror.example/pythons/");
         assert_eq!(
             mirror.address(URL),

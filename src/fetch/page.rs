@@ -1,10 +1,11 @@
-//! A page that is read once and not kept, such as an index's list of files: compressed on the way where the server can.
+//! A document that is read once and not kept, such as an index's list of files: compressed on the way where the server can.
 
 use std::io::Read;
 
-use super::address::{Address, Scheme};
+use super::address::Address;
 use super::client::Client;
-use super::{Error, patiently, whole};
+use super::limits::{Metered, broken_off};
+use super::{Error, check_document, read_to_limit, response, with_retries};
 use crate::files;
 
 /// What a server has at an address.
@@ -16,11 +17,11 @@ pub struct Page {
     pub bytes: Vec<u8>,
 }
 
-/// Reads a page in one of the media types of `accept` (RFC 9110); one that is longer than this is none. A directory has
+/// Reads a page in one of the media types of `accept` (RFC 9110); one that is longer than this is refused. A directory has
 /// the page `index.html`, or an empty one.
-pub fn page(client: &Client, url: &str, accept: &str, longest: u64) -> Result<Page, Error> {
+pub fn page(client: &Client, url: &str, accept: &str, limit: u64) -> Result<Page, Error> {
     let address = Address::parse(url)?;
-    if let Scheme::File(path) = &address.scheme {
+    if let Some(path) = &address.local {
         let inside = path.join("index.html");
         let bytes = if !files::is_directory(path) {
             files::read(path)?
@@ -33,28 +34,25 @@ pub fn page(client: &Client, url: &str, accept: &str, longest: u64) -> Result<Pa
         return Ok(Page { kind, bytes });
     }
     let headers = [("accept", accept), ("accept-encoding", "gzip")];
-    patiently(client, || {
-        let mut response = client.get_with(&address, &headers)?;
-        let status = response.status().as_u16();
-        if status != 200 {
-            return Err(Error::Status {
-                address: address.shown.clone(),
-                status,
-            });
-        }
-        let header = |name: &str| {
-            let value = response.headers().get(name)?.to_str().ok()?;
-            Some(value.split(';').next()?.trim().to_ascii_lowercase())
-        };
-        let kind = header("content-type").unwrap_or_default();
-        let compressed = header("content-encoding").is_some_and(|encoding| encoding == "gzip");
+    with_retries(client, &address, |deadline| {
+        let mut response = client.get(&address, &headers, deadline)?;
+        check_document(&response, &address)?;
+        let kind = response::media_type(&response);
+        let encoding = response::encoding(&response);
         let body = response.body_mut().as_reader();
-        let mut body: Box<dyn Read> = if compressed {
-            Box::new(flate2::read::MultiGzDecoder::new(body))
-        } else {
-            Box::new(body)
+        let body = Metered::new(body, &client.limits, deadline);
+        let mut body: Box<dyn Read> = match encoding.as_deref() {
+            None => Box::new(body),
+            Some("gzip") => Box::new(flate2::read::MultiGzDecoder::new(body)),
+            Some(other) => {
+                return Err(Error::Encoding {
+                    address: address.shown.clone(),
+                    encoding: other.to_owned(),
+                });
+            }
         };
-        let bytes = whole(&mut *body, &address, longest)?;
+        let failed = |error| broken_off(error, &address, &client.limits, deadline, 0);
+        let bytes = read_to_limit(&mut *body, &address, limit, failed)?;
         Ok(Page { kind, bytes })
     })
 }

@@ -1,8 +1,8 @@
 //! The part of a download that is there already.
 //!
-//! While it grows it is called `<name>.part-<who downloads it>-<anything>`, and whoever gives up calls it
-//! `<name>.part`. A new download takes over, by rename, a part that was given up or whose maker is gone; so two
-//! processes never write to one file, and what a killed one had is not lost.
+//! While it grows it is called `<name>.part-<process>-<random>`; a process that gives up renames it to `<name>.part`. A
+//! new download takes over, by rename, a part that was given up or whose process is gone. So two processes never write
+//! to one file, and what a killed one had downloaded is not lost.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,13 +41,13 @@ impl Part {
             let abandoned = left.strip_prefix(&given_up).is_some_and(|rest| {
                 rest.is_empty() || rest.strip_prefix('-').is_some_and(maker::is_gone)
             });
-            // Should another process be faster, there is nothing left to take over.
+            // If another process is faster, the rename fails.
             let left = directory.join(left);
             // A link, or a second name of another file, was planted there: it would be written through.
             let takes = abandoned && files::is_file_of_its_own(&left);
             if takes && files::rename(&left, &path).is_ok() {
-                // One that another user left may be closed to us. It is no loss: we begin anew.
-                let out = reread(&path).or_else(|_| anew(&path))?;
+                // Another user's may not be readable: then the download begins again.
+                let out = reread(&path).or_else(|_| empty(&path))?;
                 return Ok(part(Some(out)));
             }
         }
@@ -66,7 +66,7 @@ impl Part {
         out.write_all(bytes).context("write", &self.path)
     }
 
-    /// Begins anew.
+    /// Empties it.
     pub(super) fn restart(&mut self) -> files::Result<()> {
         if self.bytes() > 0 || self.out.is_none() {
             self.out = None;
@@ -98,8 +98,8 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Best effort: under its present name the next run takes it over as well, once this process is gone. Nothing
-        // of that name is left after it was finished or discarded.
+        // Best effort: the next run also takes it over under its present name, once this process is gone. Nothing of
+        // that name exists after it was finished or discarded.
         let _ = match files::size(&self.path) {
             Ok(0) => files::remove_if_present(&self.path),
             Ok(_) => files::rename(&self.path, &self.given_up),
@@ -116,7 +116,7 @@ fn reread(path: &Path) -> files::Result<Hashing<File>> {
 }
 
 /// An empty file of ours in its place.
-fn anew(path: &Path) -> files::Result<Hashing<File>> {
+fn empty(path: &Path) -> files::Result<Hashing<File>> {
     files::remove_if_present(path)?;
     Ok(Hashing::new(files::create_new(path, 0o600)?))
 }

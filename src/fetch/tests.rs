@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 
@@ -42,7 +43,7 @@ fn fetch(destination: &Path, answers: Vec<Answer>, sha256: Digest, size: Option<
     let port = server.port();
     let url = format!("http://me:secret@127.0.0.1:{port}/files/demo.whl?token=secret");
     let mut client = Client::new(&std::collections::BTreeMap::new()).unwrap();
-    client.pauses = vec![Duration::ZERO; 2];
+    client.limits.pauses = vec![Duration::ZERO; 2];
     let heads = Mutex::new(Vec::new());
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -65,7 +66,7 @@ fn fetch(destination: &Path, answers: Vec<Answer>, sha256: Digest, size: Option<
     }
 }
 
-/// Answers one request and returns what it said.
+/// Answers one request and returns its head.
 fn serve(mut stream: &TcpStream, answer: &Answer) -> String {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -90,7 +91,7 @@ fn serve(mut stream: &TcpStream, answer: &Answer) -> String {
     };
     let head_out =
         format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    // The client may hang up when it has heard enough.
+    // The client may hang up when it has enough.
     let _ = stream.write_all(head_out.as_bytes());
     let _ = stream.write_all(body);
     head
@@ -123,7 +124,7 @@ impl Place {
         files::names(self.destination.parent().unwrap()).unwrap()
     }
 
-    fn leave(&self, name: &str, bytes: &[u8]) {
+    fn put(&self, name: &str, bytes: &[u8]) {
         files::create_directories(self.destination.parent().unwrap()).unwrap();
         files::write(&self.destination.with_file_name(name), bytes).unwrap();
     }
@@ -158,8 +159,8 @@ fn a_file_comes_with_credentials_and_unencoded() {
 }
 
 #[test]
-fn who_we_are_is_not_told_where_a_server_sends_us() {
-    for (host, told) in [("127.0.0.1", true), ("localhost", false)] {
+fn credentials_are_not_sent_to_another_host() {
+    for (host, sent) in [("127.0.0.1", true), ("localhost", false)] {
         let place = place();
         let answers = vec![Moved(host), Whole];
         let outcome = fetch(&place.destination, answers, Digest::of(FILE), None);
@@ -167,12 +168,12 @@ fn who_we_are_is_not_told_where_a_server_sends_us() {
         place.assert_whole();
         let head = outcome.heads[1].to_lowercase();
         assert!(head.starts_with("get /moved http/1.1\r\n"), "{head}");
-        assert_eq!(head.contains("authorization:"), told, "{head}");
+        assert_eq!(head.contains("authorization:"), sent, "{head}");
     }
 }
 
 #[test]
-fn what_breaks_off_goes_on_where_it_was() {
+fn an_interrupted_download_continues() {
     let place = place();
     let answers = vec![BreakOff(300), Status(503), Range];
     let outcome = fetch(&place.destination, answers, Digest::of(FILE), Some(1000));
@@ -182,7 +183,7 @@ fn what_breaks_off_goes_on_where_it_was() {
 }
 
 #[test]
-fn the_next_run_goes_on_too() {
+fn the_next_run_continues_too() {
     let place = place();
     let answers = vec![BreakOff(300), Status(500), Status(500)];
     let outcome = fetch(&place.destination, answers, Digest::of(FILE), Some(1000));
@@ -201,12 +202,12 @@ fn the_next_run_goes_on_too() {
 fn the_part_of_a_process_that_is_gone_is_taken_over_and_no_other() {
     let place = place();
     let us = maker();
-    place.leave(&format!("demo.part-{us}-abc"), &FILE[..400]);
+    place.put(&format!("demo.part-{us}-abc"), &FILE[..400]);
     let mut parts: Vec<&str> = us.split('-').collect();
     parts[3] = "1";
     let gone = parts.join("-");
-    place.leave(&format!("demo.part-{gone}-abc"), &FILE[..500]);
-    place.leave("demolition.part", &FILE[..600]);
+    place.put(&format!("demo.part-{gone}-abc"), &FILE[..500]);
+    place.put("demolition.part", &FILE[..600]);
     let outcome = fetch(
         &place.destination,
         vec![Range],
@@ -224,14 +225,14 @@ fn maker() -> String {
 }
 
 #[test]
-fn a_server_that_knows_no_ranges_is_begun_with_anew() {
+fn without_ranges_a_download_begins_again() {
     for answers in [
         vec![Whole],
         vec![Status(416), Whole],
         vec![WrongRange, Whole],
     ] {
         let place = place();
-        place.leave("demo.part", &FILE[..300]);
+        place.put("demo.part", &FILE[..300]);
         let outcome = fetch(&place.destination, answers, Digest::of(FILE), Some(1000));
         outcome.result.unwrap();
         place.assert_whole();
@@ -239,9 +240,9 @@ fn a_server_that_knows_no_ranges_is_begun_with_anew() {
 }
 
 #[test]
-fn a_damaged_part_is_thrown_away_and_fetched_again() {
+fn a_damaged_part_is_removed_and_downloaded_again() {
     let place = place();
-    place.leave("demo.part", &[b'z'; 300]);
+    place.put("demo.part", &[b'z'; 300]);
     let outcome = fetch(
         &place.destination,
         vec![Range, Range],
@@ -256,7 +257,7 @@ fn a_damaged_part_is_thrown_away_and_fetched_again() {
 #[test]
 fn a_part_that_is_whole_needs_no_request() {
     let place = place();
-    place.leave("demo.part", FILE);
+    place.put("demo.part", FILE);
     let outcome = fetch(&place.destination, vec![], Digest::of(FILE), Some(1000));
     outcome.result.unwrap();
     place.assert_whole();
@@ -297,7 +298,7 @@ fn a_file_that_is_too_long_is_removed() {
 }
 
 #[test]
-fn what_is_not_there_is_not_asked_for_again() {
+fn a_missing_file_is_requested_once() {
     let place = place();
     let outcome = fetch(
         &place.destination,
@@ -333,17 +334,25 @@ fn a_server_that_is_gone_is_named() {
 #[test]
 fn a_file_of_this_machine_is_copied_and_verified() {
     let place = place();
-    place.leave("original file", FILE);
+    place.put("original file", FILE);
     let original = place.destination.with_file_name("original%20file");
     let url = format!("file://{}", original.display());
     let client = Client::new(&std::collections::BTreeMap::new()).unwrap();
-    let heard = Mutex::new(Vec::new());
-    let listen = |bytes| heard.lock().unwrap().push(bytes);
-    let get =
-        |sha256: Digest, size| download(&client, &url, &place.destination, &sha256, size, &listen);
+    let reported = Mutex::new(Vec::new());
+    let on_progress = |bytes| reported.lock().unwrap().push(bytes);
+    let get = |sha256: Digest, size| {
+        download(
+            &client,
+            &url,
+            &place.destination,
+            &sha256,
+            size,
+            &on_progress,
+        )
+    };
     get(Digest::of(FILE), Some(1000)).unwrap();
     assert_eq!(files::read(&place.destination).unwrap(), FILE);
-    assert_eq!(heard.lock().unwrap().last(), Some(&1000));
+    assert_eq!(reported.lock().unwrap().last(), Some(&1000));
     assert!(matches!(
         get(Digest::of(""), None),
         Err(Error::Digest { .. })

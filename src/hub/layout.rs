@@ -41,7 +41,7 @@ impl File {
         PathBuf::from(format!("{up}blobs/{sha256}"))
     }
 
-    /// What says which commit a revision means.
+    /// The file that holds the commit of a revision.
     pub fn reference(&self, revision: &str) -> String {
         format!("{}/refs/{revision}", self.directory())
     }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::Path;
 
 use pep508_rs::Pep508Url;
+use url::Url;
 
 use super::fragment::Fragment;
 
@@ -119,13 +120,13 @@ impl Pep508Url for Reference {
 }
 
 /// Refuses a user with a password; over HTTP any user, who may be a token. `git@` of ssh is a name and no secret.
-fn check_credentials(url: &str) -> Result<(), Invalid> {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let secret = authority.rsplit_once('@').is_some_and(|(user, _)| {
-        user.contains(':') || scheme.to_ascii_lowercase().starts_with("http")
-    });
-    if secret {
+fn check_credentials(address: &str) -> Result<(), Invalid> {
+    let url = Url::parse(address).map_err(|error| Invalid {
+        reason: format!("it is not an address: {error}"),
+        help: SCHEMES,
+    })?;
+    let is_token = url.scheme().starts_with("http") && !url.username().is_empty();
+    if is_token || url.password().is_some() {
         return Err(Invalid {
             reason: "an address in the manifest may not hold credentials".to_owned(),
             help: CREDENTIALS,

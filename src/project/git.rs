@@ -93,11 +93,12 @@ pub fn fetch(
             ])
             .arguments(arguments)
             .variables(variables)
+            .variables(process::GIT_LIMITS)
             .variable("GIT_TERMINAL_PROMPT", "0")
             .variable("GIT_LFS_SKIP_SMUDGE", "1")
             .variable("LC_ALL", "C.UTF-8")
             .directory(place)
-            .run()?;
+            .run_limited()?;
         Ok(if output.exit.success() {
             Ok(())
         } else {

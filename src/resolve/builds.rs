@@ -44,7 +44,7 @@ pub enum Error {
         within: String,
     },
     /// It has a pointer of Git LFS in the place of a file.
-    #[error("`{path}` in `{file}` is a pointer of Git LFS, not the file itself")]
+    #[error("`{path}` in `{file}` is a Git LFS pointer, not the file itself")]
     Pointer {
         /// The archive's name.
         file: String,

@@ -11,7 +11,7 @@ use crate::fetch;
 use crate::files::{self, Context};
 use crate::lock::{LockedTarget, Origin};
 use crate::name::EnvironmentName;
-use crate::uv::File;
+use crate::uv::{File, chain};
 
 impl Solver<'_> {
     /// Digest and size of a file of an index that gives no sha256. What is locked of it stays, unless it is to move on: a
@@ -59,7 +59,7 @@ impl Solver<'_> {
         let place = files::temporary_directory(work, "learn-").map_err(local)?;
         let archive = place.path().join("file");
         let (sha256, size) = fetch::discover(&self.tools.client, &file.url, &archive, &|_| {})
-            .map_err(|error| failed(error.to_string(), error.advice()))?;
+            .map_err(|error| failed(chain(&error), error.advice()))?;
         let mut checksums = file.checksums.clone();
         checksums.extend_from_slice(given);
         let read = files::open(&archive).and_then(|bytes| {

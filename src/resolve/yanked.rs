@@ -40,7 +40,7 @@ pub(super) struct Known {
 const AT_ONCE: usize = 8;
 
 /// The page of a package with tens of thousands of files has some ten megabytes.
-const LONGEST: u64 = 256 << 20;
+const LONGEST: u64 = 64 << 20;
 
 /// Whether the manifest asks for a package by its number.
 fn is_pinned(of: &For, name: &PackageName) -> bool {

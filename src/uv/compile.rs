@@ -154,7 +154,7 @@ impl Uv {
         if let Some(interpreter) = ask.interpreter {
             command = command.argument("--python").argument(interpreter);
         }
-        let output = command.argument(asked.0).directory(here).run()?;
+        let output = command.argument(asked.0).directory(here).run_limited()?;
         if !output.exit.success() {
             return Err(explain(&output));
         }

@@ -12,7 +12,7 @@ use semver::{Version, VersionReq};
 use crate::files;
 use crate::manifest::Index;
 use crate::name::IndexName;
-use crate::process::{self, Command};
+use crate::process::{self, Command, GIT_LIMITS};
 
 mod compile;
 mod provide;
@@ -110,7 +110,7 @@ impl Uv {
         let asked = Command::new(path)
             .argument("--version")
             .variables(search.environment)
-            .run();
+            .run_limited();
         let output = asked.map_err(|error| chain(&error))?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         // `uv 0.13.9 (x86_64-unknown-linux-gnu)`
@@ -177,7 +177,7 @@ impl Uv {
         if let Some(interpreter) = interpreter {
             asked = asked.argument("--python").argument(interpreter);
         }
-        let output = asked.run().map_err(|error| chain(&error))?;
+        let output = asked.run_limited().map_err(|error| chain(&error))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text
             .lines()
@@ -209,6 +209,7 @@ impl Uv {
     pub fn command(&self) -> Command {
         Command::new(&self.path)
             .variables(&self.environment)
+            .variables(GIT_LIMITS)
             .arguments([
                 "--no-config",
                 "--color",

@@ -83,7 +83,7 @@ fn download(search: &Search, work: &Path) -> Result<Vec<u8>, Error> {
             .argument("--requirement")
             .argument(&list)
             .variables(search.environment)
-            .run();
+            .run_limited();
         match output {
             Ok(output) if output.exit.success() => return verified(work),
             Ok(output) => reasons.push(format!("pip of {interpreter}: {}", said(&output))),

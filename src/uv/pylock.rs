@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::digest::{Algorithm, Checksum, Digest};
+use crate::percent::decode;
 
 /// A package of the answer with every file that uv found fit for the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +176,7 @@ fn file(package: &str, written: WrittenFile) -> Result<File, Error> {
         path.rsplit('/')
             .next()
             .filter(|name| !name.is_empty())
-            .map(percent_decoded)
+            .and_then(decode)
     };
     let name = name
         .or_else(last)
@@ -187,26 +188,6 @@ fn file(package: &str, written: WrittenFile) -> Result<File, Error> {
         sha256: checksums.iter().find_map(Checksum::sha256),
         checksums,
     })
-}
-
-/// `%2B` as `+`: local versions stand like that in addresses.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let code = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Uv {
             .command()
             .arguments(["python", "list", "--only-downloads", "--all-versions"])
             .arguments(["--all-platforms", "--all-arches", "--output-format", "json"])
-            .run()?;
+            .run_limited()?;
         if !output.exit.success() {
             return Err(Error::Failed(said(&output)));
         }

@@ -188,7 +188,7 @@ fn weights_that_are_a_pointer_are_refused() {
     };
     let pointer = |said: &Said| {
         let told = said.told();
-        assert!(told.contains("is a pointer of Git LFS"), "{told}");
+        assert!(told.contains("is a Git LFS pointer"), "{told}");
     };
     model("");
     pointer(sandbox.run(&["lock"]).expect(1));

@@ -22,6 +22,7 @@ mod exclude_newer;
 mod export;
 mod gc;
 mod hostile_models;
+mod hostile_servers;
 mod hostile;
 mod hub;
 mod imports;

@@ -12,11 +12,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("access", &[]),
     // A crate of its own, in `crates/`; the compiler sees to it that it uses nothing of ours.
     ("ipi_client", &[]),
+    ("percent", &[]),
     ("files", &[]),
     ("process", &[]),
     ("python", &["digest", "files", "process"]),
-    ("fetch", &["digest", "files", "process"]),
-    ("hub", &["digest", "fetch"]),
+    ("fetch", &["digest", "percent", "files", "process"]),
+    ("hub", &["digest", "percent", "fetch"]),
     ("archive", &["files"]),
     ("project", &["digest", "files", "process", "archive"]),
     (
@@ -26,11 +27,11 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("lock", &["name", "digest", "hub", "target", "manifest"]),
-    ("export", &["digest", "lock"]),
+    ("export", &["digest", "percent", "lock"]),
     (
         "uv",
         &[
-            "name", "digest", "files", "lock", "manifest", "process", "python", "target",
+            "name", "digest", "percent", "files", "lock", "manifest", "process", "python", "target",
         ],
     ),
     (
@@ -87,6 +88,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "name",
             "digest",
             "access",
+            "percent",
             "ipi_client",
             "files",
             "fetch",

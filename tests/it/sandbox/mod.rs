@@ -16,6 +16,7 @@ pub(crate) mod lacking;
 pub(crate) mod person;
 pub(crate) mod refuse;
 pub(crate) mod remote;
+pub(crate) mod scripted;
 pub(crate) mod sdist;
 pub(crate) mod snapshot;
 pub(crate) mod trace;

@@ -1,0 +1,171 @@
+//! The output of a program that reaches the network by itself, and the time after which it is not waited for any longer. Such
+//! programs have limits of their own, but for a single read: a server that sends a byte a second keeps them for ever.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::Output;
+
+/// How many seconds one run of uv, pip or git may take.
+pub const NETWORK_TIMEOUT: &str = "ROOTSTOCK_NETWORK_TIMEOUT";
+
+/// Without that variable. A resolution with builds takes minutes.
+const DEFAULT: u64 = 3600;
+
+/// What has git, also one that uv starts, give up a server that sends less than this many bytes per second for so many
+/// seconds: one that packs a large repository may be silent for a while.
+pub const GIT_LIMITS: [(&str, &str); 2] = [
+    ("GIT_HTTP_LOW_SPEED_LIMIT", "1024"),
+    ("GIT_HTTP_LOW_SPEED_TIME", "300"),
+];
+
+/// The limit that these variables set.
+pub(super) fn limit(variables: &BTreeMap<OsString, OsString>) -> io::Result<Duration> {
+    let value = variables.get(OsStr::new(NETWORK_TIMEOUT));
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(Duration::from_secs(DEFAULT));
+    };
+    let seconds = value.to_str().and_then(|text| text.trim().parse().ok());
+    let seconds = seconds.filter(|seconds| (1..=7 * 24 * 3600).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        let problem =
+            format!("the variable `{NETWORK_TIMEOUT}` is not a number of seconds from 1 to 604800");
+        io::Error::new(io::ErrorKind::InvalidInput, problem)
+    })
+}
+
+/// What the child writes and how it ends; it is killed when the limit is over.
+pub(super) fn output(mut child: Child, limit: Duration) -> io::Result<Output> {
+    let collected = collect(&mut child, Instant::now() + limit);
+    if !matches!(collected, Ok(Some(_))) {
+        // Fails only if it has ended.
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let (stdout, stderr) = collected?.ok_or_else(|| {
+        let seconds = limit.as_secs();
+        let problem = format!(
+            "it had not ended after {seconds} s and was killed: a server may send too slowly. \
+             `{NETWORK_TIMEOUT}` sets how many seconds it may take"
+        );
+        io::Error::new(io::ErrorKind::TimedOut, problem)
+    })?;
+    Ok(Output {
+        exit: status.into(),
+        stdout,
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    })
+}
+
+/// All that the child writes to both its outputs until it has ended; `None` if it has not by then.
+fn collect(child: &mut Child, deadline: Instant) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut written, mut messages) = (Vec::new(), Vec::new());
+    while stdout.is_some() || stderr.is_some() {
+        let ready = {
+            let open = [
+                stdout.as_ref().map(AsFd::as_fd),
+                stderr.as_ref().map(AsFd::as_fd),
+            ];
+            wait(open, deadline)?
+        };
+        match ready {
+            None => return Ok(None),
+            Some([first, second]) => {
+                if first {
+                    read_some(&mut stdout, &mut written)?;
+                }
+                if second {
+                    read_some(&mut stderr, &mut messages)?;
+                }
+            }
+        }
+    }
+    // One that has closed its outputs is about to end.
+    while child.try_wait()?.is_none() {
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Some((written, messages)))
+}
+
+/// Which of these can be read, once one can; `None` if none can by then.
+fn wait(
+    from: [Option<std::os::fd::BorrowedFd>; 2],
+    deadline: Instant,
+) -> io::Result<Option<[bool; 2]>> {
+    loop {
+        let mut waited: Vec<PollFd> = from
+            .iter()
+            .flatten()
+            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+            .collect();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).unwrap_or_default();
+        match poll(&mut waited, Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(0) => return Ok(None),
+            Ok(_) => {
+                let mut ready = waited.iter().map(|fd| !fd.revents().is_empty());
+                return Ok(Some(
+                    from.map(|fd| fd.is_some() && ready.next() == Some(true)),
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Reads what is there; closes the pipe at its end.
+fn read_some(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> io::Result<()> {
+    let mut buffer = [0; 8192];
+    let read = pipe.as_mut().map_or(Ok(0), |pipe| pipe.read(&mut buffer))?;
+    into.extend_from_slice(&buffer[..read]);
+    if read == 0 {
+        *pipe = None;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Command, Exit};
+    use super::*;
+
+    fn sh(script: &str, seconds: &str) -> Result<Output, super::super::Error> {
+        Command::new("/bin/sh")
+            .arguments(["-c", script])
+            .variable(NETWORK_TIMEOUT, seconds)
+            .run_limited()
+    }
+
+    #[test]
+    fn a_program_that_ends_in_time_leaves_all_it_wrote() {
+        let output = sh("head -c 300000 /dev/zero; echo no >&2; exit 3", "3600").unwrap();
+        assert_eq!(output.exit, Exit::Code(3));
+        assert_eq!((output.stdout.len(), &*output.stderr), (300_000, "no\n"));
+        let output = sh("exec >&- 2>&-; exit 4", "").unwrap();
+        assert_eq!(output.exit, Exit::Code(4));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed() {
+        for script in [
+            "exec /bin/sleep 1000",
+            "exec >&- 2>&-; exec /bin/sleep 1000",
+        ] {
+            let error = sh(script, "1").unwrap_err();
+            assert_eq!(error.source.kind(), io::ErrorKind::TimedOut, "{error}");
+        }
+        let error = sh("exit 0", "soon").unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
+}
