@@ -13,9 +13,6 @@ use super::assemble::{self, Recipe};
 use super::publish::{self, Candidate, Published, Staging, Verdict};
 use super::record;
 
-/// Counts up when this program would make other files of the same lock.
-const FORMAT: u32 = 4;
-
 /// An environment to be built, with the interpreter chosen for it.
 #[derive(Debug, Clone)]
 pub(super) struct Job<'a> {
@@ -62,11 +59,8 @@ pub struct Built {
 impl<'a> Job<'a> {
     /// The name its generation will have: the same lock on the same interpreter has the same everywhere.
     pub(super) fn id(&self) -> String {
-        let answer = self.target.digest;
         let interpreter = self.interpreter.identity.digest();
-        generation_id(&Digest::of(format!(
-            "rootstock generation {FORMAT}\n{answer}\n{interpreter}\n"
-        )))
+        generation_id(&self.target.digest, &interpreter)
     }
 
     /// What building a package of it takes; nothing for wheels.

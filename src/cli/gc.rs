@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure, OrExit};
 use super::outcome::chain;
 use super::progress::bytes;
-use super::{Shared, context, place, show};
+use super::{Shared, context, given, place, show};
 use crate::files::{self, freed::Room};
 use crate::gc::{self, End, Gone, Kept, Kind, Policy, Survey, Why};
 use crate::name::EnvironmentName;
@@ -63,7 +63,7 @@ fn gc(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         let path = root.path().display();
         return Err(Failure::usage(
             &format!("there is no root at `{path}`"),
-            "name another one with `--root DIR`",
+            &given::advice(root.path()),
         ));
     }
     let root = place::under_its_own_policy(root)?;

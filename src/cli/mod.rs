@@ -16,6 +16,7 @@ mod exit;
 mod export;
 mod findings;
 mod gc;
+mod given;
 mod interrupt;
 mod limits;
 mod lock;

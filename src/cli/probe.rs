@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
 use super::worker::Object;
-use super::{Shared, context, place, show};
+use super::{Shared, context, given, place, show};
 use crate::files;
 use crate::probe::latency::{self, Latency};
 use crate::probe::smoke::{self, Smoke, Verdict};
@@ -166,12 +166,7 @@ fn structures(
         let atoms = arguments.atoms as usize;
         return Ok(vec![Structure::copper(atoms), Structure::water(atoms)]);
     };
-    if !files::exists(path) {
-        return Err(Failure {
-            report: miette::miette!("there is no structure `{}`", path.display()),
-            exit: Exit::Usage,
-        });
-    }
+    given::exists("structure", path)?;
     let variables = variables::for_python(root, selected, inherited);
     let structure = Structure::read(path, selected, &variables).or_exit(Exit::Usage)?;
     Ok(vec![structure])

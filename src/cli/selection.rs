@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::Shared;
 use super::exit::{Exit, Failure};
+use super::{Shared, given};
 use crate::manifest::{Manifest, nearest};
 use crate::runtime::Unusable;
 use crate::runtime::select::CUSTOM;
@@ -37,6 +37,10 @@ pub(super) fn failure(error: Unusable, name: &str, shared: &Shared) -> Failure {
             }
             suggest(error, &known, name)
         }
+        Unusable::NoFile { path, .. } => Unusable::NoFile {
+            advice: given::advice(&path),
+            path,
+        },
         error => error,
     };
     let exit = match report {
@@ -45,7 +49,7 @@ pub(super) fn failure(error: Unusable, name: &str, shared: &Shared) -> Failure {
         | Unusable::Model { .. }
         | Unusable::NoWeights(_)
         | Unusable::NotCustom(_)
-        | Unusable::NoFile(_) => Exit::Usage,
+        | Unusable::NoFile { .. } => Exit::Usage,
         _ => Exit::Environment,
     };
     Failure {
@@ -92,9 +96,12 @@ impl Known {
 
 /// The same error with the name that was probably meant.
 fn suggest(error: Unusable, known: &Known, name: &str) -> Unusable {
+    let (name, custom) = name
+        .strip_suffix(CUSTOM)
+        .map_or((name, ""), |name| (name, CUSTOM));
     let with =
         |names: &[String], known: String| match nearest(name, names.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`? {known}"),
+            Some(near) => format!("did you mean `{near}{custom}`? {known}"),
             None => known,
         };
     match error {

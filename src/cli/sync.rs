@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, dry_run, findings, interrupt, lock, outcome, place, show};
+use super::{Shared, context, dry_run, findings, given, interrupt, lock, outcome, place, show};
 use crate::build::Context;
 use crate::doctor;
 use crate::files::{self, link};
@@ -231,6 +231,7 @@ impl Arguments {
 /// The bundle that was named.
 fn open_bundle(path: &Path) -> Result<Bundle, Failure> {
     // An address of a file has no directory to start from.
+    given::exists("bundle", path)?;
     let path = files::absolute(path).or_exit(Exit::Usage)?;
     Bundle::open(&path).or_exit(Exit::Usage)
 }

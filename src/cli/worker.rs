@@ -6,8 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, place, selection, show};
-use crate::files;
+use super::{Shared, context, given, place, selection, show};
 use crate::runtime::Selected;
 use crate::store::Root;
 use crate::worker::connect::{self, Address};
@@ -162,8 +161,6 @@ enum Usage {
          `--species-from-server` is for servers that send them as JSON"
     ))]
     Species,
-    #[error("there is no template `{}`", .0.display())]
-    Template(PathBuf),
     #[error("`--species {text}`: {source}")]
     #[diagnostic(help(
         "write a composition such as `Cu108` or `OH2`, or a list such as `O,H,H` or `8,1,1`"
@@ -195,6 +192,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 }
 
 fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exit, Failure> {
+    if let Some(template) = &arguments.template {
+        given::exists("template", template)?;
+    }
     let options = options(arguments, address).or_exit(Exit::Usage)?;
     let root = place::built(shared)?;
     place::warn_of_open(&root);
@@ -286,9 +286,6 @@ fn options(arguments: &Arguments, server: Address) -> Result<Options, Usage> {
 
 fn species(arguments: &Arguments) -> Result<Species, Usage> {
     if let Some(path) = &arguments.template {
-        if !files::exists(path) {
-            return Err(Usage::Template(path.clone()));
-        }
         return Ok(Species::Template(path.clone()));
     }
     if let (Some(text), Some(pbc)) = (&arguments.species, &arguments.pbc) {

@@ -30,7 +30,7 @@ mod syntax;
 mod value;
 
 pub use complaint::{Complaint, Complaints};
-pub(crate) use complaint::{Excerpt, excerpt, nearest};
+pub(crate) use complaint::{Excerpt, excerpt, nearest, nearest_path};
 pub use fragment::Fragment;
 pub use place::place;
 pub(crate) use reference::is_archive;
@@ -212,12 +212,12 @@ pub struct Weight {
 pub enum Error {
     /// It is not there.
     #[error("there is no manifest `{}`", path.display())]
-    #[diagnostic(help(
-        "run rootstock in the directory of your `rootstock.toml`, or name the file with `--manifest FILE`"
-    ))]
     Missing {
         /// Where it was looked for.
         path: PathBuf,
+        /// What to do.
+        #[help]
+        advice: String,
     },
     /// It cannot be read.
     #[error(transparent)]
@@ -260,8 +260,16 @@ fn read(path: &Path) -> Result<String, Error> {
     let name = Path::new(path.file_name().unwrap_or_default());
     files::read_text_of_project(here, name).map_err(|error| {
         if error.is_missing() {
+            let near = nearest_path(Path::new(""), path);
             Error::Missing {
                 path: path.to_owned(),
+                advice: near.map_or_else(
+                    || {
+                        "run rootstock in the directory of your `rootstock.toml`, or name the file with `--manifest FILE`"
+                            .to_owned()
+                    },
+                    |near| format!("did you mean `--manifest {near}`?"),
+                ),
             }
         } else {
             error.into()

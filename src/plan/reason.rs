@@ -3,8 +3,11 @@
 
 use std::path::PathBuf;
 
+use semver::Version;
+
 use crate::digest::Digest;
 use crate::lock::{LockedEnvironment, LockedTarget};
+use crate::store::generation_id;
 use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
 
@@ -19,6 +22,11 @@ pub enum Reason {
         was: Digest,
         /// Digest of the answer in the lock.
         now: Digest,
+    },
+    /// It was built in another format: this rootstock makes other files of the same lock.
+    FormatChanged {
+        /// The rootstock that built it.
+        by: Version,
     },
     /// It was not finished.
     Incomplete,
@@ -41,7 +49,7 @@ impl Reason {
     pub fn state(&self) -> &'static str {
         match self {
             Reason::Missing => "missing",
-            Reason::LockChanged { .. } => "stale",
+            Reason::LockChanged { .. } | Reason::FormatChanged { .. } => "stale",
             Reason::Incomplete => "incomplete",
             Reason::Foreign(_) => "foreign",
             Reason::Broken(_)
@@ -62,6 +70,10 @@ impl std::fmt::Display for Reason {
                 "the lock has changed ({} → {})",
                 was.short(8),
                 now.short(8)
+            ),
+            Reason::FormatChanged { by } => write!(
+                out,
+                "rootstock {by} built it in another format than this rootstock does"
             ),
             Reason::Incomplete => out.write_str("its build was not finished"),
             Reason::Foreign(why) | Reason::Broken(why) => out.write_str(why),
@@ -136,6 +148,11 @@ pub(super) fn reason_of_generation(
         return Some(Reason::LockChanged {
             was: stamp.digest,
             now: target.digest,
+        });
+    }
+    if stamp.id != generation_id(&stamp.digest, &stamp.python.identity.digest()) {
+        return Some(Reason::FormatChanged {
+            by: stamp.rootstock.clone(),
         });
     }
     if let Some(recorded) = target

@@ -6,7 +6,7 @@ use crate::lock::{LockedModel, LockedPython, LockedSource, PythonSource, Questio
 use crate::python::{Identity, Interpreter};
 use crate::store::installed::{Complete, Generation};
 use crate::store::interpreter::Base;
-use crate::store::{Stamp, stamp};
+use crate::store::{Stamp, generation_id, stamp};
 use crate::target::Target;
 
 pub(crate) const SOURCE: &str = "def setup(model, device): ...\n";
@@ -76,7 +76,7 @@ fn complete(environment: &LockedEnvironment) -> Complete {
             rootstock: "0.1.0".parse().unwrap(),
             environment: environment.name.clone(),
             digest: target.digest,
-            id: "id".into(),
+            id: generation_id(&target.digest, &interpreter().identity.digest()),
             target: target.target.name().into(),
             python: interpreter(),
             managed: None,
@@ -227,7 +227,9 @@ fn a_recorded_tree_binds_the_generation_it_was_recorded_for_and_no_other() {
         reason(environment, &environment.targets[0], &installed).map(|reason| reason.state())
     };
     assert_eq!(told(&environment), None);
-    environment.targets[0].trees.insert("id".into(), record);
+    let target = &mut environment.targets[0];
+    let id = generation_id(&target.digest, &interpreter().identity.digest());
+    target.trees.insert(id, record);
     assert_eq!(told(&environment), Some("broken"));
 }
 

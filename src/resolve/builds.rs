@@ -209,7 +209,7 @@ impl Solver<'_> {
     }
 
     /// The file of a package on this disk.
-    fn archive(&self, chosen: &Chosen) -> Result<PathBuf, Error> {
+    pub(super) fn archive(&self, chosen: &Chosen) -> Result<PathBuf, Error> {
         let LockedPackage { sha256, size, .. } = &chosen.package;
         let archive = self
             .tools

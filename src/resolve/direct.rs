@@ -188,7 +188,11 @@ impl Solver<'_> {
                 };
                 Ok((origin, tree(package, &archive, packed)))
             }
-            Direct::Archive { file, subdirectory } if file.url.contains("://") => {
+            Direct::Archive {
+                file,
+                subdirectory,
+                given,
+            } if file.url.contains("://") => {
                 let url = file.url.split('#').next().unwrap_or(&file.url);
                 let authority = url.split('/').nth(2).unwrap_or_default();
                 if authority.contains('@') {
@@ -201,7 +205,7 @@ impl Solver<'_> {
                     url: url.to_owned(),
                     subdirectory: subdirectory.clone().filter(|within| within != "."),
                 };
-                let file = self.verified(environment, requires, package, file)?;
+                let file = self.verified(environment, requires, package, (file, given))?;
                 Ok((origin, file))
             }
             Direct::Archive { file, .. } => self.local(environment, package, file),
@@ -269,7 +273,7 @@ impl Solver<'_> {
         environment: &Environment,
         requires: &[String],
         package: &Package,
-        file: &File,
+        (file, given): (&File, &[Checksum]),
     ) -> Result<File, Failure> {
         let said = |requirement: &Requirement| match &requirement.version_or_url {
             Some(VersionOrUrl::Url(Reference::Url { fragment, .. }))
@@ -286,6 +290,7 @@ impl Solver<'_> {
             .iter()
             .chain(&by_manifest)
             .flatten()
+            .chain(given)
             .cloned()
             .collect();
         // What uv was asked for without a digest, it has computed one of.

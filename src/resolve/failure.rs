@@ -4,7 +4,7 @@ use miette::Diagnostic;
 use pep440_rs::Version;
 
 use super::BuildError;
-use crate::digest::Mismatch;
+use crate::digest::{Digest, Mismatch};
 use crate::fetch;
 use crate::lock::drift::Subject;
 use crate::name::{EnvironmentName, ModelId};
@@ -148,6 +148,18 @@ pub enum Failure {
         /// The two digests.
         why: Mismatch,
     },
+    /// A file that is locked has changed where it comes from.
+    #[error("environment `{environment}`: {change}")]
+    #[diagnostic(help(
+        "a published file keeps its bytes: find out why this one has others; to lock it as it is now: \
+         `rootstock lock --upgrade={}`", change.package
+    ))]
+    Changed {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The file, before and after.
+        change: Box<Change>,
+    },
     /// The digest of a file must be learnt from its bytes, which cannot be had.
     #[error(
         "environment `{environment}`: `{file}` cannot be downloaded to learn its sha256: {why}"
@@ -162,6 +174,25 @@ pub enum Failure {
         /// What to do.
         #[help]
         advice: Option<String>,
+    },
+    /// uv must build a package to read its metadata, and that takes a package of a named index, which cannot be had.
+    #[error(
+        "environment `{environment}`: reading the metadata of a package needs a build with `{package}` of index `{index}`, \
+         which cannot be had from there: {reason}"
+    )]
+    #[diagnostic(help(
+        "it is taken from no other index; a wheel of it for this machine must be on that index, within \
+         `build-constraints` and `build-dependencies`"
+    ))]
+    BuildIndex {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The package of the named index.
+        package: pep508_rs::PackageName,
+        /// The index.
+        index: crate::name::IndexName,
+        /// What went wrong.
+        reason: String,
     },
     /// A repository cannot be had.
     #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]
@@ -240,6 +271,22 @@ pub enum Failure {
     },
 }
 
+/// A file with other bytes than those that are locked.
+#[derive(Debug, thiserror::Error)]
+#[error("`{file}` ({origin}) has changed: its sha256 is {now}, and {locked} is locked")]
+pub struct Change {
+    /// Its package.
+    pub package: pep508_rs::PackageName,
+    /// Its name.
+    pub file: String,
+    /// Where it comes from.
+    pub origin: crate::lock::Origin,
+    /// The digest that is locked.
+    pub locked: Digest,
+    /// The digest it has.
+    pub now: Digest,
+}
+
 /// Nothing could be decided.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
@@ -272,10 +319,12 @@ impl Failure {
             | Failure::NoFile { environment, .. }
             | Failure::Build { environment, .. }
             | Failure::Repository { environment, .. }
+            | Failure::BuildIndex { environment, .. }
             | Failure::Listing { environment, .. }
             | Failure::Patch { environment, .. }
             | Failure::Kernel { environment, .. }
             | Failure::Checksum { environment, .. }
+            | Failure::Changed { environment, .. }
             | Failure::Learn { environment, .. }
             | Failure::Answer { environment, .. } => Subject::Environment(environment.clone()),
             Failure::Weights { model, .. } => Subject::Model(model.clone()),

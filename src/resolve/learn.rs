@@ -2,14 +2,16 @@
 //! downloading it, when every other digest that is given of it is right.
 
 use pep440_rs::Version;
-use pep508_rs::PackageName;
+use pep508_rs::{PackageName, VersionOrUrl};
 
 use super::choose::For;
+use super::failure::Change;
 use super::{Failure, Solver};
 use crate::digest::{self, Checksum, Digest};
 use crate::fetch;
 use crate::files::{self, Context};
-use crate::lock::{LockedTarget, Origin};
+use crate::lock::{LockedPackage, LockedTarget, Origin};
+use crate::manifest::{Environment, Reference};
 use crate::name::EnvironmentName;
 use crate::uv::{File, chain};
 
@@ -38,6 +40,44 @@ impl Solver<'_> {
                 let (sha256, size) = self.learn(&environment.name, file, &[])?;
                 Ok((sha256, Some(size)))
             }
+        }
+    }
+
+    /// A file that is locked, in any environment, has the same bytes still, unless its package is to move on or the
+    /// manifest gives its digest.
+    pub(super) fn is_the_locked_file(
+        &self,
+        of: &For,
+        package: &LockedPackage,
+    ) -> Result<(), Failure> {
+        let environment = of.environment;
+        if matches!(package.origin, Origin::Git { .. } | Origin::Path { .. })
+            || !self.stays(&environment.name, &package.name)
+            || gives_digest(environment, &package.name)
+        {
+            return Ok(());
+        }
+        let environments = self.old.iter().flat_map(|old| &old.environments);
+        let files = environments.flat_map(|environment| &environment.targets);
+        let same = files.flat_map(LockedTarget::files).filter(|locked| {
+            locked.name == package.name
+                && locked.version == package.version
+                && locked.file == package.file
+                && locked.origin == package.origin
+        });
+        let mut locked = same.map(|locked| locked.sha256).peekable();
+        match locked.peek().copied() {
+            Some(first) if locked.all(|sha256| sha256 != package.sha256) => Err(Failure::Changed {
+                environment: environment.name.clone(),
+                change: Box::new(Change {
+                    package: package.name.clone(),
+                    file: package.file.clone(),
+                    origin: package.origin.clone(),
+                    locked: first,
+                    now: package.sha256,
+                }),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -83,4 +123,17 @@ impl Solver<'_> {
             .map_err(local)?;
         Ok((sha256, size))
     }
+}
+
+/// Whether the manifest gives a digest of a package, which is then the one that was compared.
+fn gives_digest(environment: &Environment, name: &PackageName) -> bool {
+    let asked = environment.dependencies.iter();
+    asked
+        .filter(|asked| asked.name == *name)
+        .any(|asked| match &asked.version_or_url {
+            Some(VersionOrUrl::Url(Reference::Url { fragment, .. })) => {
+                !fragment.checksums.is_empty()
+            }
+            _ => false,
+        })
 }

@@ -26,6 +26,8 @@ use crate::python::Interpreter;
 use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
 
+mod ask;
+mod askers;
 mod assemble;
 mod builds;
 mod choose;
@@ -133,6 +135,7 @@ pub fn resolve(
         .transpose()?;
     let solver = tools.as_ref().map(|tools| Solver {
         manifest,
+        old,
         upgrade,
         tools,
         pythons: Pythons {
@@ -145,6 +148,7 @@ pub fn resolve(
             digests: Mutex::default(),
         },
         known: yanked::Known::default(),
+        build_files: Mutex::default(),
         means,
     });
     let solve = |environment: &&Environment| match (kept(environment), &solver) {
@@ -278,10 +282,13 @@ struct Asked<'a> {
 
 struct Solver<'a> {
     manifest: &'a Manifest,
+    old: Option<&'a Lock>,
     upgrade: &'a Upgrade,
     tools: &'a Tools,
     pythons: Pythons<'a>,
     known: yanked::Known,
+    /// For builds of uv in an environment: packages of named indexes, each with the address of its wheel on this disk.
+    build_files: Mutex<BTreeMap<(EnvironmentName, PackageName), String>>,
     means: &'a Means<'a>,
 }
 
@@ -406,9 +413,8 @@ impl Solver<'_> {
             routes: routes(environment)
                 .filter(|route| direct(route.package))
                 .collect(),
-            no_dependencies: false,
-            is_locked: false,
             interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
+            ..Compile::default()
         };
         let answer = self.answer(environment, &ask, target, python)?;
         let stay = here.map_or_else(BTreeSet::new, |old| self.stay(&environment.name, old));
@@ -484,17 +490,13 @@ fn routes(environment: &Environment) -> impl Iterator<Item = Route<'_>> {
         .map(|(package, index)| Route { package, index })
 }
 
-fn unanswered(
-    environment: &Environment,
-    target: &Target,
-    python: &Version,
-    unresolved: Unresolved,
-) -> Failure {
+fn unanswered(asking: &ask::Asking, unresolved: Unresolved) -> Failure {
+    let environment = asking.environment;
     match unresolved {
         Unresolved::Unsatisfiable(why) => Failure::Unsatisfiable {
             environment: environment.name.clone(),
-            target: *target,
-            python: python.clone(),
+            target: *asking.target,
+            python: asking.shown.clone(),
             source_path: environment.source.clone(),
             why,
         },

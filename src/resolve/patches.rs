@@ -10,10 +10,11 @@ use std::str::FromStr;
 use pep440_rs::Version;
 use pep508_rs::{MarkerEnvironment, MarkerTree};
 
-use super::{Failure, Solver, routes, unanswered};
+use super::ask::Asking;
+use super::{Failure, Solver};
 use crate::manifest::{Environment, normal_form, patches};
 use crate::target::Target;
-use crate::uv::{Compile, Package, Route};
+use crate::uv::{Compile, Package};
 
 impl Solver<'_> {
     /// What uv answers, with every routed package from its own index; only what the target needs.
@@ -39,13 +40,13 @@ impl Solver<'_> {
             }
         }
         if python.release().len() > 2 {
-            let answer = self.asked_on(environment, ask, target, (python, python))?;
+            let answer = self.on_version(environment, ask, target, (python, python))?;
             return needed(environment, target, python, answer);
         }
         let allowed = patches(environment.requires_python.as_ref(), python);
         let (Some(lowest), Some(highest)) = (allowed.first(), allowed.last()) else {
             // What it is locked for would be no Python at all; who chose it has seen to that.
-            let answer = self.asked_on(environment, ask, target, (python, python))?;
+            let answer = self.on_version(environment, ask, target, (python, python))?;
             return needed(environment, target, python, answer);
         };
         let mut versions: BTreeSet<Version> = [lowest, highest].into_iter().cloned().collect();
@@ -64,7 +65,7 @@ impl Solver<'_> {
             if answers.contains_key(&version) {
                 continue;
             }
-            let answer = self.asked_on(environment, ask, target, (&version, python));
+            let answer = self.on_version(environment, ask, target, (&version, python));
             let markers = answer
                 .iter()
                 .flatten()
@@ -77,6 +78,23 @@ impl Solver<'_> {
             answers.insert(version, answer);
         }
         self.same(environment, python, answers)
+    }
+
+    /// What uv answers on one version, `(version, as it is called in messages)`.
+    fn on_version<'e>(
+        &self,
+        environment: &'e Environment,
+        ask: &Compile<'e>,
+        target: &Target,
+        (python, shown): (&Version, &Version),
+    ) -> Result<Vec<Package>, Failure> {
+        let asking = Asking {
+            environment,
+            target,
+            python,
+            shown,
+        };
+        self.packages(&asking, ask)
     }
 
     /// The one answer for all patch versions.
@@ -130,41 +148,6 @@ impl Solver<'_> {
             exact: exact.unwrap_or_else(|| first.clone()),
             source_path: environment.source.clone(),
         })
-    }
-
-    /// What uv answers on one version, `(version, as it is called in messages)`.
-    fn asked_on<'e>(
-        &self,
-        environment: &'e Environment,
-        ask: &Compile<'e>,
-        target: &Target,
-        (python, shown): (&Version, &Version),
-    ) -> Result<Vec<Package>, Failure> {
-        let mut ask = ask.clone();
-        // uv routes only what is asked for by itself.
-        loop {
-            let packages = self
-                .tools
-                .uv
-                .compile(&ask, target, python)
-                .map_err(|unresolved| unanswered(environment, target, shown, unresolved))?;
-            // A routed package that came in through another one is asked for by itself in the next round; without a
-            // version, that changes nothing else.
-            let came_in = |route: &Route| {
-                packages.iter().any(|package| {
-                    route.package.as_ref() == package.name && package.direct.is_none()
-                })
-            };
-            let more: Vec<Route> = routes(environment)
-                .filter(|route| came_in(route) && !ask.routes.contains(route))
-                .collect();
-            if more.is_empty() {
-                return Ok(packages);
-            }
-            ask.requirements
-                .extend(more.iter().map(|route| route.package.to_string()));
-            ask.routes.extend(more);
-        }
     }
 }
 

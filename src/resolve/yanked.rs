@@ -79,7 +79,11 @@ impl Solver<'_> {
         let names: Vec<&PackageName> = depends.map(|needed| &needed.name).collect();
         let yanked = self.yanked(of, &names)?;
         let digests = |name: &_, version: &_, file: &_| self.digest(of, name, version, file);
-        choose::packages(of, needed, &yanked, &digests, self.means.remark)
+        let chosen = choose::packages(of, needed, &yanked, &digests, self.means.remark)?;
+        for chosen in &chosen {
+            self.is_the_locked_file(of, &chosen.package)?;
+        }
+        Ok(chosen)
     }
 
     fn yanked(&self, of: &For, names: &[&PackageName]) -> Result<Yanked, Failure> {

@@ -45,9 +45,12 @@ pub fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Unus
         .strip_suffix(CUSTOM)
         .ok_or_else(|| Unusable::NotCustom(model.to_owned()))?;
     let catalogue = read(root)?;
-    let entry = as_model(&catalogue, name).ok_or_else(|| unknown(&catalogue, model))?;
+    let entry = as_model(&catalogue, name).ok_or_else(|| unknown_environment(&catalogue, name))?;
     if !files::exists(weights) {
-        return Err(Unusable::NoFile(weights.to_owned()));
+        return Err(Unusable::NoFile {
+            path: weights.to_owned(),
+            advice: "correct the path".to_owned(),
+        });
     }
     if !files::is_directory(weights) && files::is_pointer(weights)? {
         return Err(Unusable::Pointer(weights.to_owned()));
@@ -146,10 +149,13 @@ fn find(catalogue: &Catalogue, model: &str) -> Result<CatalogueModel, Unusable> 
     if let Some(entry) = as_model(catalogue, model) {
         return Ok(entry);
     }
-    if model.ends_with(CUSTOM) {
-        return Err(Unusable::NoWeights(model.to_owned()));
+    match model.strip_suffix(CUSTOM) {
+        None => Err(unknown(catalogue, model)),
+        Some(name) if as_model(catalogue, name).is_none() => {
+            Err(unknown_environment(catalogue, name))
+        }
+        Some(_) => Err(Unusable::NoWeights(model.to_owned())),
     }
-    Err(unknown(catalogue, model))
 }
 
 /// An environment as a model: the argument of `setup` is empty.

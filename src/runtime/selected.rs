@@ -52,8 +52,14 @@ pub enum Unusable {
     #[diagnostic(help("use `ENVIRONMENT:custom` with weights of your own"))]
     NotCustom(String),
     /// The user's weights are missing.
-    #[error("there is no weights file `{}`", .0.display())]
-    NoFile(PathBuf),
+    #[error("there is no weights file `{}`", path.display())]
+    #[diagnostic(help("{advice}"))]
+    NoFile {
+        /// As typed.
+        path: PathBuf,
+        /// What to do.
+        advice: String,
+    },
     /// The user's weights are a pointer file.
     #[error("`{}` is a Git LFS pointer, not the weights themselves", .0.display())]
     #[diagnostic(help("run `git lfs pull` in its repository"))]

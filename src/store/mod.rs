@@ -257,7 +257,12 @@ pub fn link_to(environment: &EnvironmentName, id: &str) -> PathBuf {
         .join(id)
 }
 
-/// The name of a generation: enough of its digest to be unique for ever.
-pub fn generation_id(digest: &Digest) -> String {
-    digest.short(32)
+/// The format of what is built. It counts up when this program would make other files of the same lock, so that
+/// environments are built anew once.
+const BUILD_FORMAT: u32 = 4;
+
+/// The name of a generation: of what it is built from, the digests of the lock's answer and of the interpreter.
+pub fn generation_id(answer: &Digest, interpreter: &Digest) -> String {
+    let text = format!("rootstock generation {BUILD_FORMAT}\n{answer}\n{interpreter}\n");
+    Digest::of(text).short(32)
 }

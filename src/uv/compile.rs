@@ -7,14 +7,19 @@ use std::path::Path;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
+use super::requests::{self, Request};
 use super::{Package, Uv, chain, pylock, words};
 use crate::digest::Digest;
 use crate::files;
 use crate::lock::LockedPackage;
 use crate::manifest::{Requirement, normal_form};
 use crate::name::IndexName;
-use crate::process;
+use crate::process::{self, Command};
 use crate::target::Target;
+
+/// Names of uv's answers with their formats.
+const PYLOCK: (&str, &str) = ("pylock.toml", "pylock.toml");
+const REQUIREMENTS: (&str, &str) = ("answer.txt", "requirements.txt");
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +44,12 @@ pub struct Compile<'a> {
     pub routes: Vec<Route<'a>>,
     /// Only what is asked for, not what that needs.
     pub no_dependencies: bool,
+    /// Bounds on what building metadata of source distributions takes.
+    pub build_constraints: Vec<String>,
+    /// Packages of which only wheels are looked at, so that no code of theirs runs.
+    pub only_binary: Vec<String>,
+    /// Packages of which no index counts, only addresses.
+    pub not_from_index: Vec<String>,
     /// The interpreter for building metadata of source distributions.
     pub interpreter: Option<&'a Path>,
 }
@@ -103,50 +114,77 @@ impl Uv {
         target: &Target,
         python: &Version,
     ) -> Result<Vec<Package>, Unresolved> {
+        // uv keeps the versions of an output file that already exists, where they fit.
+        let preferences = preferences(&ask.preferences);
+        let (answer, output) = self.answer(ask, target, python, PYLOCK, &preferences)?;
+        let mut packages = pylock::packages(&answer)?;
+        // PEP 751 has no field for it.
+        for package in &mut packages {
+            let yanked = format!("`{}=={}` is yanked", package.name, package.version);
+            package.yanked = output.stderr.contains(&yanked);
+        }
+        Ok(packages)
+    }
+
+    /// Asks the same question as [`Self::compile`], for which package asks for which.
+    pub fn requests(
+        &self,
+        ask: &Compile,
+        target: &Target,
+        python: &Version,
+    ) -> Result<Vec<Request>, Unresolved> {
+        let pins = ask.preferences.iter();
+        let pins: Vec<String> = pins
+            .map(|(name, version)| format!("{name}=={version}\n"))
+            .collect();
+        let pins = pins.concat();
+        let (answer, _) = self.answer(ask, target, python, REQUIREMENTS, &pins)?;
+        Ok(requests::parse(&answer))
+    }
+
+    /// Runs `uv pip compile`; its answer, in the file of this name and format, which holds the preferences before.
+    fn answer(
+        &self,
+        ask: &Compile,
+        target: &Target,
+        python: &Version,
+        (name, format): (&str, &str),
+        preferences: &str,
+    ) -> Result<(String, process::Output), Unresolved> {
         files::create_directories(&self.scratch)?;
         let work = files::temporary_directory(&self.scratch, "compile-")?;
         let here = work.path();
-        let asked = if ask.routes.is_empty() {
+        files::write(&here.join(name), preferences.as_bytes())?;
+        let question = if ask.routes.is_empty() {
             ("requirements.txt", ask.requirements.join("\n") + "\n")
         } else {
             ("pyproject.toml", self.project(ask)?)
         };
-        files::write(&here.join(asked.0), asked.1.as_bytes())?;
-        let lists = [
-            ("constraints.txt", &ask.constraints, "--constraints"),
-            ("overrides.txt", &ask.overrides, "--overrides"),
-            ("excludes.txt", &ask.excludes, "--excludes"),
-        ];
-        let mut command =
-            self.command()
-                .arguments(["pip", "compile", "--format", "pylock.toml", "--no-header"]);
-        for (name, lines, option) in lists.into_iter().filter(|(_, lines, _)| !lines.is_empty()) {
-            command = command.arguments([option, name]);
-            files::write(&here.join(name), (lines.join("\n") + "\n").as_bytes())?;
-        }
+        files::write(&here.join(question.0), question.1.as_bytes())?;
+        let mut command = self
+            .command()
+            .arguments(["pip", "compile", "--format", format, "--no-header"])
+            .arguments(["--annotation-style", "line", "--output-file", name])
+            .arguments(["--python-platform", &target.uv_platform()])
+            .arguments(["--python-version", &python.to_string()]);
+        command = lists(ask, here, command)?;
         if let Some(more) = ask.build_dependencies.filter(|more| !more.is_empty()) {
             // The only configuration file that uv reads.
             command = command.arguments(["--config-file", "uv.toml"]);
             files::write(&here.join("uv.toml"), configuration(more).as_bytes())?;
         }
-        // uv stays with the versions of an output file that is already there, where they fit.
-        files::write(
-            &here.join("pylock.toml"),
-            preferences(&ask.preferences).as_bytes(),
-        )?;
-        command = command
-            .arguments([
-                "--output-file",
-                "pylock.toml",
-                "--python-platform",
-                &target.uv_platform(),
-            ])
-            .arguments(["--python-version", &python.to_string()]);
         if let Some(moment) = ask.exclude_newer {
             command = command.arguments(["--exclude-newer", moment]);
         }
         for cut_off in self.cut_offs(ask) {
             command = command.arguments(["--exclude-newer-package", &cut_off]);
+        }
+        for package in &ask.not_from_index {
+            let never = format!("{package}=1970-01-01T00:00:00Z");
+            command = command.arguments(["--exclude-newer-package", &never]);
+        }
+        for package in &ask.only_binary {
+            command = command.arguments(["--only-binary", package]);
         }
         if ask.no_dependencies {
             command = command.argument("--no-deps");
@@ -154,17 +192,11 @@ impl Uv {
         if let Some(interpreter) = ask.interpreter {
             command = command.argument("--python").argument(interpreter);
         }
-        let output = command.argument(asked.0).directory(here).run_limited()?;
+        let output = command.argument(question.0).directory(here).run_limited()?;
         if !output.exit.success() {
             return Err(explain(&output));
         }
-        let mut packages = pylock::packages(&files::read_text(&here.join("pylock.toml"))?)?;
-        // The lock of PEP 751 has no place for it.
-        for package in &mut packages {
-            let yanked = format!("`{}=={}` is yanked", package.name, package.version);
-            package.yanked = output.stderr.contains(&yanked);
-        }
-        Ok(packages)
+        Ok((files::read_text(&here.join(name))?, output))
     }
 
     /// Where the files of these pins can be fetched just now, by digest. uv is asked once, or, where one package is
@@ -250,6 +282,26 @@ impl Uv {
         }
         Ok(text)
     }
+}
+
+/// Writes the lists of a question that are not empty, each with its option.
+fn lists(ask: &Compile, here: &Path, mut command: Command) -> Result<Command, files::Error> {
+    for (name, lines, option) in [
+        ("constraints.txt", &ask.constraints, "--constraints"),
+        ("overrides.txt", &ask.overrides, "--overrides"),
+        ("excludes.txt", &ask.excludes, "--excludes"),
+        (
+            "build-constraints.txt",
+            &ask.build_constraints,
+            "--build-constraints",
+        ),
+    ] {
+        if !lines.is_empty() {
+            files::write(&here.join(name), (lines.join("\n") + "\n").as_bytes())?;
+            command = command.arguments([option, name]);
+        }
+    }
+    Ok(command)
 }
 
 /// uv's configuration with what building packages takes.

@@ -18,11 +18,13 @@ mod compile;
 mod provide;
 mod pylock;
 mod pythons;
+mod requests;
 mod words;
 
 pub use compile::{Compile, Route, Unresolved};
 pub use pylock::{Direct, File, Package};
 pub use pythons::{Build, Builds, Error as PythonsError};
+pub use requests::Request;
 
 /// The versions whose command line and output this program knows. A minor version of uv may break both.
 pub const SUPPORTED: &str = ">=0.13, <0.14";

@@ -35,6 +35,8 @@ pub enum Direct {
         file: File,
         /// Where in it the project is.
         subdirectory: Option<String>,
+        /// The digests that other packages give of it, which uv's answer does not have; empty until they are asked for.
+        given: Vec<Checksum>,
     },
     /// A commit of a repository.
     Git {
@@ -138,7 +140,11 @@ fn package(written: WrittenPackage) -> Result<Package, Error> {
     let archive = |mut written: WrittenFile| {
         let subdirectory = written.subdirectory.take();
         let file = file(&name, written)?;
-        Ok::<_, Error>(Direct::Archive { file, subdirectory })
+        Ok::<_, Error>(Direct::Archive {
+            file,
+            subdirectory,
+            given: Vec::new(),
+        })
     };
     let archive = written_archive.map(archive).transpose()?;
     let commit = |written: WrittenCommit| Direct::Git {

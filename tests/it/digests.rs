@@ -284,16 +284,129 @@ fn an_index_without_sha256_is_locked_by_what_is_downloaded() {
             .run(&["export", "one", "--format", "pylock"])
             .expect(0);
         // What is locked of it stays, and another file in its place is an error.
-        let lock = sandbox.read("rootstock.lock");
         let other = Wheel::simple("demo", "1.0").file("demo/more.py", "x = 1\n");
         sandbox.index.replace(&file, &other.bytes());
         sandbox.index.add(&Wheel::simple("more", "1.0"));
         sandbox.write_source("one", &["demo", "more"], "");
-        sandbox.lock();
-        let kept = line(&sandbox, &file).contains(&sha256);
-        // Without any digest, uv computes one.
-        assert!(kept || claim == json!({}), "{lock}");
+        let said = sandbox.run(&["lock"]);
+        let lock = sandbox.read("rootstock.lock");
+        assert!(line(&sandbox, &file).contains(&sha256), "{claim}: {lock}");
+        if claim == json!({}) {
+            // uv reads the file itself, as it is now.
+            said.expect(1);
+            let now = hashlib("sha256", &other.bytes());
+            let sentence = format!("`{file}` (the default index) has changed: its sha256 is {now}");
+            assert!(says(&said.told(), &sentence), "{}", said.told());
+            assert!(said.told().contains("rootstock lock --upgrade=demo"));
+            sandbox.run(&["lock", "--upgrade=demo"]).expect(0);
+            assert!(line(&sandbox, &file).contains(&now));
+            continue;
+        }
+        said.expect(0);
         sandbox.run(&["sync", "--root", "other"]).expect(1);
+    }
+}
+
+#[test]
+fn a_file_that_has_changed_where_it_comes_from_is_not_locked_again() {
+    let elsewhere = Index::start();
+    let (wheel, other) = (
+        Wheel::simple("demo", "1.0"),
+        Wheel::simple("demo", "1.0").file("demo/more.py", "x = 1\n"),
+    );
+    elsewhere.add(&wheel);
+    let address = elsewhere.address(&wheel.file_name());
+    // From the index, which gives the new digest as if nothing were wrong, and from an address.
+    for requirement in ["demo".to_owned(), format!("demo @ {address}")] {
+        for environments in [&["one"][..], &["one", "two"]] {
+            let sandbox = Sandbox::new(&[("one", &[&requirement]), ("two", &[])]);
+            sandbox.index.add(&Wheel::simple("more", "1.0"));
+            sandbox.index.add(&wheel);
+            sandbox.lock();
+            let whole = sandbox.read("rootstock.lock");
+            sandbox.index.remove("demo");
+            sandbox.index.add(&other);
+            elsewhere.replace(&wheel.file_name(), &other.bytes());
+            std::fs::remove_dir_all(sandbox.path("uv-cache")).unwrap();
+            let changed = environments.last().unwrap();
+            sandbox.write_source(changed, &[&requirement, "more"], "");
+            let said = sandbox.run(&["lock"]);
+            said.expect(1);
+            let sentence = format!(
+                "has changed: its sha256 is {}",
+                hashlib("sha256", &other.bytes())
+            );
+            assert!(says(&said.told(), &sentence), "{}", said.told());
+            assert!(
+                said.told().contains("demo-1.0-py3-none-any.whl"),
+                "{}",
+                said.told()
+            );
+            assert_eq!(sandbox.read("rootstock.lock"), whole);
+            sandbox.run(&["lock", "--upgrade=demo"]).expect(0);
+            elsewhere.restore(&wheel.file_name());
+        }
+    }
+    // Who writes the new digest into the manifest knows that it has changed.
+    let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {address}")])]);
+    sandbox.lock();
+    elsewhere.replace(&wheel.file_name(), &other.bytes());
+    std::fs::remove_dir_all(sandbox.path("uv-cache")).unwrap();
+    let now = hashlib("sha256", &other.bytes());
+    sandbox.write_source("one", &[&format!("demo @ {address}#sha256={now}")], "");
+    sandbox.lock();
+    assert!(line(&sandbox, &wheel.file_name()).contains(&now));
+}
+
+#[test]
+fn each_package_s_digest_of_an_address_is_compared() {
+    let elsewhere = Index::start();
+    let wheel = Wheel::simple("demo", "1.0");
+    elsewhere.add(&wheel);
+    let address = elsewhere.address(&wheel.file_name());
+    let sandbox = Sandbox::new(&[("one", &[])]);
+    let asking = |name: &str, digest: &str| {
+        let other = Wheel::simple(name, "1.0").requires(&format!("demo @ {address}#{digest}"));
+        let file = format!("{name}-1.0-py3-none-any.whl");
+        format!("{name} @ {}", elsewhere.put(&file, &other.bytes()))
+    };
+    let digest = |algorithm: &str| format!("{algorithm}={}", hashlib(algorithm, &wheel.bytes()));
+    for algorithm in ALGORITHMS {
+        let wrong = format!("egg=demo&{algorithm}={}", zeros(algorithm));
+        let (right, wrong) = (asking("right", &digest("md5")), asking("wrong", &wrong));
+        let plain = format!("demo @ {address}");
+        for dependencies in [
+            &[wrong.as_str()][..],
+            &[&wrong, &right],
+            &[&wrong, &plain],
+            &[&wrong, &right, &plain],
+        ] {
+            sandbox.write_source("one", dependencies, "");
+            let said = sandbox.run(&["lock"]);
+            said.expect(1);
+            let sentence = format!("has the {algorithm} {}", hashlib(algorithm, &wheel.bytes()));
+            assert!(says(&said.told(), &sentence), "{}", said.told());
+        }
+    }
+    let (one, two) = (
+        asking("right", &digest("sha224")),
+        asking("other", &digest("sha1")),
+    );
+    sandbox.write_source("one", &[&one, &two], "");
+    sandbox.lock();
+    sandbox.run(&["lock", "--check"]).expect(0);
+    // What cannot be compared is refused.
+    for (fragment, reason) in [
+        (
+            format!("sha3_256={}", zeros("sha256")),
+            "digests of `sha3_256` cannot be compared",
+        ),
+        ("sha1=00".to_owned(), "its sha1 is not one"),
+    ] {
+        sandbox.write_source("one", &[&asking("wrong", &fragment)], "");
+        let said = sandbox.run(&["lock"]);
+        said.expect(1);
+        assert!(says(&said.told(), reason), "{}", said.told());
     }
 }
 

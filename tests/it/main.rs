@@ -35,6 +35,7 @@ mod lock;
 mod models;
 mod faults;
 mod mpi;
+mod named_indexes;
 mod own_home;
 mod own_processes;
 mod parallel;

@@ -131,7 +131,7 @@ fn weights_of_ones_own_need_a_model_that_takes_them() {
         (
             "even:custom",
             &["--weights", "Cargo.toml"],
-            "the root has no model `even:custom`",
+            "the root has no environment `even`",
         ),
         ("odd-emt", &["--setup", "[1]"], "not a JSON object"),
     ] {

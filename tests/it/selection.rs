@@ -153,3 +153,89 @@ fn a_worker_on_a_python_that_is_gone_does_not_start() {
         }
     }
 }
+
+#[test]
+fn weights_of_one_s_own_name_an_environment() {
+    let sandbox = sandbox();
+    sandbox.sync(&[]);
+    sandbox.write("mine/weights.pt", "numbers");
+    let server = ["--unix", "nobody", "--species-from-server"];
+    let weights = ["--weights", "mine/weights.pt"];
+    for command in [
+        [&["worker", "onee:custom"], &server[..], &weights].concat(),
+        [&["worker", "onee:custom"], &server[..]].concat(),
+        [&["probe", "onee:custom"], &weights[..]].concat(),
+        vec!["probe", "onee:custom"],
+    ] {
+        let said = sandbox.run(&command);
+        let told = words(&said.expect(2).stderr);
+        assert!(
+            told.contains("the root has no environment `onee`")
+                && told.contains("did you mean `one:custom`?")
+                && !told.contains("no model"),
+            "{command:?}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_misspelt_path_on_the_command_line_comes_with_what_was_probably_meant() {
+    let sandbox = sandbox();
+    sandbox.sync(&[]);
+    for name in ["weights.pt", "start.xyz"] {
+        sandbox.write(&format!("mine/{name}"), "1");
+    }
+    sandbox.run(&["bundle", "-o", "mine/carried"]).expect(0);
+    let worker = ["worker", "one:custom", "--unix", "nobody"];
+    let cases = [
+        (
+            [
+                &worker[..],
+                &["--species-from-server", "--weights", "mine/wieghts.pt"],
+            ]
+            .concat(),
+            "mine/weights.pt",
+        ),
+        (
+            vec!["probe", "one:custom", "--weights", "mien/weights.pt"],
+            "mine/weights.pt",
+        ),
+        (
+            vec![
+                "worker",
+                "one",
+                "--unix",
+                "nobody",
+                "--template",
+                "mine/strat.xyz",
+            ],
+            "mine/start.xyz",
+        ),
+        (
+            vec!["probe", "one", "--structure", "mine/start.xzy"],
+            "mine/start.xyz",
+        ),
+        (
+            vec!["sync", "--offline", "--bundle", "mine/carreid"],
+            "mine/carried",
+        ),
+        (
+            vec!["lock", "--check", "--manifest", "rootstok.toml"],
+            "rootstock.toml",
+        ),
+        (vec!["gc", "--root", "roto"], "root"),
+    ];
+    for (command, meant) in cases {
+        let said = sandbox.run(&command);
+        let told = words(&said.expect(2).stderr);
+        assert!(told.contains("there is no "), "{command:?}: {told}");
+        assert!(
+            told.contains("did you mean `") && told.contains(&format!("{meant}`?")),
+            "{command:?}: {told}"
+        );
+    }
+    // Where nothing is near, the advice says so.
+    let said = sandbox.run(&["probe", "one", "--structure", "elsewhere/zzz"]);
+    let told = words(&said.expect(2).stderr);
+    assert!(told.contains("correct the path"), "{told}");
+}

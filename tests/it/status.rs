@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use rootstock::store::Stamp;
+use rootstock::store::stamp::Found;
+
 use crate::sandbox::{Sandbox, traces};
 
 fn states(sandbox: &Sandbox) -> Vec<Value> {
@@ -96,4 +99,46 @@ fn status_reads_only() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(traces(&sandbox.path("root")), before);
+}
+
+#[test]
+fn what_an_older_rootstock_built_in_another_format_is_stale() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    let current = sandbox.generation("root", "one");
+    let id = current.file_name().unwrap().to_str().unwrap().to_owned();
+    // As a rootstock of the format before this one has left it: everything is whole, under the name of that format.
+    let stamp = current.join("rootstock-stamp.json");
+    let Found::Stamp(mut old) = Stamp::read(&current).unwrap() else {
+        panic!("it has a stamp")
+    };
+    old.id = "0".repeat(32);
+    std::fs::remove_file(&stamp).unwrap();
+    std::fs::write(&stamp, old.text()).unwrap();
+    let other = current.with_file_name(&old.id);
+    std::fs::rename(&current, &other).unwrap();
+    let link = sandbox.path("root/envs/one");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(format!("../generations/one/{}", old.id), &link).unwrap();
+
+    let because = format!("rootstock {} built it in another format", old.rootstock);
+    let said = sandbox.run(&["status", "--json"]);
+    let environment = &said.json()["environments"][0];
+    assert_eq!(environment["state"], "stale", "{}", said.stdout);
+    assert!(said.stdout.contains(&because), "{}", said.stdout);
+    let said = sandbox.run(&["sync", "--check"]);
+    said.expect(3);
+    assert!(
+        format!("{}{}", said.stdout, said.told()).contains(&because),
+        "{}\n{}",
+        said.stdout,
+        said.stderr
+    );
+    // It can be used until it is rebuilt.
+    sandbox
+        .run(&["run", "one", "--", "python", "-c", "0"])
+        .expect(0);
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.stamp("root", "one", "id"), id.as_str());
+    sandbox.run(&["sync", "--check"]).expect(0);
 }

@@ -154,6 +154,11 @@ impl Index {
         state.claims.insert(file.into(), digests);
     }
 
+    /// Forgets all files of a package.
+    pub(crate) fn remove(&self, package: &str) {
+        self.shelves.state.lock().unwrap().packages.remove(package);
+    }
+
     /// Sends these bytes instead of a file from now on.
     pub(crate) fn replace(&self, file: &str, bytes: &[u8]) {
         let mut state = self.shelves.state.lock().unwrap();
