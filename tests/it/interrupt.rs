@@ -1,6 +1,7 @@
 //! A sync that is told to end leaves nothing half-made, keeps what it has downloaded, and says so.
 
-use crate::sandbox::{Said, Sandbox, Wheel, pause, send, trace};
+use crate::sandbox::events::{Lifeline, Watched};
+use crate::sandbox::{Said, Sandbox, Wheel, send, trace};
 
 const FILE: &str = "large-1.0-py3-none-any.whl";
 
@@ -39,21 +40,21 @@ fn in_the_middle_of_a_download() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let sandbox = project();
         sandbox.index.stall(FILE);
+        let archives = sandbox.path("root/store/archives");
+        std::fs::create_dir_all(&archives).unwrap();
+        let watched = Watched::new(&archives);
         let child = sandbox.start(&["sync"]);
         sandbox.index.wait_for_half(FILE);
         let part = || {
             let names = sandbox.names("root/store/archives");
             let mut parts = names.iter().filter(|name| name.contains(".part"));
             parts.any(|name| {
-                let path = sandbox.path("root/store/archives").join(name);
                 // It may get its other name meanwhile.
-                std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
+                std::fs::metadata(archives.join(name)).is_ok_and(|metadata| metadata.len() > 0)
             })
         };
         // The first half is on its way from one process to another.
-        while !part() {
-            pause();
-        }
+        watched.wait_until(part);
         send(signal, child.id());
         let said = Said::from(child.wait_with_output().unwrap());
         said.expect(code);
@@ -109,40 +110,27 @@ fn in_the_middle_of_a_build_with_all_it_has_started() {
 fn nothing_that_it_has_started_goes_on() {
     let sandbox = Sandbox::single();
     // An interpreter that never answers, with a program of its own.
-    let python = sandbox.path("bin/python3.11");
-    std::fs::remove_file(&python).unwrap();
-    sandbox.write(
+    std::fs::remove_file(sandbox.path("bin/python3.11")).unwrap();
+    let lifeline = Lifeline::at(sandbox.path("lifeline"));
+    sandbox.program(
         "bin/python3.11",
-        "#!/bin/sh\nexec >/dev/null 2>&1\n/bin/sleep 1000 &\necho $! $$ > pids.new\n/bin/mv pids.new pids\nwait\n",
+        "#!/bin/sh\nexec >/dev/null 2>&1 3>lifeline\n/bin/sleep 1000 &\necho started >&3\nwait\n",
     );
-    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let child = sandbox.start(&["sync"]);
-    while !sandbox.path("pids").exists() {
-        pause();
-    }
+    let started = lifeline.wait_for_start();
     send("INT", child.id());
     Said::from(child.wait_with_output().unwrap()).expect(130);
-    wait_for_the_end_of(&sandbox.read("pids"));
-}
-
-/// Without its parent a process that was ended may take a moment to go.
-fn wait_for_the_end_of(processes: &str) {
-    for process in processes.split_whitespace() {
-        let stat = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        while !stat().is_empty() && !stat().contains(") Z ") {
-            pause();
-        }
-    }
+    started.wait_for_end();
 }
 
 #[test]
 fn in_the_middle_of_a_doctors_imports_with_all_they_have_started() {
     let sandbox = Sandbox::single();
+    let lifeline = Lifeline::at(sandbox.path("lifeline"));
     let source = "import os, subprocess\n\
-        child = subprocess.Popen(['/bin/sleep', '1000'])\n\
-        with open(os.environ['HOME'] + '/pids.new', 'w') as file:\n    \
-            file.write(f'{child.pid} {os.getpid()}')\n\
-        os.rename(file.name, os.environ['HOME'] + '/pids')\n\
+        lifeline = os.open(os.environ['HOME'] + '/lifeline', os.O_WRONLY)\n\
+        child = subprocess.Popen(['/bin/sleep', '1000'], pass_fds=[lifeline])\n\
+        os.write(lifeline, b'started\\n')\n\
         child.wait()\n";
     sandbox.write_source("one", &["single"], source);
     sandbox.lock();
@@ -155,15 +143,13 @@ fn in_the_middle_of_a_doctors_imports_with_all_they_have_started() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    while !sandbox.path("pids").exists() {
-        pause();
-    }
+    let started = lifeline.wait_for_start();
     send("INT", child.id());
     let said = Said::from(child.wait_with_output().unwrap());
     said.expect(130);
     assert_eq!(said.stdout, "");
     let told = "interrupted: nothing of it is left in the root";
     assert!(said.stderr.contains(told), "{said:?}");
-    wait_for_the_end_of(&sandbox.read("pids"));
+    started.wait_for_end();
     assert_eq!(unfinished(&sandbox), [""; 0]);
 }

@@ -103,9 +103,6 @@ fn names_of_a_manifest_and_its_lock() {
         ("environments/one.py", "\"single\"", format!("\"{evil}\"")),
     ];
     for (file, from, to) in &cases {
-        if !Sandbox::single().read(file).contains(from) {
-            continue;
-        }
         let sandbox = with(file, from, to);
         for words in [
             "lock --check",
@@ -117,7 +114,8 @@ fn names_of_a_manifest_and_its_lock() {
         ] {
             let words: Vec<&str> = words.split(' ').collect();
             let case = format!("{file}: {to}: {words:?}");
-            harmless(&case, &sandbox.run(&words), false);
+            // A requirement that the lock has and the manifest has not is not named.
+            harmless(&case, &sandbox.run(&words), *from != "single");
         }
         let said = sandbox.run(&["lock", "--check"]);
         assert_ne!(said.code, Some(0), "{file}: {to}");
@@ -211,9 +209,9 @@ fn names_in_a_wheel() {
             .file("/etc/\u{1b}[31m", "");
         sandbox.index.add(&wheel);
         sandbox.lock();
-        harmless(name, &sandbox.run(&["sync"]), false);
-        harmless(name, &sandbox.run(&["sync", "--json"]), false);
-        harmless(name, &sandbox.run(&["doctor", "--deep"]), false);
+        harmless(name, sandbox.run(&["sync"]).expect(1), true);
+        harmless(name, sandbox.run(&["sync", "--json"]).expect(1), true);
+        harmless(name, sandbox.run(&["doctor", "--deep"]).expect(0), false);
     }
 }
 
@@ -223,12 +221,12 @@ fn what_an_import_prints_and_raises() {
     let raise = format!("print(\"{0}\")\nraise ValueError(\"{0}\")\n", escaped());
     sandbox.write_source("one", &["single"], &raise);
     sandbox.lock();
-    harmless("sync", &sandbox.run(&["sync"]), false);
+    harmless("sync", sandbox.run(&["sync"]).expect(1), true);
     for words in [
         &["doctor", "--import"][..],
         &["doctor", "--import", "--json"],
     ] {
-        harmless(&format!("{words:?}"), &sandbox.run(words), false);
+        harmless(&format!("{words:?}"), sandbox.run(words).expect(1), true);
     }
 }
 

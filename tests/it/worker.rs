@@ -125,7 +125,7 @@ mod inputs {
 
 mod mutating {
     use super::run;
-    cases!("mutating.py": stock own batch);
+    cases!("mutating.py": stock own batch batch_one_after_another);
 }
 
 mod tcp {

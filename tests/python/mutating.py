@@ -12,6 +12,8 @@ from ase.calculators.emt import EMT
 
 SCRIPT = Path(__file__).parent / "calculators" / "clumsy.py"
 ARGUMENTS = ("--setup", json.dumps({"script": str(SCRIPT)}))
+# A calculator that computes several structures by itself is given copies; one that does not computes on the same atoms.
+ONE_BY_ONE = ("--setup", json.dumps({"script": str(SCRIPT), "way": "one-by-one"}))
 # Twice as many as there are ways.
 STEPS = 2 * SCRIPT.read_text().count("    def do_")
 
@@ -54,12 +56,12 @@ def stock():
 class Raw:
     """A server that writes its messages itself."""
 
-    def __init__(self, *arguments, template=None):
+    def __init__(self, *arguments, template=None, setup=ARGUMENTS):
         path = str(harness.SCRATCH / harness.name())
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        self.worker = harness.Worker("odd", path, *ARGUMENTS, *arguments, template=template)
+        self.worker = harness.Worker("odd", path, *setup, *arguments, template=template)
         self.connection, _ = listener.accept()
 
     def init(self, text):
@@ -95,9 +97,18 @@ def own():
 
 
 def batch():
-    """Structures at once, each of which the calculator changes; i-PI's units."""
+    """Structures at once, each of which the calculator changes."""
+    batches(ARGUMENTS)
+
+
+def batch_one_after_another():
+    batches(ONE_BY_ONE)
+
+
+def batches(setup):
+    """Batches of three, in i-PI's units."""
     bohr, hartree = 0.529177217798918, 27.211383414215543
-    server = Raw(template=harness.copper())
+    server = Raw(template=harness.copper(), setup=setup)
     server.init(b"  batch_size:3")
     structures = list(frames())
     for begin in range(0, len(structures) - 2, 3):

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 pub(crate) mod archive;
+pub(crate) mod events;
 pub(crate) mod index;
 pub(crate) mod interpreter;
 pub(crate) mod lacking;
@@ -272,11 +273,6 @@ pub(crate) fn send(signal: &str, process: u32) {
     let kill = format!("kill -{signal} {process}");
     let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
     assert!(sent.success());
-}
-
-/// Between two looks for an event; leaves the processor to those who bring it about.
-pub(crate) fn pause() {
-    std::thread::sleep(std::time::Duration::from_millis(5));
 }
 
 /// Asks until there is such an answer: where a machine is busy, a program may be too slow for who asks it.
