@@ -21,7 +21,7 @@ const LIMITS: [Limit; 4] = [
         what: "processes and threads of this user",
         option: "-u",
         words: &[
-            "os error 11",
+            "(os error 11)",
             "Resource temporarily unavailable",
             "cannot start a thread",
         ],
@@ -32,7 +32,7 @@ const LIMITS: [Limit; 4] = [
         resource: Resource::Nofile,
         what: "open files",
         option: "-n",
-        words: &["os error 24", "Too many open files"],
+        words: &["(os error 24)", "Too many open files"],
         little: 64,
         is_size: false,
     },
@@ -41,8 +41,8 @@ const LIMITS: [Limit; 4] = [
         what: "of memory",
         option: "-v",
         words: &[
-            "os error 11",
-            "os error 12",
+            "(os error 11)",
+            "(os error 12)",
             "Cannot allocate memory",
             "memory allocation of",
             "MemoryError",
@@ -54,7 +54,7 @@ const LIMITS: [Limit; 4] = [
         resource: Resource::Fsize,
         what: "in one file",
         option: "-f",
-        words: &["os error 27", "File too large", "signal 25"],
+        words: &["(os error 27)", "File too large", "signal 25"],
         little: 1_000_000_000,
         is_size: true,
     },
@@ -78,4 +78,28 @@ pub(super) fn behind(failure: &str) -> Vec<String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_only_begins_like_that_of_a_limit_is_another_error() {
+        let named = |failure: &str| {
+            let limits = LIMITS.iter();
+            let named =
+                limits.filter(|limit| limit.words.iter().any(|words| failure.contains(words)));
+            named.map(|limit| limit.option).collect::<Vec<_>>()
+        };
+        assert_eq!(named("cannot run `x`: (os error 11)"), ["-u", "-v"]);
+        assert_eq!(named("Too many open files (os error 24)"), ["-n"]);
+        for other in [
+            "Connection refused (os error 111)",
+            "Disk quota exceeded (os error 122)",
+            "os error 1",
+        ] {
+            assert_eq!(named(other), [""; 0], "{other}");
+        }
+    }
 }

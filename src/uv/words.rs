@@ -71,9 +71,20 @@ fn missing_requirement(said: &str) -> Option<(&str, &str)> {
         .then_some((package, missing))
 }
 
+/// The message without names, addresses and digests, which may contain any word or number.
+fn without_names(said: &str) -> String {
+    let unquoted: Vec<&str> = said.split('`').step_by(2).collect();
+    let unquoted = unquoted.join("`");
+    let words = unquoted
+        .split_whitespace()
+        .filter(|word| !word.contains("://"));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// What to do about a failure, where uv's words show what it is.
 pub(super) fn advice(said: &str) -> Option<String> {
-    let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let own_words = without_names(said);
+    let any = |words: &[&str]| words.iter().any(|word| own_words.contains(word));
     if let Some((package, missing)) = missing_requirement(&said.replace('\n', " ")) {
         return Some(format!(
             "`{package}` needs `{missing}` to be built and does not say so; write in the environment's table of the \
@@ -92,14 +103,17 @@ pub(super) fn advice(said: &str) -> Option<String> {
         "file name",
         "does not match",
         "Distribution not found",
-        "404",
-        "410",
+        "(404 ",
+        "(410 ",
     ]) {
         "correct the address or the name in the requirement: a file is called as it was published, and a wheel \
          NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
+    } else if any(&["Hash mismatch"]) {
+        "the server sent another file than the one that it announced: try again, and if it stays so, tell who maintains the \
+         index or mirror"
     } else if any(&["URL dependencies must be expressed as direct"]) {
         "write this requirement under `dependencies` of the environment as well"
-    } else if any(&["401", "403", "Unauthorized", "Forbidden"]) {
+    } else if any(&["(401 ", "(403 ", "(407 "]) {
         "the index requires (other) credentials: they are read from netrc, the keyring and UV_INDEX_<NAME>_USERNAME and \
          _PASSWORD"
     } else if any(&[
@@ -171,6 +185,18 @@ mod tests {
                 "cause: HTTP status client error (404 Not Found) for url",
                 "correct the address",
             ),
+            (
+                "cause: HTTP status client error (401 Unauthorized) for url (http://a/404)",
+                "requires (other) credentials",
+            ),
+            (
+                "Hash mismatch for `networkx==404.0`\nExpected:\n sha256:4014\nComputed:\n sha256:4034",
+                "another file than the one that it announced",
+            ),
+            (
+                "Failed to fetch: `http://127.0.0.1:40401/filename`\ncause: timed out",
+                "is the package index reachable",
+            ),
             ("cause: tcp connect error", "is the package index reachable"),
         ] {
             let found = advice(said).unwrap();
@@ -180,6 +206,12 @@ mod tests {
                 word.contains("reachable")
             );
         }
-        assert_eq!(advice("something else"), None);
+        for unknown in [
+            "something else",
+            "`networkx` 404 http://a/offline",
+            "sha256:401403404410",
+        ] {
+            assert_eq!(advice(unknown), None, "{unknown}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use snapbox::str;
+
 use crate::sandbox::{Index, Said, Sandbox, Sdist, Wheel, lacking};
 
 /// The codes of the findings of `lock --check`.
@@ -388,11 +390,24 @@ fn an_address_that_is_wrong_is_not_taken_for_a_failing_network() {
         );
         assert!(!told.contains("reachable"), "{told}");
     }
+    let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {}", good.replace("1.0", "2.0"))])]);
+    let said = sandbox.run(&["lock"]);
+    said.expect(1).stderr_is(&sandbox, str![[r#"
+resolving one …
+  × one environment could not be locked
+Error:
+  × environment `one` could not be resolved: uv could not answer: Failed to download `demo @ http://127.0.0.1:[PORT]/files/demo-2.0-py3-none-any.whl` Failed to fetch: http://127.0.0.1:[PORT]/files/demo-2.0-py3-none-any.whl HTTP status client error (404 Not Found) for url (http://127.0.0.1:[PORT]/files/demo-2.0-py3-none-any.whl)
+  help: correct the address or the name in the requirement: a file is called as it was published, and a wheel NAME-VERSION-PYTHON-ABI-PLATFORM.whl
+"#]]);
     // Nor is one that is gone when it is synced a reason to upgrade.
     let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {good}")])]);
     sandbox.lock();
     drop(elsewhere);
     let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    assert!(!said.told().contains("--upgrade"), "{}", said.told());
+    said.expect(1).stderr_is(&sandbox, str![[r#"
+preparing 1 packages
+downloading 1 files, [SIZE]
+  × one failed: `demo-1.0-py3-none-any.whl` cannot be downloaded: cannot reach `127.0.0.1:[PORT]` to download `demo-1.0-py3-none-any.whl`: io: Connection refused (os error 111)
+  help: check the network and the variables HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE, or run the command on a node that has access
+"#]]);
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use snapbox::str;
+
 use crate::direct::Repository;
 use crate::sandbox::{Index, Said, Sandbox, Sdist};
 
@@ -166,6 +168,15 @@ fn a_directory_or_an_archive_with_a_pointer_is_refused() {
             "{told}"
         );
     }
+    sandbox.write_source("one", &["demo @ ./libs/demo"], "");
+    let said = sandbox.run(&["lock"]);
+    said.expect(1).stderr_is(&sandbox, str![[r#"
+resolving one …
+  × one environment could not be locked
+Error:
+  × environment `one`: the build requirements of `demo` cannot be locked: `package/data.bin` in `demo-1.0.tar` is a pointer of Git LFS, not the file itself
+  help: run `git lfs pull` in the project's directory
+"#]]);
     // So is a source distribution of an index.
     sandbox.index.add_sdist(&demo);
     sandbox.write_source("one", &["demo"], "");
@@ -195,7 +206,15 @@ fn weights_that_are_a_pointer_are_refused() {
     let digest = rootstock::digest::Digest::of(POINTER).to_string();
     model(&format!(", sha256 = \"{digest}\""));
     sandbox.lock();
-    pointer(sandbox.run(&["sync"]).expect(1));
+    let said = sandbox.run(&["sync"]);
+    said.expect(1).stderr_is(&sandbox, str![[r#"
+preparing 1 packages
+downloading 1 files, [SIZE]
+linking one
+downloading 1 files, [SIZE]
+  × weights `p.bin` of potential: `file://[PROJECT]/remote/weights.bin` is a pointer of Git LFS, not the file itself
+  help: write the address of the file itself: of a repository with Git LFS, the one that its page downloads from
+"#]]);
     assert!(!sandbox.path("root/cache/p.bin").exists());
     let said = sandbox.run(&["probe", "one:custom", "--weights", "remote/weights.bin"]);
     pointer(&said);

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use snapbox::str;
+
 use super::sandbox::{Said, Sandbox};
 
 /// Libraries that keep their files in the home directory, in several ways.
@@ -109,10 +111,20 @@ fn two_answers_to_where_it_is_are_refused() {
     let sandbox = project(&["opens"]);
     sandbox.more("own-home = true\nvariables = { HOME = \"{cache}/elsewhere\" }");
     let said = sandbox.run(&["lock"]);
-    said.expect(2);
-    assert!(
-        said.told().contains("both say where the home directory is"),
-        "{}",
-        said.told()
+    said.expect(2).stderr_is(
+        &sandbox,
+        str![[r#"
+  × one thing is wrong with the manifest
+Error:
+  × `own-home` and `HOME` in `variables` both say where the home directory is
+    ╭─[rootstock.toml:10:1]
+  9 │ models = ["opens"]
+ 10 │ own-home = true
+    · ────┬───
+    ·     ╰── here
+ 11 │ variables = { HOME = "{cache}/elsewhere" }
+    ╰────
+  help: keep one of the two
+"#]],
     );
 }

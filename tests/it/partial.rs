@@ -1,5 +1,7 @@
 //! One environment that cannot be locked does not stop the others, and each can be locked and synced by its name.
 
+use snapbox::str;
+
 use crate::sandbox::{Said, Sandbox, Wheel};
 
 /// `one` and `two`, of which `two` has no solution, and a model in each.
@@ -48,13 +50,15 @@ fn what_can_be_locked_is_written_and_the_rest_is_named() {
     let sandbox = project();
     let said = sandbox.run(&["lock"]);
     said.expect(1);
-    let told = said.told();
-    assert!(
-        told.contains("one environment could not be locked")
-            && told.contains("missing was not found")
-            && told.ends_with("not in the lock: environment two"),
-        "{told}"
-    );
+    said.stderr_is(&sandbox, str![[r#"
+resolving one …
+resolving two …
+  × one environment could not be locked
+Error:
+  × environment `two` has no solution for [MACHINE] (glibc 2.28) with Python 3.11: Because missing was not found in the package registry and you require missing, we can conclude that your requirements are unsatisfiable.
+  help: change its requirements, in `environments/two.py` or in the manifest, so that one version of each package fits all
+not in the lock: environment two
+"#]]);
     assert_eq!(names(&sandbox), ["name = \"one\""]);
     assert!(
         said.stdout.contains("written: 1 environment, 1 model"),
@@ -71,11 +75,15 @@ fn what_can_be_locked_is_written_and_the_rest_is_named() {
     sandbox.run(&["lock", "--check", "a"]).expect(0);
     sandbox.run(&["lock", "--check", "b"]).expect(3);
     let said = sandbox.run(&["sync"]);
-    said.expect(3);
-    assert!(
-        said.told()
-            .ends_with("or sync what it answers: `rootstock sync one`"),
-        "{said:?}"
+    said.expect(3).stderr_is(
+        &sandbox,
+        str![[r#"
+`rootstock.lock` does not answer `rootstock.toml`:
+  environment two: is in the manifest, but not in the lock [environment-added]
+  model b: is in the manifest, but not in the lock [model-added]
+run `rootstock lock`, look at the difference, and commit it
+or sync what it answers: `rootstock sync one`
+"#]],
     );
     sandbox.sync(&["one"]);
     sandbox.run(&["sync", "one", "--check"]).expect(0);
@@ -109,11 +117,15 @@ fn what_fails_stays_in_the_lock_as_it_was() {
     assert_eq!(json["failed"][0]["subject"], "environment two");
     assert_eq!(json["written"], true);
     assert_eq!(json["changes"].as_array().unwrap().len(), 1, "{json}");
-    let told = said.told();
-    assert!(
-        told.ends_with("as before in the lock: environment two"),
-        "{told}"
-    );
+    said.stderr_is(&sandbox, str![[r#"
+resolving one …
+resolving two …
+  × one environment could not be locked
+Error:
+  × environment `two` has no solution for [MACHINE] (glibc 2.28) with Python 3.11: Because only missing==1.0 is available and you require missing>=2, we can conclude that your requirements are unsatisfiable.
+  help: change its requirements, in `environments/two.py` or in the manifest, so that one version of each package fits all
+as before in the lock: environment two
+"#]]);
     let lock = sandbox.read("rootstock.lock");
     assert!(
         lock.contains("first 2.0") && lock.contains("missing 1.0"),
@@ -138,11 +150,17 @@ fn what_fails_stays_in_the_lock_as_it_was() {
 fn where_nothing_can_be_locked_no_lock_is_begun() {
     let sandbox = Sandbox::new(&[("one", &["missing"]), ("two", &["missing"])]);
     let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    assert!(
-        said.told().contains("2 environments could not be locked"),
-        "{said:?}"
-    );
+    said.expect(1).stderr_is(&sandbox, str![[r#"
+resolving one …
+resolving two …
+  × 2 environments could not be locked
+Error:
+  × environment `one` has no solution for [MACHINE] (glibc 2.28) with Python 3.11: Because missing was not found in the package registry and you require missing, we can conclude that your requirements are unsatisfiable.
+  help: change its requirements, in `environments/one.py` or in the manifest, so that one version of each package fits all
+Error:
+  × environment `two` has no solution for [MACHINE] (glibc 2.28) with Python 3.11: Because missing was not found in the package registry and you require missing, we can conclude that your requirements are unsatisfiable.
+  help: change its requirements, in `environments/two.py` or in the manifest, so that one version of each package fits all
+"#]]);
     assert!(!sandbox.path("rootstock.lock").exists());
 }
 
@@ -153,12 +171,16 @@ fn weights_that_cannot_be_had_stop_their_model_alone() {
     sandbox.more("weights = [{ url = \"file:///nowhere/w.bin\", path = \"w.bin\" }]");
     let said = sandbox.run(&["lock"]);
     said.expect(1);
-    let told = said.told();
-    assert!(
-        told.contains("one model could not be locked")
-            && told.ends_with("not in the lock: model b"),
-        "{told}"
-    );
+    said.stderr_is(&sandbox, str![[r#"
+resolving one …
+resolving two …
+downloading file:///nowhere/w.bin to learn its sha256 …
+  × one model could not be locked
+Error:
+  × the weights of model `b` cannot be locked: cannot open `/nowhere/w.bin`
+  help: write its `sha256` (and the commit, if it is a file of the hub) into the manifest, and it need not be reached to be locked
+not in the lock: model b
+"#]]);
     sandbox.sync(&["one"]);
     sandbox.run(&["sync", "two"]).expect(3);
     sandbox.run(&["sync"]).expect(3);
@@ -176,11 +198,12 @@ fn one_environment_is_locked_and_every_line_of_the_others_stays() {
     sandbox.write_source("one", &["first>=2"], "");
     sandbox.write_source("two", &["missing>=2"], "");
     let said = sandbox.run(&["lock", "one"]);
-    said.expect(0);
-    assert!(
-        said.told()
-            .ends_with("`rootstock.lock` does not answer the manifest for: two"),
-        "{said:?}"
+    said.expect(0).stderr_is(
+        &sandbox,
+        str![[r#"
+resolving one …
+not asked for, and `rootstock.lock` does not answer the manifest for: two
+"#]],
     );
     let lock = sandbox.read("rootstock.lock");
     assert!(
@@ -208,10 +231,12 @@ fn one_environment_is_locked_and_every_line_of_the_others_stays() {
     sandbox.run(&["lock", "one", "--upgrade-env=two"]).expect(2);
     sandbox.write("rootstock.lock", &lock.replace("first 3.0", "first 3.1"));
     let said = sandbox.run(&["lock", "one"]);
-    said.expect(3);
-    assert!(
-        said.told().contains("`rootstock lock` without names"),
-        "{said:?}"
+    said.expect(3).stderr_is(
+        &sandbox,
+        str![[r#"
+  × `rootstock.lock` was changed by hand
+  help: `rootstock lock` without names resolves everything anew
+"#]],
     );
 }
 

@@ -1,22 +1,9 @@
 //! What depends on the patch version of a system's Python, or on the kernel, is refused with its name, never decided for
 //! one machine.
 
-use std::process::Command;
+use snapbox::str;
 
-use crate::sandbox::{Sandbox, Wheel, python};
-
-/// The exact version of this machine's Python 3.11.
-fn here() -> String {
-    let output = Command::new(python())
-        .args([
-            "-I",
-            "-c",
-            "import platform; print(platform.python_version())",
-        ])
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use crate::sandbox::{Sandbox, Wheel, python_version as here};
 
 /// An environment on the system's `3.11`, with `bar` and `baz` in the index.
 fn project(dependencies: &[&str]) -> Sandbox {
@@ -181,16 +168,28 @@ fn what_no_patch_version_differs_in_needs_none() {
 
 #[test]
 fn a_lock_knows_no_kernel() {
-    for marker in ["platform_release >= '5'", "platform_version != 'x'"] {
+    let lock = |marker: &str| {
         let sandbox = project(&[&format!("bar; {marker}")]);
         let said = sandbox.run(&["lock"]);
         said.expect(1);
-        assert!(
-            said.told()
-                .contains("whether `bar` is needed depends on the machine's kernel"),
-            "{said:?}"
-        );
-    }
+        (sandbox, said)
+    };
+    let (sandbox, said) = lock("platform_release >= '5'");
+    said.stderr_is(&sandbox, str![[r#"
+resolving one …
+  × one environment could not be locked
+Error:
+  × environment `one`: whether `bar` is needed depends on the machine's kernel: bar ; platform_release >= '5'
+  help: decide it for all machines, under [environments.one]: `overrides = ["bar"]` to have it, `exclude = ["bar"]` not to; a dependency of your own you can write without that marker
+"#]]);
+    let (sandbox, said) = lock("platform_version != 'x'");
+    said.stderr_is(&sandbox, str![[r#"
+resolving one …
+  × one environment could not be locked
+Error:
+  × environment `one`: whether `bar` is needed depends on the machine's kernel: bar ; platform_version != 'x'
+  help: decide it for all machines, under [environments.one]: `overrides = ["bar"]` to have it, `exclude = ["bar"]` not to; a dependency of your own you can write without that marker
+"#]]);
     let sandbox = project(&["bar; sys_platform == 'darwin' and platform_release >= '20'"]);
     sandbox.lock();
     assert!(!sandbox.read("rootstock.lock").contains("bar 1.0"));

@@ -6,6 +6,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
+use snapbox::str;
+
 use crate::sandbox::person::{Person, can_be_others};
 use crate::sandbox::{Said, Sandbox};
 
@@ -63,13 +65,25 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
     for arguments in [&["sync"][..], &["sync", "--repair"], &["sync", "--check"]] {
         let said = sandbox.run(arguments);
         said.expect(1);
-        let told = said.told();
-        assert!(told.contains("everybody can write in the root"), "{told}");
-        assert!(told.contains("chmod o-w"), "{told}");
+        assert!(
+            said.told().contains("everybody can write in the root"),
+            "{}",
+            said.stderr
+        );
     }
+    sandbox.run(&["sync"]).stderr_is(
+        &sandbox,
+        str![[r#"
+  × everybody can write in the root `[PROJECT]/root`, and so decide what runs from it
+  help: look whether everything in it is yours, then `chmod o-w [PROJECT]/root`
+"#]],
+    );
     let warning = "warning: everybody can write in the root";
     let said = sandbox.run(&["run", "one", "--", "python", "-c", "0"]);
-    assert!(said.expect(0).stderr.contains(warning), "{}", said.stderr);
+    said.expect(0).stderr_is(
+        &sandbox,
+        str!["warning: everybody can write in the root `[PROJECT]/root`, and so decide what runs from it"],
+    );
     let said = sandbox.run(&[
         "worker",
         "one",

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use snapbox::str;
+
 use crate::sandbox::person::{Person, can_be_others};
 use crate::sandbox::{Said, Sandbox, lacking, trace};
 use crate::worker;
@@ -218,10 +220,14 @@ fn a_gc_of_what_cannot_be_written_ends_well_where_nothing_is_to_go() {
         "{said:?}"
     );
     let said = gc(&all);
-    said.expect(1);
-    let told = said.told();
-    assert!(told.contains("cannot write in"), "{told}");
-    assert!(told.contains("it is mounted read-only here"), "{told}");
+    said.expect(1).stderr_is(
+        &sandbox,
+        str![[r#"
+  × cannot write in `[PROJECT]/root`
+  ╰─▶ Read-only file system (os error 30)
+  help: it is mounted read-only here: run the command where it can be written
+"#]],
+    );
     assert_eq!(said.stdout, "");
     assert!(first.is_dir());
     sandbox.run(&[&["gc"][..], &all].concat()).expect(0);
@@ -254,8 +260,14 @@ fn a_gc_of_what_is_another_users_ends_well_where_nothing_is_to_go() {
     sandbox.sync(&[]);
     gc(&[&all[..], &["--dry-run"]].concat()).expect(0);
     let said = gc(&all);
-    said.expect(1);
-    assert!(said.told().contains("you may not write there"), "{said:?}");
+    said.expect(1).stderr_is(
+        &sandbox,
+        str![[r#"
+  × cannot write in `[PROJECT]/root`
+  ╰─▶ Permission denied (os error 13)
+  help: you may not write there: check owner and mode of the directory
+"#]],
+    );
     assert!(first.is_dir());
 }
 

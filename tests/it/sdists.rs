@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use snapbox::str;
+
 use crate::sandbox::{Said, Sandbox, Sdist, Wheel};
 
 /// An environment that needs `demo`, of which there is only this source distribution, which may be built.
@@ -145,13 +147,12 @@ fn a_backend_that_asks_for_more_than_is_locked_is_stopped() {
     std::fs::write(flag.path(), "x").unwrap();
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    let told = said.told();
-    assert!(
-        told.contains(
-            "building `demo-1.0.tar.gz` takes `extra` on this machine, which the lock does not hold"
-        ) && told.contains("run `rootstock lock` on a machine of this kind"),
-        "{told}"
-    );
+    said.stderr_is(&sandbox, str![[r#"
+preparing 1 packages
+downloading 1 files, [SIZE]
+  × one failed: building `demo-1.0.tar.gz` takes `extra` on this machine, which the lock does not hold
+  help: its requirements depend on the machine: run `rootstock lock` on a machine of this kind
+"#]]);
     assert_eq!(sandbox.names("root/generations/one"), [""; 0]);
 }
 
@@ -176,12 +177,13 @@ fn what_builds_is_not_built_itself() {
     sandbox.index.add_sdist(&Sdist::new("helper", "2.0"));
     let said = sandbox.run(&["lock"]);
     said.expect(1);
-    let told = said.told();
-    assert!(
-        told.contains("`helper 2.0` has no wheel that fits, only a source distribution")
-            && told.contains("build-constraints = [\"helper<…\"]"),
-        "{told}"
-    );
+    said.stderr_is(&sandbox, str![[r#"
+resolving one …
+  × one environment could not be locked
+Error:
+  × environment `one` needs what cannot be installed on [MACHINE] (glibc 2.28) with Python 3.11: `helper 2.0` has no wheel that fits, only a source distribution
+  help: building `demo` takes these, and what builds it is installed from wheels only: bound them under [environments.one] to versions that have one: build-constraints = ["helper<…"]
+"#]]);
     sandbox.more("build-constraints = [\"helper<2\"]");
     sandbox.lock();
     assert!(sandbox.read("rootstock.lock").contains("\"helper 1.0 "));
@@ -297,4 +299,28 @@ fn a_failing_build_is_not_taken_for_a_failing_network() {
         "{told}"
     );
     assert!(!told.contains("reachable"), "{told}");
+}
+
+#[test]
+fn a_number_or_a_word_of_a_name_is_not_taken_for_what_went_wrong() {
+    for (name, version) in [
+        ("demo", "401.0"),
+        ("demo", "404.0"),
+        ("networkx", "1.0"),
+        ("filename", "1.0"),
+    ] {
+        let demo = Sdist::new(name, version);
+        let sandbox = Sandbox::new(&[("one", &[name])]);
+        sandbox.more(&format!("sdists = [\"{name}\"]"));
+        sandbox.index.add_sdist(&demo);
+        let other = demo.clone().file("more.py", "x = 1\n");
+        sandbox.index.replace(&demo.file_name(), &other.bytes());
+        let told = sandbox.run(&["lock"]).expect(1).told();
+        assert!(
+            told.contains(&format!("Hash mismatch for `{name}=={version}`"))
+                && told
+                    .contains("help: the server sent another file than the one that it announced"),
+            "{told}"
+        );
+    }
 }

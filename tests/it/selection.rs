@@ -1,6 +1,8 @@
 //! A model or an environment that cannot be used: what is not built comes with the command that builds it, what is misspelt with
 //! what was probably meant, and an environment is not called a model.
 
+use snapbox::str;
+
 use super::sandbox::{Sandbox, Wheel};
 
 /// `one` and `opt`, the latter optional and with a model of its own.
@@ -53,7 +55,23 @@ fn what_is_not_built_comes_with_the_command_that_builds_it() {
     };
     // Before anything is built, and where the root has others.
     refused(&commands("opt", "opt-x"));
+    let said = sandbox.run(&["probe", "opt-x"]);
+    said.stderr_is(
+        &sandbox,
+        str![[r#"
+  × environment `opt` is not built in the root, and model `opt-x` needs it
+  help: build it with `rootstock sync opt`
+"#]],
+    );
     sandbox.sync(&[]);
+    let said = sandbox.run(&["run", "opt", "--", "python"]);
+    said.stderr_is(
+        &sandbox,
+        str![[r#"
+  × environment `opt` is not built
+  help: build it with `rootstock sync opt`; built here: one
+"#]],
+    );
     refused(&commands("opt", "opt-x"));
     refused(&[vec!["doctor", "--import", "opt"]]);
     // The advice can be followed to its letter, elsewhere too.
@@ -113,10 +131,20 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
         assert!(told.contains(unknown), "{command:?}: {told}");
     }
     let said = sandbox.run(&["doctor", "--import", "onee"]);
-    let told = words(&said.expect(2).stderr);
-    assert!(
-        told.contains("the root has no environment `onee`") && told.contains("did you mean `one`?"),
-        "{told}"
+    said.expect(2).stderr_is(
+        &sandbox,
+        str![[r#"
+  × the root has no environment `onee`
+  help: did you mean `one`? it has the environments one, opt
+"#]],
+    );
+    let said = sandbox.run(&["probe", "potentail"]);
+    said.expect(2).stderr_is(
+        &sandbox,
+        str![[r#"
+  × the root knows no model `potentail`
+  help: did you mean `potential`? it has the models opt-x, potential, and the environments one, opt
+"#]],
     );
     // What is not built yet may be meant as well, and what resembles nothing is no suggestion.
     let said = sandbox.run(&["probe", "opt-y"]);
@@ -126,10 +154,12 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
         said.stderr
     );
     let said = sandbox.run(&["probe", "qqq"]);
-    assert!(
-        !said.expect(2).stderr.contains("did you mean"),
-        "{}",
-        said.stderr
+    said.expect(2).stderr_is(
+        &sandbox,
+        str![[r#"
+  × the root knows no model `qqq`
+  help: it has the models opt-x, potential, and the environments one, opt
+"#]],
     );
 }
 

@@ -1,6 +1,8 @@
 //! How people spell things: ids of models with capitals, quotes of word processors, tables that are there twice.
 
-use crate::sandbox::Sandbox;
+use snapbox::str;
+
+use crate::sandbox::{Said, Sandbox};
 
 #[test]
 fn a_model_is_called_as_its_authors_call_it() {
@@ -56,13 +58,18 @@ fn a_word_that_makes_no_id_gets_advice_that_can_be_followed() {
     sandbox.more("models = [\"MACE/medium\"]");
     let said = sandbox.run(&["lock", "--check"]);
     said.expect(2);
-    let told = said.told();
-    assert!(
-        told.contains(
-            "`[models.ID]` with `environment = \"one\"` and `argument = \"MACE/medium\"`"
-        ) && !told.contains("write `one"),
-        "{told}"
-    );
+    said.stderr_is(&sandbox, str![[r#"
+  × one thing is wrong with the manifest
+Error:
+  × `MACE/medium` makes no model id
+   ╭─[rootstock.toml:8:11]
+ 7 │ python = "3.11"
+ 8 │ models = ["MACE/medium"]
+   ·           ──────┬──────
+   ·                 ╰── `/` may not be part of it; letters, digits, `-`, `_` and `.` may
+   ╰────
+  help: give it an id of its own: `[models.ID]` with `environment = "one"` and `argument = "MACE/medium"`
+"#]]);
     let manifest = sandbox.read("rootstock.toml");
     let followed = manifest.replace(
         "models = [\"MACE/medium\"]",
@@ -72,28 +79,37 @@ fn a_word_that_makes_no_id_gets_advice_that_can_be_followed() {
     sandbox.lock();
 }
 
-/// What is said of a manifest, line by line.
-fn complaint(manifest: &str) -> String {
+/// A project with this manifest, and what is said of it.
+fn complaint(manifest: &str) -> (Sandbox, Said) {
     let sandbox = Sandbox::new(&[("one", &[])]);
     sandbox.write("rootstock.toml", manifest);
     let said = sandbox.run(&["lock", "--check"]);
     said.expect(2);
-    said.stderr
+    (sandbox, said)
 }
 
 #[test]
 fn quotes_of_a_word_processor_are_named() {
-    for value in ["“root”", "‘root’", "„root“"] {
-        let said = complaint(&format!("[rootstock]\nroot = {value}\n"));
-        for words in [
-            "a text is written in straight quotes",
-            "rootstock.toml:2:8",
-            "this is a typographic quote",
-            "and this",
-            "write `\"…\"`",
-        ] {
-            assert!(said.contains(words), "{words}: {said}");
-        }
+    let (sandbox, said) = complaint("[rootstock]\nroot = “root”\n");
+    said.stderr_is(
+        &sandbox,
+        str![[r#"
+  × one thing is wrong with the manifest
+Error:
+  × a text is written in straight quotes
+   ╭─[rootstock.toml:2:8]
+ 1 │ [rootstock]
+ 2 │ root = “root”
+   ·        ┬    ┬
+   ·        │    ╰── and this
+   ·        ╰── this is a typographic quote
+   ╰────
+  help: write `"…"`: some editors and word processors replace them
+"#]],
+    );
+    for value in ["‘root’", "„root“"] {
+        let (_, other) = complaint(&format!("[rootstock]\nroot = {value}\n"));
+        assert_eq!(other.stderr.replace(value, "“root”"), said.stderr);
     }
     // In a text they are letters.
     let sandbox = Sandbox::new(&[("one", &[])]);
@@ -126,7 +142,7 @@ fn what_is_there_twice_is_shown_in_both_places() {
             [1, 4],
         ),
     ] {
-        let said = complaint(&manifest);
+        let said = complaint(&manifest).1.stderr;
         assert!(said.contains(what), "{said}");
         assert!(
             said.contains("the first one") && said.contains("the second one"),
@@ -140,4 +156,40 @@ fn what_is_there_twice_is_shown_in_both_places() {
             assert!(shown, "{line}: {said}");
         }
     }
+    let twice = "[rootstock]\nroot = \"a\"\n\n[rootstock]\nroot = \"b\"\n";
+    let (sandbox, said) = complaint(twice);
+    said.stderr_is(
+        &sandbox,
+        str![[r#"
+  × 2 things are wrong with the manifest
+Error:
+  × the table `rootstock` is there twice
+   ╭─[rootstock.toml:1:2]
+ 1 │ [rootstock]
+   ·  ────┬────
+   ·      ╰── the first one
+ 2 │ root = "a"
+ 3 │
+ 4 │ [rootstock]
+   ·  ────┬────
+   ·      ╰── the second one
+ 5 │ root = "b"
+   ╰────
+  help: keep one of them: TOML has each table once
+Error:
+  × the key `root` is there twice
+   ╭─[rootstock.toml:2:1]
+ 1 │ [rootstock]
+ 2 │ root = "a"
+   · ──┬─
+   ·   ╰── the first one
+ 3 │
+ 4 │ [rootstock]
+ 5 │ root = "b"
+   · ──┬─
+   ·   ╰── the second one
+   ╰────
+  help: keep one of them: TOML has each key once
+"#]],
+    );
 }

@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
+use snapbox::str;
+
 use super::sandbox::{Said, Sandbox, python};
 
 /// Closes each of both streams, and both.
@@ -192,11 +194,20 @@ fn output_without_room_is_an_error() {
         let output = command.stdout(full).stderr(Stdio::piped()).output();
         let said = Said::from(output.unwrap());
         said.expect(1);
-        for words in [
-            "cannot write to standard output: No space left on device",
-            "what was printed is incomplete",
-        ] {
-            assert!(said.told().contains(words), "{line}: {}", said.stderr);
-        }
+        let incomplete = "cannot write to standard output: No space left on device";
+        assert!(said.told().contains(incomplete), "{line}: {}", said.stderr);
     }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = sandbox
+        .command(&["status"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output();
+    Said::from(output.unwrap()).stderr_is(
+        &sandbox,
+        str![[r#"
+  × cannot write to standard output: No space left on device (os error 28)
+  help: what was printed is incomplete; if it goes to a file, make room there and run this again
+"#]],
+    );
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use snapbox::str;
 
 use crate::sandbox::{Sandbox, Wheel};
 
@@ -200,6 +201,22 @@ fn a_package_that_is_not_there_cannot_be_upgraded() {
         assert!(said.expect(2).told().contains(words), "{}", said.stderr);
         assert_eq!(sandbox.read("rootstock.lock"), before, "{arguments:?}");
     }
+    let said = sandbox.run(&["lock", "--upgrade=shard"]);
+    said.stderr_is(
+        &sandbox,
+        str![[r#"
+  × there is no package `shard` to upgrade: no environment has it
+  help: nothing was written; did you mean `shared`?
+"#]],
+    );
+    let said = sandbox.run(&["lock", "--upgrade=second", "--upgrade-env=one"]);
+    said.stderr_is(
+        &sandbox,
+        str![[r#"
+  × there is no package `second` to upgrade: `one` has not it
+  help: nothing was written; `--upgrade` alone upgrades all packages
+"#]],
+    );
     // Other spellings of a name that is there are the same name.
     sandbox.run(&["lock", "--upgrade=Shared"]).expect(0);
 }

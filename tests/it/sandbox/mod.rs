@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -16,6 +17,7 @@ pub(crate) mod interpreter;
 pub(crate) mod lacking;
 pub(crate) mod person;
 pub(crate) mod refuse;
+pub(crate) mod said;
 pub(crate) mod remote;
 pub(crate) mod scripted;
 pub(crate) mod sdist;
@@ -25,6 +27,7 @@ pub(crate) mod wheel;
 
 pub(crate) use index::Index;
 pub(crate) use interpreter::Interpreters;
+pub(crate) use said::Said;
 pub(crate) use sdist::Sdist;
 pub(crate) use wheel::Wheel;
 
@@ -32,14 +35,6 @@ pub(crate) use wheel::Wheel;
 pub(crate) struct Sandbox {
     directory: tempfile::TempDir,
     pub(crate) index: Index,
-}
-
-/// What the program said.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl Sandbox {
@@ -177,6 +172,24 @@ impl Sandbox {
             .env("NO_PROXY", format!("{exempt},127.0.0.1"));
     }
 
+    /// A text without what differs from run to run and from machine to machine.
+    pub(crate) fn anywhere(&self, text: &str) -> String {
+        let here = self.directory.path();
+        let canonical = here.canonicalize().unwrap();
+        let machine = format!("linux-{}", std::env::consts::ARCH);
+        let text = text
+            .replace(&canonical.display().to_string(), "[PROJECT]")
+            .replace(&here.display().to_string(), "[PROJECT]")
+            .replace(&machine, "[MACHINE]")
+            .replace(python_version(), "[PYTHON]");
+        let mut parts = text.split("127.0.0.1:");
+        let first = parts.next().unwrap().to_owned();
+        parts.fold(first, |text, part| {
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+            text + "127.0.0.1:[PORT]" + rest
+        })
+    }
+
     /// Runs the program.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         Said::from(self.command(arguments).output().unwrap())
@@ -238,36 +251,6 @@ impl Sandbox {
     }
 }
 
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Said {
-    #[track_caller]
-    pub(crate) fn expect(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// What was said on standard error, without the frame and the line breaks that errors are drawn with.
-    pub(crate) fn told(&self) -> String {
-        let words = self.stderr.split_whitespace().filter(|word| *word != "│");
-        words.collect::<Vec<_>>().join(" ")
-    }
-
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
-    }
-}
-
 /// Sends a signal to a process.
 pub(crate) fn send(signal: &str, process: u32) {
     let kill = format!("kill -{signal} {process}");
@@ -286,6 +269,17 @@ pub(crate) fn maker_like(process: u32) -> String {
     let us = rootstock::files::maker::this_process();
     let parts: Vec<&str> = us.split('-').collect();
     format!("{}-{}-{process}-1", parts[0], parts[1])
+}
+
+/// The exact version of this machine's Python 3.11.
+pub(crate) fn python_version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let code = "import platform; print(platform.python_version())";
+        let output = Command::new(python()).args(["-I", "-c", code]).output();
+        let version = String::from_utf8(output.unwrap().stdout).unwrap();
+        version.trim().to_owned()
+    })
 }
 
 /// The Python 3.11 of this machine.
