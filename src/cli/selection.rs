@@ -49,7 +49,8 @@ pub(super) fn failure(error: Unusable, name: &str, shared: &Shared) -> Failure {
         | Unusable::Model { .. }
         | Unusable::NoWeights(_)
         | Unusable::NotCustom(_)
-        | Unusable::NoFile { .. } => Exit::Usage,
+        | Unusable::NoFile { .. }
+        | Unusable::Pointer { .. } => Exit::Usage,
         _ => Exit::Environment,
     };
     Failure {

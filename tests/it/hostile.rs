@@ -317,15 +317,19 @@ fn interpreters_that_would_write_elsewhere_are_refused_before_anything_is_writte
 fn lock_names(sandbox: &Sandbox, archive: &[u8], instead_of: &[u8]) {
     let digests = [instead_of, archive].map(|bytes| Digest::of(bytes).to_string());
     let sizes = [instead_of, archive].map(|bytes| format!("size = {},", bytes.len()));
-    let text = sandbox
-        .read("rootstock.lock")
+    let text = sandbox.read("rootstock.lock");
+    let lock = rootstock::lock::file::read("rootstock.lock", &text).unwrap();
+    let answer = lock.environments[0].answer(&lock.environments[0].targets[0]);
+    let ends = [0, 1].map(|n| format!(" {} {}\n", [instead_of, archive][n].len(), digests[n]));
+    let forged = answer.replace(&ends[0], &ends[1]);
+    assert_ne!(answer, forged);
+    let [right, wrong] = [answer, forged].map(|answer| Digest::of(answer).to_string());
+    let text = text
         .replace(&digests[0], &digests[1])
         .replace(&digests[0][..12], &digests[1][..12])
-        .replace(&sizes[0], &sizes[1]);
-    let mut lock = rootstock::lock::file::read("rootstock.lock", &text).unwrap();
-    let environment = &mut lock.environments[0];
-    environment.targets[0].digest = Digest::of(environment.answer(&environment.targets[0]));
-    sandbox.write("rootstock.lock", &rootstock::lock::file::text(&lock));
+        .replace(&sizes[0], &sizes[1])
+        .replace(&right, &wrong);
+    sandbox.write("rootstock.lock", &text);
 }
 
 #[test]

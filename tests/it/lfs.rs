@@ -217,6 +217,8 @@ downloading 1 files, [SIZE]
 "#]]);
     assert!(!sandbox.path("root/cache/p.bin").exists());
     let said = sandbox.run(&["probe", "one:custom", "--weights", "remote/weights.bin"]);
-    pointer(&said);
-    assert_ne!(said.code, Some(0));
+    said.expect(2).stderr_is(&sandbox, str![[r#"
+  × `remote/weights.bin` is a Git LFS pointer, not the weights themselves
+  help: run `git lfs pull` in its repository
+"#]]);
 }

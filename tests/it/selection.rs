@@ -142,7 +142,7 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
     said.expect(2).stderr_is(
         &sandbox,
         str![[r#"
-  × the root knows no model `potentail`
+  × the root has no model `potentail`
   help: did you mean `potential`? it has the models opt-x, potential, and the environments one, opt
 "#]],
     );
@@ -157,7 +157,7 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
     said.expect(2).stderr_is(
         &sandbox,
         str![[r#"
-  × the root knows no model `qqq`
+  × the root has no model `qqq`
   help: it has the models opt-x, potential, and the environments one, opt
 "#]],
     );

@@ -125,8 +125,8 @@ fn a_version_that_is_yanked_as_a_whole_is_taken_only_where_it_is_pinned() {
     said.stderr_is(
         &sandbox,
         str![[r#"
-resolving two …
 resolving one …
+resolving two …
 warning: `foo 1.0`, which `two` asks for, is yanked: its maintainers advise against it
 "#]],
     );
