@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 use snapbox::data::DataFormat;
-use snapbox::{Assert, Data, IntoData};
+use snapbox::{Assert, Data};
 
 use super::{Said, Sandbox, python};
 
