@@ -217,8 +217,11 @@ downloading 1 files, [SIZE]
 "#]]);
     assert!(!sandbox.path("root/cache/p.bin").exists());
     let said = sandbox.run(&["probe", "one:custom", "--weights", "remote/weights.bin"]);
-    said.expect(2).stderr_is(&sandbox, str![[r#"
+    said.expect(2).stderr_is(
+        &sandbox,
+        str![[r#"
   × `remote/weights.bin` is a Git LFS pointer, not the weights themselves
   help: run `git lfs pull` in its repository
-"#]]);
+"#]],
+    );
 }
