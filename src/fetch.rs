@@ -24,7 +24,7 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
-pub use address::{file_address, file_name};
+pub use address::{file_address, file_name, has_credentials};
 pub use client::{Client, NETWORK};
 pub use credentials::Credentials;
 pub use failure::Error;

@@ -87,7 +87,10 @@ impl Supply {
     /// A client for weights, from the hub and from elsewhere.
     pub fn weights_client(&self) -> Result<Client, fetch::Error> {
         match &self.network {
-            Some(network) => network.hub.client(&self.variables),
+            Some(network) => {
+                let client = network.hub.client(&self.variables)?;
+                Ok(client.with(&network.credentials))
+            }
             None => Client::new(&self.variables),
         }
     }

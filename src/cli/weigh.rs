@@ -1,5 +1,7 @@
 //! What `lock` finds out about a weight file: from the hub, or by downloading it.
 
+use std::collections::BTreeMap;
+
 use super::{context, outcome, show};
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
@@ -13,6 +15,8 @@ pub(super) fn weigh(weight: &Weight, hub: &Hub) -> Result<Weighed, String> {
     let client = hub
         .client(&context::kept_environment())
         .map_err(|e| explained(&e))?;
+    let credentials = context::credentials(&BTreeMap::new(), &context::uv_environment());
+    let client = client.with(&credentials);
     let Ok(file) = weight.url.parse::<hub::File>() else {
         let (sha256, size) = learn(&client, &weight.url, &weight.url)?;
         return Ok(Weighed {

@@ -58,6 +58,11 @@ impl Address {
     }
 }
 
+/// Whether an address holds credentials; an error if it is not one that can be downloaded from.
+pub fn has_credentials(address: &str) -> Result<bool, Error> {
+    Ok(Address::parse(address)?.credentials.is_some())
+}
+
 /// The address, if it is written as RFC 3986 has it: what browsers repair silently is refused.
 fn strict(text: &str) -> Result<Url, String> {
     let violation = std::cell::Cell::new(None);

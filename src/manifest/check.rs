@@ -200,6 +200,7 @@ fn general(text: &mut Text, here: &Path, top: &Section) -> General {
         }
         general.python_mirror = section
             .string(text, "python-mirror")
+            .filter(|mirror| value::mirror(text, mirror))
             .map(|mirror| absolute_mirror(here, &mirror.value));
         general.access = section
             .string(text, "access")

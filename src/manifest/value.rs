@@ -10,6 +10,7 @@ use super::complaint::Text;
 use super::reader::Placed;
 use super::{Reference, Requirement};
 use crate::digest::Digest;
+use crate::fetch;
 use crate::hub;
 use crate::name;
 
@@ -261,36 +262,30 @@ fn unknown_placeholders(value: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The address of an index. Credentials belong to the person who asks (netrc, keyring), not to the manifest.
+/// The address of an index.
 pub(super) fn index_url(text: &mut Text, placed: &Placed<String>) -> bool {
-    let rest = ["https://", "http://", "file://"]
-        .iter()
-        .find_map(|scheme| placed.value.strip_prefix(scheme));
-    let Some(rest) = rest else {
-        let help = "write it with its scheme: `https://…/simple`".to_owned();
-        text.complain(
-            placed.span.clone(),
-            format!("`{}` is not the address of an index", placed.value),
-            "here",
-            Some(help),
-        );
-        return false;
+    address(text, placed, "write it with its scheme: `https://…/simple`")
+}
+
+/// The address of a mirror of interpreters, or a directory.
+pub(super) fn mirror(text: &mut Text, placed: &Placed<String>) -> bool {
+    let help = "write `https://…`, or the path of a directory";
+    !placed.value.contains("://") || address(text, placed, help)
+}
+
+/// An address that can be downloaded from. Credentials are a user's (netrc, keyring), not the manifest's.
+fn address(text: &mut Text, placed: &Placed<String>, help: &str) -> bool {
+    let (message, help) = match fetch::has_credentials(&placed.value) {
+        Ok(false) => return true,
+        Ok(true) => (
+            "an address in the manifest may not hold credentials".to_owned(),
+            "remove them: credentials are read from netrc, those of an index also from the keyring and \
+             `UV_INDEX_<NAME>_USERNAME`/`_PASSWORD`",
+        ),
+        Err(error) => (error.to_string(), help),
     };
-    if rest
-        .split('/')
-        .next()
-        .is_some_and(|host| host.contains('@'))
-    {
-        let help = "remove them; uv reads credentials from netrc, the keyring and `UV_INDEX_<NAME>_USERNAME`/`_PASSWORD`";
-        text.complain(
-            placed.span.clone(),
-            "an address in the manifest may not hold credentials",
-            "here",
-            Some(help.into()),
-        );
-        return false;
-    }
-    true
+    text.complain(placed.span.clone(), message, "here", Some(help.into()));
+    false
 }
 
 /// The address of a weight file.
@@ -304,19 +299,7 @@ pub(super) fn weight_url(text: &mut Text, placed: &Placed<String>) -> bool {
         }
         return wrong.is_none();
     }
-    let known = ["https://", "http://", "file://"]
-        .iter()
-        .any(|scheme| placed.value.starts_with(scheme));
-    if !known {
-        let help = "write it with its scheme: `https://…`".to_owned();
-        text.complain(
-            placed.span.clone(),
-            format!("`{}` is not an address", placed.value),
-            "here",
-            Some(help),
-        );
-    }
-    known
+    address(text, placed, "write it with its scheme: `https://…`")
 }
 
 /// A sha256 in hexadecimal digits.

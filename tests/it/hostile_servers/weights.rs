@@ -305,6 +305,96 @@ fn attempt_all(known: &str, then: impl Fn(&Case) -> Then) {
 }
 
 #[test]
+fn credentials_for_weights_come_from_netrc_and_go_to_their_server_alone() {
+    let project = Project::new();
+    let Project {
+        sandbox, elsewhere, ..
+    } = &project;
+    let there = format!("http://localhost:{}/there", elsewhere.port());
+    let server = Scripted::start(move |request, c| {
+        let known = request.headers.get("authorization");
+        if known.is_some_and(|known| known.starts_with("Basic ")) {
+            moved(c, &there)
+        } else {
+            c.reply("401 Who", "WWW-Authenticate: Basic\r\n", b"")
+        }
+    });
+    let url = server.url();
+    sandbox.write(
+        "rootstock.toml",
+        &format!(
+            "{}\n[models.m]\nenvironment = \"one\"\nargument = \"x\"\n\
+             weights = [{{ url = \"{url}/w.bin\", path = \"p/w.bin\" }}]\n",
+            project.manifest
+        ),
+    );
+    let netrc = sandbox.path("netrc");
+    let variables = [("NETRC", netrc.to_str().unwrap())];
+    for arguments in ["lock", "sync --only models"] {
+        assert_eq!(
+            wrong(&limited(sandbox, 4_000_000, arguments, &variables), Taken),
+            None
+        );
+        assert!(is_anonymous(elsewhere), "{arguments}");
+    }
+    assert!(!sandbox.read("rootstock.lock").contains(SECRET));
+    let without = [("NETRC", "/nowhere")];
+    std::fs::remove_dir_all(sandbox.path("root/cache")).unwrap();
+    let said = limited(sandbox, 400_000, "sync --only models", &without);
+    assert_eq!(wrong(&said, Refused("status 401")), None);
+}
+
+/// An address of the manifest, and what is wrong with it.
+const ADDRESSES: &[(&str, &str)] = &[
+    ("https://me:s3cr3t-w0rd@host/w", "may not hold credentials"),
+    ("https://s3cr3t-w0rd@host/w", "may not hold credentials"),
+    ("https://:s3cr3t-w0rd@host/w", "may not hold credentials"),
+    ("http://me:s3cr3t-w0rd@host", "may not hold credentials"),
+    ("https://me:s3cr3t-w0rd@[::1/w", "invalid IPv6 address"),
+    (
+        "ftp://me:s3cr3t-w0rd@host/w",
+        "only http, https and file are supported",
+    ),
+    ("https://", "it names no server"),
+    ("https:///host/w", "is not followed by `//` and a server"),
+    ("https://[::1/w", "invalid IPv6 address"),
+    ("https://host:99999/w", "invalid port number"),
+    ("https://host\\\\w", "backslash"),
+    (
+        "file://host/w",
+        "a file address cannot name another machine",
+    ),
+    ("ftp://host/w", "only http, https and file are supported"),
+];
+
+#[test]
+fn addresses_of_the_manifest_are_whole_and_hold_no_credentials() {
+    let sandbox = Sandbox::single();
+    let manifest = sandbox.read("rootstock.toml");
+    for (address, why) in ADDRESSES {
+        let weights = format!(
+            "{manifest}\n[models.m]\nenvironment = \"one\"\nargument = \"x\"\n\
+             weights = [{{ url = \"{address}\", path = \"p/w\" }}]\n"
+        );
+        let index = format!("{manifest}\n[indexes.own]\nurl = \"{address}\"\n");
+        let mirror = manifest.replacen(
+            "root = ",
+            &format!("python-mirror = \"{address}\"\nroot = "),
+            1,
+        );
+        for text in [weights, index, mirror] {
+            sandbox.write("rootstock.toml", &text);
+            let said = sandbox.run(&["lock", "--check"]);
+            said.expect(2);
+            let told = said.told();
+            assert!(told.contains(why), "{address}: {told}");
+            assert!(!told.contains(SECRET), "{address}: {told}");
+            assert!(told.contains("rootstock.toml:"), "{address}: {told}");
+        }
+    }
+}
+
+#[test]
 fn a_digest_is_learnt_of_a_whole_file_only() {
     attempt_all("", |case| case.2);
 }
