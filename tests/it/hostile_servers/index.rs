@@ -267,10 +267,8 @@ const SLOW: &[Case] = &[
     ),
 ];
 
-/// Has every case tried; says how many there were and which did not hold.
-#[expect(clippy::print_stdout, reason = "each run says how many were tried")]
-fn attempt_all(cases: &'static [Case], more: &[(&str, &str)]) {
-    let sandbox = Sandbox::new(&[("one", &["evil"])]);
+/// The servers of a table: an index for each case, and the one that they lead to.
+fn servers(cases: &'static [Case]) -> (Scripted, Scripted) {
     let other = Scripted::start(|request, connection| {
         let base = format!("http://{}", request.headers["host"]);
         let ask = Ask {
@@ -294,6 +292,14 @@ fn attempt_all(cases: &'static [Case], more: &[(&str, &str)]) {
         };
         cases[case.parse::<usize>().unwrap()].1(&ask, connection)
     });
+    (server, other)
+}
+
+/// Has every case tried; says how many there were and which did not hold.
+#[expect(clippy::print_stdout, reason = "each run says how many were tried")]
+fn attempt_all(cases: &'static [Case], more: &[(&str, &str)]) {
+    let sandbox = Sandbox::new(&[("one", &["evil"])]);
+    let (server, other) = servers(cases);
     LazyLock::force(&BOMB);
     let mut faults = Vec::new();
     for (at, (what, _, then)) in cases.iter().enumerate() {
@@ -367,4 +373,80 @@ fn a_server_that_keeps_pip_or_git_waiting_is_given_up() {
     ];
     let said = limited(&sandbox, 4_000_000, "lock", &variables);
     assert_eq!(wrong(&said, Refused(killed)), None);
+}
+
+/// When `sync` asks where the locked file is, and fetches it.
+#[rustfmt::skip]
+const LOCKED: &[Case] = &[
+    ("a good one beside all these", good, Taken),
+    ("a good one in HTML", |a, c| page(a, c, HTML, html(a, "").as_bytes()), Taken),
+    ("yanked since", |a, c| each(a, c, |file| file["yanked"] = json!(true)), Taken),
+    ("no such package", |_, c| c.reply("404 No", "", b""), ANY),
+    ("no files", |a, c| listed(a, c, |page| page["files"] = json!([])), ANY),
+    ("other digests", |a, c| each(a, c, |file| file["hashes"]["sha256"] = json!(Digest::of("x"))), ANY),
+    ("another file of this size", |a, c| if a.path.starts_with("/files/") && a.ours { let mut other = WHEEL.clone(); *other.last_mut().unwrap() ^= 1; c.reply("200 OK", "", &other) } else { good(a, c) }, Refused("has the sha256 ")),
+    ("another file", |a, c| if a.path.starts_with("/files/") && a.ours { c.reply("200 OK", "", b"x") } else { good(a, c) }, Refused("bytes, but ")),
+    ("a file without end", |a, c| if a.path.starts_with("/files/") && a.ours { c.send("HTTP/1.1 200 OK\r\n\r\n")?; c.repeat(b"x") } else { good(a, c) }, Refused("has the sha256 ")),
+    ("a slow file", |a, c| if a.path.starts_with("/files/") && a.ours { c.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", WHEEL.len()))?; c.drip(&WHEEL) } else { good(a, c) }, Refused("comes too slowly: ")),
+    ("half a file", |a, c| if a.path.starts_with("/files/") && a.ours { c.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", WHEEL.len()))?; c.send(&WHEEL[..100]) } else { good(a, c) }, Refused("broke off after ")),
+    ("a file elsewhere", |a, c| each(a, c, |file| file["url"] = json!(format!("{}/files/{}", a.elsewhere, file["filename"].as_str().unwrap()))), Taken),
+    ("a file that moved elsewhere", |a, c| if a.path.starts_with("/files/") && a.ours { moved(c, &format!("{}{}", a.elsewhere, a.path)) } else { good(a, c) }, Taken),
+    ("a file that moved to this machine", |a, c| if a.path.starts_with("/files/") && a.ours { moved(c, "file:///etc/passwd") } else { good(a, c) }, Refused("of the scheme `file`")),
+    ("a file of this machine", |a, c| each(a, c, |file| file["url"] = json!("file:///etc/passwd")), ANY),
+    ("a file that is gone", |a, c| if a.path.starts_with("/files/") && a.ours { c.reply("410 Gone", "", b"") } else { good(a, c) }, Refused("status 410")),
+    ("a file for others", |a, c| if a.path.starts_with("/files/") && a.ours { c.reply("403 No", "", b"<\x1b[2J>") } else { good(a, c) }, Refused("status 403")),
+];
+
+#[test]
+#[expect(clippy::print_stdout, reason = "each run says how many were tried")]
+fn a_locked_file_comes_whole_from_an_index_or_not_at_all() {
+    let sandbox = Sandbox::new(&[("one", &["evil"])]);
+    let (server, other) = servers(LOCKED);
+    let index = |at: usize| format!("http://me:{SECRET}@127.0.0.1:{}/{at}/simple", server.port());
+    let first = index(0);
+    let locked = limited(&sandbox, 2_000_000, "lock", &[("UV_DEFAULT_INDEX", &first)]);
+    assert_eq!(wrong(&locked, Taken), None);
+    let mut faults = Vec::new();
+    for (at, (what, _, then)) in LOCKED.iter().enumerate() {
+        let said = limited(
+            &sandbox,
+            2_000_000,
+            "sync",
+            &[("UV_DEFAULT_INDEX", &index(at))],
+        );
+        let mut fault = |what_else: String| faults.push(format!("{what} ({at}): {what_else}"));
+        if let Some(wrong) = wrong(&said, *then) {
+            fault(wrong);
+        }
+        if !is_anonymous(&other) {
+            fault("another server was told who we are".to_owned());
+        }
+        let archives = sandbox.names("root/store/archives");
+        let built = sandbox.names("root/envs");
+        if archives.iter().any(|name| !name.ends_with(".part"))
+            || built.is_empty() == (*then == Taken)
+        {
+            fault(format!("{archives:?} {built:?}"));
+        }
+        drop(server.requests());
+        make_writable(&sandbox.path("root"));
+        std::fs::remove_dir_all(sandbox.path("root")).unwrap();
+    }
+    println!(
+        "{} indexes of locked files tried, {} faults",
+        LOCKED.len(),
+        faults.len()
+    );
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Lets a root be removed.
+fn make_writable(directory: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            make_writable(&entry.path());
+        }
+    }
 }
