@@ -288,20 +288,20 @@ pub(super) fn write_read_only(path: &Path, bytes: &[u8]) -> files::Result<()> {
 mod tests {
     use super::*;
     use crate::plan::tests::interpreter;
-    use crate::store::wheels::{Place, UnpackedFile};
+    use crate::store::wheels::{Scheme, UnpackedFile};
 
-    fn unpacked(directory: &Path, files: &[(Place, &str, &str)]) -> UnpackedWheel {
+    fn unpacked(directory: &Path, files: &[(Scheme, &str, &str)]) -> UnpackedWheel {
         let mut unpacked = UnpackedWheel {
             directory: directory.to_owned(),
             files: Vec::new(),
         };
-        for (place, path, text) in files {
+        for (scheme, path, text) in files {
             let file = UnpackedFile {
-                place: *place,
+                scheme: *scheme,
                 path: (*path).to_owned(),
                 sha256: Digest::of(text),
                 size: text.len() as u64,
-                executable: *place == Place::Scripts,
+                executable: *scheme == Scheme::Scripts,
             };
             let at = unpacked.source(&file);
             files::create_directories(at.parent().unwrap()).unwrap();
@@ -341,16 +341,16 @@ mod tests {
         let one = unpacked(
             &temporary.path().join("one"),
             &[
-                (Place::SitePackages, "ase/__init__.py", "1"),
-                (Place::SitePackages, "family/__init__.py", ""),
-                (Place::Scripts, "ase", "#!"),
+                (Scheme::SitePackages, "ase/__init__.py", "1"),
+                (Scheme::SitePackages, "family/__init__.py", ""),
+                (Scheme::Scripts, "ase", "#!"),
             ],
         );
         let two = unpacked(
             &temporary.path().join("two"),
             &[
-                (Place::SitePackages, "family/__init__.py", ""),
-                (Place::Data, "share/a b.txt", "2"),
+                (Scheme::SitePackages, "family/__init__.py", ""),
+                (Scheme::Data, "share/a b.txt", "2"),
             ],
         );
         let mut trees = Vec::new();
@@ -393,14 +393,14 @@ mod tests {
     #[test]
     fn packages_that_do_not_go_together_are_named() {
         let temporary = tempfile::tempdir().unwrap();
-        let one_file = |name: &str, place, path, text| {
-            unpacked(&temporary.path().join(name), &[(place, path, text)])
+        let one_file = |name: &str, scheme, path, text| {
+            unpacked(&temporary.path().join(name), &[(scheme, path, text)])
         };
-        let module = one_file("module", Place::SitePackages, "x.py", "1");
-        let other = one_file("other", Place::SitePackages, "x.py", "2");
-        let below = one_file("below", Place::SitePackages, "x.py/y", "");
-        let python = one_file("python", Place::Scripts, "python3", "");
-        let stamp = one_file("stamp", Place::Data, inside::STAMP, "");
+        let module = one_file("module", Scheme::SitePackages, "x.py", "1");
+        let other = one_file("other", Scheme::SitePackages, "x.py", "2");
+        let below = one_file("below", Scheme::SitePackages, "x.py/y", "");
+        let python = one_file("python", Scheme::Scripts, "python3", "");
+        let stamp = one_file("stamp", Scheme::Data, inside::STAMP, "");
         for (index, (part, message)) in [
             (
                 &other,

@@ -15,7 +15,7 @@ use crate::process::{self, Command};
 use crate::python::Interpreter;
 use crate::python::bytecode::is_module;
 use crate::store::Root;
-use crate::store::wheels::{self, Place, Staging, UnpackedFile, UnpackedWheel};
+use crate::store::wheels::{self, Scheme, Staging, UnpackedFile, UnpackedWheel};
 
 use super::workers::Workers;
 
@@ -82,7 +82,7 @@ pub(super) fn compile(
     let modules = wheel
         .files
         .iter()
-        .filter(|file| file.place == Place::SitePackages && is_module(&file.path));
+        .filter(|file| file.scheme == Scheme::SitePackages && is_module(&file.path));
     let (modules, large): (Vec<_>, Vec<_>) = modules.partition(|file| file.size <= LARGEST);
     let modules: Vec<&str> = modules.iter().map(|file| file.path.as_str()).collect();
     let large = large
@@ -90,8 +90,8 @@ pub(super) fn compile(
         .map(|file| format!("{}: it is longer than {LARGEST} bytes\n", file.path));
     let (major, minor) = interpreter.series();
     let skipped = Modules {
-        sources: &wheel.place(Place::SitePackages),
-        targets: &staging.place(Place::SitePackages),
+        sources: &wheel.directory_of(Scheme::SitePackages),
+        targets: &staging.directory_of(Scheme::SitePackages),
         name: &format!("lib/python{major}.{minor}/site-packages/"),
     }
     .compile(&modules, interpreter, variables, workers)?;
@@ -158,7 +158,7 @@ fn compile_group(
 
 /// Seals what was compiled and lists it.
 fn collect(staging: &Staging) -> Result<Vec<UnpackedFile>, Error> {
-    let place = staging.place(Place::SitePackages);
+    let place = staging.directory_of(Scheme::SitePackages);
     if !files::is_directory(&place) {
         return Ok(Vec::new());
     }
@@ -171,7 +171,7 @@ fn collect(staging: &Staging) -> Result<Vec<UnpackedFile>, Error> {
         let at = place.join(&path);
         let (sha256, size) = finish(&at)?;
         Ok(UnpackedFile {
-            place: Place::SitePackages,
+            scheme: Scheme::SitePackages,
             path,
             sha256,
             size,

@@ -8,7 +8,7 @@ use crate::files;
 use crate::lock::LockedPackage;
 use crate::plan::Step;
 use crate::store::Root;
-use crate::store::wheels::{self, Place, UnpackedWheel};
+use crate::store::wheels::{self, Scheme, UnpackedWheel};
 
 /// What building an environment will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,7 +93,7 @@ fn compiled(root: &Root, package: &LockedPackage, names: &[String]) -> Option<Un
 /// Bytecode that is not there yet: one file for each module, about as large.
 fn not_compiled(wheel: &UnpackedWheel, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
     let modules = wheel.files.iter();
-    let modules = modules.filter(|file| file.place == Place::SitePackages);
+    let modules = modules.filter(|file| file.scheme == Scheme::SitePackages);
     for file in modules {
         let path = file.installed(series);
         if let Some((directory, name)) = path.rsplit_once('/')

@@ -116,7 +116,7 @@ impl Staging {
     /// called in.
     pub fn publish(self, new: Candidate) -> Result<Published, Error> {
         let stamp = new.stamp;
-        self.seal(stamp)?;
+        self.finish(stamp)?;
         let to = self.root.generation(&self.environment, &stamp.id);
         // Once in the way, twice by a race with another process that does the same; more is not a race.
         for _ in 0..4 {
@@ -145,17 +145,17 @@ impl Staging {
     }
 
     /// The stamp goes in last: a directory without one was interrupted.
-    fn seal(&self, stamp: &Stamp) -> files::Result<()> {
+    fn finish(&self, stamp: &Stamp) -> files::Result<()> {
         write_read_only(&self.path.join(inside::STAMP), stamp.text().as_bytes())?;
-        close(&self.root, &self.path)
+        make_read_only(&self.root, &self.path)
     }
 }
 
 /// Makes a finished tree read-only as the root's policy requires, and flushes all of it to disk. Uses the rayon pool
 /// it is called in.
-pub(super) fn close(root: &Root, path: &Path) -> files::Result<()> {
+pub(super) fn make_read_only(root: &Root, path: &Path) -> files::Result<()> {
     if let Some(policy) = root.policy() {
-        policy.close_tree(path)?;
+        policy.make_tree_read_only(path)?;
     } else {
         let mut entries = files::walk(path)?;
         entries.retain(|entry| entry.kind == Kind::Directory);
@@ -247,7 +247,7 @@ pub(super) fn write_stamp_again(
     }
     let written = files::write_atomically(&generation.join(inside::STAMP), stamp.text().as_bytes());
     match root.policy() {
-        Some(policy) => policy.close(generation)?,
+        Some(policy) => policy.make_read_only(generation)?,
         None => files::set_mode(generation, 0o555)?,
     }
     written.map(|()| true)

@@ -16,7 +16,7 @@ use super::assemble::write_read_only;
 use super::bytecode::{self, Modules};
 use super::downloads::Downloads;
 use super::progress::Progress;
-use super::publish::close;
+use super::publish::make_read_only;
 use super::supply::{self, Network, Offline, Supply};
 use super::workers::Workers;
 use crate::digest::Digest;
@@ -274,7 +274,7 @@ impl Wanted<'_> {
         let interpreter = self.ask(&staging.0, context)?;
         compile(&staging.0, &interpreter, context, workers)?;
         workers.install(|| write_lists(&staging.0, &self.archive.sha256))?;
-        close(root, &staging.0)?;
+        make_read_only(root, &staging.0)?;
         match files::rename(&staging.0, home) {
             Ok(()) => files::flush_directory(&root.pythons())?,
             // Another process was first with the same.

@@ -10,7 +10,7 @@ use pep508_rs::{MarkerEnvironment, PackageName, Requirement, VerbatimUrl};
 use super::assemble::Part;
 use super::environment::Job;
 use crate::files;
-use crate::store::wheels::Place;
+use crate::store::wheels::Scheme;
 
 /// What depends on more than a lock knows, as it is written in markers.
 const UNKNOWN_TO_LOCKS: [&str; 4] = [
@@ -84,7 +84,7 @@ pub(super) fn check(job: &Job, parts: &[Part]) -> Result<(), Error> {
             name.is_some_and(|name| !name.contains('/'))
         };
         let mut files = part.unpacked.files.iter();
-        let metadata = files.find(|f| f.place == Place::SitePackages && of_wheel(&f.path));
+        let metadata = files.find(|f| f.scheme == Scheme::SitePackages && of_wheel(&f.path));
         if let Some(file) = metadata {
             // Old wheels have names of authors in other encodings there.
             let bytes = files::read(&part.unpacked.source(file))?;

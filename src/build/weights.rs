@@ -122,7 +122,7 @@ fn one(
             return Err(Error::Pointer(weight.url.clone()));
         }
         if let Some(policy) = root.policy() {
-            policy.share(to)?;
+            policy.make_readable(to)?;
         }
     }
     if let (Some(_), Some(file)) = (blob, file) {

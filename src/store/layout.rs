@@ -89,14 +89,14 @@ fn read(root: &Root) -> Result<Option<Layout>, Error> {
 /// alone, but for the modes of the root's own directories where it has a policy.
 pub fn create(root: &Root) -> Result<(), Error> {
     files::create_directories(root.path())?;
-    open(root, root.path())?;
+    make_writable(root, root.path())?;
     for path in [root.environments(), root.all_generations(), root.store()] {
         files::create_directories(&path)?;
-        open(root, &path)?;
+        make_writable(root, &path)?;
     }
     if root.policy().is_some() {
         files::create_directories(root.cache())?;
-        open(root, root.cache())?;
+        make_writable(root, root.cache())?;
     }
     let there = read(root)?;
     let access = root
@@ -110,15 +110,15 @@ pub fn create(root: &Root) -> Result<(), Error> {
         let text = serde_json::to_string(&layout).expect("plain fields are JSON");
         files::write_atomically(&root.layout(), format!("{text}\n").as_bytes())?;
         if let Some(policy) = root.policy() {
-            policy.share(&root.layout())?;
+            policy.make_readable(&root.layout())?;
         }
     }
     Ok(())
 }
 
-fn open(root: &Root, directory: &std::path::Path) -> files::Result<()> {
+fn make_writable(root: &Root, directory: &std::path::Path) -> files::Result<()> {
     match root.policy() {
-        Some(policy) => policy.open_if_ours(directory),
+        Some(policy) => policy.make_writable_if_owned(directory),
         None => Ok(()),
     }
 }

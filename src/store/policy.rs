@@ -67,13 +67,13 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Area {
     /// Maintainers make and replace things in it.
-    Open,
-    /// It is published: read-only.
-    Closed,
+    Writable,
+    /// Its contents are final: read-only.
+    Published,
 }
 
 impl Policy {
-    /// The policy on this machine.
+    /// The policy, with the group's number on this machine.
     pub fn of(access: Access) -> Result<Self, Error> {
         let number = |name: &str| {
             let found = standing::group_named(name).map_err(|source| Error::Groups {
@@ -89,7 +89,7 @@ impl Policy {
         Ok(Self { access, group })
     }
 
-    /// What it says.
+    /// Who may use the root.
     pub fn access(&self) -> &Access {
         &self.access
     }
@@ -104,36 +104,37 @@ impl Policy {
         matches!(self.access, Access::Group(_))
     }
 
-    /// A directory in which maintainers make things.
-    pub fn open(&self, directory: &Path) -> files::Result<()> {
-        self.settle(directory, self.access.open())
+    /// Lets maintainers write in a directory.
+    pub fn make_writable(&self, directory: &Path) -> files::Result<()> {
+        self.apply_to(directory, self.access.open())
     }
 
-    /// A directory that is published.
-    pub fn close(&self, directory: &Path) -> files::Result<()> {
-        self.settle(directory, self.access.closed())
+    /// Makes a directory read-only, for everybody that the policy is for.
+    pub fn make_read_only(&self, directory: &Path) -> files::Result<()> {
+        self.apply_to(directory, self.access.closed())
     }
 
-    /// A file that others read.
-    pub fn share(&self, file: &Path) -> files::Result<()> {
+    /// Makes a file readable for everybody that the policy is for.
+    pub fn make_readable(&self, file: &Path) -> files::Result<()> {
         let mode = standing::standing(file)?.mode;
-        self.settle(file, self.access.shared(mode))
+        self.apply_to(file, self.access.shared(mode))
     }
 
-    /// Everything in a directory that is about to be published, and the directory. Uses the rayon pool it is called in.
-    pub fn close_tree(&self, directory: &Path) -> files::Result<()> {
-        self.tree(directory, &|_| Area::Closed)
+    /// Makes a directory that is about to be published read-only, with everything in it. Uses the rayon pool it is called
+    /// in.
+    pub fn make_tree_read_only(&self, directory: &Path) -> files::Result<()> {
+        self.tree(directory, &|_| Area::Published)
     }
 
-    /// Everything in a directory whose files are published, and the directory; directories stay open. Uses the rayon
-    /// pool it is called in.
-    pub fn open_tree(&self, directory: &Path) -> files::Result<()> {
-        self.tree(directory, &|_| Area::Open)
+    /// Makes the files in a directory readable, and its directories writable for maintainers. Uses the rayon pool it is
+    /// called in.
+    pub fn make_tree_readable(&self, directory: &Path) -> files::Result<()> {
+        self.tree(directory, &|_| Area::Writable)
     }
 
     fn tree(&self, directory: &Path, area: &(dyn Fn(&Path) -> Area + Sync)) -> files::Result<()> {
         let mut entries = files::walk(directory)?;
-        // Children first: a directory that was closed to us as well can then still be walked.
+        // Children first: a directory that this user cannot enter afterwards can then still be walked.
         entries.reverse();
         entries.par_iter().try_for_each(|entry| {
             let Some(mode) = self.mode(entry, area) else {
@@ -142,16 +143,16 @@ impl Policy {
             if entry.mode == mode && self.group.is_none_or(|group| group == entry.group) {
                 return Ok(());
             }
-            self.settle(&directory.join(&entry.path), mode)
+            self.apply_to(&directory.join(&entry.path), mode)
         })?;
-        self.settle(directory, self.directory(area(Path::new(""))))
+        self.apply_to(directory, self.directory(area(Path::new(""))))
     }
 
     /// The mode and the group that something below a root should have; `None` where modes mean nothing, and for
     /// published files, which a list of their own is about.
     pub fn wanted(&self, entry: &files::Entry) -> Option<(u32, Option<u32>)> {
         let there = area(&entry.path);
-        if entry.kind == Kind::File && there == Area::Closed {
+        if entry.kind == Kind::File && there == Area::Published {
             return None;
         }
         Some((self.mode(entry, &|_| there)?, self.group))
@@ -168,37 +169,37 @@ impl Policy {
 
     fn directory(&self, area: Area) -> u32 {
         match area {
-            Area::Open => self.access.open(),
-            Area::Closed => self.access.closed(),
+            Area::Writable => self.access.open(),
+            Area::Published => self.access.closed(),
         }
     }
 
-    fn settle(&self, path: &Path, mode: u32) -> files::Result<()> {
+    fn apply_to(&self, path: &Path, mode: u32) -> files::Result<()> {
         standing::settle(path, mode, self.group)
     }
 
-    /// What a root's own directories are is the policy's, whoever made them first; those that belong to others are
-    /// theirs to change.
-    pub(super) fn open_if_ours(&self, directory: &Path) -> files::Result<()> {
-        match self.open(directory) {
+    /// Lets maintainers write in a directory of the root itself. One that belongs to another user stays as it is: only its
+    /// owner can change it.
+    pub(super) fn make_writable_if_owned(&self, directory: &Path) -> files::Result<()> {
+        match self.make_writable(directory) {
             Err(error) if error.is_refused() && is_of_others(directory) => Ok(()),
             other => other,
         }
     }
 
-    /// Brings everything in a root and its cache to what the policy says. Uses the rayon pool it is called in.
+    /// Applies the policy to everything in a root and its cache. Uses the rayon pool it is called in.
     pub fn apply(&self, root: &Root) -> Result<(), Error> {
         let of_others = std::sync::Mutex::new(Vec::new());
         let mut tops = vec![root.path().to_owned()];
         tops.extend(root.cache_elsewhere().map(Path::to_owned));
         for top in tops.iter().filter(|top| files::exists(top)) {
-            let settle = |path: PathBuf, mode| match self.settle(&path, mode) {
+            let settle = |path: PathBuf, mode| match self.apply_to(&path, mode) {
                 Err(error) if error.is_refused() && is_of_others(&path) => {
                     let mut list = of_others.lock().expect("no thread panics while holding it");
                     list.push(path);
                     Ok(())
                 }
-                // `gc` beside us has taken it away.
+                // `gc` has removed it meanwhile.
                 Err(error) if error.is_missing() => Ok(()),
                 other => other,
             };
@@ -236,12 +237,12 @@ fn area(below: &Path) -> Area {
     let depth = match parts.next().as_deref() {
         Some(directory::GENERATIONS) => 1,
         Some(directory::PYTHONS) => 0,
-        _ => return Area::Open,
+        _ => return Area::Writable,
     };
     match parts.nth(depth) {
         // Names with a dot are staging, or what was put aside.
-        Some(name) if !name.starts_with('.') => Area::Closed,
-        _ => Area::Open,
+        Some(name) if !name.starts_with('.') => Area::Published,
+        _ => Area::Writable,
     }
 }
 
@@ -252,16 +253,16 @@ mod tests {
     #[test]
     fn generations_and_interpreters_are_closed_and_what_holds_them_is_open() {
         for (path, expected) in [
-            ("generations", Area::Open),
-            ("generations/emt", Area::Open),
-            ("generations/emt/.staging-x/lib", Area::Open),
-            ("generations/emt/0123", Area::Closed),
-            ("generations/emt/0123/lib/python3.11", Area::Closed),
-            ("pythons", Area::Open),
-            ("pythons/0123", Area::Closed),
-            ("pythons/0123/bin", Area::Closed),
-            ("store/wheels-2/0123/tree", Area::Open),
-            ("cache/mace", Area::Open),
+            ("generations", Area::Writable),
+            ("generations/emt", Area::Writable),
+            ("generations/emt/.staging-x/lib", Area::Writable),
+            ("generations/emt/0123", Area::Published),
+            ("generations/emt/0123/lib/python3.11", Area::Published),
+            ("pythons", Area::Writable),
+            ("pythons/0123", Area::Published),
+            ("pythons/0123/bin", Area::Published),
+            ("store/wheels-2/0123/tree", Area::Writable),
+            ("cache/mace", Area::Writable),
         ] {
             assert_eq!(area(Path::new(path)), expected, "{path}");
         }

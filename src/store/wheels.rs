@@ -13,7 +13,7 @@
 //!
 //! The number is the version of the installed form: what another version of this program would install differently
 //! lies elsewhere. `files.txt` begins with the line `rootstock shelf 1`; each further line is the sha256, the mode
-//! (`0444` or `0555`), the size and the place with the path below it, separated by single spaces, sorted by path.
+//! (`0444` or `0555`), the size and the scheme with the path below it, separated by single spaces, sorted by path.
 //!
 //! A directory gets its name by rename when it is whole, so there are no half-made ones. What a killed run leaves has a
 //! name that begins with `.making-` (see `unfinished`). What is in a wheel is not known here.
@@ -42,7 +42,7 @@ pub(super) const BUILT: &str = "built-1";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnpackedFile {
     /// Which part of an environment it goes to.
-    pub place: Place,
+    pub scheme: Scheme,
     /// Its path there, with `/`.
     pub path: String,
     /// Digest of its bytes.
@@ -53,9 +53,9 @@ pub struct UnpackedFile {
     pub executable: bool,
 }
 
-/// A part of an environment that files of wheels go to.
+/// A part of an environment that files of wheels go to: a key of Python's installation scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum Scheme {
     /// Modules, both pure and compiled ones.
     SitePackages,
     /// Programs.
@@ -71,7 +71,7 @@ pub enum Place {
 pub struct UnpackedWheel {
     /// Its directory.
     pub directory: PathBuf,
-    /// What it installs, sorted by place and path.
+    /// What it installs, sorted by scheme and path.
     pub files: Vec<UnpackedFile>,
 }
 
@@ -104,32 +104,32 @@ impl Error {
     }
 }
 
-impl Place {
-    /// All places, in the order of `files.txt`.
-    pub const ALL: [Place; 4] = [
-        Place::SitePackages,
-        Place::Scripts,
-        Place::Headers,
-        Place::Data,
+impl Scheme {
+    /// All schemes, in the order of `files.txt`.
+    pub const ALL: [Scheme; 4] = [
+        Scheme::SitePackages,
+        Scheme::Scripts,
+        Scheme::Headers,
+        Scheme::Data,
     ];
 
     /// Its directory in the store.
     pub fn directory(self) -> &'static str {
         match self {
-            Place::SitePackages => "site-packages",
-            Place::Scripts => "bin",
-            Place::Headers => "include",
-            Place::Data => "data",
+            Scheme::SitePackages => "site-packages",
+            Scheme::Scripts => "bin",
+            Scheme::Headers => "include",
+            Scheme::Data => "data",
         }
     }
 
-    /// The path that leads from `site-packages` to this place in an environment, as `RECORD` files have it.
+    /// The path that leads from `site-packages` to this scheme in an environment, as `RECORD` files have it.
     pub fn from_site_packages(self) -> &'static str {
         match self {
-            Place::SitePackages => "",
-            Place::Scripts => "../../../bin/",
-            Place::Headers => "../../../include/site/",
-            Place::Data => "../../../",
+            Scheme::SitePackages => "",
+            Scheme::Scripts => "../../../bin/",
+            Scheme::Headers => "../../../include/site/",
+            Scheme::Data => "../../../",
         }
     }
 }
@@ -139,12 +139,12 @@ impl UnpackedFile {
     pub fn installed(&self, series: (u64, u64)) -> String {
         let (major, minor) = series;
         let path = &self.path;
-        match self.place {
-            Place::SitePackages => format!("lib/python{major}.{minor}/site-packages/{path}"),
-            Place::Scripts => format!("bin/{path}"),
+        match self.scheme {
+            Scheme::SitePackages => format!("lib/python{major}.{minor}/site-packages/{path}"),
+            Scheme::Scripts => format!("bin/{path}"),
             // Not `include/site/python3.11/`: an unpacked wheel, with the paths in its RECORD, serves every Python.
-            Place::Headers => format!("include/site/{path}"),
-            Place::Data => path.clone(),
+            Scheme::Headers => format!("include/site/{path}"),
+            Scheme::Data => path.clone(),
         }
     }
 
@@ -155,14 +155,14 @@ impl UnpackedFile {
 
     fn line(&self) -> String {
         let Self {
-            place,
+            scheme,
             path,
             sha256,
             size,
             ..
         } = self;
-        let (mode, place) = (self.mode(), place.directory());
-        format!("{sha256} {mode:04o} {size} {place}/{path}\n")
+        let (mode, scheme) = (self.mode(), scheme.directory());
+        format!("{sha256} {mode:04o} {size} {scheme}/{path}\n")
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -174,10 +174,10 @@ impl UnpackedFile {
             _ => return None,
         };
         let size = words.next()?.parse().ok()?;
-        let (place, path) = words.next()?.split_once('/')?;
-        let place = Place::ALL.into_iter().find(|p| p.directory() == place)?;
+        let (scheme, path) = words.next()?.split_once('/')?;
+        let scheme = Scheme::ALL.into_iter().find(|p| p.directory() == scheme)?;
         Some(Self {
-            place,
+            scheme,
             path: path.to_owned(),
             sha256,
             size,
@@ -187,14 +187,14 @@ impl UnpackedFile {
 }
 
 impl UnpackedWheel {
-    /// Where its files of a place are.
-    pub fn place(&self, place: Place) -> PathBuf {
-        tree(&self.directory).join(place.directory())
+    /// Where its files of a scheme are.
+    pub fn directory_of(&self, scheme: Scheme) -> PathBuf {
+        tree(&self.directory).join(scheme.directory())
     }
 
     /// Where the bytes of this file are.
     pub fn source(&self, file: &UnpackedFile) -> PathBuf {
-        self.place(file.place).join(&file.path)
+        self.directory_of(file.scheme).join(&file.path)
     }
 }
 
@@ -280,14 +280,14 @@ impl Staging {
         self.directory.path()
     }
 
-    /// Where the files of a place go.
-    pub fn place(&self, place: Place) -> PathBuf {
-        tree(self.directory.path()).join(place.directory())
+    /// Where the files of a scheme go.
+    pub fn directory_of(&self, scheme: Scheme) -> PathBuf {
+        tree(self.directory.path()).join(scheme.directory())
     }
 
     /// Writes the list and publishes.
     pub fn publish(self, mut files: Vec<UnpackedFile>) -> Result<UnpackedWheel, Error> {
-        files.sort_by(|a, b| (a.place, &a.path).cmp(&(b.place, &b.path)));
+        files.sort_by(|a, b| (a.scheme, &a.path).cmp(&(b.scheme, &b.path)));
         let mut text = format!("{HEADER}\n");
         text.extend(files.iter().map(UnpackedFile::line));
         files::write(&self.directory.path().join("files.txt"), text.as_bytes())?;
@@ -300,7 +300,7 @@ impl Staging {
     /// stays and this one is dropped.
     pub fn rename(self) -> Result<(), Error> {
         if let Some(policy) = &self.policy {
-            policy.open_tree(self.directory.path())?;
+            policy.make_tree_readable(self.directory.path())?;
         }
         // Otherwise a power cut could leave the name without the bytes.
         files::flush_filesystem(self.directory.path())?;

@@ -284,8 +284,8 @@ fn digest(root: &Root, path: &str) -> files::Result<Digest> {
 fn share(root: &Root, entry: &Entry) -> files::Result<()> {
     let path = root.cache().join(&entry.path);
     let wanted = match (entry.kind, root.policy()) {
-        (Kind::File, Some(policy)) => return policy.share(&path),
-        (Kind::Directory, Some(policy)) => return policy.open(&path),
+        (Kind::File, Some(policy)) => return policy.make_readable(&path),
+        (Kind::Directory, Some(policy)) => return policy.make_writable(&path),
         (Kind::File, None) => 0o444,
         (Kind::Directory, None) => 0o555,
         (Kind::Link | Kind::Other, _) => return Ok(()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::lock::LockedPackage;
 use crate::store::inside;
-use crate::store::wheels::Place;
+use crate::store::wheels::Scheme;
 
 use super::Defect;
 use super::archive::Archive;
@@ -20,7 +20,7 @@ pub(super) struct Item {
     /// It.
     pub(super) member: Member,
     /// Where it goes.
-    pub(super) place: Place,
+    pub(super) scheme: Scheme,
     /// Its path there.
     pub(super) path: String,
     /// What its `RECORD` says of its contents.
@@ -57,12 +57,12 @@ pub(super) fn lay_out(
             continue;
         }
         let claim = record.claim(&member.path)?;
-        let (place, path) = destination(&member.path, package)?;
+        let (scheme, path) = destination(&member.path, package)?;
         // Where a wheel brings a script and asks for a launcher of the same name, pip lets the launcher win.
-        let written = place != Place::Scripts || !programs.contains(path.as_str());
+        let written = scheme != Scheme::Scripts || !programs.contains(path.as_str());
         items.push(Item {
             member: member.clone(),
-            place,
+            scheme,
             path,
             claim,
             written,
@@ -89,39 +89,39 @@ fn leave_out_bytecode(items: &mut [Item]) {
 }
 
 /// Where a member goes: to `site-packages`, or as its directory in `.data` says.
-fn destination(path: &str, package: &LockedPackage) -> Result<(Place, String), Defect> {
+fn destination(path: &str, package: &LockedPackage) -> Result<(Scheme, String), Defect> {
     let (top, below) = path.split_once('/').unwrap_or(("", path));
     if top.strip_suffix(".data").is_none() {
-        return Ok((Place::SitePackages, path.to_owned()));
+        return Ok((Scheme::SitePackages, path.to_owned()));
     }
     let unknown = || Defect(format!("`{path}` is in no known directory of `{top}`"));
-    let (scheme, below) = below.split_once('/').ok_or_else(unknown)?;
-    let (place, path) = match scheme {
-        "purelib" | "platlib" => (Place::SitePackages, below.to_owned()),
-        "scripts" => (Place::Scripts, below.to_owned()),
-        "headers" => (Place::Headers, format!("{}/{below}", package.name)),
-        "data" => (Place::Data, below.to_owned()),
+    let (kind, below) = below.split_once('/').ok_or_else(unknown)?;
+    let (scheme, path) = match kind {
+        "purelib" | "platlib" => (Scheme::SitePackages, below.to_owned()),
+        "scripts" => (Scheme::Scripts, below.to_owned()),
+        "headers" => (Scheme::Headers, format!("{}/{below}", package.name)),
+        "data" => (Scheme::Data, below.to_owned()),
         _ => return Err(unknown()),
     };
-    if is_reserved(place, &path) {
+    if is_reserved(scheme, &path) {
         return Err(Defect(format!(
-            "its `{scheme}/{below}` would replace a part of the environment itself"
+            "its `{kind}/{below}` would replace a part of the environment itself"
         )));
     }
-    Ok((place, path))
+    Ok((scheme, path))
 }
 
 /// Whether a path belongs to the environment and to no package.
-fn is_reserved(place: Place, path: &str) -> bool {
-    match place {
-        Place::Scripts => is_python(path),
-        Place::Data => {
+fn is_reserved(scheme: Scheme, path: &str) -> bool {
+    match scheme {
+        Scheme::Scripts => is_python(path),
+        Scheme::Data => {
             matches!(
                 path,
                 "pyvenv.cfg" | inside::SOURCE | inside::TREE | inside::STAMP
             ) || path.strip_prefix("bin/").is_some_and(is_python)
         }
-        Place::SitePackages | Place::Headers => false,
+        Scheme::SitePackages | Scheme::Headers => false,
     }
 }
 
@@ -143,14 +143,14 @@ fn merge(items: &mut [Item]) -> Result<(), Defect> {
             continue;
         };
         if items[first].claim.checksums != items[number].claim.checksums {
-            let Item { place, path, .. } = &items[number];
+            let Item { scheme, path, .. } = &items[number];
             return Err(Defect(format!(
                 "two files in it that differ go to `{}/{path}`",
-                place.directory()
+                scheme.directory()
             )));
         }
         // A script may have to be rewritten, and is a program whatever the archive says.
-        let (kept, dropped) = if items[first].place == Place::Scripts {
+        let (kept, dropped) = if items[first].scheme == Scheme::Scripts {
             (first, number)
         } else {
             (number, first)
@@ -171,7 +171,8 @@ fn check_alike(items: &[Item], description: &Description) -> Result<(), Defect> 
         .filter(|item| item.written)
         .map(Item::installed);
     let launchers = description.launchers.iter();
-    let launchers = launchers.map(|l| format!("{}{}", Place::Scripts.from_site_packages(), l.name));
+    let launchers =
+        launchers.map(|l| format!("{}{}", Scheme::Scripts.from_site_packages(), l.name));
     let paths: BTreeSet<String> = written.chain(launchers).collect();
     for path in &paths {
         let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
@@ -191,6 +192,6 @@ fn check_alike(items: &[Item], description: &Description) -> Result<(), Defect> 
 impl Item {
     /// Its path as it is seen from `site-packages`: the same for all ways to one file.
     fn installed(&self) -> String {
-        format!("{}{}", self.place.from_site_packages(), self.path)
+        format!("{}{}", self.scheme.from_site_packages(), self.path)
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::digest::{Digest, Hashing};
 use crate::files::{self, Context, make_reproducible};
-use crate::store::wheels::{Place, Staging, UnpackedFile};
+use crate::store::wheels::{Scheme, Staging, UnpackedFile};
 
 use super::archive::{Archive, unreadable};
 use super::layout::Item;
@@ -16,9 +16,9 @@ use super::{Defect, Error, scripts};
 /// Creates the directories these items go to.
 pub(super) fn create_directories(items: &[Item], staging: &Staging) -> files::Result<()> {
     let mut directories = BTreeSet::new();
-    for Item { place, path, .. } in items.iter().filter(|item| item.written) {
+    for Item { scheme, path, .. } in items.iter().filter(|item| item.written) {
         let below = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        directories.insert(staging.place(*place).join(below));
+        directories.insert(staging.directory_of(*scheme).join(below));
     }
     directories
         .iter()
@@ -34,7 +34,7 @@ pub(super) fn unpack(
 ) -> Result<Option<UnpackedFile>, Error> {
     let Item {
         member,
-        place,
+        scheme,
         path,
         claim,
         written,
@@ -47,8 +47,8 @@ pub(super) fn unpack(
             member.path, member.size
         ))));
     }
-    let to = staging.place(*place).join(path);
-    let executable = *place == Place::Scripts || member.executable;
+    let to = staging.directory_of(*scheme).join(path);
+    let executable = *scheme == Scheme::Scripts || member.executable;
     let copied = archive
         .with(member, |from| {
             let contents = Contents {
@@ -58,7 +58,7 @@ pub(super) fn unpack(
                 member: &member.path,
             };
             if *written {
-                contents.write(&to, *place == Place::Scripts, executable)
+                contents.write(&to, *scheme == Scheme::Scripts, executable)
             } else {
                 contents.verify_only()
             }
@@ -69,7 +69,7 @@ pub(super) fn unpack(
         Failure::Files(error) => error.into(),
     })?;
     let file = UnpackedFile {
-        place: *place,
+        scheme: *scheme,
         path: path.clone(),
         sha256,
         size,
@@ -83,7 +83,7 @@ pub(super) fn write(
     (file, text): (UnpackedFile, String),
     staging: &Staging,
 ) -> Result<UnpackedFile, Error> {
-    let to = staging.place(file.place).join(&file.path);
+    let to = staging.directory_of(file.scheme).join(&file.path);
     files::create_directories(to.parent().expect("it is below the staging"))?;
     write_whole(&to, text.as_bytes(), file.executable)?;
     Ok(file)

@@ -22,7 +22,7 @@ use crate::files;
 use crate::lock::LockedPackage;
 use crate::store::Root;
 
-use crate::store::wheels::{self, Place, Staging, UnpackedFile, UnpackedWheel};
+use crate::store::wheels::{self, Scheme, Staging, UnpackedFile, UnpackedWheel};
 use archive::Archive;
 use record::Record;
 
@@ -147,18 +147,18 @@ fn install(
 
     for launcher in &description.launchers {
         let text = scripts::launcher(launcher);
-        let file = made(Place::Scripts, &launcher.name, text, true);
+        let file = made(Scheme::Scripts, &launcher.name, text, true);
         done.push(members::write(file, staging)?);
     }
     let installer = made(
-        Place::SitePackages,
+        Scheme::SitePackages,
         &description.inside("INSTALLER"),
         "rootstock\n".to_owned(),
         false,
     );
     done.push(members::write(installer, staging)?);
     let record = made(
-        Place::SitePackages,
+        Scheme::SitePackages,
         &description.inside("RECORD"),
         record::text(&done, &description.inside("RECORD")),
         false,
@@ -168,9 +168,9 @@ fn install(
 }
 
 /// A file that we make ourselves, with its contents.
-fn made(place: Place, path: &str, text: String, executable: bool) -> (UnpackedFile, String) {
+fn made(scheme: Scheme, path: &str, text: String, executable: bool) -> (UnpackedFile, String) {
     let file = UnpackedFile {
-        place,
+        scheme,
         path: path.to_owned(),
         sha256: Digest::of(&text),
         size: text.len() as u64,

@@ -183,7 +183,7 @@ pub(super) fn text(files: &[UnpackedFile], path: &str) -> String {
     let mut lines: Vec<String> = files
         .iter()
         .map(|file| {
-            let path = format!("{}{}", file.place.from_site_packages(), file.path);
+            let path = format!("{}{}", file.scheme.from_site_packages(), file.path);
             let checksum = BASE64_URL_SAFE_NO_PAD.encode(file.sha256.as_bytes());
             format!("{},sha256={checksum},{}\n", quoted(&path), file.size)
         })
@@ -231,7 +231,7 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::wheels::Place;
+    use crate::store::wheels::Scheme;
 
     #[test]
     fn quoted_paths_and_both_line_ends_are_read() {
@@ -243,18 +243,18 @@ mod tests {
 
     #[test]
     fn a_record_is_sorted_and_relative_to_site_packages() {
-        let file = |place, path: &str| UnpackedFile {
-            place,
+        let file = |scheme, path: &str| UnpackedFile {
+            scheme,
             path: path.into(),
             sha256: Digest::of(""),
             size: 0,
             executable: false,
         };
         let files = [
-            file(Place::SitePackages, "p/a,b.py"),
-            file(Place::Scripts, "run"),
-            file(Place::Headers, "p/p.h"),
-            file(Place::Data, "share/x"),
+            file(Scheme::SitePackages, "p/a,b.py"),
+            file(Scheme::Scripts, "run"),
+            file(Scheme::Headers, "p/p.h"),
+            file(Scheme::Data, "share/x"),
         ];
         let empty = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0";
         assert_eq!(
@@ -294,7 +294,7 @@ mod tests {
             let files: Vec<UnpackedFile> = names
                 .iter()
                 .map(|name| UnpackedFile {
-                    place: Place::SitePackages,
+                    scheme: Scheme::SitePackages,
                     path: name.clone(),
                     sha256: Digest::of(name),
                     size: name.len() as u64,

@@ -30,6 +30,7 @@ mod interpreters_of_others;
 mod interrupt;
 mod json;
 mod lfs;
+mod library;
 mod limits;
 mod lock;
 mod models;

@@ -29,11 +29,11 @@ fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
     let staging = Staging::beside(&wheels::directory(&root, &Digest::of("wheel")), &root).unwrap();
     let mut list = Vec::new();
     for (path, bytes) in contents {
-        let at = staging.place(Place::SitePackages).join(path);
+        let at = staging.directory_of(Scheme::SitePackages).join(path);
         files::create_directories(at.parent().unwrap()).unwrap();
         files::write(&at, bytes).unwrap();
         list.push(UnpackedFile {
-            place: Place::SitePackages,
+            scheme: Scheme::SitePackages,
             path: (*path).to_owned(),
             sha256: Digest::of(bytes),
             size: bytes.len() as u64,

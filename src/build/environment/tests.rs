@@ -5,7 +5,7 @@ use crate::plan::tests::{SOURCE, locked};
 use crate::store::inside;
 use crate::store::installed::Current;
 use crate::store::interpreter::Base;
-use crate::store::wheels::{Place, UnpackedFile, UnpackedWheel};
+use crate::store::wheels::{Scheme, UnpackedFile, UnpackedWheel};
 use crate::store::{Verifier, layout};
 
 /// A root, an unpacked wheel, and an interpreter whose files may be changed.
@@ -24,7 +24,7 @@ fn world() -> World {
     let executable = temporary.path().join("python3.11");
     files::write(&executable, b"an interpreter").unwrap();
     let file = UnpackedFile {
-        place: Place::SitePackages,
+        scheme: Scheme::SitePackages,
         path: "package/__init__.py".into(),
         sha256: Digest::of("x = 1"),
         size: 5,

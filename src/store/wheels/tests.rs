@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn file(place: Place, path: &str, contents: &str) -> UnpackedFile {
+fn file(scheme: Scheme, path: &str, contents: &str) -> UnpackedFile {
     UnpackedFile {
-        place,
+        scheme,
         path: path.into(),
         sha256: Digest::of(contents),
         size: contents.len() as u64,
-        executable: place == Place::Scripts,
+        executable: scheme == Scheme::Scripts,
     }
 }
 
@@ -25,12 +25,16 @@ fn what_is_published_is_found_sorted() {
     assert_eq!(find(&root, &wheel).unwrap(), None);
     let staging = Staging::beside(&directory(&root, &wheel), &root).unwrap();
     let files = vec![
-        file(Place::Scripts, "a b", "x"),
-        file(Place::SitePackages, "p/ü.py", ""),
-        file(Place::SitePackages, "p/__init__.py", ""),
+        file(Scheme::Scripts, "a b", "x"),
+        file(Scheme::SitePackages, "p/ü.py", ""),
+        file(Scheme::SitePackages, "p/__init__.py", ""),
     ];
-    files::create_directories(&staging.place(Place::SitePackages).join("p")).unwrap();
-    files::write(&staging.place(Place::SitePackages).join("p/ü.py"), b"").unwrap();
+    files::create_directories(&staging.directory_of(Scheme::SitePackages).join("p")).unwrap();
+    files::write(
+        &staging.directory_of(Scheme::SitePackages).join("p/ü.py"),
+        b"",
+    )
+    .unwrap();
     let published = staging.publish(files).unwrap();
     let found = find(&root, &wheel).unwrap().unwrap();
     assert_eq!(found, published);
@@ -52,7 +56,7 @@ fn who_comes_second_uses_what_is_there() {
     let directory = directory(&root, &Digest::of("wheel"));
     let first = Staging::beside(&directory, &root).unwrap();
     let second = Staging::beside(&directory, &root).unwrap();
-    let files = vec![file(Place::Data, "x", "x")];
+    let files = vec![file(Scheme::Data, "x", "x")];
     let first = first.publish(files.clone()).unwrap();
     assert_eq!(second.publish(files).unwrap(), first);
     let names = files::names(directory.parent().unwrap()).unwrap();
@@ -61,7 +65,7 @@ fn who_comes_second_uses_what_is_there() {
 
 #[test]
 fn a_damaged_list_is_named_with_its_line() {
-    let good = format!("{HEADER}\n{}", file(Place::Data, "x", "x").line());
+    let good = format!("{HEADER}\n{}", file(Scheme::Data, "x", "x").line());
     assert_eq!(parse(&good).unwrap().len(), 1);
     assert_eq!(parse(""), Err(0));
     assert_eq!(parse("rootstock shelf 2\n"), Err(1));

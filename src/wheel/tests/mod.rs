@@ -60,7 +60,7 @@ impl Wheel {
             .iter()
             .filter(|(path, ..)| !path.ends_with('/'))
             .map(|(path, contents, _)| UnpackedFile {
-                place: Place::SitePackages,
+                scheme: Scheme::SitePackages,
                 path: path.clone(),
                 sha256: Digest::of(contents),
                 size: contents.len() as u64,

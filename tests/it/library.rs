@@ -1,0 +1,102 @@
+//! What the commands do is in the library: a program makes a root match a lock without starting one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex};
+
+use rootstock::build::Context;
+use rootstock::build::progress::{Event, Progress};
+use rootstock::build::supply::Supply;
+use rootstock::files::link;
+use rootstock::lock::file;
+use rootstock::name::EnvironmentName;
+use rootstock::plan::Request;
+use rootstock::store::Root;
+use rootstock::store::bundle::Bundle;
+use rootstock::sync::{self, Depth, Parts, record};
+use rootstock::target::Target;
+
+use crate::sandbox::Sandbox;
+
+/// Keeps what it is called with.
+struct Events(Arc<Mutex<Vec<Event>>>);
+
+impl Progress for Events {
+    fn on_event(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+/// The variables that a command of the sandbox gets.
+fn variables(sandbox: &Sandbox) -> BTreeMap<OsString, OsString> {
+    let command = sandbox.command(&[]);
+    let given = command.get_envs();
+    let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(("PATH".into(), path))
+        .chain(given)
+        .collect()
+}
+
+#[test]
+fn a_program_syncs_a_root_from_a_bundle_and_is_called_with_events() {
+    let sandbox = Sandbox::shared();
+    sandbox.run(&["bundle", "-o", "carry"]).expect(0);
+    let lock = file::read("rootstock.lock", &sandbox.read("rootstock.lock")).unwrap();
+    let root = Root::at(&sandbox.path("by-library"), None);
+    let environments = lock.environments.iter();
+    let environments: Vec<EnvironmentName> = environments.map(|e| e.name.clone()).collect();
+    let request = Request {
+        target: Target::here().unwrap().name(),
+        environments: &environments,
+        drifted: BTreeSet::new(),
+        prefetch: &[],
+        force: false,
+        cache: None,
+        access: None,
+    };
+    let plan = |depth| sync::plan(&root, &lock, &request, depth, Parts::All).unwrap();
+    let (project, variables) = (sandbox.path("carry"), variables(&sandbox));
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let context = Context {
+        root: &root,
+        supply: Supply {
+            bundle: Some(Bundle::open(&project).unwrap()),
+            network: None,
+            variables: variables.clone(),
+        },
+        project: &project,
+        path: variables[&OsString::from("PATH")].clone(),
+        variables: variables.clone(),
+        uv: Box::new(|| unreachable!("the bundle has every file: no address is asked for")),
+        link: link::Mode::Auto,
+        jobs: 2,
+        progress: Box::new(Events(Arc::clone(&events))),
+    };
+
+    let outcome = sync::carry_out(plan(Depth::Quick), &context, &variables).unwrap();
+    assert!(outcome.written.is_ok(), "{outcome:?}");
+    let built = outcome.environments.iter();
+    let built: Vec<_> = built
+        .map(|of| (&of.environment, of.result.is_ok()))
+        .collect();
+    let expected: Vec<_> = environments.iter().map(|name| (name, true)).collect();
+    assert_eq!(built, expected, "{outcome:?}");
+    let events = events.lock().unwrap();
+    for name in &environments {
+        let finished = Event::Finished(name.clone(), true);
+        assert!(events.contains(&finished), "{events:?}");
+    }
+
+    assert!(plan(Depth::Repair).is_nothing());
+    let skipped = |name: &EnvironmentName, why: &str| panic!("{name}: {why}");
+    let recorded = record::record(&root, &lock, None, request.target, &skipped).unwrap();
+    let trees = recorded.environments.iter();
+    let trees = trees.map(|e| e.target(request.target).unwrap().trees.len());
+    assert_eq!(trees.collect::<Vec<_>>(), vec![1; environments.len()]);
+    // The commands see the same root.
+    let root = ["--root", "by-library"];
+    sandbox
+        .run(&[&root[..], &["sync", "--check", "--only", "envs"]].concat())
+        .expect(0);
+}
