@@ -196,12 +196,12 @@ fn attempt_all(cases: &'static [Case], revision: &str, known: &str) {
             fault(wrong);
         }
         if !is_anonymous(&other) {
-            fault("another server was told who we are".to_owned());
+            fault("credentials were sent to another server".to_owned());
         }
         let knows = |request: &Request| request.headers.contains_key("authorization");
         let requests = server.requests();
         if requests.is_empty() || !requests.iter().all(knows) {
-            fault("the hub was not told who we are".to_owned());
+            fault("no token was sent to the hub".to_owned());
         }
         let lock = sandbox.read("rootstock.lock");
         let locked = lock.contains(&format!("commit = \"{COMMIT}\""));

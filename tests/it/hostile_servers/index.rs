@@ -194,7 +194,7 @@ const CASES: &[Case] = &[
     ("a page that is a file", |a, c| if a.path == PAGE { moved(c, "file:///etc/passwd") } else { good(a, c) }, ANY),
     ("a page that is itself", |a, c| if a.path == PAGE { moved(c, "") } else { good(a, c) }, ANY),
     ("a page that is nowhere", |a, c| if a.path == PAGE { c.reply("302 Found", "", b"") } else { good(a, c) }, ANY),
-    ("who are you?", |_, c| c.reply("403 No", "", b"<\x1b[2J>"), ANY),
+    ("credentials required", |_, c| c.reply("403 No", "", b"<\x1b[2J>"), ANY),
     // Metadata.
     ("metadata of another package", |a, c| metadata(a, c, b"Metadata-Version: 2.1\nName: good\nVersion: 1.0\n"), ANY),
     // uv takes them; `sync` compares those in the wheel.
@@ -318,7 +318,7 @@ fn attempt_all(cases: &'static [Case], more: &[(&str, &str)]) {
             ));
         }
         if !is_anonymous(&other) {
-            fault("another server was told who we are".to_owned());
+            fault("credentials were sent to another server".to_owned());
         }
         let lock = std::fs::read_to_string(sandbox.path("rootstock.lock")).unwrap_or_default();
         let locked = lock.contains(&format!("file = \"{BETTER}\""))
@@ -419,7 +419,7 @@ fn a_locked_file_comes_whole_from_an_index_or_not_at_all() {
             fault(wrong);
         }
         if !is_anonymous(&other) {
-            fault("another server was told who we are".to_owned());
+            fault("credentials were sent to another server".to_owned());
         }
         let archives = sandbox.names("root/store/archives");
         let built = sandbox.names("root/envs");

@@ -110,7 +110,7 @@ fn a_mirror_of_interpreters_is_believed_only_about_whole_files() {
             fault(wrong);
         }
         if !is_anonymous(&other) {
-            fault("another server was told who we are".to_owned());
+            fault("credentials were sent to another server".to_owned());
         }
         let lock = std::fs::read_to_string(sandbox.path("rootstock.lock")).unwrap_or_default();
         let locked = lock.contains(&Digest::of(ARCHIVE).to_string());

@@ -1,6 +1,6 @@
 //! Servers that must not be believed: of weights, of the Hugging Face Hub, of packages. A table each, one line a case,
 //! through the real program and with little memory. Whatever they send, the program ends in a stated time with the right
-//! exit code, publishes no wrong file, writes nothing outside, and tells no other server who we are.
+//! exit code, publishes no wrong file, writes nothing outside, and sends no credentials to another server.
 
 mod hub;
 mod index;
@@ -27,7 +27,7 @@ enum Then {
 }
 use Then::{Believed, Refused, Taken};
 
-/// What nobody but the right server may see.
+/// A password for one server.
 const SECRET: &str = "s3cr3t-w0rd";
 
 /// Limits that end within seconds; a fast server stays within them on a busy machine too, because only bytes that it does not
@@ -49,7 +49,7 @@ fn limited(sandbox: &Sandbox, memory: u32, arguments: &str, more: &[(&str, &str)
     Said::from(command.stdin(Stdio::null()).output().unwrap())
 }
 
-/// A server to which others redirect: it has every file of the table, and wants to know who asks.
+/// A server to which others redirect: it has every file of the table.
 fn elsewhere(file: &'static [u8]) -> Scripted {
     Scripted::start(move |_, connection| connection.reply("200 OK", "", file))
 }
@@ -65,7 +65,7 @@ fn wrong(said: &Said, then: Then) -> Option<String> {
     (!right).then(|| format!("should be {code} with {message:?}: {:?}, {told}", said.code))
 }
 
-/// Whether no request to this server said who we are.
+/// Whether no request to this server had credentials.
 fn is_anonymous(server: &Scripted) -> bool {
     let requests = server.requests();
     !requests.iter().any(|request| {

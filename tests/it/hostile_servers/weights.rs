@@ -152,7 +152,7 @@ const CASES: &[Case] = &[
     ("to another server, with a slow text", |a, c| { head(c, &format!("HTTP/1.1 302 Found\nLocation: {}\nContent-Length: 1000\n\n", a.elsewhere))?; c.drip(&FILE) }, Taken, Taken),
     ("to bytes", |_, c| { c.send(b"HTTP/1.1 302 Found\r\nLocation: \xff\xfe\r\nContent-Length: 0\r\n\r\n") }, Refused("what is not an address"), Refused("what is not an address")),
     ("to nowhere", |_, c| c.reply("302 Found", "", b""), Refused("redirects to nowhere"), Refused("redirects to nowhere")),
-    ("to a port where nobody is", |_, c| moved(c, "http://127.0.0.1:1/x"), NO_HTTP, NO_HTTP),
+    ("to a port where nothing listens", |_, c| moved(c, "http://127.0.0.1:1/x"), NO_HTTP, NO_HTTP),
     // No HTTP.
     ("nothing at all", |_, _| Ok(()), NO_HTTP, NO_HTTP),
     ("another protocol", |_, c| c.send("SSH-2.0-OpenSSH_9.9\r\n"), NO_HTTP, NO_HTTP),
@@ -167,11 +167,11 @@ const CASES: &[Case] = &[
     ("no contents", |_, c| c.send("HTTP/1.1 204 Empty\r\n\r\n"), Refused("status 204"), Refused("status 204")),
     ("not modified", |_, c| c.send("HTTP/1.1 304 Same\r\n\r\n"), Refused("status 304"), Refused("status 304")),
     ("several choices", |_, c| c.reply("300 Choices", "Location: /x\r\n", b""), Refused("status 300"), Refused("status 300")),
-    ("who are you?", |_, c| c.reply("401 Who", "WWW-Authenticate: Basic realm=\"\u{1b}[2J\"\r\n", b""), NO_HTTP, NO_HTTP),
-    ("who are you, proxy?", |_, c| c.reply("407 Who", "Proxy-Authenticate: Basic\r\n", b""), Refused("status 407"), Refused("status 407")),
+    ("credentials required", |_, c| c.reply("401 Who", "WWW-Authenticate: Basic realm=\"\u{1b}[2J\"\r\n", b""), NO_HTTP, NO_HTTP),
+    ("credentials for a proxy required", |_, c| c.reply("407 Who", "Proxy-Authenticate: Basic\r\n", b""), Refused("status 407"), Refused("status 407")),
 ];
 
-/// The project of one model whose weights the server has, and what nobody may touch.
+/// The project of one model whose weights the server has, with a canary beside it.
 struct Project {
     sandbox: Sandbox,
     server: Scripted,
@@ -256,7 +256,7 @@ impl Project {
         note(outside() != before, "something was written outside");
         note(
             !is_anonymous(&self.elsewhere),
-            "another server was told who we are",
+            "credentials were sent to another server",
         );
         let has_changed = sandbox.read("rootstock.lock") != lock;
         note(matches!(then, Refused(_)) && has_changed, "it was locked");
@@ -386,10 +386,10 @@ fn addresses_of_the_manifest_are_whole_and_hold_no_credentials() {
             sandbox.write("rootstock.toml", &text);
             let said = sandbox.run(&["lock", "--check"]);
             said.expect(2);
-            let told = said.told();
-            assert!(told.contains(why), "{address}: {told}");
-            assert!(!told.contains(SECRET), "{address}: {told}");
-            assert!(told.contains("rootstock.toml:"), "{address}: {told}");
+            let message = said.told();
+            assert!(message.contains(why), "{address}: {message}");
+            assert!(!message.contains(SECRET), "{address}: {message}");
+            assert!(message.contains("rootstock.toml:"), "{address}: {message}");
         }
     }
 }
