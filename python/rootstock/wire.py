@@ -32,6 +32,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .layout import ANSWERED, CELL, FLAGS, HAS_STRESS, HEAD, LENGTH, POLLED, REQUESTED, STATE, TEXT_ROOM, frame_size
+
 Array = NDArray[np.float64]
 
 _HEADER = 12
@@ -86,25 +88,21 @@ class Garbled(Exception):
 class Memory:
     """Memory that is shared with a worker's Python: a step of the same system is asked for and answered there.
 
-    In numbers of eight bytes: the step that is asked for, the one that was answered last, whether somebody looks, of the answer
-    its flags and the length of its text; from the ninth on cell, positions, energy, stress, forces; and then the text. Who
-    asks or answers rings the bell, a socket pair, with a byte that means: look.
+    `layout.py` describes it. Whoever requests or answers a step rings the bell, a socket pair, with a byte that means: look.
     """
-
-    _HEAD, _TEXT = 64, 64 << 10
-    _ASKED, _ANSWERED, _LOOKS, _FLAGS, _LENGTH = range(5)
-    _STRESS, _ERROR = 1, 2
 
     def __init__(self, connection: socket.socket, atoms: int) -> None:
         """Offer memory for so many atoms at the other end of a connection."""
-        self._results = self._HEAD + 72 + 24 * atoms
-        self._text = self._results + 80 + 24 * atoms
+        positions = STATE + 8 * CELL
+        self._results = positions + 24 * atoms
+        forces = self._results + 8 * HEAD
+        self._text = STATE + 8 * frame_size(atoms)
         file = os.memfd_create("rootstock-step", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            os.ftruncate(file, self._text + self._TEXT)
+            os.ftruncate(file, self._text + TEXT_ROOM)
             # Nobody can pull it away under the other's feet.
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-            self._memory = mmap.mmap(file, self._text + self._TEXT)
+            self._memory = mmap.mmap(file, self._text + TEXT_ROOM)
             self._bell, theirs = socket.socketpair()
             with theirs:
                 message = _MEMORY.pack(b"MEMORY".ljust(_HEADER), atoms)
@@ -112,10 +110,10 @@ class Memory:
         finally:
             os.close(file)
         self._connection = connection
-        self._state = memoryview(self._memory)[: self._HEAD].cast("q")
-        self._cell = np.frombuffer(self._memory, np.float64, 9, self._HEAD).reshape(3, 3)
-        self._positions = np.frombuffer(self._memory, np.float64, 3 * atoms, self._HEAD + 72).reshape(-1, 3)
-        self._forces = np.frombuffer(self._memory, np.float64, 3 * atoms, self._results + 80).reshape(-1, 3)
+        self._state = memoryview(self._memory)[:STATE].cast("q")
+        self._cell = np.frombuffer(self._memory, np.float64, CELL, STATE).reshape(3, 3)
+        self._positions = np.frombuffer(self._memory, np.float64, 3 * atoms, positions).reshape(-1, 3)
+        self._forces = np.frombuffer(self._memory, np.float64, 3 * atoms, forces).reshape(-1, 3)
         self._given = np.empty_like(self._forces)
         self._step = self._rest = 0
         self._looks = range(_LOOKS if len(os.sched_getaffinity(0)) > 1 else 0)
@@ -123,22 +121,22 @@ class Memory:
     @property
     def taken(self) -> bool:
         """Whether somebody looks."""
-        return self._state[self._LOOKS] == 1
+        return self._state[POLLED] == 1
 
     def step(self, cell: Array, positions: Array) -> Answer | None:
         """Have one frame computed; None if the worker has something else to say."""
         state, bell = self._state, self._bell
         self._cell[...] = cell
         self._positions[...] = positions
-        self._step = state[self._ASKED] = step = self._step + 1
+        self._step = state[REQUESTED] = step = self._step + 1
         bell.send(b"?", socket.MSG_NOSIGNAL)
         self._look()
-        while state[self._ANSWERED] != step:
-            if not bell.recv(4096) and state[self._ANSWERED] != step:
+        while state[ANSWERED] != step:
+            if not bell.recv(4096) and state[ANSWERED] != step:
                 return None
         energy, *tensor = _NUMBERS.unpack_from(self._memory, self._results)
-        flags, length = state[self._FLAGS], state[self._LENGTH]
-        if flags != self._STRESS:
+        flags, length = state[FLAGS], state[LENGTH]
+        if flags != HAS_STRESS:
             tensor = [math.nan] * 9
         more = json.loads(self._memory[self._text : self._text + length]) if length else {}
         # An array that nobody holds any more is used again: large ones are expensive to get.
@@ -154,7 +152,7 @@ class Memory:
             return
         state, step = self._state, self._step
         for _ in self._looks:
-            if state[1] == step:
+            if state[ANSWERED] == step:
                 return
         self._rest = _REST
 

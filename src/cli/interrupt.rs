@@ -19,7 +19,7 @@ use crate::files::{self, maker};
 use crate::gc;
 use crate::process::{Command, threads};
 use crate::store::Root;
-use crate::worker::signals::{Signals, Told};
+use crate::worker::signals::{Signals, StopSignal};
 
 /// The first argument of the program that an interrupted one becomes. It is no subcommand: nobody types it, and clap would
 /// suggest it.
@@ -80,8 +80,8 @@ pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> 
             match poll(&mut waited, None) {
                 Ok(_) if !waited[1].revents().is_empty() => break,
                 Ok(_) => {
-                    if let Some(told) = signals.told() {
-                        become_sweeper(root, clean, told);
+                    if let Some(signal) = signals.received() {
+                        become_sweeper(root, clean, signal);
                     }
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -96,14 +96,17 @@ pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> 
 }
 
 /// Comes back only if the system refuses; then the work goes on to its end.
-fn become_sweeper(root: &Root, clean: &str, told: Told) {
+fn become_sweeper(root: &Root, clean: &str, signal: StopSignal) {
     let error = Command::new("/proc/self/exe")
-        .arguments([INTERRUPTED, &told.to_string()])
+        .arguments([INTERRUPTED, &signal.to_string()])
         .argument(root.path())
         .argument(clean)
         .variables(context::variables())
         .exec();
-    show::remark(&format!("{told}, but this has to go on: {}", chain(&error)));
+    show::remark(&format!(
+        "{signal}, but this has to go on: {}",
+        chain(&error)
+    ));
 }
 
 /// What an interrupted process does as its last.

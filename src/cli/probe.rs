@@ -11,7 +11,7 @@ use super::{Shared, context, given, place, show};
 use crate::files;
 use crate::probe::latency::{self, Latency};
 use crate::probe::smoke::{self, Smoke, Verdict};
-use crate::probe::{self, Silence, Structure, exchange};
+use crate::probe::{self, AskError, Structure, exchange};
 use crate::process::Command;
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
@@ -106,7 +106,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         let mut refusals = Vec::new();
         for structure in structures {
             match smoke::test(server, &structure) {
-                Err(Silence::Refused(error)) => refusals.push((structure.name, error)),
+                Err(AskError::Refused(error)) => refusals.push((structure.name, error)),
                 Err(error) => return Err(error),
                 Ok(smoke) => {
                     let latency = match arguments.steps {
@@ -124,17 +124,19 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         }
         Ok(Err(refusals))
     });
-    let (result, said) = match asked {
+    let (result, output) = match asked {
         Ok(asked) => asked,
         Err(error) => {
-            if let probe::Error::Gone { said, .. } | probe::Error::Refused { said } = &error {
-                show::remarks(said.trim_end());
+            if let probe::Error::Gone { output, .. } | probe::Error::Refused { traceback: output } =
+                &error
+            {
+                show::remarks(output.trim_end());
             }
             return Err(error).or_exit(Exit::Failed);
         }
     };
     if arguments.verbose {
-        show::remarks(said.trim_end());
+        show::remarks(output.trim_end());
     }
     match result {
         Ok(report) => Ok(tell(model, &selected, &report, arguments)),

@@ -10,13 +10,13 @@ use super::{Shared, context, given, place, selection, show};
 use crate::runtime::Selected;
 use crate::store::Root;
 use crate::worker::connect::{self, Address};
-use crate::worker::excuse::excuse;
 use crate::worker::prewarm::Prewarm;
-use crate::worker::signals::Told;
+use crate::worker::signals::StopSignal;
 use ipi_client::{End, System, species};
 
 use crate::runtime::select;
-use crate::worker::{self, Options, Served, Species, inherited};
+use crate::worker::startup_error::report_startup_error;
+use crate::worker::{self, Options, Served, Species, socket};
 
 /// Arguments of `rootstock worker`.
 #[derive(Debug, clap::Args)]
@@ -175,7 +175,7 @@ enum Usage {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    // First of all: nothing of ours may have been opened in its place.
+    // First of all, before anything is opened that could get the descriptor's number.
     let address = address(arguments)?;
     let starter = match &address {
         Address::Inherited(socket) => socket.try_clone().ok(),
@@ -185,8 +185,8 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     if let (Err(failure), Some(starter)) = (&served, starter)
         && matches!(failure.exit, Exit::Failed | Exit::Usage | Exit::Environment)
     {
-        // Who was told already has gone, or does not listen any more.
-        excuse(&starter, &failure.report.to_string());
+        // A client that got the error before has closed its end.
+        report_startup_error(&starter, &failure.report.to_string());
     }
     served
 }
@@ -215,7 +215,7 @@ fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exi
         &show::remark,
     ) {
         Ok(served) => {
-            show::remark(&goodbye(served));
+            show::remark(&summary(served));
             Ok(Exit::Ok)
         }
         Err(error) => Err(failure(error)),
@@ -242,9 +242,9 @@ fn failure(error: worker::Error) -> Failure {
     }
     let exit = match error {
         worker::Error::Connect(connect::Error::TooLong(_)) => Exit::Usage,
-        worker::Error::Told(Told::HangUp) => Exit::HungUp,
-        worker::Error::Told(Told::Interrupt) => Exit::Interrupted,
-        worker::Error::Told(Told::Terminate) => Exit::Terminated,
+        worker::Error::Stopped(StopSignal::HangUp) => Exit::HungUp,
+        worker::Error::Stopped(StopSignal::Interrupt) => Exit::Interrupted,
+        worker::Error::Stopped(StopSignal::Terminate) => Exit::Terminated,
         _ => Exit::Failed,
     };
     Failure {
@@ -253,11 +253,11 @@ fn failure(error: worker::Error) -> Failure {
     }
 }
 
-fn goodbye(Served { end, steps }: Served) -> String {
+fn summary(Served { end, steps }: Served) -> String {
     let how = match end {
-        End::Exit => "said goodbye",
+        End::Exit => "sent EXIT",
         End::Closed => "closed the connection",
-        End::Gone => "was gone when it was answered",
+        End::Gone => "closed the connection before it read an answer",
     };
     format!("rootstock: the server {how} after {steps} steps")
 }
@@ -313,10 +313,10 @@ fn address(arguments: &Arguments) -> Result<Address, Failure> {
     let address = match &arguments.server {
         Server {
             fd: Some(number), ..
-        } => Address::Inherited(inherited::take(*number).or_exit(Exit::Usage)?),
+        } => Address::Inherited(socket::from_fd(*number).or_exit(Exit::Usage)?),
         Server {
             unix: Some(name), ..
-        } => Address::Unix(socket(name, &arguments.unix_prefix)),
+        } => Address::Unix(socket_path(name, &arguments.unix_prefix)),
         Server {
             tcp: Some(address), ..
         } => Address::Tcp(address.clone()),
@@ -325,7 +325,7 @@ fn address(arguments: &Arguments) -> Result<Address, Failure> {
     Ok(address)
 }
 
-fn socket(name: &Path, prefix: &str) -> PathBuf {
+fn socket_path(name: &Path, prefix: &str) -> PathBuf {
     let text = name.to_string_lossy();
     if text.contains('/') {
         name.to_owned()

@@ -13,7 +13,7 @@ use crate::files;
 use crate::name::EnvironmentName;
 use crate::runtime::{Selected, Unusable, Variables, select};
 use crate::store::{Catalogue, Root};
-use crate::worker::import::{self, Failure};
+use crate::worker::import::{self, TaskError};
 
 /// How many are imported at the same time: each takes a processor, hundreds of megabytes, and on a network filesystem
 /// the patience of its server.
@@ -37,7 +37,7 @@ pub enum Import {
     /// It can be imported.
     Done,
     /// It cannot.
-    Failed(Failure),
+    Failed(TaskError),
     /// It cannot run on this machine, or not at all; other findings say what mends that, where something is wrong.
     Unusable(Unusable),
 }
@@ -138,22 +138,22 @@ pub(super) fn findings<'a>(
     findings
 }
 
-fn advice(name: &EnvironmentName, failure: &Failure) -> String {
+fn advice(name: &EnvironmentName, failure: &TaskError) -> String {
     match failure {
-        Failure::Raised(raised) if raised.kind == "ModuleNotFoundError" => format!(
+        TaskError::Raised(exception) if exception.kind == "ModuleNotFoundError" => format!(
             "add what is missing to its `dependencies`, then `rootstock lock && rootstock sync {name}`"
         ),
-        Failure::Raised(_) => format!(
+        TaskError::Raised(_) => format!(
             "mend its source or its `dependencies`, then `rootstock lock && rootstock sync {name}`; where a driver or MPI is \
              missing, look again on a node that has it"
         ),
-        Failure::Died { .. } => {
+        TaskError::Died { .. } => {
             "look again where it is to run: a login node may lack memory, a driver, MPI or instructions of the processor"
                 .to_owned()
         }
-        Failure::Late { .. } => {
+        TaskError::TimedOut { .. } => {
             "give it more time with `--import-timeout`, or look again where it is to run".to_owned()
         }
-        Failure::Process(_) | Failure::System(_) => "look again on another node".to_owned(),
+        TaskError::Process(_) | TaskError::System(_) => "look again on another node".to_owned(),
     }
 }

@@ -1,13 +1,13 @@
-//! Where the time of a step goes: medians over steps that each compute something new. Decides nothing.
+//! Measures where the time of a step goes: medians over steps that each compute something new.
 
 use std::io::{Read, Write};
 
 use serde::Serialize;
 
-use super::server::{self, Answer, Server};
+use super::server::{Answer, AskError, Server};
 use super::structure::Structure;
 
-/// Steps before the first that counts: a first step allocates, compiles, fills caches.
+/// Steps before the first that is measured: the first allocates, compiles and fills caches.
 const WARM_UP: u32 = 3;
 
 /// Medians over the steps, in microseconds.
@@ -15,9 +15,9 @@ const WARM_UP: u32 = 3;
 pub struct Latency {
     /// How many steps were measured.
     pub steps: u32,
-    /// From the question to the answer, as the server sees it.
+    /// From request to answer, as the server sees it.
     pub round_trip: f64,
-    /// Of that, what passes outside the launcher: both sockets, and the server's reading.
+    /// The part outside the launcher: both sockets, and the server's reading.
     pub socket: f64,
     /// Between launcher and calculator: turn, shared file, and the copies and checks at both of its ends.
     pub hand_over: f64,
@@ -27,15 +27,15 @@ pub struct Latency {
     pub overhead: f64,
 }
 
-/// Measures so many steps; nothing if the worker does not say where its time goes.
+/// Measures this many steps; `None` if the worker does not report its times.
 pub fn measure<S: Read + Write>(
     server: &mut Server<S>,
     structure: &Structure,
     steps: u32,
-) -> Result<Option<Latency>, server::Error> {
+) -> Result<Option<Latency>, AskError> {
     let mut answers = Vec::new();
     for step in 0..steps + WARM_UP {
-        // Never the same frame twice: a calculator that remembers its results would give them for nothing.
+        // Never the same frame twice: calculators cache results.
         let answer = server.ask(&structure.moved(u64::from(step) + 2, 0.001))?;
         if step >= WARM_UP {
             answers.push(answer);
@@ -56,7 +56,7 @@ pub fn measure<S: Read + Write>(
     }))
 }
 
-/// The whole, socket, hand-over, computation, in seconds.
+/// Round trip, socket, hand-over and computation, in seconds.
 fn parts(answer: &Answer) -> Option<[f64; 4]> {
     let timings = answer.timings?;
     let took = answer.took.as_secs_f64();
@@ -68,7 +68,7 @@ fn parts(answer: &Answer) -> Option<[f64; 4]> {
     ])
 }
 
-/// The middle one; of two the larger.
+/// The median; of an even number the larger of the middle two.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)

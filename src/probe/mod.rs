@@ -1,8 +1,8 @@
-//! Looking at a model from outside, as a server sees it: starts `rootstock worker`, has it compute, and says whether its
-//! numbers make sense and where the time goes. Speaks our own clients' dialect of i-PI (`ipi_client::dialect`) over a
-//! socket pair that nobody else can reach. Prints nothing.
+//! Examines a model from outside, as a server sees it: starts `rootstock worker`, has it compute, checks its numbers and
+//! measures where the time goes. Uses the dialect of rootstock's clients (`ipi_client::dialect`) over a socket pair that no
+//! other process can reach. Prints nothing.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 
@@ -10,7 +10,6 @@ use crate::process::{
     self, Command, Exit,
     threads::{self, NoThread},
 };
-use ipi_client::dialect;
 
 pub mod exchange;
 pub mod latency;
@@ -18,59 +17,69 @@ mod server;
 pub mod smoke;
 pub mod structure;
 
-pub use server::{Answer, Error as Silence, Server};
+pub use server::{Answer, AskError, Server};
 pub use structure::Structure;
 
-/// A worker could not be asked.
+/// A worker cannot be probed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
-    /// It could not be started.
+    /// The worker cannot be started.
     #[error(transparent)]
     Process(#[from] process::Error),
-    /// No thread to read what it prints.
+    /// No thread to read its output.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Threads(#[from] NoThread),
     /// No socket pair.
     #[error("cannot make a socket for the worker")]
     Socket(#[source] std::io::Error),
-    /// It has gone.
+    /// The worker ended.
     #[error("the worker {exit}")]
-    #[diagnostic(help("what it said stands above"))]
+    #[diagnostic(help("its output is above"))]
     Gone {
         /// How it ended.
         exit: Exit,
-        /// What it said.
-        said: String,
+        /// Its output.
+        output: String,
     },
-    /// It said something that is no answer.
+    /// Its answer is invalid.
     #[error("the worker's answer cannot be read")]
     Answer(#[source] std::io::Error),
-    /// It cannot compute what it could before.
+    /// A later step failed.
     #[error("the model failed at a step after others that it computed")]
-    #[diagnostic(help("what it said stands above"))]
+    #[diagnostic(help("its traceback is above"))]
     Refused {
         /// The traceback.
-        said: String,
+        traceback: String,
     },
-    /// The structure could not be read.
+    /// The structure cannot be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Structure(#[from] structure::Error),
 }
 
-/// Starts a worker and lets `with` ask it. The command is `rootstock worker MODEL …` without the server's address; what the
-/// worker says comes back beside the result.
+impl From<AskError> for Error {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Invalid(error) => Error::Answer(error),
+            AskError::Refused(traceback) => Error::Refused { traceback },
+            AskError::Gone => Error::Answer(ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// Starts a worker and calls `with` to ask it. The command is `rootstock worker MODEL …` without the server's address. The
+/// worker's output is returned beside the result.
 pub fn with_worker<T>(
     command: Command,
-    with: impl FnOnce(&mut Server<UnixStream>) -> Result<T, server::Error>,
+    with: impl FnOnce(&mut Server<UnixStream>) -> Result<T, AskError>,
 ) -> Result<(T, String), Error> {
     let (ours, theirs) = UnixStream::pair().map_err(Error::Socket)?;
     let mut child = command
         .arguments(["--fd", "0", "--species-from-server"])
         .spawn(theirs.into())?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (result, exit, said) = std::thread::scope(|scope| {
+    let (result, exit, output) = std::thread::scope(|scope| {
         let reading = threads::spawn(scope, move || text(stdout)).and_then(|stdout| {
             let stderr = threads::spawn(scope, move || text(stderr))?;
             Ok([stdout, stderr])
@@ -78,7 +87,7 @@ pub fn with_worker<T>(
         let reading = match reading {
             Ok(reading) => reading,
             Err(error) => {
-                // Its end is all there is to know of it.
+                // How it ends is of no interest.
                 let _ = child.kill();
                 end(&mut child);
                 return Err(error);
@@ -86,17 +95,16 @@ pub fn with_worker<T>(
         };
         let mut server = Server::new(ours);
         let result = with(&mut server);
-        // The closed socket is an order to end.
+        // Closing the socket ends the worker.
         drop(server);
         let exit = end(&mut child);
-        let said = reading.map(|thread| thread.join().unwrap_or_default());
-        Ok((result, exit, said.concat()))
+        let output = reading.map(|thread| thread.join().unwrap_or_default());
+        Ok((result, exit, output.concat()))
     })?;
     match result {
-        Ok(value) => Ok((value, said)),
-        Err(server::Error::Nonsense(error)) => Err(Error::Answer(error)),
-        Err(server::Error::Refused(said)) => Err(Error::Refused { said }),
-        Err(server::Error::Gone) => Err(Error::Gone { exit, said }),
+        Ok(value) => Ok((value, output)),
+        Err(AskError::Gone) => Err(Error::Gone { exit, output }),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -107,11 +115,8 @@ fn end(child: &mut Child) -> Exit {
 fn text(pipe: Option<impl Read>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
-        // What was read before a pipe broke is what there is to tell.
+        // What was read before a pipe broke is returned.
         let _ = pipe.read_to_end(&mut bytes);
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
-
-/// What the INIT of our dialect is told by.
-const VERSION: u32 = dialect::VERSION;

@@ -1,5 +1,5 @@
-//! The server's side of our own dialect: an INIT when the atoms change, then one write and one answer a step. Knows no
-//! process.
+//! The client's side of rootstock's dialect, which is a server in i-PI's sense: an INIT when the atoms change, then one write
+//! and one answer for each step. Knows no process.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -7,26 +7,28 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::structure::Structure;
 use ipi_client::Floats;
+use ipi_client::dialect::VERSION;
 use ipi_client::wire::transposed;
 
-/// What a worker answered.
+use super::structure::Structure;
+
+/// A worker's answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// In eV.
     pub energy: f64,
     /// x, y, z of every atom, in eV/Å.
     pub forces: Floats,
-    /// By rows, in eV/Å³; NaN where there is none.
+    /// By rows, in eV/Å³; NaN if there is none.
     pub stress: [f64; 9],
-    /// Where the time went, if it says so.
+    /// Where the time went, if the worker reports it.
     pub timings: Option<Timings>,
-    /// From the first byte of the question to the last of the answer.
+    /// From the first byte sent to the last byte received.
     pub took: Duration,
 }
 
-/// The part of an answer's extras that is looked at.
+/// The part of an answer's extras that is used.
 #[derive(Debug, Deserialize)]
 struct Extras {
     error: Option<String>,
@@ -38,28 +40,28 @@ struct Extras {
 pub struct Timings {
     /// In the calculator's `calculate()`.
     pub compute: f64,
-    /// In the launcher, from the frame to the results: the calculator, and the hand-over to its Python and back.
+    /// In the launcher, from the frame to the results: the calculator, and the hand-over to Python and back.
     pub step: f64,
 }
 
 /// There is no answer.
 #[derive(Debug)]
-pub enum Error {
-    /// The connection has ended.
+pub enum AskError {
+    /// The worker has closed the connection.
     Gone,
-    /// Something else than an answer.
-    Nonsense(io::Error),
-    /// The calculation failed: the traceback, or what else is known. The worker serves on.
+    /// The answer is invalid.
+    Invalid(io::Error),
+    /// The calculation failed, with this traceback. The worker serves on.
     Refused(String),
 }
 
-impl From<io::Error> for Error {
+impl From<io::Error> for AskError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-                Error::Gone
+                AskError::Gone
             }
-            _ => Error::Nonsense(error),
+            _ => AskError::Invalid(error),
         }
     }
 }
@@ -67,7 +69,7 @@ impl From<io::Error> for Error {
 /// One end of a connection.
 pub struct Server<S> {
     stream: S,
-    told: String,
+    last_init: String,
     message: Vec<u8>,
 }
 
@@ -75,13 +77,13 @@ impl<S: Read + Write> Server<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
-            told: String::new(),
+            last_init: String::new(),
             message: Vec::new(),
         }
     }
 
     /// Has a structure computed.
-    pub fn ask(&mut self, structure: &Structure) -> Result<Answer, Error> {
+    pub fn ask(&mut self, structure: &Structure) -> Result<Answer, AskError> {
         self.write(structure);
         let begin = Instant::now();
         self.stream.write_all(&self.message)?;
@@ -89,9 +91,9 @@ impl<S: Read + Write> Server<S> {
         self.stream.read_exact(&mut head)?;
         let atoms = i32::from_le_bytes(head[20..].try_into().expect("four bytes are left"));
         if head[..12] != *b"FORCEREADY  " || usize::try_from(atoms) != Ok(structure.atoms()) {
-            let said = head.escape_ascii().to_string();
-            let error = io::Error::new(ErrorKind::InvalidData, format!("it began with `{said}`"));
-            return Err(Error::Nonsense(error));
+            let sent = head.escape_ascii().to_string();
+            let error = io::Error::new(ErrorKind::InvalidData, format!("it begins with `{sent}`"));
+            return Err(AskError::Invalid(error));
         }
         let mut forces = Floats::default();
         forces.resize(3 * structure.atoms());
@@ -105,9 +107,9 @@ impl<S: Read + Write> Server<S> {
             .read_to_end(&mut extras)?;
         let took = begin.elapsed();
         let extras: Extras =
-            serde_json::from_slice(&extras).map_err(|error| Error::Nonsense(error.into()))?;
+            serde_json::from_slice(&extras).map_err(|error| AskError::Invalid(error.into()))?;
         if let Some(error) = extras.error {
-            return Err(Error::Refused(error));
+            return Err(AskError::Refused(error));
         }
         Ok(Answer {
             energy: number(&head[12..20]),
@@ -118,7 +120,7 @@ impl<S: Read + Write> Server<S> {
         })
     }
 
-    /// All of a step in one message.
+    /// Writes a whole step into one message.
     fn write(&mut self, structure: &Structure) {
         let Structure {
             numbers,
@@ -129,20 +131,20 @@ impl<S: Read + Write> Server<S> {
             ..
         } = structure;
         let init = json!({
-            "rs": super::VERSION, "numbers": numbers, "pbc": pbc, "info": info, "timings": true,
+            "rs": VERSION, "numbers": numbers, "pbc": pbc, "info": info, "timings": true,
         })
         .to_string();
         let message = &mut self.message;
         message.clear();
-        if init != self.told {
+        if init != self.last_init {
             message.extend(b"INIT        \0\0\0\0");
             message.extend(count(init.len()));
             message.extend(init.as_bytes());
-            self.told = init;
+            self.last_init = init;
         }
         message.extend(b"POSDATA     ");
         message.extend(transposed(*cell).into_iter().flat_map(f64::to_le_bytes));
-        // Nobody reads the inverse.
+        // The inverse is not used.
         message.extend([0; 72]);
         message.extend(count(numbers.len()));
         message.extend(positions.iter().flat_map(|number| number.to_le_bytes()));

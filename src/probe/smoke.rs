@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use serde::Serialize;
 
-use super::server::{self, Answer, Server};
+use super::server::{Answer, AskError, Server};
 use super::structure::Structure;
 
 /// Step of the differences of positions, in ångström.
@@ -89,7 +89,7 @@ impl Smoke {
 pub fn test<S: Read + Write>(
     server: &mut Server<S>,
     structure: &Structure,
-) -> Result<Smoke, server::Error> {
+) -> Result<Smoke, AskError> {
     let answer = server.ask(structure)?;
     let mut checks = vec![finite(&answer), balance(&answer)];
     checks.push(forces(server, structure)?);
@@ -137,7 +137,7 @@ fn balance(answer: &Answer) -> Check {
 fn forces<S: Read + Write>(
     server: &mut Server<S>,
     structure: &Structure,
-) -> Result<Check, server::Error> {
+) -> Result<Check, AskError> {
     let mut compared = Vec::new();
     for displacement in DISPLACEMENTS {
         compared = slopes(server, &structure.moved(1, displacement))?;
@@ -178,7 +178,7 @@ fn forces<S: Read + Write>(
 fn slopes<S: Read + Write>(
     server: &mut Server<S>,
     structure: &Structure,
-) -> Result<Vec<Slope>, server::Error> {
+) -> Result<Vec<Slope>, AskError> {
     let answer = server.ask(structure)?;
     let largest = |a: &(usize, f64), b: &(usize, f64)| a.1.abs().total_cmp(&b.1.abs());
     let mut slopes = Vec::new();
@@ -230,7 +230,7 @@ impl Slope {
 fn stress<S: Read + Write>(
     server: &mut Server<S>,
     structure: &Structure,
-) -> Result<Check, server::Error> {
+) -> Result<Check, AskError> {
     let mut largest: f64 = 0.0;
     for strain in STRAINS {
         let structure = &structure.strained(strain);

@@ -16,8 +16,8 @@ use crate::plan::PrefetchStep;
 use crate::runtime::{Selected, Unusable, Variables, select, variables};
 use crate::store::prefetched::{self, CachedFile, Record};
 use crate::store::{Root, weights};
-use crate::worker::once::Failure;
 use crate::worker::setup;
+use crate::worker::task::TaskError;
 
 mod carry;
 
@@ -47,7 +47,7 @@ pub enum Error {
     Select(#[from] Unusable),
     /// It failed.
     #[error("its `setup()` failed: {0}\n{details}", details = .0.details())]
-    Failed(Failure),
+    Failed(TaskError),
     /// It left another file than the last time.
     #[error("`{path}` was recorded with the sha256 {was}, and now `setup()` leaves one with {now}")]
     Another {

@@ -1,5 +1,5 @@
-//! Where the server is, and reaching it: it may come later than its workers do, and with i-PI it usually does. Creates
-//! no socket file, and says nothing to the server.
+//! Connects to the server, which may start later than its workers, and with i-PI usually does. Creates no socket file and
+//! sends nothing.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -16,21 +16,21 @@ use super::signals::Signals;
 use super::wait::{Wake, wait};
 use crate::files::standing;
 
-/// How often a server that is not there yet is looked for.
-const AGAIN: Duration = Duration::from_millis(20);
-/// How long one try may take: until then an order to end is not heard.
-const LONGEST_TRY: Duration = Duration::from_secs(2);
-/// The longest path the system takes for a socket (`sun_path`, less the final NUL).
+/// How often to try again.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// How long one attempt may take; a stop signal is noticed only after it.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(2);
+/// The longest path of a socket (`sun_path`, less the final NUL).
 const LONGEST_PATH: usize = 107;
 
-/// Where the server is.
+/// The server's address.
 #[derive(Debug)]
 pub enum Address {
-    /// It listens on a socket of this path.
+    /// A socket file.
     Unix(PathBuf),
-    /// It listens on a TCP port: `HOST:PORT`.
+    /// A TCP port: `HOST:PORT`.
     Tcp(String),
-    /// It is at the other end of this socket, which is connected.
+    /// A connected socket, inherited from the process that started this one.
     Inherited(OwnedFd),
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Address {
         match self {
             Address::Unix(path) => path.display().fmt(out),
             Address::Tcp(address) => out.write_str(address),
-            Address::Inherited(_) => out.write_str("whoever started this worker"),
+            Address::Inherited(_) => out.write_str("the program that started this worker"),
         }
     }
 }
@@ -47,20 +47,20 @@ impl fmt::Display for Address {
 /// No server was reached.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
-    /// Nobody listens.
+    /// No server listens.
     #[error("no server listens on `{address}` (waited {seconds} s)")]
     #[diagnostic(help("start the server, or wait longer with `--connect-timeout`; {advice}"))]
-    Nobody {
-        /// Where.
+    NoServer {
+        /// The address.
         address: String,
-        /// For how long.
+        /// How long this waited.
         seconds: u64,
-        /// What may be wrong with the address.
+        /// What to check about the address.
         advice: &'static str,
-        /// What the system said last.
+        /// Why the last attempt failed.
         source: io::Error,
     },
-    /// The path does not fit into the system's structure.
+    /// The path is too long for the system.
     #[error("`{}` is too long for a socket: {} bytes, {LONGEST_PATH} at most", .0.display(), .0.as_os_str().len())]
     TooLong(PathBuf),
     /// The socket is another user's, who could have us compute anything or answer in place of a server of ours.
@@ -75,20 +75,20 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
-    /// Not allowed, no socket, no such host.
+    /// No permission, not a socket, no such host.
     #[error("cannot connect to `{address}`")]
     Refused {
-        /// Where.
+        /// The address.
         address: String,
-        /// What the system said.
+        /// Why.
         source: io::Error,
     },
-    /// There is nobody left to connect for.
+    /// Python ended meanwhile.
     #[error("Python ended while waiting for the server")]
     Abandoned,
-    /// We were told to end.
-    #[error("told to end while waiting for the server")]
-    Told,
+    /// A stop signal was received.
+    #[error("stopped while waiting for the server")]
+    Stopped,
 }
 
 const UNIX_ADVICE: &str = "the name must be that of i-PI's <address> or ASE's `unixsocket`, which live in /tmp/ipi_NAME \
@@ -96,7 +96,7 @@ const UNIX_ADVICE: &str = "the name must be that of i-PI's <address> or ASE's `u
 const TCP_ADVICE: &str =
     "host and port must be those of i-PI's <address> and <port>, or of ASE's `port`";
 
-/// Makes sure that there can be a server at this address.
+/// Checks the address, before the model is loaded.
 pub(super) fn check(address: &Address) -> Result<(), Error> {
     match address {
         Address::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {
@@ -141,7 +141,7 @@ fn foreign(address: &Address, owner: &str) -> Error {
     }
 }
 
-/// Connects as soon as the server is there, unless `python` closes its end before.
+/// Connects as soon as the server listens, unless `python` closes its end first.
 pub(super) fn connect<'a>(
     address: &Address,
     timeout: Duration,
@@ -150,10 +150,10 @@ pub(super) fn connect<'a>(
 ) -> Result<Connection<'a>, Error> {
     let deadline = Instant::now() + timeout;
     loop {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let source = match attempt(address, patience.clamp(AGAIN, LONGEST_TRY)) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let source = match attempt(address, left.clamp(INTERVAL, LONGEST_ATTEMPT)) {
             Ok(socket) => return Ok(Connection::new(socket, signals)),
-            Err(Tried::System(error)) if may_come(&error) => error,
+            Err(Tried::System(error)) if may_be_temporary(&error) => error,
             Err(Tried::Foreign(owner)) => return Err(foreign(address, &owner)),
             Err(Tried::System(source)) => {
                 return Err(Error::Refused {
@@ -164,7 +164,7 @@ pub(super) fn connect<'a>(
         };
         let now = Instant::now();
         if now >= deadline {
-            return Err(Error::Nobody {
+            return Err(Error::NoServer {
                 address: address.to_string(),
                 seconds: timeout.as_secs(),
                 advice: match address {
@@ -177,25 +177,25 @@ pub(super) fn connect<'a>(
         match wait(
             python,
             PollFlags::IN,
-            Some(deadline.min(now + AGAIN)),
+            Some(deadline.min(now + INTERVAL)),
             Some(signals),
         ) {
-            Wake::Ready | Wake::Second => return Err(Error::Abandoned),
-            Wake::Told => return Err(Error::Told),
-            Wake::Late => {}
+            Wake::Ready | Wake::Other => return Err(Error::Abandoned),
+            Wake::Stopped => return Err(Error::Stopped),
+            Wake::TimedOut => {}
         }
     }
 }
 
-/// Whether somebody may listen later: not there yet, or left by a server that has gone, to be replaced by the next one.
-fn may_come(error: &io::Error) -> bool {
+/// Whether a server may listen later: there is no socket yet, or one left behind by a server that has ended.
+fn may_be_temporary(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::TimedOut
     )
 }
 
-fn attempt(address: &Address, patience: Duration) -> Result<OwnedFd, Tried> {
+fn attempt(address: &Address, timeout: Duration) -> Result<OwnedFd, Tried> {
     match address {
         Address::Unix(path) => {
             trusted(path)?;
@@ -205,7 +205,7 @@ fn attempt(address: &Address, patience: Duration) -> Result<OwnedFd, Tried> {
         Address::Tcp(address) => {
             let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the host has no address");
             for address in address.to_socket_addrs()? {
-                match TcpStream::connect_timeout(&address, patience) {
+                match TcpStream::connect_timeout(&address, timeout) {
                     Ok(stream) => return Ok(stream.into()),
                     Err(error) => last = error,
                 }

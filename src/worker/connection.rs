@@ -1,10 +1,9 @@
-//! The connection to the server, as a stream: reads are buffered, an answer leaves in as few pieces as the system takes
-//! it in, an order to end is heard in the middle of everything, and the end is orderly. Knows no protocol, and not how
-//! the connection came about.
+//! The connection to the server, as a stream: reads are buffered, an answer is sent in as few pieces as the system allows,
+//! stop signals interrupt reads and writes, and the connection is closed cleanly. Knows no protocol.
 //!
-//! Over TCP a server that writes a message in two pieces, as ASE's does, sends the second when the first is acknowledged,
-//! for which Linux takes its time (40 ms); unless it is asked to be quick, before every read, because it forgets. And an
-//! answer of ours must not wait for an acknowledgement either.
+//! Over TCP a server that writes a message in two pieces, as ASE does, sends the second when the first is acknowledged.
+//! Linux delays that by 40 ms unless quick acknowledgement is requested before every read. Answers are sent without
+//! waiting for acknowledgements, too.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSliceMut, Read, Write};
@@ -23,28 +22,27 @@ use rustix::net::{
 use super::signals::Signals;
 use super::wait::{Awaited, Wake, wait, wait_until};
 
-/// One read takes all of what a server of a few thousand atoms says in a step.
+/// The messages of one step of a few thousand atoms.
 const BUFFER: usize = 64 * 1024;
 /// The forces of a hundred thousand atoms.
 const SEND_BUFFER: usize = 4 << 20;
-/// A client of ours sends memory, and a bell.
+/// A rootstock client sends memory and a bell.
 const MOST_FILES: usize = 2;
-/// How long a server may take to notice that it is being left.
+/// How long a server may take to close its end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Who is at the other end; known to all who have to notice that nobody is any more.
+/// The other end of the connection, shared with those that wait for its end.
 pub(super) struct Peer {
     socket: OwnedFd,
-    // Whether this is TCP.
     tcp: bool,
     // How many bytes were received and not yet read.
     unread: Cell<usize>,
-    // What was sent along with the bytes, at most as much as one message has.
+    // Descriptors received with the last message that had any.
     files: RefCell<Vec<OwnedFd>>,
 }
 
 impl Peer {
-    /// To be waited for: the end of whoever is there, and nothing that he says. Over TCP it looks like half of one.
+    /// Waits for the end of the connection, not for messages. Over TCP a server that ends closes only its half at first.
     pub(super) fn end(&self) -> Awaited<'_> {
         let events = if self.tcp {
             PollFlags::RDHUP
@@ -54,12 +52,12 @@ impl Peer {
         (self.socket.as_fd(), events)
     }
 
-    /// To be waited for: the next message; `None` if it has begun to come.
+    /// Waits for the next message; `None` if some of it was received already.
     pub(super) fn next(&self) -> Option<Awaited<'_>> {
         (self.unread.get() == 0).then(|| (self.socket.as_fd(), PollFlags::IN))
     }
 
-    /// The descriptors that came since this was asked last.
+    /// Takes the descriptors that were received.
     pub(super) fn take_files(&self) -> Vec<OwnedFd> {
         self.files.take()
     }
@@ -84,7 +82,7 @@ pub(super) struct Connection<'a> {
     peer: Rc<Peer>,
     signals: &'a Signals,
     buffer: Box<[u8]>,
-    // What of the buffer was received and not yet read.
+    // The part of the buffer that was not yet read.
     unread: Range<usize>,
 }
 
@@ -94,11 +92,11 @@ impl<'a> Connection<'a> {
             sockopt::socket_domain(&socket),
             Ok(AddressFamily::INET | AddressFamily::INET6)
         );
-        // Without them everything works, only later.
+        // Only speed depends on these options.
         if tcp {
             let _ = sockopt::set_tcp_nodelay(&socket, true);
         } else {
-            // As much as the system allows: the answer of a large system leaves in fewer pieces.
+            // As much as the system allows: fewer pieces for large answers.
             let _ = sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER);
         }
         let peer = Peer {
@@ -115,13 +113,13 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Who is at the other end.
+    /// The other end.
     pub(super) fn peer(&self) -> Rc<Peer> {
         self.peer.clone()
     }
 
-    /// Closes the connection so that the other side sees an end, not a reset: i-PI stops serving everybody at a reset,
-    /// and a socket closed with bytes unread is one. Nothing is kept waiting for longer than [`GRACE`].
+    /// Closes the connection so that the server sees an end and not a reset: at a reset i-PI stops serving all its clients,
+    /// and closing a socket with unread bytes is one. Takes at most [`GRACE`].
     pub(super) fn close(mut self) {
         let deadline = Instant::now() + GRACE;
         let mut drain = || -> io::Result<()> {
@@ -131,15 +129,15 @@ impl<'a> Connection<'a> {
             {}
             Ok(())
         };
-        // Whoever closed the connection before us needs no goodbye.
+        // Fails if the server has closed the connection already.
         let _ = drain();
     }
 
-    /// Waits for the server, unless we are told to end.
+    /// Waits for the server, or for a stop signal.
     fn wait(&self, events: PollFlags) -> io::Result<()> {
         match wait(&self.peer.socket, events, None, Some(self.signals)) {
-            Wake::Told => Err(io::Error::other("told to end")),
-            Wake::Ready | Wake::Second | Wake::Late => Ok(()),
+            Wake::Stopped => Err(io::Error::other("stopped by a signal")),
+            Wake::Ready | Wake::Other | Wake::TimedOut => Ok(()),
         }
     }
 
@@ -155,7 +153,7 @@ impl Read for Connection<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.unread.is_empty() {
             self.wait_to_read()?;
-            // Long messages go where they are wanted.
+            // Long messages bypass the buffer.
             if into.len() >= self.buffer.len() {
                 return self.peer.receive(into);
             }

@@ -1,17 +1,17 @@
-//! Whether the source of an environment can be imported: by a Python as a worker gets it, which does that and ends. No
-//! model is loaded, `setup()` is not called, and nothing is written: what an import does beside that is the source's own.
+//! Imports the source of an environment in its Python, started as a worker's. Loads no model, does not call `setup()`, and
+//! writes nothing itself.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::once;
+use super::task;
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
 use crate::store::{Root, inside};
 
-pub use super::once::Failure;
+pub use super::task::TaskError;
 
 #[derive(Debug, Serialize)]
 struct Order {
@@ -29,14 +29,14 @@ pub fn import(
     root: &Root,
     selected: &Selected,
     inherited: &Variables,
-    patience: Duration,
-) -> Result<(), Failure> {
+    timeout: Duration,
+) -> Result<(), TaskError> {
     let variables = variables::for_python(root, selected, inherited);
     let order = Order {
         task: "import",
         source: selected.generation.join(inside::SOURCE),
-        patience: patience.as_secs_f64(),
+        patience: timeout.as_secs_f64(),
     };
-    let Imported {} = once::ask(selected, &variables, &order, Some(patience))?;
+    let Imported {} = task::run(selected, &variables, &order, Some(timeout))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where a model's numbers come from, for who stores them: environment and generation, and the digests of its weights.
+//! The origin of a model's numbers, to be stored with them: environment, generation and digests of the weights.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use crate::files;
 use crate::runtime::Selected;
 use crate::store::{Catalogue, Root, prefetched, weights};
 
-/// What is stored beside a number.
+/// The origin of a number.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Origin {
     environment: String,
     /// The generation's id.
     generation: String,
-    /// The sha256 of each weight file: by its path below the cache, or the path of a user's own.
+    /// The sha256 of each weight file, by its path below the cache or the path of a user's own file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     weights_sha256: BTreeMap<String, String>,
 }
 
 impl Origin {
-    /// Of a model that was selected. A user's own weights are read, and nothing else that is large.
+    /// The origin of a selected model. Reads no large file except a user's own weights.
     pub(super) fn of(root: &Root, selected: &Selected) -> files::Result<Self> {
         let id = selected.generation.file_name().unwrap_or_default();
         Ok(Self {
@@ -37,7 +37,7 @@ impl Origin {
     }
 }
 
-/// Of the files that the lock names, or of those that `setup()` has left when `sync` called it.
+/// Digests of the files that the lock names, or of those that `setup()` has fetched.
 fn digests(root: &Root, selected: &Selected) -> files::Result<BTreeMap<String, String>> {
     let Ok(Some(catalogue)) = Catalogue::read(&root.models()) else {
         return Ok(BTreeMap::new());

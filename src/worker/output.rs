@@ -1,5 +1,5 @@
-//! What Python and its libraries print: read always, so that a full pipe never blocks them, passed on line by line, and
-//! its end kept for the case that Python dies. Prints nothing itself.
+//! The output of Python and its libraries: read at all times, so that a full pipe never blocks them, passed on line by
+//! line, and its last lines kept for error messages. Prints nothing itself.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -9,12 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How many lines are kept of what a worker prints.
+/// How many lines of a worker's output are kept.
 const KEPT: usize = 40;
-/// A line is passed on at this length even if it goes on: progress bars never end theirs.
+/// Longer lines are passed on in pieces: progress bars never end theirs.
 const LONGEST: usize = 8 * 1024;
 
-/// The last lines that were printed.
+/// The last lines of the output.
 #[derive(Debug)]
 pub(super) struct Tail {
     lines: Mutex<VecDeque<String>>,
@@ -28,7 +28,7 @@ impl Default for Tail {
 }
 
 impl Tail {
-    /// At most so many lines.
+    /// Keeps at most this many lines.
     pub(super) fn of(kept: usize) -> Self {
         Self {
             lines: Mutex::default(),
@@ -55,18 +55,17 @@ impl Tail {
     }
 }
 
-/// Reads both pipes until they are closed, or until `stop` is and nothing is left in them: a grandchild that holds
-/// them open does not keep us.
+/// Reads both pipes until they are closed, or until `stop` is closed and they are empty: a grandchild may hold them open.
 pub(super) fn drain(
     stdout: ChildStdout,
     stderr: ChildStderr,
     stop: &OwnedFd,
     tail: &Tail,
-    say: &dyn Fn(&str),
+    print: &dyn Fn(&str),
 ) -> io::Result<()> {
-    let mut heard = |line: &str| {
+    let mut on_line = |line: &str| {
         tail.keep(line);
-        say(line);
+        print(line);
     };
     let (mut stdout, mut stderr) = (Some(Pipe::new(stdout)), Some(Pipe::new(stderr)));
     let mut stopping = false;
@@ -97,22 +96,22 @@ pub(super) fn drain(
         }
         stopping |= end;
         if out {
-            stdout = advance(stdout, &mut heard)?;
+            stdout = advance(stdout, &mut on_line)?;
         }
         if err {
-            stderr = advance(stderr, &mut heard)?;
+            stderr = advance(stderr, &mut on_line)?;
         }
     }
     for pipe in [stdout.map(|pipe| pipe.line), stderr.map(|pipe| pipe.line)]
         .into_iter()
         .flatten()
     {
-        flush(&pipe, &mut heard);
+        flush(&pipe, &mut on_line);
     }
     Ok(())
 }
 
-/// One pipe and the line it is in the middle of.
+/// A pipe and its unfinished line.
 struct Pipe<R> {
     source: R,
     line: Vec<u8>,
@@ -127,15 +126,15 @@ impl<R: Read + AsFd> Pipe<R> {
     }
 }
 
-/// What to wait for: a pipe, or in place of one that is closed something that is waited for anyway.
+/// The descriptor of a pipe; `stop`, which is polled anyway, for one that is closed.
 fn fd<'a, R: AsFd>(pipe: Option<&'a Pipe<R>>, stop: &'a OwnedFd) -> BorrowedFd<'a> {
     pipe.map_or(stop.as_fd(), |pipe| pipe.source.as_fd())
 }
 
-/// Reads what is there; `None` once the pipe is closed.
+/// Reads what is available; `None` once the pipe is closed.
 fn advance<R: Read + AsFd>(
     pipe: Option<Pipe<R>>,
-    heard: &mut dyn FnMut(&str),
+    on_line: &mut dyn FnMut(&str),
 ) -> io::Result<Option<Pipe<R>>> {
     let Some(mut pipe) = pipe else {
         return Ok(None);
@@ -146,12 +145,12 @@ fn advance<R: Read + AsFd>(
         count => count?,
     };
     if count == 0 {
-        flush(&pipe.line, heard);
+        flush(&pipe.line, on_line);
         return Ok(None);
     }
     for byte in &bytes[..count] {
         if matches!(byte, b'\n' | b'\r') || pipe.line.len() == LONGEST {
-            flush(&pipe.line, heard);
+            flush(&pipe.line, on_line);
             pipe.line.clear();
         }
         if !matches!(byte, b'\n' | b'\r') {
@@ -161,8 +160,8 @@ fn advance<R: Read + AsFd>(
     Ok(Some(pipe))
 }
 
-fn flush(line: &[u8], heard: &mut dyn FnMut(&str)) {
+fn flush(line: &[u8], on_line: &mut dyn FnMut(&str)) {
     if !line.is_empty() {
-        heard(&String::from_utf8_lossy(line));
+        on_line(&String::from_utf8_lossy(line));
     }
 }

@@ -1,6 +1,5 @@
-//! Reading ahead what a model's Python is about to load: on a network filesystem its libraries come in small pieces, one
-//! after another, each when it is touched. Only an advice to the system, file by file: nothing is read here, nothing waits,
-//! and what is in memory already is left alone.
+//! Advises the system to read ahead the files that a model's Python loads: from a network filesystem libraries arrive in
+//! small pieces as they are touched. Reads nothing itself, waits for nothing, and skips files that are in memory.
 
 use std::io::IoSliceMut;
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ pub enum Prewarm {
 }
 
 impl Prewarm {
-    /// Whether it is for a filesystem, which is asked for only where it matters.
+    /// Whether to read ahead; the filesystem is examined only if that decides.
     fn is_for(self, is_network: impl FnOnce() -> bool) -> bool {
         match self {
             Prewarm::Never => false,
@@ -33,16 +32,16 @@ impl Prewarm {
         }
     }
 
-    /// Whether it is for an environment.
+    /// Whether to read an environment ahead.
     pub(super) fn is_for_environment(self, generation: &Path) -> bool {
         self.is_for(|| space::of(generation).is_ok_and(|space| space.network))
     }
 }
 
-/// Advises the system of an environment's libraries, in the order of its tree, and of these files, until `enough`; how many
-/// of them were not in memory.
+/// Reads ahead these files and an environment's libraries, in the order of its tree, until `enough` is set; returns how
+/// many were not in memory.
 pub(super) fn read_ahead(generation: &Path, weights: &[PathBuf], enough: &AtomicBool) -> usize {
-    // Without a tree, or with one that cannot be read, there is nothing to advise: a worker does not depend on it.
+    // Without a readable tree nothing is read ahead: a worker does not depend on it.
     let tree = files::read_text(&generation.join(inside::TREE)).ok();
     let tree = tree.and_then(|text| Tree::parse(&text).ok());
     let libraries = tree.iter().flat_map(|tree| tree.0.keys());
@@ -57,20 +56,20 @@ pub(super) fn read_ahead(generation: &Path, weights: &[PathBuf], enough: &Atomic
         .count()
 }
 
-/// Whether it was not in memory, and will be.
+/// Reads a file ahead; whether it was not in memory.
 fn advise(path: &Path) -> bool {
     files::open(path)
         .is_ok_and(|file| is_cold(&file) && fadvise(&file, 0, None, Advice::WillNeed).is_ok())
 }
 
-/// Whether the beginning of a file is not in memory, or nobody knows.
+/// Whether the beginning of a file is not in memory, or that is unknown.
 fn is_cold(file: &files::File) -> bool {
     let mut byte = [0];
     let mut parts = [IoSliceMut::new(&mut byte)];
     preadv2(file, &mut parts, 0, ReadWriteFlags::NOWAIT).is_err()
 }
 
-/// `libtorch.so`, `libgomp.so.1`.
+/// Recognises `libtorch.so`, `libgomp.so.1`.
 fn is_library(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.split('.').skip(1).any(|part| part == "so")
@@ -83,16 +82,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filesystem_decides_where_nobody_else_does() {
-        let never_asked = || panic!("nobody needs to know");
-        assert!(!Prewarm::Never.is_for(never_asked));
-        assert!(Prewarm::Always.is_for(never_asked));
+    fn auto_depends_on_the_filesystem() {
+        let unexamined = || panic!("the filesystem was examined");
+        assert!(!Prewarm::Never.is_for(unexamined));
+        assert!(Prewarm::Always.is_for(unexamined));
         assert!(Prewarm::Auto.is_for(|| true));
         assert!(!Prewarm::Auto.is_for(|| false));
     }
 
     #[test]
-    fn libraries_are_known_by_their_names() {
+    fn libraries_are_recognised_by_their_names() {
         for (path, is) in [
             ("lib/torch/lib/libtorch_cpu.so", true),
             ("lib/nvidia/libcublas.so.12", true),
@@ -104,12 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_memory_is_left_alone_and_nothing_is_done_once_it_is_enough() {
+    fn files_in_memory_are_skipped_and_enough_ends_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("weights");
         let mut file = files::create_new(&path, 0o644).unwrap();
         file.write_all(&[1; 4096]).unwrap();
-        // What was just written is in memory.
+        // A file that was just written is in memory.
         assert!(!is_cold(&files::open(&path).unwrap()));
         let ahead = |enough| {
             read_ahead(
@@ -120,7 +119,7 @@ mod tests {
         };
         assert_eq!(ahead(false), 0);
         file.sync_all().unwrap();
-        // Not every filesystem lets go of it.
+        // Not every filesystem drops it.
         fadvise(&file, 0, None, Advice::DontNeed).unwrap();
         if is_cold(&files::open(&path).unwrap()) {
             assert_eq!((ahead(true), ahead(false)), (0, 1));

@@ -1,73 +1,72 @@
-//! The Python process of a worker: started in a group of its own, and gone, with everything it started, when this is
-//! dropped. What is said to it is not known here.
+//! The Python process of a worker, in a process group of its own: killed, with everything it has started, when this is
+//! dropped.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStderr, ChildStdout};
+use std::process::{ChildStderr, ChildStdout};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::wait::wait_until;
 use crate::process::{self, Command, Exit};
-use crate::runtime::Selected;
-use crate::runtime::Variables;
+use crate::runtime::{Selected, Variables};
 use crate::store::inside;
 
-/// The program that [`super::handover::HandOver::begin`] sends, after this line has made room for it: an argument as
-/// long as the program would fill the screen of everybody who looks at the processes of the node.
+/// Receives and runs the program that [`super::handover::HandOver::send_order`] sends. An argument as long as that program
+/// would fill the screen of anyone who lists the node's processes.
 pub(super) const FIRST_LINE: &str = "import socket as s,sys;connection=s.socket(fileno=0);\
 exec(compile(connection.recv(int(sys.argv[1]),s.MSG_WAITALL),'rootstock worker','exec'))";
 
-/// How long a Python that closed its socket may take to be gone: on a busy node, or while it writes a core file, long.
-const LEAVING: Duration = Duration::from_secs(10);
-/// How long a Python that was asked to end may take to be gone.
+/// How long a Python that closed its socket may take to end: long on a busy node, or while it writes a core file.
+const ENDING: Duration = Duration::from_secs(10);
+/// How long a Python may take to end after its socket was shut down.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running Python.
 #[derive(Debug)]
-pub(super) struct Python {
-    child: Child,
+pub(super) struct Child {
+    process: std::process::Child,
 }
 
-impl Python {
-    /// Starts the environment's Python, which will run a program of this size; with what it prints.
+impl Child {
+    /// Starts the environment's Python, which expects a program of this size on `stdin`.
     pub(super) fn start(
         selected: &Selected,
         variables: &Variables,
         stdin: OwnedFd,
         program: usize,
     ) -> Result<(Self, ChildStdout, ChildStderr), process::Error> {
-        let mut child = Command::new(selected.generation.join(inside::PYTHON))
-            // Isolated from the user's Python settings; a root is not written to; a crash shows where.
+        let mut process = Command::new(selected.generation.join(inside::PYTHON))
+            // Isolated from the user's settings; writes no bytecode into the root; a crash prints a traceback.
             .arguments(["-I", "-B", "-X", "faulthandler", "-c", FIRST_LINE])
             .argument(program.to_string())
             .argument(selected.environment.as_str())
             .variables(variables)
             .spawn(stdin)?;
-        let stdout = child.stdout.take().expect("spawn makes stdout a pipe");
-        let stderr = child.stderr.take().expect("spawn makes stderr a pipe");
-        Ok((Self { child }, stdout, stderr))
+        let stdout = process.stdout.take().expect("spawn makes stdout a pipe");
+        let stderr = process.stderr.take().expect("spawn makes stderr a pipe");
+        Ok((Self { process }, stdout, stderr))
     }
 
-    /// How it ended, after its socket was closed; ends it if it still runs.
+    /// How it ended, after it has closed its socket.
     pub(super) fn cause(&self) -> String {
-        match self.wait(LEAVING) {
+        match self.wait(ENDING) {
             Some(exit) => format!("Python {exit}"),
-            None => "Python closed its connection to the worker and went on running".to_owned(),
+            None => "Python closed its connection to the worker but is still running".to_owned(),
         }
     }
 
-    /// Ends it, gently at first: its socket is shut, which it takes for an order to leave.
+    /// Ends it by shutting down its socket; kills it if that takes too long.
     pub(super) fn end(self, socket: &UnixStream) {
-        // Fails only if it has gone already.
+        // Fails only if it has ended already.
         let _ = socket.shutdown(std::net::Shutdown::Write);
         if wait_until(socket, Instant::now() + GRACE) {
             self.wait(GRACE);
         }
     }
 
-    /// Waits for its end without reaping it: until then nobody else can have its number, nor its group's.
+    /// Waits for its end without reaping it: until then no other process can get its id, or its group's.
     fn wait(&self, grace: Duration) -> Option<Exit> {
         let deadline = Instant::now() + grace;
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -86,17 +85,19 @@ impl Python {
     }
 
     fn id(&self) -> Option<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw)
     }
 }
 
-impl Drop for Python {
+impl Drop for Child {
     fn drop(&mut self) {
-        // The group first, also if Python has gone: what it started is of no use without it.
+        // The group first, even if Python has ended: its processes are useless without it.
         if let Some(group) = self.id() {
-            // Fails only if nobody is left.
+            // Fails only if the group is empty.
             let _ = kill_process_group(group, Signal::KILL);
         }
-        let _ = self.child.wait();
+        let _ = self.process.wait();
     }
 }

@@ -1,11 +1,10 @@
-//! Calls a model's `setup()` once, in a Python as a worker gets it, and learns which files that has used. What follows from
-//! them is not known here.
+//! Calls a model's `setup()` once in its environment's Python, started as a worker's, and reports the files it has used.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::once::{self, Failure};
+use super::task::{self, TaskError};
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
 use crate::store::{Root, inside};
@@ -21,23 +20,23 @@ struct Order<'a> {
     apart: Vec<PathBuf>,
 }
 
-/// Files that `setup()` has opened or made.
+/// Files that `setup()` has opened or created.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Used {
-    /// Those below the root's cache, by absolute paths.
+    /// Absolute paths below the root's cache.
     pub opened: Vec<String>,
-    /// Those below the user's home directory that nobody else has, by absolute paths.
+    /// Absolute paths below the user's home directory, which other users do not have.
     pub home: Vec<String>,
 }
 
-/// Calls `setup()` on the CPU, with these variables; `inherited` says where the user is at home.
+/// Calls `setup()` on the CPU with these variables. `inherited` has the user's own `HOME`.
 pub fn call(
     root: &Root,
     selected: &Selected,
     variables: &Variables,
     inherited: &Variables,
-) -> Result<Used, Failure> {
+) -> Result<Used, TaskError> {
     let apart = vec![
         root.path().to_owned(),
         root.cache().to_owned(),
@@ -54,5 +53,5 @@ pub fn call(
         home: home.and_then(|home| home.to_str()).map(str::to_owned),
         apart,
     };
-    once::ask(selected, variables, &order, None)
+    task::run(selected, variables, &order, None)
 }

@@ -19,10 +19,8 @@ import struct
 import sys
 import time
 
-STEP, TEXT, STRESSES, MEMORY, ERROR, RESULTS, EVERYTHING = 1, 2, 3, 4, 5, 6, 7
 WORD = struct.Struct("=ii")
 DONE = WORD.pack(STEP, 0), WORD.pack(STEP, 1)
-CELL, HEAD = 9, 10  # numbers: the cell before the positions, energy and stress before the forces
 # How often memory is looked at before one goes to sleep, which takes longer to wake from than some steps take: up to some
 # 50 µs. Who looked in vain does not do it again for so many steps, so that a model that computes for longer is not kept from it.
 LOOKS, REST = 1000, 100
@@ -195,14 +193,14 @@ class SharedFile:
     def look(self, atoms, count):
         """This many frames of this many atoms."""
         if (atoms, count) != self.seen:
-            size = CELL + HEAD + 6 * atoms
+            size = frame_size(atoms)
             numbers = self.map(size * count)
             self.frames = [Frame(numbers[size * place :][:size], atoms) for place in range(count)]
             self.seen = (atoms, count)
         return self.frames
 
     def stresses(self, atoms):
-        size = CELL + HEAD + 6 * atoms
+        size = frame_size(atoms)
         return self.map(size + 9 * atoms)[size : size + 9 * atoms].reshape(atoms, 3, 3)
 
     def map(self, numbers):
@@ -214,10 +212,6 @@ class SharedFile:
 class Memory:
     """A client's memory, where steps are asked for and answered without a message; specified in `memory.rs`."""
 
-    HEAD, TEXT = 64, 64 << 10
-    ASKED, ANSWERED, LOOKS, FLAGS, LENGTH = range(5)
-    STRESS, ERROR = 1, 2
-
     def __init__(self, launcher, atoms):
         import numpy
 
@@ -226,10 +220,10 @@ class Memory:
         self.memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         os.close(descriptor)
         self.bell = socket.socket(fileno=bell)
-        self.state = memoryview(self.memory)[: self.HEAD].cast("q")
-        size = CELL + HEAD + 6 * atoms
-        self.frame = Frame(numpy.frombuffer(self.memory, numpy.float64, size, self.HEAD), atoms)
-        self.text = self.HEAD + 8 * size
+        self.state = memoryview(self.memory)[:STATE].cast("q")
+        size = frame_size(atoms)
+        self.frame = Frame(numpy.frombuffer(self.memory, numpy.float64, size, STATE), atoms)
+        self.text = STATE + 8 * size
         self.rest, self.looks = 0, range(LOOKS if len(os.sched_getaffinity(0)) > 1 else 0)
         self.only_bell = [(bell, select.POLLIN)]
         self.poller = select.poll()
@@ -237,21 +231,21 @@ class Memory:
         self.poller.register(launcher.connection, select.POLLIN)
         self.end = select.poll()
         self.end.register(launcher.connection, 0)
-        self.state[self.LOOKS] = 1
+        self.state[POLLED] = 1
         # Whoever was here before may have answered and not rung any more.
         self.ring()
 
     def is_asked(self):
         """Waits until something is to be computed; or is not any more, because the launcher has something to say."""
-        state, answered = self.state, self.state[self.ANSWERED]
+        state, answered = self.state, self.state[ANSWERED]
         if self.rest:
             self.rest -= 1
         else:
             for _ in self.looks:
-                if state[self.ASKED] != answered:
+                if state[REQUESTED] != answered:
                     return True
             self.rest = REST
-        while state[self.ASKED] == answered:
+        while state[REQUESTED] == answered:
             ready = self.poller.poll()
             if ready != self.only_bell:
                 return False
@@ -264,8 +258,8 @@ class Memory:
         state = self.state
         if text:
             self.memory[self.text : self.text + len(text)] = text
-        state[self.FLAGS], state[self.LENGTH] = flags, len(text)
-        state[self.ANSWERED] = state[self.ASKED]
+        state[FLAGS], state[LENGTH] = flags, len(text)
+        state[ANSWERED] = state[REQUESTED]
         self.ring()
 
     def ring(self):
@@ -279,8 +273,8 @@ class Memory:
         try:
             stress = model.compute(self.frame)
             self.check(stress)
-            flags, text = (self.STRESS if stress else 0), model.more()
-            if len(text) > self.TEXT:
+            flags, text = (HAS_STRESS if stress else 0), model.more()
+            if len(text) > TEXT_ROOM:
                 raise ValueError("the model's further results are too long: %d bytes" % len(text))
         except BaseException as error:
             if isinstance(error, BrokenPipeError) and self.end.poll(1000):
@@ -290,7 +284,7 @@ class Memory:
             what = found["traceback"] or found["error"]
             log("rootstock: the calculation failed, and the client was told so:\n" + what)
             answer = '{"error": %s, "kind": %s, "retryable": false}' % (quoted(what), quoted(found["kind"]))
-            flags, text = self.ERROR, answer.encode()
+            flags, text = IS_ERROR, answer.encode()
         self.answer(flags, text)
         model.look_after()
 

@@ -1,9 +1,9 @@
-//! Being told to end: SIGHUP, SIGINT and SIGTERM, which a scheduler, a person or a terminal send, become something that
-//! every wait of the worker also waits for. Decides nothing about what is done then.
+//! Stop signals: SIGHUP, SIGINT and SIGTERM become a descriptor that every wait of a worker also polls. Decides nothing
+//! about what happens then.
 //!
-//! i-PI hangs for ever when a client that owes it an answer just dies, so a worker must leave in order, also when it is
-//! told to. The signals are blocked and read from a descriptor; there is no handler and no global state. A signal that
-//! was ignored when we were started (`nohup`) stays ignored.
+//! i-PI hangs forever when a client that owes it an answer just dies, so a worker must end in order even then. The signals
+//! are blocked and read from a descriptor; there is no handler and no global state. A signal that was ignored when this
+//! process was started (`nohup`) stays ignored.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,75 +15,75 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::files;
 
-/// What a worker was told to end by.
+/// A signal that ends a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// The terminal has gone.
+pub enum StopSignal {
+    /// The terminal was closed.
     HangUp,
     /// Ctrl-C.
     Interrupt,
-    /// A scheduler's or a person's wish.
+    /// Sent by a scheduler or a user.
     Terminate,
 }
 
-const HEARD: [(Signal, Told); 3] = [
-    (Signal::SIGHUP, Told::HangUp),
-    (Signal::SIGINT, Told::Interrupt),
-    (Signal::SIGTERM, Told::Terminate),
+const STOP_SIGNALS: [(Signal, StopSignal); 3] = [
+    (Signal::SIGHUP, StopSignal::HangUp),
+    (Signal::SIGINT, StopSignal::Interrupt),
+    (Signal::SIGTERM, StopSignal::Terminate),
 ];
 
-impl fmt::Display for Told {
+impl fmt::Display for StopSignal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Told::HangUp => "SIGHUP",
-            Told::Interrupt => "SIGINT",
-            Told::Terminate => "SIGTERM",
+            StopSignal::HangUp => "SIGHUP",
+            StopSignal::Interrupt => "SIGINT",
+            StopSignal::Terminate => "SIGTERM",
         })
     }
 }
 
-/// The signals, heard for as long as this lives.
+/// Receives stop signals for as long as it lives.
 pub struct Signals {
     descriptor: SignalFd,
-    before: SigSet,
-    told: Cell<Option<Told>>,
+    mask_before: SigSet,
+    received: Cell<Option<StopSignal>>,
 }
 
 impl Signals {
-    /// Hears them from now on in this thread, and in those and the programs that it starts.
+    /// Receives stop signals from now on in this thread, and in the threads and programs that it starts.
     pub fn listen() -> io::Result<Self> {
         let ignored = ignored();
-        let set: SigSet = HEARD
+        let set: SigSet = STOP_SIGNALS
             .into_iter()
             .map(|(signal, _)| signal)
             .filter(|signal| ignored >> (*signal as i32 - 1) & 1 == 0)
             .collect();
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let descriptor = SignalFd::with_flags(&set, flags)?;
-        let before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let mask_before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         Ok(Self {
             descriptor,
-            before,
-            told: Cell::new(None),
+            mask_before,
+            received: Cell::new(None),
         })
     }
 
-    /// Whether an order was heard before; asks nobody.
-    pub(super) fn is_told(&self) -> bool {
-        self.told.get().is_some()
+    /// Whether [`Self::received`] has returned a signal before.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.received.get().is_some()
     }
 
-    /// What we were told, if we were.
-    pub fn told(&self) -> Option<Told> {
-        if self.told.get().is_none()
+    /// The first stop signal that was received, if any.
+    pub fn received(&self) -> Option<StopSignal> {
+        if self.received.get().is_none()
             && let Ok(Some(signal)) = self.descriptor.read_signal()
         {
-            let heard = HEARD
+            let stop = STOP_SIGNALS
                 .into_iter()
                 .find(|(number, _)| u32::try_from(*number as i32) == Ok(signal.ssi_signo));
-            self.told.set(heard.map(|(_, told)| told));
+            self.received.set(stop.map(|(_, stop)| stop));
         }
-        self.told.get()
+        self.received.get()
     }
 }
 
@@ -95,12 +95,12 @@ impl AsFd for Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        // Fails only for a mask that is none.
-        let _ = self.before.thread_set_mask();
+        // Fails only for an invalid mask.
+        let _ = self.mask_before.thread_set_mask();
     }
 }
 
-/// The set of signals that this process ignores, one bit each; none where nobody says.
+/// The signals that this process ignores, one bit each; none if `/proc` cannot be read.
 fn ignored() -> u64 {
     let status = files::read_text("/proc/self/status".as_ref()).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

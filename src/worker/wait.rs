@@ -1,4 +1,4 @@
-//! Waiting for one descriptor or two, until a deadline, and never past an order to end.
+//! Waits for one descriptor or two, until a deadline or a stop signal.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
@@ -10,25 +10,25 @@ use super::signals::Signals;
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wake {
-    /// There is something to read, or room to write, or the other side has gone.
+    /// The first descriptor can be read or written, or its other end was closed.
     Ready,
-    /// The same of the second descriptor, and not of the first.
-    Second,
+    /// The same of the second descriptor alone.
+    Other,
     /// The deadline has passed.
-    Late,
-    /// We were told to end.
-    Told,
+    TimedOut,
+    /// A stop signal was received.
+    Stopped,
 }
 
-/// What is waited for: a descriptor, and one of its events.
+/// A descriptor and the event to wait for.
 pub(super) type Awaited<'a> = (BorrowedFd<'a>, PollFlags);
 
-/// Waits until a descriptor has something to say or is closed; `false` if it did not by then.
+/// Waits until a descriptor can be read or is closed; `false` if the deadline passed first.
 pub(super) fn wait_until(descriptor: impl AsFd, deadline: Instant) -> bool {
     wait(descriptor, PollFlags::IN, Some(deadline), None) == Wake::Ready
 }
 
-/// Waits for one of these events.
+/// Waits for events of one descriptor.
 pub(super) fn wait(
     descriptor: impl AsFd,
     events: PollFlags,
@@ -38,46 +38,49 @@ pub(super) fn wait(
     wait_for_either((descriptor.as_fd(), events), None, deadline, signals)
 }
 
-/// Waits for the one, or for the other.
+/// Waits for events of two descriptors.
 pub(super) fn wait_for_either(
-    one: Awaited<'_>,
+    first: Awaited<'_>,
     other: Option<Awaited<'_>>,
     deadline: Option<Instant>,
     signals: Option<&Signals>,
 ) -> Wake {
-    let told = signals.map(|signals| (signals.as_fd(), PollFlags::IN));
+    let stop = signals.map(|signals| (signals.as_fd(), PollFlags::IN));
     loop {
-        // An order that was heard before is not in the descriptor any more.
-        if signals.is_some_and(Signals::is_told) {
-            return Wake::Told;
+        // A signal that was received before cannot be polled any more.
+        if signals.is_some_and(Signals::is_stopped) {
+            return Wake::Stopped;
         }
-        let timeout = deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            }
-        });
-        // In place of what is not waited for stands the one, to no event.
-        let none = (one.0, PollFlags::empty());
-        let mut all = [one, other.unwrap_or(none), told.unwrap_or(none)]
+        let timeout = deadline.map(remaining);
+        // The first descriptor without events is the placeholder.
+        let none = (first.0, PollFlags::empty());
+        let mut all = [first, other.unwrap_or(none), stop.unwrap_or(none)]
             .map(|(descriptor, events)| PollFd::from_borrowed_fd(descriptor, events));
         match poll(&mut all, timeout.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
-            Ok(0) => return Wake::Late,
-            // Whatever is wrong with the descriptor, reading from it will tell.
+            Ok(0) => return Wake::TimedOut,
+            // Reading the descriptor reports what is wrong with it.
             Err(_) => return Wake::Ready,
             Ok(_) => {}
         }
-        let [first, second, third] = all.map(|descriptor| !descriptor.revents().is_empty());
-        if third && signals.is_some_and(|signals| signals.told().is_some()) {
-            return Wake::Told;
+        let [first, other, stop] = all.map(|descriptor| !descriptor.revents().is_empty());
+        if stop && signals.is_some_and(|signals| signals.received().is_some()) {
+            return Wake::Stopped;
         }
         if first {
             return Wake::Ready;
         }
-        if second {
-            return Wake::Second;
+        if other {
+            return Wake::Other;
         }
+    }
+}
+
+/// The time until a deadline; zero once it has passed.
+fn remaining(deadline: Instant) -> Timespec {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
     }
 }

@@ -66,7 +66,7 @@ def nve(settings=""):
     worker = run.worker("odd-emt")
     rows = run.rows()
     assert len(rows) == 101
-    assert "the server said goodbye after 101 steps" in worker.succeeds()
+    assert "the server sent EXIT after 101 steps" in worker.succeeds()
 
     atoms = io.read(EXAMPLE / "init.xyz")
     atoms.calc = EMT()

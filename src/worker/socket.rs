@@ -1,5 +1,5 @@
-//! A socket that whoever started this process has left open for it, known by its number. Makes sure that it is one, and
-//! takes it: nothing that is started later inherits it. Connects to nobody.
+//! Takes over a connected socket that this process has inherited, given its descriptor's number. Programs started later do
+//! not inherit it.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -10,7 +10,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketType, recvmsg, sockopt,
 };
 
-/// A number that is not that of a connected stream socket.
+/// The descriptor is not a connected stream socket.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("`--fd {number}`: {wrong}")]
 #[diagnostic(help(
@@ -18,38 +18,38 @@ use rustix::net::{
      `pass_fds=[end.fileno()]` of `subprocess.Popen`"
 ))]
 pub struct Error {
-    /// As given.
+    /// The number.
     pub number: u32,
-    /// What it is instead.
+    /// What is wrong with it.
     pub wrong: Wrong,
 }
 
-/// What is wrong with a descriptor.
+/// Why a descriptor cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Wrong {
-    /// Closed, or never open.
+    /// It is not open.
     #[error("no such descriptor is open in this process")]
     Closed,
-    /// A file, a pipe, a terminal.
+    /// It is a file, a pipe or a terminal.
     #[error("this descriptor is not a socket")]
     NoSocket,
-    /// Datagrams or packets.
+    /// It is a socket of datagrams or packets.
     #[error("this socket is not a stream socket")]
     NoStream,
-    /// Bound or new, but connected to nobody.
+    /// It is not connected.
     #[error("this socket is not connected")]
     Unconnected,
-    /// Something else.
+    /// A system call failed.
     #[error("this descriptor cannot be used: {0}")]
     Unusable(io::Error),
 }
 
-/// Takes the socket of this number. To be called before anything else is opened, which could have got the number.
-pub fn take(number: u32) -> Result<OwnedFd, Error> {
-    taken(number).map_err(|wrong| Error { number, wrong })
+/// Takes the socket of this number. Call this before opening anything, which could get the same number.
+pub fn from_fd(number: u32) -> Result<OwnedFd, Error> {
+    checked(number).map_err(|wrong| Error { number, wrong })
 }
 
-fn taken(number: u32) -> Result<OwnedFd, Wrong> {
+fn checked(number: u32) -> Result<OwnedFd, Wrong> {
     let number = RawFd::try_from(number).map_err(|_| Wrong::Closed)?;
     let socket = duplicate(number)?;
     match sockopt::socket_type(&socket) {
@@ -63,15 +63,15 @@ fn taken(number: u32) -> Result<OwnedFd, Wrong> {
         Err(rustix::io::Errno::NOTCONN) => return Err(Wrong::Unconnected),
         Err(error) => return Err(Wrong::Unusable(error.into())),
     }
-    // Programs that are started give their own standard streams; any other descriptor they would inherit.
+    // Standard streams are replaced for programs that are started; other descriptors would be inherited.
     if number > 2 {
         nix::unistd::close(number).map_err(|error| Wrong::Unusable(error.into()))?;
     }
     Ok(socket)
 }
 
-/// The same open file under a number of our own, closed in what we start. A number becomes an owned descriptor by being
-/// sent to ourselves, because the short way, believing that it is open and nobody else's, is `unsafe`.
+/// Duplicates the descriptor with close-on-exec. Sending it to ourselves turns a number into an owned descriptor without
+/// `unsafe`, which believing the number would need.
 fn duplicate(number: RawFd) -> Result<OwnedFd, Wrong> {
     let unusable = |error: io::Error| Wrong::Unusable(error);
     let (here, there) = UnixStream::pair().map_err(unusable)?;

@@ -1,6 +1,6 @@
-//! Telling whoever started a worker on a socket of its own why there is none: it has sent its first step already, and a
-//! socket that is closed with bytes unread is a reset, which says nothing. Only for such sockets: to a server that is
-//! reached by an address nobody connects before the model is loaded.
+//! Reports a startup error to the client that started a worker on a socket of its own: it has sent its first step already,
+//! and closing a socket with unread bytes is a reset without a reason. Servers with an address are not connected before
+//! the model is loaded.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use super::wait::wait_until;
-use ipi_client::Floats;
-use ipi_client::{Calculator, Failure, Frame, Results, Session, System};
+use ipi_client::{Calculator, Failure, Floats, Frame, Results, Session, System};
 
-/// How long it may take to ask, and then to notice the end.
+use super::wait::wait_until;
+
+/// How long the client may take to send a step, and to notice the end.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Answers the first step with this, if one is asked for soon, and closes the socket in order.
-pub fn excuse(socket: &OwnedFd, reason: &str) {
+/// Answers the first step with this error, if one arrives soon, and closes the socket cleanly.
+pub fn report_startup_error(socket: &OwnedFd, reason: &str) {
     let stream = Stream {
         socket,
         deadline: Instant::now() + GRACE,
     };
     let mut session = Session::new(stream);
-    let mut nobody = Nobody {
+    let mut unavailable = Unavailable {
         atoms: None,
         reason,
     };
-    // It ends with the first answer, or without one: there is nobody to tell of either.
-    let _ = session.serve(&mut nobody);
+    // Ends with the first answer or without one; this error has been reported elsewhere.
+    let _ = session.serve(&mut unavailable);
     let mut stream = session.into_stream();
     if shutdown(socket, Shutdown::Write).is_ok() {
         let mut rest = [0; 16 * 1024];
@@ -35,7 +35,7 @@ pub fn excuse(socket: &OwnedFd, reason: &str) {
     }
 }
 
-/// A socket that is not listened to for ever.
+/// A socket that is read until a deadline.
 struct Stream<'a> {
     socket: &'a OwnedFd,
     deadline: Instant,
@@ -53,7 +53,6 @@ impl Read for Stream<'_> {
 
 impl Write for Stream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Whoever has asked reads the answer.
         Ok(send(self.socket, bytes, SendFlags::NOSIGNAL)?)
     }
 
@@ -62,13 +61,13 @@ impl Write for Stream<'_> {
     }
 }
 
-/// What there is in place of a model.
-struct Nobody<'a> {
+/// A calculator that fails every step.
+struct Unavailable<'a> {
     atoms: Option<usize>,
     reason: &'a str,
 }
 
-impl Calculator for Nobody<'_> {
+impl Calculator for Unavailable<'_> {
     fn atoms(&self) -> Option<usize> {
         self.atoms
     }

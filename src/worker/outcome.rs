@@ -1,0 +1,113 @@
+//! How a worker ends.
+
+use ipi_client::{End, Exception, Failure, dialect};
+
+use super::connect;
+use super::signals::StopSignal;
+use crate::process::{self, threads::NoThread};
+
+/// A regular end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// How the server ended it.
+    pub end: End,
+    /// How many frames were computed.
+    pub steps: u64,
+}
+
+/// A worker failed.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// Python could not be started.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// No thread to read Python's output.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Threads(#[from] NoThread),
+    /// No socket pair, pipe or memory.
+    #[error("cannot prepare the hand-over to Python")]
+    System(#[source] std::io::Error),
+    /// The model could not be loaded.
+    #[error("the model could not be loaded in environment `{environment}`: {}", exception.error)]
+    Setup {
+        /// The environment.
+        environment: String,
+        /// The exception.
+        exception: Exception,
+    },
+    /// Loading took too long.
+    #[error("the model is not loaded after {0} s")]
+    #[diagnostic(help("allow more time with `--startup-timeout`, or read its output above"))]
+    Startup(u64),
+    /// The server was not reached.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Connect(#[from] connect::Error),
+    /// Python ended.
+    #[error("{cause}")]
+    #[diagnostic(help("its last output is above; the server was sent nothing for this step"))]
+    Died {
+        /// How it ended.
+        cause: String,
+        /// The end of its output.
+        output: String,
+    },
+    /// A stop signal was received.
+    #[error("ended by {0}")]
+    #[diagnostic(help("no further message was sent; the connection was closed cleanly"))]
+    Stopped(StopSignal),
+    /// The conversation with the server failed.
+    #[error(transparent)]
+    #[diagnostic(help("{}", advice(.0)))]
+    Session(ipi_client::Error),
+}
+
+impl Error {
+    /// The end of Python that this describes, without its output.
+    pub(super) fn died(cause: String) -> Self {
+        Error::Died {
+            cause,
+            output: String::new(),
+        }
+    }
+
+    /// A traceback, or the end of Python's output, if it adds anything.
+    pub fn details(&self) -> Option<&str> {
+        let text = match self {
+            Error::Setup { exception, .. }
+            | Error::Session(ipi_client::Error::Failed(Failure::Raised(exception))) => {
+                &exception.traceback
+            }
+            Error::Died { output, .. } => output,
+            _ => return None,
+        };
+        Some(text.trim_end()).filter(|text| !text.is_empty())
+    }
+}
+
+/// What to do about a conversation that failed.
+fn advice(error: &ipi_client::Error) -> &'static str {
+    use ipi_client::Error;
+    match error {
+        Error::Wire(_) | Error::Order => "is there an i-PI server at the other end of this socket?",
+        Error::Init(dialect::Error::Batch(_)) => {
+            "without `batch_size` i-PI evaluates structures one by one"
+        }
+        Error::Init(_) => "`rootstock worker --help` lists what a server can send",
+        Error::Segments(_) => {
+            "`--shm` is for an i-PI with <ffsocket mode='shm'> on this machine, run by the same user"
+        }
+        Error::Write(_) => "the server has ended, or the connection to it is broken",
+        Error::NoSpecies => "name them with `--template FILE`, or with `--species` and `--pbc`",
+        Error::Atoms { .. } => {
+            "give the worker the structure that the server simulates, atoms in the same order"
+        }
+        Error::NoStress => {
+            "with `--no-stress` the virial is sent as zero: for runs that use neither stress nor pressure"
+        }
+        Error::Failed(_) => {
+            "the server was sent nothing for this step, and the connection was closed"
+        }
+    }
+}
