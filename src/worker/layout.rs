@@ -35,9 +35,10 @@ mod tests {
     fn rust_and_python_agree_on_the_layout() {
         let python = include_str!("../../python/rootstock/layout.py");
         let value = |name: &str| -> usize {
-            let line = python.lines().find_map(|line| line.strip_prefix(name));
-            let value = line.and_then(|line| line.strip_prefix(" = ")).expect(name);
-            value.trim().replace('_', "").parse().expect(name)
+            let assignment = format!("{name} = ");
+            let mut lines = python.lines();
+            let value = lines.find_map(|line| line.strip_prefix(&assignment));
+            value.expect(name).parse().expect(name)
         };
         for (name, expected) in [
             ("CELL", CELL),

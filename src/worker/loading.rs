@@ -66,7 +66,7 @@ pub(super) struct Loader<'a> {
     pub(super) signals: &'a Signals,
     pub(super) print: &'a (dyn Fn(&str) + Sync),
     /// Set when a model was loaded for the first time, or could not be.
-    pub(super) loaded: &'a AtomicBool,
+    pub(super) is_loaded: &'a AtomicBool,
     /// The content of the template, read once: every further Python gets the same, even if the file has changed.
     pub(super) template: RefCell<Option<System>>,
 }
@@ -88,7 +88,7 @@ impl Loader<'_> {
         if let Ok(python) = &python {
             self.template.borrow_mut().clone_from(&python.system);
         }
-        self.loaded.store(true, Ordering::Relaxed);
+        self.is_loaded.store(true, Ordering::Relaxed);
         python
     }
 

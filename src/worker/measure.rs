@@ -1,5 +1,5 @@
 //! Measures a step without a model, for `probe --ipc-only`: the i-PI session over a socket, and the hand-over to a Python.
-//! Needs no environment; any Python will do, without NumPy. Computes nothing, prints nothing.
+//! Needs no environment; any Python will do, without `NumPy`. Computes nothing, prints nothing.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,7 +19,7 @@ use crate::runtime::Variables;
 /// Answers every step as the shim does, with whatever the file holds.
 const ECHO: &str = concat!(
     include_str!("../../python/rootstock/layout.py"),
-    include_str!("echo.py")
+    include_str!("shim/echo.py")
 );
 
 /// A calculator whose results are zero.

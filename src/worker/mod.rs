@@ -65,15 +65,23 @@ const PROGRAM: &str = concat!(
     "\n\n",
     include_str!("../../python/rootstock/layout.py"),
     "\n\n",
-    include_str!("report.py"),
+    include_str!("shim/launcher.py"),
     "\n\n",
-    include_str!("task.py"),
+    include_str!("shim/report.py"),
     "\n\n",
-    include_str!("atoms.py"),
+    include_str!("shim/loading.py"),
     "\n\n",
-    include_str!("results.py"),
+    include_str!("shim/task.py"),
     "\n\n",
-    include_str!("shim.py")
+    include_str!("shim/atoms.py"),
+    "\n\n",
+    include_str!("shim/results.py"),
+    "\n\n",
+    include_str!("shim/memory.py"),
+    "\n\n",
+    include_str!("shim/model.py"),
+    "\n\n",
+    include_str!("shim/main.py"),
 );
 
 /// What a worker does.
@@ -132,7 +140,7 @@ pub fn serve(
         ));
     }
     let signals = Signals::listen().map_err(Error::System)?;
-    let loaded = AtomicBool::new(false);
+    let is_loaded = AtomicBool::new(false);
     let loader = Loader {
         selected,
         options,
@@ -140,7 +148,7 @@ pub fn serve(
         rank: variables::local_rank(inherited),
         signals: &signals,
         print,
-        loaded: &loaded,
+        is_loaded: &is_loaded,
         template: RefCell::default(),
     };
     let origin = || Origin::of(root, selected);
@@ -161,7 +169,7 @@ fn run(
         selected,
         options,
         print,
-        loaded,
+        is_loaded,
         ..
     } = *loader;
     let (stop, open) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::System(e.into()))?;
@@ -169,7 +177,7 @@ fn run(
     let served = std::thread::scope(|scope| {
         if options.prewarm.is_for_environment(&selected.generation) {
             let read_ahead = || {
-                let count = prewarm::read_ahead(&selected.generation, &selected.cached, loaded);
+                let count = prewarm::read_ahead(&selected.generation, &selected.cached, is_loaded);
                 if count > 0 {
                     print(&format!("rootstock: reading {count} files ahead"));
                 }

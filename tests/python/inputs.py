@@ -123,7 +123,7 @@ def json_server():
         ({"tags": 1}, "the array `tags` has shape (), and there are 32 atoms"),
         ({"tags": [[1], [2, 3]] * 16}, "inhomogeneous"),
         ({"tags": [None] * 32}, "the array `tags` holds no numbers"),
-        ({"numbers": [1] * 32}, "`numbers` is not told among the `arrays`"),
+        ({"numbers": [1] * 32}, "`numbers` does not belong into `arrays`"),
     ]:
         energy, extras = server.step(atoms, arrays=wrong)
         assert np.isnan(energy) and reason in extras["error"], extras

@@ -1,6 +1,6 @@
-"""What a Python does that serves nobody: it imports a source, or calls its `setup()` once, and ends.
+"""Tasks without a server: import a source, or call its `setup()` once, and end.
 
-One of the parts that the launcher puts together to the program its Python runs; `shim.py` is the last of them.
+One part of the program that the launcher gives to Python; `main.py` is the last of them.
 """
 
 import faulthandler
@@ -9,9 +9,9 @@ import sys
 
 
 def only_import(launcher, order):
-    """Imports the source, and no more; a Python that takes too long ends and says where it stands.
+    """Imports the source. If that takes too long, this process ends with a traceback.
 
-    It does not die with its launcher: what it has started would not be found any more.
+    It does not die with its launcher: processes that it has started could not be found any more.
     """
     faulthandler.dump_traceback_later(order["patience"], exit=True)
     try:
@@ -24,10 +24,10 @@ def only_import(launcher, order):
 
 
 def only_setup(launcher, order):
-    """Imports the source and calls its `setup()`; tells which files that has opened or made."""
-    # In whichever thread, but not in other processes, whose files are seen only where they are new.
+    """Imports the source and calls its `setup()`; reports the files that were opened or created."""
+    # In all threads, but not in other processes: of their files only new ones are found.
     watch = Watch(order["home"], order["apart"])
-    sys.addaudithook(watch.hear)
+    sys.addaudithook(watch.on_event)
     try:
         import_source(order["source"]).setup(order["argument"], "cpu", **order["setup"])
         cache = below([order["cache"]])
@@ -41,19 +41,19 @@ def only_setup(launcher, order):
 
 
 def below(directories):
-    """What the paths of everything in these directories begin with, by whichever name."""
+    """Prefixes of all paths in these directories, also by their real paths."""
     names = {name for directory in directories if directory for name in (directory, os.path.realpath(directory))}
     return tuple(name.rstrip(os.sep) + os.sep for name in names)
 
 
 class Watch:
-    """The files that this process opens, makes, moves or copies."""
+    """The files that this process opens, creates, moves or copies."""
 
-    # With how many of their arguments being paths.
+    # Audit events, with how many of their arguments are paths.
     EVENTS = {"open": 1, "os.mkdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "shutil.copyfile": 2, "shutil.move": 2}
-    # Where libraries keep what they have downloaded, below the home directory.
+    # Where libraries keep downloads, below the home directory.
     PLACES = ("", ".cache", ".local/share", ".config")
-    # Who the user is and what he prefers is nobody else's.
+    # Personal settings.
     PERSONAL = {".netrc", ".gitconfig", ".git-credentials", ".Xauthority"}
     MOST = 1000
 
@@ -64,35 +64,35 @@ class Watch:
         self.apart = below([*apart, sys.prefix, sys.base_prefix])
         self.before = self.entries()
 
-    def hear(self, event, arguments):
+    def on_event(self, event, arguments):
         for argument in arguments[: self.EVENTS.get(event, 0)]:
             if not isinstance(argument, int) and argument is not None:
                 try:
                     self.paths.add(os.path.abspath(os.fsdecode(argument)))
                 except (TypeError, ValueError, OSError):
-                    pass  # Whoever tries to open this is told so.
+                    pass  # Opening it fails as well.
 
     def entries(self):
-        """What stands directly in the places."""
+        """The entries of these places."""
         found = set()
         for directory in [os.path.join(home, place) for home in self.homes for place in self.PLACES]:
             try:
                 found.update(os.path.join(directory, name) for name in os.listdir(directory))
             except OSError:
-                pass  # Not there, or not ours to see.
+                pass  # Missing, or no permission.
         return found
 
     def at_home(self):
-        """Files below the home directory that `setup()` has used or made: others do not have them."""
-        heard, home = self.paths.copy(), below(self.homes)
+        """Files below the home directory that `setup()` has used or created: other users do not have them."""
+        used, home = self.paths.copy(), below(self.homes)
         made = self.entries() - self.before
         for directory in [path for path in made if os.path.isdir(path) and not os.path.islink(path)]:
             for place, _, names in os.walk(directory):
                 made.update(os.path.join(place, name) for name in names)
                 if len(made) > self.MOST:
                     break
-        used = {path for path in heard | made if path.startswith(home)}
-        return sorted(path for path in used if self.is_kept(path))[: self.MOST]
+        found = {path for path in used | made if path.startswith(home)}
+        return sorted(path for path in found if self.is_kept(path))[: self.MOST]
 
     def is_kept(self, path):
         if not path.isprintable() or path.endswith(".lock") or os.path.basename(path) in self.PERSONAL:
@@ -103,7 +103,7 @@ class Watch:
 
 
 def account_home():
-    """The home directory that the system knows, whatever HOME says."""
+    """The home directory of the user's account, regardless of HOME."""
     try:
         import pwd
 

@@ -1,18 +1,18 @@
-"""The atoms that a calculator is given: as they were described, whatever a calculator did to them at the step before.
+"""The atoms that a calculator gets: as described, whatever the calculator did to them in the step before.
 
-One of the parts that the launcher puts together to the program its Python runs; `shim.py` is the last of them.
+One part of the program that the launcher gives to Python; `main.py` is the last of them.
 """
 
 import copy
 
 
 def describe(system, base, info):
-    """ASE's atoms for a system as the launcher tells it, in no particular place.
+    """ASE's atoms for a system, without positions and cell.
 
     Args:
         system: Numbers and periodicity; `info` and `arrays` in plain JSON, `inputs` as `encoding.py` writes them.
-        base: Atoms whose arrays and `info` hold where the system says nothing of them, or None.
-        info: What goes before the system's own.
+        base: Atoms with the arrays and `info` that the system does not have, or None.
+        info: Replaces the system's own.
     """
     import numpy
     from ase import Atoms
@@ -26,10 +26,10 @@ def describe(system, base, info):
     atoms.pbc = system["pbc"]
     for name, value in system.get("arrays", {}).items():
         if name in ("numbers", "positions"):
-            raise ValueError("`%s` is not told among the `arrays`" % name)
+            raise ValueError("`%s` does not belong into `arrays`" % name)
         array = numpy.array(value)
         if array.dtype.hasobject:
-            raise ValueError("the array `%s` holds no numbers, and no texts" % name)
+            raise ValueError("the array `%s` holds neither numbers nor texts" % name)
         add_array(atoms, name, array)
     further = from_text(system.get("inputs") or "{}")
     for name, value in decode(further.get("arrays", {"dict": []})).items():
@@ -51,12 +51,12 @@ def add_array(atoms, name, array):
 
 
 class Original:
-    """Describes atoms, and makes them: once, and again only where a calculator has changed what it was given.
+    """Makes atoms from a description: once, and again whenever a calculator has changed them.
 
-    Positions and cell are those of the step, and written by whoever uses the atoms.
+    The caller writes positions and cell of each step.
     """
 
-    #: Values of `info` that nobody can change in place.
+    #: Classes of `info` values that cannot be changed in place.
     PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
     def __init__(self, atoms):
@@ -68,7 +68,7 @@ class Original:
         self.make()
 
     def make(self):
-        """Makes the atoms anew, and remembers by which they are known to be unchanged."""
+        """Makes new atoms and remembers what identifies them as unchanged."""
         self.atoms = atoms = self.description.copy()
         namespace = vars(atoms)
         self.arrays = atoms.arrays
@@ -77,18 +77,18 @@ class Original:
         self.cell, self.cell_array = atoms.cell, atoms.cell.array
         fixed = [array for name, array in self.arrays.items() if name != "positions"]
         fixed += [value for value in namespace.values() if isinstance(value, self.numpy.ndarray)]
-        # Arrays of objects are not compared: their atoms are made anew for each step.
+        # Arrays of objects cannot be compared: new atoms are made for each step.
         self.can_be_compared = not any(array.dtype.hasobject for array in fixed)
         if self.can_be_compared:
             self.lay_together(fixed)
         self.known_arrays = [(name, array, array.shape, array.dtype) for name, array in self.arrays.items()]
-        # Lists, of constraints for one, can change in place.
+        # Lists, such as constraints, can change in place.
         self.attributes = {name: list(value) if isinstance(value, list) else value for name, value in namespace.items()}
         self.restore_info()
         return atoms
 
     def lay_together(self, arrays):
-        """Moves arrays into one piece of memory, which one comparison covers. A bytearray compares at the speed of memory."""
+        """Moves arrays into one piece of memory, to compare all of them at once. A bytearray compares at memory speed."""
         places, size = [], 0
         for array in arrays:
             places.append(size)
@@ -104,10 +104,10 @@ class Original:
         self.content = bytearray(memory)
 
     def is_unchanged(self):
-        """Whether the atoms are those that were made, but for the contents of `info`, positions and cell."""
+        """Whether the atoms are unchanged, except for the contents of `info`, positions and cell."""
         atoms, cell_array = self.atoms, self.cell_array
         try:
-            # Compares by identity first. Another array in the place of one has no truth value.
+            # Compares by identity first; an array that was replaced has no truth value.
             if not self.can_be_compared or vars(atoms) != self.attributes:
                 return False
         except Exception:

@@ -1,15 +1,15 @@
-"""Everything a calculator has computed, for who asks for it.
+"""All results of a calculator, for clients that request them.
 
-One of the parts that the launcher puts together to the program its Python runs; `shim.py` is the last of them.
+One part of the program that the launcher gives to Python; `main.py` is the last of them.
 """
 
-# What is sent otherwise; and a key that i-PI keeps for itself.
+# Results that are sent separately; and a key that i-PI reserves.
 SENT = ("energy", "forces", "stress")
 KEPT_BY_IPI = "raw"
 
 
 def detached(value):
-    """An array in place of a tensor, which may lie on a device and know how it was computed."""
+    """An array in place of a tensor, which may be on a device and part of a graph."""
     import numpy
 
     if hasattr(value, "detach"):
@@ -20,23 +20,23 @@ def detached(value):
 
 
 def further_results(results):
-    """As `encoding.py` writes them, with marks for what cannot be sent."""
+    """Encodes results as `encoding.py` does, with marks for what cannot be sent."""
     found = []
     for name, value in results.items():
         if name in SENT or value is None or not isinstance(name, str):
             continue
         try:
-            said = encode(detached(value))
+            encoded = encode(detached(value))
         except Unsendable as error:
-            said = {"unsent": error.name}
+            encoded = {"unsent": error.name}
         except Exception:
-            said = {"unsent": type(value).__name__}
-        found.append([name, said])
+            encoded = {"unsent": type(value).__name__}
+        found.append([name, encoded])
     return {"dict": found}
 
 
 def plain_results(results):
-    """As the text of a JSON object, in one line; empty if there is nothing. What is no number, text or list of them is left out."""
+    """Results as a JSON object in one line; empty if there are none. Only numbers, texts and lists of them."""
     found = {}
     for name, value in results.items():
         if name in SENT or name == KEPT_BY_IPI or value is None or not isinstance(name, str):
@@ -50,7 +50,7 @@ def plain_results(results):
 
 
 def plain_value(value):
-    """Numbers and texts; null for numbers that are not finite, which NumPy reads as NaN."""
+    """A value of numbers and texts; null for numbers that are not finite, which NumPy reads as NaN."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):

@@ -1,20 +1,20 @@
-"""What an exception says, as a text that fits into a message and can be printed anywhere, whatever the exception is.
+"""Reports of exceptions: texts that fit into a message and can be printed anywhere, whatever the exception is.
 
-One of the parts that the launcher puts together to the program its Python runs; `shim.py` is the last of them.
+One part of the program that the launcher gives to Python; `main.py` is the last of them.
 """
 
 from json.encoder import encode_basestring as quoted
 from traceback import TracebackException
 
-# Characters of a traceback, and of a line of it, that are passed on; so many of a traceback always fit into a client's memory.
+# The longest traceback and the longest line of it that are passed on, and the longest that fits into a client's memory.
 LONGEST, LONGEST_LINE, FITTING = 100_000, 2_000, 12_000
-# What a terminal would act on, or turn around: controls other than tab and newline, and marks of direction.
+# Characters that control a terminal or reverse text: controls except tab and newline, and marks of direction.
 UNSAFE = {code: "\\x%02x" % code for code in [*range(9), *range(11, 32), *range(127, 160)]}
 UNSAFE.update((code, "\\u%04x" % code) for code in [0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
 
 
 class NotFinite(ValueError):
-    """A result that is no number."""
+    """A result that is infinite or NaN."""
 
 
 def cut(text, longest):
@@ -31,7 +31,7 @@ def plain(text, longest):
 
 
 def shorten(found):
-    """Cuts the texts of an exception, and of those that led to it, before they are put together."""
+    """Shortens the texts of an exception and of its causes before they are joined."""
     waiting, seen = [found], set()
     while waiting:
         one = waiting.pop()
@@ -49,7 +49,7 @@ def shorten(found):
 
 
 def report(error, longest=LONGEST):
-    """What an exception says, whatever that is: its last line, its class, and its traceback."""
+    """An exception's last line, class and traceback."""
     kind = type(error).__name__
     try:
         found = TracebackException.from_exception(error)
@@ -63,11 +63,11 @@ def report(error, longest=LONGEST):
     return {
         "error": plain(last, LONGEST_LINE),
         "kind": plain(kind, LONGEST_LINE // 10),
-        # Of what we found wrong ourselves no place is of interest.
+        # Raised by the checks here: a traceback does not help.
         "traceback": "" if isinstance(error, NotFinite) else plain(trace, longest),
     }
 
 
 def encode_report(report):
-    """JSON, made by nothing that a library could have replaced."""
+    """JSON, made without anything that a library could have replaced."""
     return ("{%s}" % ",".join("%s:%s" % (quoted(name), quoted(text)) for name, text in report.items())).encode()
