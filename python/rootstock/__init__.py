@@ -1,9 +1,9 @@
 """Machine-learning interatomic potentials, each in its own reproducible environment, as ASE calculators.
 
-The environments are built by the program of the same name, which comes with this package.
+The program `rootstock`, which comes with this package, builds the environments.
 """
 
-from .calculator import ModelError, RootstockCalculator
-from .worker import RootstockError, WorkerDiedError
+from .calculator import RootstockCalculator
+from .worker import ModelError, RootstockError, WorkerDiedError
 
 __all__ = ["ModelError", "RootstockCalculator", "RootstockError", "WorkerDiedError"]

@@ -1,9 +1,8 @@
-"""The calculator: ASE's interface to a worker. Decides when something has to be computed, and by which worker."""
+"""The calculator: ASE's interface to a worker. Decides when a step is computed, and by which worker."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import threading
@@ -14,43 +13,25 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import (
-    CalculationFailed,
-    Calculator,
-    PropertyNotImplementedError,
-    all_changes,
-)
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
 from . import wire
 from .encoding import decode
 from .frame import Frame
 from .order import Order
 from .results import Results
-from .worker import RootstockError, Worker, WorkerDiedError
+from .worker import ModelError, RootstockError, Worker, WorkerDiedError
 
-#: What may differ from step to step of the same system.
+#: What may change from step to step of the same system.
 _IN_PLACE = frozenset(("positions", "cell"))
 
 
-class ModelError(RootstockError, CalculationFailed):
-    """The model raised an exception, or computed what is no result. Its worker is as good as before.
-
-    Attributes:
-        kind: The name of the exception's class in the worker.
-        traceback: The worker's traceback, as text.
-    """
-
-    def __init__(self, kind: str, traceback: str) -> None:
-        self.kind, self.traceback = kind, traceback
-        super().__init__(f"{kind} in the worker:\n\n{traceback.rstrip()}")
-
-
 class RootstockCalculator(Calculator):
-    """Energies, forces and stress of a model that runs in its own environment, in a process of its own.
+    """Energies, forces and stress of a model that runs in its own environment and its own process.
 
-    The worker is started by the first calculation, and ended by :meth:`close`, by the end of a `with` block, or with the
-    calculator. Numbers are those of the same calculator in this process, to the last bit if the model is deterministic; one that is
-    not, as some are with several threads or on a GPU, differs as it does from itself.
+    The first calculation starts the worker; :meth:`close`, the end of a `with` block, or the end of the calculator ends it. If the
+    model is deterministic, all numbers equal those of the same calculator in this process, to the last bit. Some models are not, with
+    several threads or on a GPU.
 
         with RootstockCalculator("mace-mp-0-small", root="/shared/rootstock", device="cuda") as calculator:
             atoms.calc = calculator
@@ -58,46 +39,46 @@ class RootstockCalculator(Calculator):
 
     Results:
         energy: float, in eV.
-        free_energy: float, in eV; the energy where the model has no other.
+        free_energy: float, in eV; the energy if the model has no other.
         forces: shape (atoms, 3), in eV/Å.
-        stress: shape (6,), xx, yy, zz, yz, xz, xy in eV/Å³, positive under tension; absent, as ASE has it, where there is no
-            volume or the model has no stress.
-        Everything else that the model computes, under the names that it uses: magmoms, charges, dipole, energies, arrays of its own.
-            It is fetched from the worker when somebody looks for it, so that a step costs no more for it; a property that the model
-            only computes when it is asked for is computed then.
+        stress: shape (6,), xx, yy, zz, yz, xz, xy in eV/Å³, positive under tension; absent, as in ASE, if there is no volume or
+            the model has no stress.
+        All other results of the model under its own names: magmoms, charges, dipole, energies, its own arrays. They are fetched
+            from the worker when they are accessed, at no cost for the step; a property that the model computes only on request
+            is computed then.
 
-    Everything that a model may read of its atoms is sent to it, once and again where it changes: species, periodicity, initial
-    charges and magnetic moments, tags, masses, other arrays of any type, and `atoms.info`: text, numbers, NumPy arrays, lists and
-    dictionaries. Another value of `info` is an error where the model uses it; an array of other objects is one at once. Momenta
-    change with each step of dynamics and are only sent if `momenta` says so. What ASE's calculators follow, and `info`, counts as a
-    change for `check_state`; a property that is asked for is computed anew wherever the model would be sent something else.
+    The model gets everything that it may read of the atoms, once and whenever it changes: species, periodicity, initial charges
+    and magnetic moments, tags, masses, other arrays of any type, and `atoms.info`: text, numbers, NumPy arrays, lists and
+    dictionaries. Any other value of `info` is an error when the model uses it; an array of other objects is an error at once.
+    Momenta change in each step of dynamics and are sent only with `momenta=True`. `check_state` reports changes of what ASE's
+    calculators compare, and of `info`; a property is computed again whenever the model would get something else.
 
-    A worker outlives its Python, and starts it again (`restarts`). If the worker itself is killed, a new one is started and
-    the same frame computed again, once. Otherwise its death is an error, and the next calculation starts a new one.
+    A worker outlives its Python and restarts it (`restarts`). If the worker itself is killed, a new one is started and the same
+    frame computed again, once. If it ends otherwise, that is an error, and the next calculation starts a new one.
 
-    One calculator may be used by several threads, one at a time; several calculators work side by side. A forked child starts
-    a worker of its own. A calculator cannot be pickled.
+    Several threads may use one calculator, one at a time; several calculators work in parallel. A forked child starts a worker
+    of its own. A calculator cannot be pickled.
 
     Args:
         model: A model of the root, or one of its environments; `ENVIRONMENT:custom` with `weights`.
-        root: Where the environments are. If neither this nor `cluster` is given: `ROOTSTOCK_ROOT`, or what `manifest` says.
-            May be one that the Python rootstock 1.x has built.
+        root: The root that contains the environments. Without this and `cluster`: `ROOTSTOCK_ROOT`, or the root in `manifest`.
+            May have been built by the Python rootstock 1.x.
         cluster: Use root and cache of this cluster of the manifest.
-        manifest: The `rootstock.toml` that names the clusters; the one in the working directory if not given.
-        device: What the environment's `setup()` is told: `cpu`, `cuda`, `cuda:1`.
+        manifest: The `rootstock.toml` with the clusters; by default the one in the working directory.
+        device: The device passed to the environment's `setup()`: `cpu`, `cuda`, `cuda:1`.
         setup_kwargs: More arguments of `setup()`. Must be JSON.
-        weights: A file with weights of your own, with `ENVIRONMENT:custom`.
+        weights: A file with weights of your own, for `ENVIRONMENT:custom`.
         startup_timeout: Seconds that the model may take to load.
-        step_timeout: Seconds that a calculation may take, before Python counts as hanging and is started again; None for ever.
-        restarts: How often a worker starts its Python again before it gives up.
-        momenta: Send momenta, too, for models that read them: a message with all that was changed at each step of dynamics.
+        step_timeout: Seconds that a calculation may take before Python is restarted; None for no limit.
+        restarts: How often a worker restarts its Python before it gives up.
+        momenta: Send momenta, too, for models that read them; this makes each step of dynamics slower.
         timeout: `startup_timeout` and `step_timeout` at once, as in rootstock 1.x.
         checkpoint: The model, as in rootstock 1.x.
-        program: The `rootstock` to run; the one that came with this package if not given.
+        program: The `rootstock` to run; by default the one that came with this package.
 
     Raises:
         TypeError: Arguments that contradict each other.
-        FileNotFoundError: There is no such weights file.
+        FileNotFoundError: The weights file is missing.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]
@@ -121,7 +102,7 @@ class RootstockCalculator(Calculator):
         program: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        # ASE binds this method to its object, which would then, and with it a worker, wait for the garbage collector.
+        # ASE stores this bound method: a reference cycle that would keep the worker alive until garbage collection.
         vars(self).pop("get_spin_polarized", None)
         self._arguments: dict[str, Any] = {}
         self._take_arguments(
@@ -145,19 +126,19 @@ class RootstockCalculator(Calculator):
         self._origin: dict[str, Any] = {}
         self._worker: Worker | None = None
         self._has_origin = False
-        self._last_will: weakref.finalize[Any, Any] | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
         self._frame: Frame | None = None
         self._computed = False
-        # What further results were fetched: all there are (""), and those that had to be computed.
+        # Further results that were fetched: all that exist (""), and those computed on request.
         self._fetched: set[str] = set()
         self._fetch_results = _fetcher(weakref.ref(self))
         self._lock = threading.RLock()
         _calculators.add(self)
 
-    # What ASE asks.
+    # ASE's interface.
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
-        """One result for these atoms, computed if it is not known.
+        """One result for these atoms, computed if necessary.
 
         Raises:
             PropertyNotImplementedError: The model, or this system, has no such property.
@@ -166,15 +147,15 @@ class RootstockCalculator(Calculator):
         """
         with self._lock:
             changes = [] if atoms is None else self.check_state(atoms)
-            # What ASE does not follow is no reason to lose results for those who only write them down: they may just have been
-            # stored in an array of the same atoms.
+            # Changes that ASE does not compare do not discard results that are only written: these may just have been stored
+            # in an array of the same atoms.
             if changes or not self._computed or (allow_calculation and atoms is not None and self._frame.further_changes):  # type: ignore[union-attr]
                 if not allow_calculation:
                     return None
                 self._calculate(atoms, changes)
             results = self.results
             if not dict.__contains__(results, name):
-                # Energy, forces and stress come with each step, or not at all.
+                # Energy, forces and stress are sent with each step, or do not exist.
                 if name not in ("energy", "forces", "stress"):
                     self._fetch(name if allow_calculation else "")
                     results = self.results
@@ -184,7 +165,7 @@ class RootstockCalculator(Calculator):
             return result.copy() if isinstance(result, np.ndarray) else result
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
-        """What differs, in any bit, from the atoms that were computed last, as ASE's `compare_atoms` counts it, and `info`."""
+        """What differs, in any bit, from the atoms computed last: as ASE's `compare_atoms`, and `info`."""
         return list(all_changes) if self._frame is None else self._frame.changes(atoms)
 
     def calculate(
@@ -193,7 +174,7 @@ class RootstockCalculator(Calculator):
         properties: Sequence[str] = ("energy", "forces", "stress"),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Compute these atoms. Everything the model has is computed at once, whatever `properties` asks for.
+        """Compute these atoms: all results at once, regardless of `properties`.
 
         Raises:
             ModelError: The model raised an exception.
@@ -204,15 +185,15 @@ class RootstockCalculator(Calculator):
             self._calculate(atoms, [] if atoms is None else self.check_state(atoms))
 
     def set(self, **arguments: Any) -> dict[str, Any]:
-        """Change arguments that this was made with, `device` for one. The next calculation starts a worker for them.
+        """Change arguments of the constructor, such as `device`. The next calculation starts a worker with them.
 
         Returns:
-            Those that are other ones than before.
+            The arguments that have changed.
 
         Raises:
-            TypeError: An argument that there is not, or arguments that contradict each other.
+            TypeError: Unknown arguments, or arguments that contradict each other.
         """
-        # ASE's own constructor calls this, too.
+        # ASE's constructor calls this, too.
         if not arguments:
             return {}
         with self._lock:
@@ -220,7 +201,7 @@ class RootstockCalculator(Calculator):
                 raise TypeError(f"a RootstockCalculator has no arguments {sorted(unknown)}; it has {sorted(self._arguments)}")
             changed = {name: value for name, value in arguments.items() if value != self._arguments[name]}
             if changed:
-                # The old and the new name of the model are one argument.
+                # `model` and `checkpoint` are the same argument.
                 other = {"model": "checkpoint", "checkpoint": "model"}
                 renamed = {other[name]: None for name in changed if name in other and changed[name] is not None}
                 self._take_arguments({**self._arguments, **renamed, **changed})
@@ -230,29 +211,29 @@ class RootstockCalculator(Calculator):
             return changed
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """What ASE stores beside the numbers in trajectories and databases: model, device and arguments; and of the worker that
-        computed last its environment, the generation's id and the sha256 of each weight file.
+        """What ASE stores beside the numbers in trajectories and databases: model, device and arguments, and the last worker's
+        environment, generation and sha256 of each weight file.
         """
         with self._lock:
             return {**self._described, **self._origin}
 
     def reset(self) -> None:
-        """Forget the last results; the worker stays."""
+        """Discard the last results; the worker goes on."""
         with self._lock:
             super().reset()  # type: ignore[no-untyped-call]
             self._frame, self._computed = None, False
 
-    # The worker's life.
+    # The worker.
 
     def close(self) -> None:
-        """End the worker, if there is one. The next calculation starts another."""
+        """End the worker. The next calculation starts another."""
         with self._lock:
             if self._worker is not None:
-                # Who looks at results after the end of the worker finds all of them.
+                # All results stay available after the end of the worker.
                 with contextlib.suppress(OSError, RootstockError):
                     self._fetch("", again=False)
             if self._worker is not None:
-                self._leave().close()
+                self._detach().close()
 
     def __enter__(self) -> RootstockCalculator:
         return self
@@ -269,49 +250,15 @@ class RootstockCalculator(Calculator):
         )
 
     def _take_arguments(self, arguments: dict[str, Any]) -> None:
-        """Check arguments, and have the next worker started with them; nothing is changed if they are wrong."""
-        model, checkpoint, weights = (arguments[name] for name in ("model", "checkpoint", "weights"))
-        if (model is None) == (checkpoint is None):
-            raise TypeError("name one model, as `model` or `checkpoint`")
-        if arguments["root"] is not None and arguments["cluster"] is not None:
-            raise TypeError("`root` and `cluster` both say where the environments are: give one of them")
-        model = str(model or checkpoint)
-        if (weights is not None) != model.endswith(":custom"):
-            raise TypeError("weights of your own need a model `ENVIRONMENT:custom` and `weights`, both or neither")
-        if weights is not None:
-            weights = os.path.abspath(weights)
-            if not os.path.isfile(weights):
-                raise FileNotFoundError(f"there is no weights file `{weights}`")
-        setup = dict(arguments["setup_kwargs"] or {})
-        try:
-            setup = json.loads(json.dumps(setup))
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"`setup_kwargs` must be JSON: {error}") from None
-        if reserved := {"model", "checkpoint", "device"} & setup.keys():
-            raise TypeError(f"`setup_kwargs` cannot hold {sorted(reserved)}: they have arguments of their own")
-        root, manifest, program, timeout = (arguments[name] for name in ("root", "manifest", "program", "timeout"))
-        device = arguments["device"]
-        self._order = Order(
-            model=model,
-            root=None if root is None else os.path.abspath(root),
-            cluster=arguments["cluster"],
-            manifest=None if manifest is None else os.path.abspath(manifest),
-            device=device,
-            setup=setup,
-            weights=weights,
-            startup_timeout=arguments["startup_timeout"] if timeout is None else timeout,
-            step_timeout=arguments["step_timeout"] if timeout is None else timeout,
-            restarts=arguments["restarts"],
-            program=None if program is None else os.fspath(program),
-        )
-        self.model, self._momenta, self._arguments = model, arguments["momenta"], arguments
-        more = {"setup_kwargs": setup, "weights": weights}
-        self._described = {"model": model, "device": device, **{name: value for name, value in more.items() if value}}
+        """Check arguments and use them for the next worker; changes nothing if they are wrong."""
+        self._order = order = Order.of(arguments)
+        self.model, self._momenta, self._arguments = order.model, arguments["momenta"], arguments
+        self._described = order.described()
         self.parameters.clear()
         self.parameters.update(self._described)
 
-    def _learn_origin(self) -> None:
-        """Where the numbers of a new worker come from."""
+    def _fetch_origin(self) -> None:
+        """Ask a new worker for the origin of its numbers."""
         assert self._worker is not None
         self._origin = {}
         if self._worker.connection.dialect is wire.OURS:
@@ -333,18 +280,18 @@ class RootstockCalculator(Calculator):
             for name, value in answer.more.items():
                 known[name] = np.array(value) if isinstance(value, list) else value
             if known["free_energy"] is None:
-                # The model has one that it must be asked for.
+                # The model computes it on request.
                 del known["free_energy"]
         self.results = results = Results(known)
         results._fetch = self._fetch_results
         self._computed, self._fetched = True, set()
 
     def _fetch(self, name: str, again: bool = True) -> None:
-        """Have all further results sent; and the one of this name computed, if the model has to be asked for it.
+        """Fetch all further results, with the one of this name computed if necessary.
 
         Args:
-            name: The name of a result; empty for those that are there.
-            again: Compute the frame again, if the Python that has computed it is gone.
+            name: The name of a result; empty for those that exist.
+            again: Compute the frame again if the Python that computed it has ended.
         """
         if not self._computed or name in self._fetched or (self._worker is None and not (name and again)):
             return
@@ -356,40 +303,40 @@ class RootstockCalculator(Calculator):
             if self._worker.connection.dialect is not wire.OURS:
                 return
             try:
-                said = self._ask("GETRESULTS", name)
+                fetched = self._ask("GETRESULTS", name)
             except WorkerDiedError as death:
                 if not again:
                     return
                 if not death.killed:
                     raise
                 continue
-            if not said.get("gone"):
+            if not fetched.get("gone"):
                 break
             if not again:
                 return
             self._raise_error(self._compute(self._frame))
         else:
             raise RootstockError(f"the worker of {self.model} dies whenever it is asked for {name or 'further results'}")
-        if said.get("kind") in ("PropertyNotImplementedError", "NotImplementedError"):
-            # As good as a model that does not have it.
+        if fetched.get("kind") in ("PropertyNotImplementedError", "NotImplementedError"):
+            # The same as a model without it.
             self._fetched.add(name)
             return
-        self._raise_error_text(said)
-        for key, value in decode(said["results"]).items():
+        self._raise_error_text(fetched)
+        for key, value in decode(fetched["results"]).items():
             if not dict.__contains__(self.results, key):
                 self.results[key] = value
         self._fetched |= {"", name}
 
-    def _ask(self, question: str, name: str | None = None) -> dict[str, Any]:
-        """Ask the worker something between two steps."""
+    def _ask(self, request: str, name: str | None = None) -> dict[str, Any]:
+        """Send the worker a request between two steps."""
         using = self._worker
         assert using is not None
         try:
-            return using.connection.ask(question, name)
+            return using.connection.ask(request, name)
         except OSError as error:
             raise self._lost() from error
         except BaseException as error:
-            self._leave()
+            self._detach()
             using.kill()
             if isinstance(error, wire.Garbled):
                 raise RootstockError(f"the worker of {self.model} does not answer as a worker: {error}") from error
@@ -398,15 +345,15 @@ class RootstockCalculator(Calculator):
     def _raise_error(self, answer: wire.Answer) -> None:
         self._raise_error_text(answer.more)
 
-    def _raise_error_text(self, said: Mapping[str, Any]) -> None:
-        if "error" not in said:
+    def _raise_error_text(self, answer: Mapping[str, Any]) -> None:
+        if "error" not in answer:
             return
-        if said.get("kind") == "WorkerDied":
+        if answer.get("kind") == "WorkerDied":
             raise self._lost()
-        raise ModelError(str(said.get("kind", "Exception")), str(said["error"]))
+        raise ModelError(str(answer.get("kind", "Exception")), str(answer["error"]))
 
     def _take(self, atoms: Atoms | None, changes: list[str]) -> Frame:
-        """Make these the atoms that `check_state` compares with."""
+        """Make these the atoms for `check_state` to compare with."""
         if atoms is not None:
             if self._frame is not None and _IN_PLACE.issuperset(changes) and not self._frame.further_changes:
                 self._frame.move(atoms)
@@ -419,26 +366,26 @@ class RootstockCalculator(Calculator):
         return self._frame
 
     def _compute(self, frame: Frame) -> wire.Answer:
-        """Have a frame computed; by a second worker, if the first was killed."""
+        """Have a frame computed, by a second worker if the first was killed."""
         for last in (False, True):
             if self._worker is None:
                 self._worker, self._has_origin = self._order.start(), False
-                # It ends with its calculator, or with the interpreter.
-                self._last_will = weakref.finalize(self, self._worker.close)
+                # Ends the worker with its calculator, or with the interpreter.
+                self._finalizer = weakref.finalize(self, self._worker.close)
             using = self._worker
             try:
                 text = frame.text(using.connection.dialect)
                 answer = using.connection.step(text, frame.cell, frame.positions)
                 if not self._has_origin and "error" not in answer.more:
-                    self._learn_origin()
+                    self._fetch_origin()
                 return answer
             except OSError as error:
                 death = self._lost()
                 if last or not death.killed:
                     raise death from error
             except BaseException as error:
-                # Interrupted, or lost: what it says next would be taken for the answer to another question.
-                self._leave()
+                # Interrupted: its next message would be taken for the answer to another request.
+                self._detach()
                 using.kill()
                 if isinstance(error, wire.Garbled):
                     raise RootstockError(f"the worker of {self.model} does not answer as a worker: {error}") from error
@@ -449,7 +396,7 @@ class RootstockCalculator(Calculator):
         tensor = answer.tensor
         assert self._worker is not None
         if self._worker.connection.dialect is wire.FROZEN:
-            # It says zero where it has none, and it has none where there is no volume.
+            # It sends zero if it has none, and it has none without a volume.
             if frame.atoms.cell.rank < 3 or not frame.atoms.pbc.any():
                 return None
             volume = frame.atoms.cell.volume
@@ -457,25 +404,25 @@ class RootstockCalculator(Calculator):
         xx, xy, xz, _, yy, yz, _, _, zz = tensor
         return None if math.isnan(xx) else np.array((xx, yy, zz, yz, xz, xy))
 
-    def _leave(self) -> Worker:
-        """Part with the worker; the next calculation starts another."""
-        assert self._worker is not None and self._last_will is not None
-        left, self._worker = self._worker, None
-        self._last_will.detach()
-        return left
+    def _detach(self) -> Worker:
+        """Give up the worker; the next calculation starts another."""
+        assert self._worker is not None and self._finalizer is not None
+        worker, self._worker = self._worker, None
+        self._finalizer.detach()
+        return worker
 
     def _lost(self) -> WorkerDiedError:
-        return self._leave().died()
+        return self._detach().died()
 
     def _forked(self) -> None:
-        # Another thread may have held it.
+        # Another thread of the parent may have held it.
         self._lock = threading.RLock()
         if self._worker is not None:
-            self._leave().forget()
+            self._detach().abandon()
 
 
 def _fetcher(calculator: weakref.ref[RootstockCalculator]) -> Callable[[Results], None]:
-    """Fetches what is further known of results, if they still are those of this calculator, which is not kept alive by them."""
+    """Fetches further results while they are this calculator's last; they do not keep it alive."""
 
     def fetch(results: Results) -> None:
         owner = calculator()
@@ -489,9 +436,9 @@ def _fetcher(calculator: weakref.ref[RootstockCalculator]) -> Callable[[Results]
 _calculators: weakref.WeakSet[RootstockCalculator] = weakref.WeakSet()
 
 
-def _forget_workers() -> None:
+def _abandon_workers() -> None:
     for calculator in list(_calculators):
         calculator._forked()
 
 
-os.register_at_fork(after_in_child=_forget_workers)
+os.register_at_fork(after_in_child=_abandon_workers)

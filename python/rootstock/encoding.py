@@ -1,9 +1,9 @@
-"""Plain data and NumPy arrays as JSON, in which nothing is rounded: what a client sends of its atoms, a worker of its results.
+"""Plain data and NumPy arrays as JSON without rounding: a client's atoms, a worker's results.
 
-Client and worker both run this file, the worker as the first part of the program that its Python is handed. So it needs
-NumPy alone, and that only where there is something to encode or decode; Python 3.8 or later.
+Client and worker both run this file, the worker as the first part of its Python's program. It imports NumPy only where there
+is something to encode or decode; Python 3.8 or later.
 
-What JSON knows stands for itself. Everything else is an object of one key, which says what it is:
+JSON values stand for themselves. Everything else is an object with one key, the type:
 
     {"npy": …}      an array as the base64 text of a `.npy` file; {"scalar": …} a NumPy scalar in the same way
     {"objects": …}  the shape and the items of an array of Python objects
@@ -20,7 +20,7 @@ import json
 import math
 from typing import Any
 
-# Libraries replace these in `json`, by faster ones that give bytes or refuse what ours take.
+# Some libraries replace these in `json` by faster ones that return bytes or refuse what these accept.
 to_text, from_text = json.JSONEncoder(allow_nan=False).encode, json.loads
 
 
@@ -36,7 +36,7 @@ class Unsendable(TypeError):
 
 
 class Unsent:
-    """Stands for something, of `atoms.info` or of a model's results, that was not sent. Whoever uses it gets an error, not another value."""
+    """A placeholder for a value of `atoms.info` or of a model's results that was not sent. Using it is an error."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -66,7 +66,7 @@ class Unsent:
 
 
 def encode(value: Any) -> Any:
-    """What JSON says for a value.
+    """Encode a value as JSON.
 
     Raises:
         Unsendable: It is of a class that cannot be sent.
@@ -96,7 +96,7 @@ def _encode_array(value: Any) -> Any:
         return {"scalar": _npy(np.asarray(value))}
     if type(value) is not np.ndarray:
         for plain in (bool, int, float, str):
-            # A class of its own, as an enumeration's, is sent as what it is made of.
+            # A subclass, such as an enumeration, is sent as its base class.
             if isinstance(value, plain):
                 return encode(plain(value))
         raise Unsendable(type(value).__name__)
@@ -151,20 +151,20 @@ def _decode_array(kind: str, content: Any) -> Any:
         return array[()]
     if kind == "npy":
         return array
-    raise ValueError("`%s` is nothing that was encoded here" % kind)
+    raise ValueError("unknown type `%s`" % kind)
 
 
 def encode_info(info: Any) -> Any:
-    """What :func:`encode` makes of an `atoms.info`, with marks for values that cannot be sent."""
+    """Encode an `atoms.info`, with marks for values that cannot be sent."""
     pairs = []
     for key, value in info.items():
         try:
-            said = encode(value)
+            encoded = encode(value)
         except Unsendable as error:
-            said = {"unsent": error.name}
+            encoded = {"unsent": error.name}
         except RecursionError:
-            said = {"unsent": type(value).__name__}
-        pairs.append([_encode(key, "the key %r of `atoms.info`" % (key,)), said])
+            encoded = {"unsent": type(value).__name__}
+        pairs.append([_encode(key, "the key %r of `atoms.info`" % (key,)), encoded])
     return {"dict": pairs}
 
 
@@ -176,12 +176,12 @@ def _encode(value: Any, where: str) -> Any:
 
 
 def inputs(atoms: Any, left_out: Any) -> str:
-    """The text of all that a calculator may read of ASE's atoms, but for numbers, positions, cell and periodicity; empty if
-    there is nothing. Constraints are none of it: ASE applies them itself.
+    """Encode everything that a calculator may read of ASE's atoms, except numbers, positions, cell and periodicity; empty if
+    there is nothing. Constraints are left out: ASE applies them itself.
 
     Args:
         atoms: The atoms.
-        left_out: Names of arrays that are sent otherwise, or not.
+        left_out: Names of arrays to leave out.
 
     Raises:
         Unsendable: An array, or a key of `info`, cannot be sent. A value of `info` that cannot is an error where it is used.

@@ -1,4 +1,4 @@
-"""The atoms that were computed last, and what differs from them. Knows no worker."""
+"""The atoms that were computed last, and what differs from them. Needs no worker."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ase.data import atomic_masses
 from . import wire
 from .encoding import encode_info, inputs, to_text
 
-#: What ASE's calculators follow beside positions, numbers, cell and periodicity.
+#: What ASE's calculators compare beside positions, numbers, cell and periodicity.
 _FOLLOWED = ("initial_charges", "initial_magmoms")
-#: Values of `info` that nobody can change in place.
+#: Classes of `info` values that cannot be changed in place.
 _PLAIN = (bool, int, float, str, type(None))
 _ABSENT = object()
 
@@ -23,8 +23,8 @@ class Frame:
     """A copy of atoms, kept from step to step: positions and cell move in place, anything else needs a new one."""
 
     def __init__(self, atoms: Atoms, momenta: bool = False) -> None:
-        # A bytearray compares itself with any contiguous memory at the speed of memory, and makes no array of truth
-        # values for it. So the last frame lies in some, and its atoms are a view of them.
+        # A bytearray compares itself with any contiguous memory at memory speed, without an array of booleans. So the last
+        # frame is in bytearrays, and its atoms are views of them.
         self._numbers = bytearray(np.ascontiguousarray(atoms.numbers))
         self._pbc = bytearray(np.ascontiguousarray(atoms.pbc))
         self._positions = bytearray(np.ascontiguousarray(atoms.positions))
@@ -35,7 +35,7 @@ class Frame:
         self._info = _text(atoms.info)
         plain = all(type(value) in _PLAIN or isinstance(value, np.generic) for value in atoms.info.values())
         self._plain_info = dict(atoms.info) if plain else None
-        self._said: dict[int | None, bytes] = {}
+        self._texts: dict[int | None, bytes] = {}
         self.positions: wire.Array = np.frombuffer(self._positions).reshape(-1, 3)
         """In Å, shape (atoms, 3)."""
         self.cell: wire.Array = np.frombuffer(self._cell).reshape(3, 3)
@@ -48,7 +48,7 @@ class Frame:
         self.atoms.cell.array = self.cell
 
     def changes(self, atoms: Atoms) -> list[str]:
-        """What differs in any bit of what ASE's calculators follow, in ASE's words, and `info`; `further_changes` is about the rest."""
+        """What differs in any bit of what ASE's calculators compare, in ASE's names, and `info`; sets `further_changes`."""
         changes = []
         arrays = atoms.arrays
         if self._positions != np.ascontiguousarray(arrays["positions"]):
@@ -69,23 +69,23 @@ class Frame:
         return changes
 
     def move(self, atoms: Atoms) -> None:
-        """Take positions and cell of atoms that differ in nothing else."""
+        """Copy positions and cell of atoms that differ in nothing else."""
         self.positions[...] = atoms.positions
         self.cell[...] = atoms.cell.array
 
     def text(self, dialect: wire.Dialect) -> bytes:
-        """Which atoms these are, as a worker is told.
+        """The text of an INIT that describes these atoms to a worker.
 
         Raises:
-            ValueError: Workers of this kind cannot be told everything.
+            ValueError: Workers of this kind cannot be sent everything.
         """
-        if dialect.version not in self._said:
+        if dialect.version not in self._texts:
             numbers, pbc = self.atoms.numbers.tolist(), self.atoms.pbc.tolist()
             if dialect.version is None:
-                self._said[None] = wire.system(dialect, numbers, pbc, info=self._only_info())
+                self._texts[None] = wire.system(dialect, numbers, pbc, info=self._only_info())
             else:
-                self._said[dialect.version] = wire.system(dialect, numbers, pbc, inputs=self._inputs)
-        return self._said[dialect.version]
+                self._texts[dialect.version] = wire.system(dialect, numbers, pbc, inputs=self._inputs)
+        return self._texts[dialect.version]
 
     def _differs(self, name: str, arrays: dict[str, Any]) -> bool:
         known, array = self._arrays.get(name), arrays.get(name)
@@ -105,7 +105,7 @@ class Frame:
         return _text(info) == self._info
 
     def _only_info(self) -> dict[str, Any]:
-        """The `info` of atoms that have nothing else to say which is not what everybody assumes."""
+        """The `info` of atoms that have no other inputs than the defaults."""
         odd = [f"`atoms.arrays[{name!r}]`" for name, kept in self._arrays.items() if not self._is_usual(name, kept.array)]
         if any(self._celldisp):
             odd.append("`atoms.get_celldisp()`")
@@ -125,7 +125,7 @@ class Frame:
 
 
 class _Kept:
-    """An array as it was."""
+    """A copy of an array."""
 
     def __init__(self, array: Any) -> None:
         self.array = np.array(array, order="C")
@@ -140,12 +140,12 @@ class _Kept:
 
 
 def _memory(array: Any) -> Any:
-    # Some types of numbers do not lend their memory under their own name.
+    # Some dtypes do not support the buffer protocol.
     return array.reshape(-1).view(np.uint8)
 
 
 def _text(info: dict[Any, Any]) -> str:
-    """What tells one `atoms.info` from another; what cannot be sent makes no difference."""
+    """The text by which `atoms.info` is compared; values that cannot be sent make no difference."""
     return to_text(encode_info(info)) if info else ""
 
 

@@ -1,7 +1,6 @@
-"""Workers of the Python rootstock 1.x, which it freezes in each environment it builds: found in its roots, started, reached.
+"""Workers of the Python rootstock 1.x, which are frozen into the environments of its roots: finding and starting them.
 
-Such a worker is the environment's Python alone; nobody starts it again when it dies but the calculator, and a step that
-takes too long ends it.
+Such a worker is the environment's Python alone: only the calculator restarts it, and a step that takes too long ends it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any
 from . import wire
 from .worker import RootstockError, Worker, spawn
 
-#: What the environment's Python runs. Isolated, so that modules loaded on a cluster do not reach into it.
+#: The program of the environment's Python. Runs isolated from modules loaded on a cluster.
 PROGRAM = """\
 import json, sys
 order = json.loads(sys.argv[1])
@@ -37,7 +36,7 @@ run_worker(
 )
 """
 
-#: The layout of roots that is known here.
+#: The supported layout of roots.
 LAYOUT = 1
 
 _USERS = {
@@ -53,7 +52,7 @@ _USERS = {
 
 
 def built(root: str) -> bool:
-    """Whether the Python rootstock has built this root."""
+    """Whether the Python rootstock 1.x has built this root."""
     place = Path(root)
     return not (place / "models.json").exists() and any(place.glob("envs/*/env_source.py"))
 
@@ -71,7 +70,7 @@ def start(
     """Start a worker and wait until it has loaded its model.
 
     Raises:
-        RootstockError: No environment has this model, or the worker could not be started or did not come.
+        RootstockError: No environment has this model, or the worker could not be started or did not connect.
     """
     place = Path(os.path.abspath(root))
     layout = _layout(place)
@@ -96,7 +95,7 @@ def start(
             variables=_variables(environment, cache),
             directory=str(environment),
         )
-        # Until it has come there is nothing to be connected to; what stands here is closed in its place.
+        # An unconnected socket, until the worker connects.
         worker = Worker(model, process, wire.Connection(socket.socket(socket.AF_UNIX), wire.FROZEN), tail)
         deadline = time.monotonic() + startup_timeout
         try:
@@ -124,12 +123,12 @@ def _layout(root: Path) -> dict[str, Any]:
         raise RootstockError(f"cannot read `{root / 'layout.json'}`: {error}") from error
     version = layout.get("layout_version", LAYOUT)
     if version > LAYOUT:
-        raise RootstockError(f"the root `{root}` has layout {version} of rootstock 1.x, of which {LAYOUT} is known here")
+        raise RootstockError(f"the root `{root}` has layout {version} of rootstock 1.x; only {LAYOUT} is supported")
     return dict(layout)
 
 
 def _host(root: Path, model: str) -> Path:
-    """The environment that has a model."""
+    """The environment with this model."""
     models = {source.parent: _models(source) for source in sorted(root.glob("envs/*/env_source.py"))}
     hosts = [environment for environment, known in models.items() if model in known]
     if not hosts:
@@ -142,7 +141,7 @@ def _host(root: Path, model: str) -> Path:
 
 
 def _models(source: Path) -> list[str]:
-    """The keys of `CHECKPOINTS`; none where it is not what it should be."""
+    """The keys of `CHECKPOINTS`; none if it is not a dictionary of constants."""
     try:
         tree = ast.parse(source.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -157,7 +156,7 @@ def _models(source: Path) -> list[str]:
 
 
 def _variables(environment: Path, cache: Path) -> dict[str, str]:
-    """What the Python rootstock gives its workers: shared caches of weights, the user's own for compiled code."""
+    """The variables of rootstock 1.x's workers: shared caches for weights, the user's own for compiled code."""
     home = os.environ.get("ROOTSTOCK_USER_CACHE_DIR") or os.path.join(os.path.expanduser("~"), ".cache", "rootstock")
     users = {name: os.environ.get(name) or os.path.join(home, below) for name, below in _USERS.items()}
     libraries = [str(environment / "lib"), os.environ.get("LD_LIBRARY_PATH", "")]

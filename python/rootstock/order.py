@@ -1,10 +1,11 @@
-"""What a worker is to be, and how such a one is started. Starts nothing before it is told to."""
+"""The arguments of a calculator, checked, and the worker that is started from them."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from .worker import Worker
 
 @dataclass(frozen=True)
 class Order:
-    """The arguments of a calculator, checked, with paths that hold in every working directory."""
+    """Checked arguments, with absolute paths."""
 
     model: str
     root: str | None
@@ -28,8 +29,46 @@ class Order:
     restarts: int
     program: str | None
 
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Order:
+        """Check the arguments of a calculator.
+
+        Raises:
+            TypeError: Arguments that contradict each other.
+            FileNotFoundError: The weights file is missing.
+        """
+        model, checkpoint, weights = (arguments[name] for name in ("model", "checkpoint", "weights"))
+        if (model is None) == (checkpoint is None):
+            raise TypeError("name one model, as `model` or `checkpoint`")
+        if arguments["root"] is not None and arguments["cluster"] is not None:
+            raise TypeError("`root` and `cluster` both name the root: give one of them")
+        model = str(model or checkpoint)
+        if (weights is not None) != model.endswith(":custom"):
+            raise TypeError("weights of your own need a model `ENVIRONMENT:custom` and `weights`, both or neither")
+        if weights is not None and not os.path.isfile(weights):
+            raise FileNotFoundError(f"there is no weights file `{os.path.abspath(weights)}`")
+        timeout, program = arguments["timeout"], arguments["program"]
+        return cls(
+            model=model,
+            root=_absolute(arguments["root"]),
+            cluster=arguments["cluster"],
+            manifest=_absolute(arguments["manifest"]),
+            device=arguments["device"],
+            setup=_setup(arguments["setup_kwargs"]),
+            weights=_absolute(weights),
+            startup_timeout=arguments["startup_timeout"] if timeout is None else timeout,
+            step_timeout=arguments["step_timeout"] if timeout is None else timeout,
+            restarts=arguments["restarts"],
+            program=None if program is None else os.fspath(program),
+        )
+
+    def described(self) -> dict[str, Any]:
+        """What ASE stores of the arguments beside the numbers."""
+        more = {"setup_kwargs": self.setup, "weights": self.weights}
+        return {"model": self.model, "device": self.device, **{name: value for name, value in more.items() if value}}
+
     def start(self) -> Worker:
-        """Start a worker; of the kind that the root has.
+        """Start a worker of the kind that the root has.
 
         Raises:
             RootstockError: It cannot be started.
@@ -63,3 +102,18 @@ class Order:
         ]
         given = [word for name, value in options if value is not None for word in (name, value)]
         return [self.program or worker.program(), "worker", self.model, "--species-from-server", *given]
+
+
+def _absolute(path: Any) -> str | None:
+    return None if path is None else os.path.abspath(path)
+
+
+def _setup(arguments: Any) -> dict[str, Any]:
+    """Keyword arguments of `setup()`, as JSON has them."""
+    try:
+        setup = dict(json.loads(json.dumps(dict(arguments or {}))))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`setup_kwargs` must be JSON: {error}") from None
+    if reserved := {"model", "checkpoint", "device"} & setup.keys():
+        raise TypeError(f"`setup_kwargs` cannot hold {sorted(reserved)}: they have arguments of their own")
+    return setup

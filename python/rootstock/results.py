@@ -1,4 +1,4 @@
-"""What a calculator has computed: energy, forces and stress at once, everything else as soon as somebody looks for it."""
+"""A calculator's results: energy, forces and stress at once, all others when they are accessed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 class Results(dict[str, Any]):
-    """A dictionary of results that has the further ones fetched when one of them, or all, is asked for.
+    """A dictionary that fetches further results when one of them, or all, are accessed.
 
-    Who keeps it beyond the next calculation keeps what was fetched before.
+    After the next calculation it has the results that were fetched before.
     """
 
     __slots__ = ("_fetch",)
 
-    # Set by who makes it, and not by a constructor: one is made at each step.
+    # Set after construction: one is made at each step, and a constructor costs more.
     _fetch: Callable[[Results], None]
 
     def __missing__(self, name: str) -> Any:

@@ -1,12 +1,12 @@
-"""What calculator and worker say to each other: i-PI's messages, each step in one write and its answer in one read.
+"""Messages between calculator and worker: i-PI's, each step in one write and its answer in one read.
 
-Starts nothing and knows no ASE. Two kinds of worker are spoken to. Ours counts in ångström and electronvolt, so that its
-numbers are those of an in-process calculator to the last bit, and sends the stress. A worker of the Python rootstock 1.x,
-frozen in an environment that was built with it, counts in bohr and hartree and sends the virial.
+Starts nothing and needs no ASE. There are two kinds of workers. Ours use ångström and electronvolt, so that numbers are those
+of an in-process calculator to the last bit, and send the stress. Workers of the Python rootstock 1.x, frozen into the
+environments that it has built, use bohr and hartree and send the virial.
 
-A step is `POSDATA GETFORCE`, after an INIT when anything but positions and cell differs from what was said last, and is
-answered by FORCEREADY. From the second step of the same atoms on our worker is asked in memory instead, which it is given
-with the message MEMORY (see :class:`Memory`). All numbers are in the machine's byte order, integers of 4 bytes, floats of 8:
+A step is `POSDATA GETFORCE`, after an INIT if anything but positions and cell has changed, and is answered by FORCEREADY. From
+the second step of the same atoms on, our workers are asked in shared memory, offered with the message MEMORY (see
+:class:`Memory`). All numbers are in the machine's byte order, integers of 4 bytes, floats of 8:
 
     INIT        i32 0, i32 length, JSON text
     POSDATA     f64[9] cell, vectors as columns, f64[9] unused, i32 atoms, f64[atoms, 3] positions
@@ -47,21 +47,21 @@ _TENSOR = struct.Struct("=9d")
 _RESULT = struct.Struct(f"={_HEADER}sdi")
 _MEMORY = struct.Struct(f"={_HEADER}si")
 _NUMBERS = struct.Struct("=10d")
-# How often memory is looked at before one goes to sleep; who looked in vain does not do it again for so many steps.
-_LOOKS, _REST = 1000, 100
+# How often memory is polled before waiting for the bell; after polling in vain it is skipped for some steps.
+_POLLS, _REST = 1000, 100
 
 
 class Dialect(NamedTuple):
-    """How a kind of worker counts."""
+    """The units of a kind of worker."""
 
     version: int | None
-    """What INIT says in `"rs"`; nothing to workers that do not know it."""
+    """The `"rs"` of INIT; None for workers without it."""
     length: float
     """Ångström in the worker's unit of length."""
     energy: float
     """Electronvolt in the worker's unit of energy."""
     least: int
-    """The length of the shortest text that ends an answer: reading more at once would wait for ever."""
+    """The length of the shortest text at the end of an answer: reading more at once could block forever."""
 
 
 OURS = Dialect(version=2, length=1.0, energy=1.0, least=2)
@@ -69,7 +69,7 @@ FROZEN = Dialect(version=None, length=0.52917721067, energy=27.211386245988, lea
 
 
 class Answer(NamedTuple):
-    """What a worker computed."""
+    """A worker's answer."""
 
     energy: float
     """In eV."""
@@ -82,17 +82,17 @@ class Answer(NamedTuple):
 
 
 class Garbled(Exception):
-    """The worker said something that is no answer."""
+    """The worker's answer is invalid."""
 
 
 class Memory:
-    """Memory that is shared with a worker's Python: a step of the same system is asked for and answered there.
+    """Memory shared with a worker's Python, in which steps of the same system are requested and answered.
 
     `layout.py` describes it. Whoever requests or answers a step rings the bell, a socket pair, with a byte that means: look.
     """
 
     def __init__(self, connection: socket.socket, atoms: int) -> None:
-        """Offer memory for so many atoms at the other end of a connection."""
+        """Offer memory for this many atoms to the worker at the other end."""
         positions = STATE + 8 * CELL
         self._results = positions + 24 * atoms
         forces = self._results + 8 * HEAD
@@ -100,7 +100,7 @@ class Memory:
         file = os.memfd_create("rootstock-step", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(file, self._text + TEXT_ROOM)
-            # Nobody can pull it away under the other's feet.
+            # Truncating it would crash the other process.
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
             self._memory = mmap.mmap(file, self._text + TEXT_ROOM)
             self._bell, theirs = socket.socketpair()
@@ -114,23 +114,23 @@ class Memory:
         self._cell = np.frombuffer(self._memory, np.float64, CELL, STATE).reshape(3, 3)
         self._positions = np.frombuffer(self._memory, np.float64, 3 * atoms, positions).reshape(-1, 3)
         self._forces = np.frombuffer(self._memory, np.float64, 3 * atoms, forces).reshape(-1, 3)
-        self._given = np.empty_like(self._forces)
+        self._returned = np.empty_like(self._forces)
         self._step = self._rest = 0
-        self._looks = range(_LOOKS if len(os.sched_getaffinity(0)) > 1 else 0)
+        self._polls = range(_POLLS if len(os.sched_getaffinity(0)) > 1 else 0)
 
     @property
-    def taken(self) -> bool:
-        """Whether somebody looks."""
+    def accepted(self) -> bool:
+        """Whether the worker's Python polls it."""
         return self._state[POLLED] == 1
 
     def step(self, cell: Array, positions: Array) -> Answer | None:
-        """Have one frame computed; None if the worker has something else to say."""
+        """Have one frame computed; None if the worker answers with a message instead."""
         state, bell = self._state, self._bell
         self._cell[...] = cell
         self._positions[...] = positions
         self._step = state[REQUESTED] = step = self._step + 1
         bell.send(b"?", socket.MSG_NOSIGNAL)
-        self._look()
+        self._poll()
         while state[ANSWERED] != step:
             if not bell.recv(4096) and state[ANSWERED] != step:
                 return None
@@ -139,19 +139,19 @@ class Memory:
         if flags != HAS_STRESS:
             tensor = [math.nan] * 9
         more = json.loads(self._memory[self._text : self._text + length]) if length else {}
-        # An array that nobody holds any more is used again: large ones are expensive to get.
-        if sys.getrefcount(self._given) > 2:
-            self._given = np.empty_like(self._forces)
-        self._given[...] = self._forces
-        return Answer(energy, self._given, tuple(tensor), more)
+        # An array without other references is reused: large ones are expensive to allocate.
+        if sys.getrefcount(self._returned) > 2:
+            self._returned = np.empty_like(self._forces)
+        self._returned[...] = self._forces
+        return Answer(energy, self._returned, tuple(tensor), more)
 
-    def _look(self) -> None:
-        """Look for an answer for some 50 µs, which is less than to sleep and be woken; but not where that was in vain lately."""
+    def _poll(self) -> None:
+        """Poll for about 50 µs, which is faster than sleeping and waking up, unless that was in vain lately."""
         if self._rest:
             self._rest -= 1
             return
         state, step = self._state, self._step
-        for _ in self._looks:
+        for _ in self._polls:
             if state[ANSWERED] == step:
                 return
         self._rest = _REST
@@ -161,22 +161,22 @@ class Memory:
 
 
 class Connection:
-    """One end of a stream socket, and the buffers of a conversation about one system at a time."""
+    """One end of a stream socket, with buffers for one system at a time."""
 
     shares = True
-    """Whether to offer memory to a worker that can use it."""
+    """Whether to offer shared memory."""
 
     def __init__(self, connection: socket.socket, dialect: Dialect) -> None:
         self.socket = connection
         self.dialect = dialect
-        self._said: bytes | None = None
+        self._last_init: bytes | None = None
         self._memory: Memory | None = None
-        # Memory is for who is on this machine and speaks our dialect.
+        # Memory is for workers of ours on this machine.
         self._may_share = self.shares and dialect is OURS and connection.family == socket.AF_UNIX
         self._resize(0)
 
     def close(self) -> None:
-        """Let go of the worker, which ends it."""
+        """Close the connection, which ends the worker."""
         self._leave_memory()
         self.socket.close()
 
@@ -199,15 +199,15 @@ class Connection:
         """Have one frame computed.
 
         Args:
-            system: The atoms as :func:`system` writes them.
+            system: The INIT text that :func:`system` writes.
             cell: Vectors as rows in Å, shape (3, 3).
             positions: In Å, shape (atoms, 3), C-contiguous.
 
         Raises:
-            OSError: The worker has gone.
-            Garbled: The worker has lost its way; nothing more can be said to it.
+            OSError: The worker has ended.
+            Garbled: The answer is invalid; the worker cannot be used any more.
         """
-        known = system is self._said or system == self._said
+        known = system is self._last_init or system == self._last_init
         if known and self._memory is not None:
             answer = self._memory.step(cell, positions)
             return self._receive() if answer is None else answer
@@ -224,28 +224,28 @@ class Connection:
             self._leave_memory()
             self.socket.sendall(b"INIT".ljust(_HEADER) + _LENGTHS.pack(0, len(system)) + system, socket.MSG_NOSIGNAL)
         elif self._may_share:
-            # The second step of the same atoms: there will be more of them.
+            # The second step of the same atoms: more will follow.
             offered = Memory(self.socket, self._count)
         _send(self.socket, [self._request, positions, _GETFORCE], sending)
-        self._said = system
+        self._last_init = system
         answer = self._receive()
         if offered is not None:
-            self._may_share = offered.taken
-            if offered.taken:
+            self._may_share = offered.accepted
+            if offered.accepted:
                 self._memory = offered
             else:
                 offered.close()
         return answer
 
-    def ask(self, question: str, name: str | None = None) -> dict[str, Any]:
-        """Ask something between two steps: `GETRESULTS`, for all further results of the last one, with the name of one that may
-        have to be computed; or `GETORIGIN`.
+    def ask(self, request: str, name: str | None = None) -> dict[str, Any]:
+        """Send a request between two steps: `GETRESULTS`, for all further results of the last step, with the name of one to
+        compute if necessary; or `GETORIGIN`.
 
         Raises:
-            OSError: The worker has gone.
-            Garbled: The worker has lost its way; nothing more can be said to it.
+            OSError: The worker has ended.
+            Garbled: The answer is invalid; the worker cannot be used any more.
         """
-        message = question.encode().ljust(_HEADER)
+        message = request.encode().ljust(_HEADER)
         if name is not None:
             message += struct.pack("=i", len(name.encode())) + name.encode()
         self.socket.sendall(message, socket.MSG_NOSIGNAL)
@@ -259,7 +259,7 @@ class Connection:
             _receive(self.socket, [text], size)
         answer = json.loads(text)
         if not isinstance(answer, dict):
-            raise Garbled(f"{answer!r} in answer to {question}")
+            raise Garbled(f"{answer!r} in answer to {request}")
         return answer
 
     def _receive(self) -> Answer:
@@ -288,7 +288,7 @@ class Connection:
         try:
             more = json.loads(text + rest)
         except ValueError:
-            # A frozen worker ends its answer with a byte that means nothing.
+            # A frozen worker ends its answer with a meaningless byte.
             return {}
         return more if isinstance(more, dict) else {}
 
@@ -296,14 +296,14 @@ class Connection:
 def system(
     dialect: Dialect, numbers: list[int], pbc: list[bool], info: dict[str, Any] | None = None, inputs: str = ""
 ) -> bytes:
-    """The text of an INIT: which atoms these are.
+    """The text of an INIT, which describes the atoms.
 
     Args:
-        dialect: That of the worker.
+        dialect: The worker's.
         numbers: Atomic numbers.
         pbc: Which cell vectors are periodic.
-        info: `Atoms.info`, as far as JSON can say it.
-        inputs: Everything else, and `info` where that is more than JSON, as :func:`rootstock.encoding.inputs` writes it.
+        info: `Atoms.info`, as plain JSON.
+        inputs: Everything else, and `info` beyond JSON, as :func:`rootstock.encoding.inputs` writes it.
     """
     text: dict[str, Any] = {"numbers": numbers, "pbc": pbc, "info": info or {}}
     if inputs:
@@ -314,7 +314,7 @@ def system(
 
 
 def _send(connection: socket.socket, parts: list[Any], size: int) -> None:
-    # No signal: programs that embed Python may not ignore SIGPIPE as Python does.
+    # No signal: programs that embed Python may not ignore SIGPIPE.
     sent = connection.sendmsg(parts, (), socket.MSG_NOSIGNAL)
     if sent < size:
         connection.sendall(b"".join(bytes(part) for part in parts)[sent:], socket.MSG_NOSIGNAL)
@@ -324,11 +324,11 @@ def _receive(connection: socket.socket, parts: list[Any], size: int) -> None:
     count = connection.recvmsg_into(parts, 0, socket.MSG_WAITALL)[0]
     if count == size:
         return
-    # Less than everything only where a signal or an end came between.
+    # Less only if a signal or the end interrupted it.
     views = [memoryview(part).cast("B") for part in parts if memoryview(part).nbytes]
     while True:
         if not count:
-            raise ConnectionResetError("the connection was closed in place of an answer")
+            raise ConnectionResetError("the connection was closed instead of an answer")
         while views and count >= views[0].nbytes:
             count -= views.pop(0).nbytes
         if not views:

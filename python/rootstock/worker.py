@@ -1,7 +1,7 @@
-"""A worker process as its owner sees it: started, listened to, ended. What is computed is not known here.
+"""A worker process: starting it, reading its output, ending it.
 
-The program is `rootstock worker`, which starts and outlives the environment's Python; it inherits one end of a socket
-pair, so there is no address that others could find, and it ends when the other end is closed, however that happens.
+The program is `rootstock worker`, which starts and outlives the environment's Python. It inherits one end of a socket pair,
+so there is no address that others could find, and it ends when the other end is closed.
 """
 
 from __future__ import annotations
@@ -18,42 +18,57 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ase.calculators.calculator import CalculationFailed
+
 from . import wire
 
 log = logging.getLogger("rootstock")
 
-#: Seconds that a worker which was told to end may take, before it is made to.
+#: Seconds that a worker may take to end before it is killed.
 GRACE = 5.0
-#: How many lines of what a worker said are kept for the report of its death.
+#: Lines of a worker's output that are kept for error messages.
 LINES = 100
 
 
 class RootstockError(RuntimeError):
-    """Something that `rootstock` cannot do, or a worker that did not do it."""
+    """`rootstock` or a worker failed."""
+
+
+class ModelError(RootstockError, CalculationFailed):
+    """The model raised an exception or computed an invalid result. The worker goes on.
+
+    Attributes:
+        kind: The name of the exception's class in the worker.
+        traceback: The worker's traceback, as text.
+    """
+
+    def __init__(self, kind: str, traceback: str) -> None:
+        self.kind, self.traceback = kind, traceback
+        super().__init__(f"{kind} in the worker:\n\n{traceback.rstrip()}")
 
 
 class WorkerDiedError(RootstockError):
-    """A worker ended when it should have computed.
+    """A worker ended instead of answering.
 
     Attributes:
         returncode: Its exit code, or minus the signal that killed it; None if it would not end.
-        output: The last of what it and its Python printed.
+        output: The end of its output and its Python's.
     """
 
     def __init__(self, name: str, returncode: int | None, output: str) -> None:
         self.returncode, self.output = returncode, output
-        said = f"; it said:\n\n{output}" if output else ", and said nothing"
-        super().__init__(f"the worker of {name} {_how(returncode)}{said}")
+        printed = f"; its output:\n\n{output}" if output else ", without output"
+        super().__init__(f"the worker of {name} {_how(returncode)}{printed}")
 
     @property
     def killed(self) -> bool:
-        """Whether it ended without having decided to."""
+        """Whether it was killed."""
         return self.returncode is None or self.returncode <= 0
 
 
 def _how(returncode: int | None) -> str:
     if returncode is None:
-        return "closed its connection and runs on"
+        return "closed its connection but is still running"
     if returncode >= 0:
         return f"ended with exit code {returncode}"
     try:
@@ -76,7 +91,7 @@ class Worker:
         self.name, self.process, self.connection, self._tail = name, process, connection, tail
 
     def close(self) -> None:
-        """End it and wait until it has gone."""
+        """End it and wait for its end."""
         self.connection.close()
         self._wait(GRACE)
         if self.process.returncode is None:
@@ -84,7 +99,7 @@ class Worker:
         self._tail.finish()
 
     def kill(self) -> None:
-        """End it in the middle of a step. Its Python dies with it."""
+        """End it in the middle of a step, with its Python."""
         self.connection.close()
         for end in (self.process.terminate, self.process.kill):
             if self.process.returncode is None:
@@ -92,7 +107,7 @@ class Worker:
                 self._wait(GRACE)
 
     def died(self) -> WorkerDiedError:
-        """What is known of the end of one whose connection broke."""
+        """The error of a worker whose connection broke."""
         self.connection.close()
         self._wait(GRACE)
         self._tail.finish()
@@ -101,11 +116,11 @@ class Worker:
             self.kill()
         return WorkerDiedError(self.name, returncode, self._tail.text())
 
-    def forget(self) -> None:
-        """In a forked child: let go of what is the parent's, and leave it alone."""
+    def abandon(self) -> None:
+        """In a forked child: close what belongs to the parent, without ending the worker."""
         self.connection.close()
-        self._tail.forget()
-        # Nobody waits for a process that is not a child of his.
+        self._tail.abandon()
+        # It is not this process's child: nothing to wait for.
         self.process.returncode = 0
 
     def _wait(self, seconds: float) -> None:
@@ -116,7 +131,7 @@ class Worker:
 
 
 class _Tail:
-    """Reads what a worker prints, so that it never waits for a reader; keeps the end, and logs it line by line."""
+    """Reads a worker's output, so that a full pipe never blocks it; logs it line by line and keeps the end."""
 
     def __init__(self, name: str, stream: int) -> None:
         self._lines: collections.deque[str] = collections.deque(maxlen=LINES)
@@ -148,11 +163,11 @@ class _Tail:
         return "\n".join(self._lines).strip("\n")
 
     def finish(self) -> None:
-        # A grandchild may keep the pipe open; what it says is not waited for.
+        # A grandchild may keep the pipe open; its output is not waited for.
         self._thread.join(1.0)
 
-    def forget(self) -> None:
-        # The thread is the parent's, too.
+    def abandon(self) -> None:
+        # The thread exists only in the parent.
         if self._stream >= 0:
             os.close(self._stream)
 
@@ -163,11 +178,11 @@ def start(
     *,
     variables: Mapping[str, str] | None = None,
 ) -> Worker:
-    """Start `rootstock worker …` with one end of a socket pair; it is not waited for.
+    """Start `rootstock worker …` with one end of a socket pair, without waiting for it.
 
     Args:
-        name: What to call it in messages.
-        command: The program and its arguments, less `--fd N`.
+        name: Its name in messages.
+        command: The program and its arguments, without `--fd N`.
         variables: Its environment; that of this process if None.
     """
     ours, theirs = socket.socketpair()
@@ -183,7 +198,7 @@ def spawn(
     variables: Mapping[str, str] | None = None,
     directory: str | None = None,
 ) -> tuple[subprocess.Popen[bytes], _Tail]:
-    """Start a program whose output is read to its end."""
+    """Start a program and read its output to the end."""
     reading, writing = os.pipe()
     try:
         process = subprocess.Popen(
@@ -194,7 +209,7 @@ def spawn(
             pass_fds=inherit,
             env=variables,
             cwd=directory,
-            # Ctrl-C is for this process, which then decides what becomes of its workers.
+            # Ctrl-C is for this process, which then ends its workers.
             start_new_session=True,
         )
     except OSError as error:
@@ -206,10 +221,10 @@ def spawn(
 
 
 def program() -> str:
-    """The `rootstock` that came with this package; where it did not, as in a checkout, that of PATH.
+    """The `rootstock` that came with this package or, as in a checkout, the one on PATH.
 
     Raises:
-        RootstockError: There is none.
+        RootstockError: It is not installed.
     """
     beside = [Path(sysconfig.get_path("scripts", scheme)) for scheme in _schemes()]
     for place in [*beside, Path(__file__).parents[1] / "bin"]:

@@ -154,7 +154,7 @@ def test_arguments_that_contradict_each_other() -> None:
     for message, arguments in [
         ("one model", {}),
         ("one model", {"model": "emt", "checkpoint": "emt"}),
-        ("both say where", {"model": "emt", "root": "/r", "cluster": "della"}),
+        ("both name the root", {"model": "emt", "root": "/r", "cluster": "della"}),
         ("both or neither", {"model": "emt", "weights": "w"}),
         ("both or neither", {"model": "emt:custom"}),
         ("arguments of their own", {"model": "emt", "setup_kwargs": {"device": "cpu"}}),

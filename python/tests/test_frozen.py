@@ -181,7 +181,7 @@ def test_its_death_is_told_and_the_next_calculation_begins_anew(old: Path, coppe
             deadly.get_forces()
         near(copper)
     copper.calc = RootstockCalculator("deadly", root=old)
-    with pytest.raises(WorkerDiedError, match="exit code 9; it said:\\s+these are my last words"):
+    with pytest.raises(WorkerDiedError, match="exit code 9; its output:\\s+these are my last words"):
         copper.get_forces()
     copper.calc = RootstockCalculator("mace", root=old)
     with pytest.raises(RootstockError, match="has no model `mace`; it has deadly, emt-old, emt:custom"):

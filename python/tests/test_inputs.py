@@ -109,7 +109,7 @@ def test_what_has_not_changed_is_not_sent_again(calculator: Make) -> None:
         assert slab.get_potential_energy() == reader.results["energy"]
         assert through._worker is not None
         connection = through._worker.connection
-        said.append(connection._said)
+        said.append(connection._last_init)
         assert (connection._memory is not None) == (step > 0)
     assert all(text is said[0] for text in said)
     slab.set_initial_magnetic_moments([2.0] * len(slab))

@@ -174,7 +174,7 @@ def test_a_program_that_is_killed_twice_is_an_error(copper: Atoms, tmp_path: Pat
         "os.kill(os.getpid(), 9)",
     )
     copper.calc = RootstockCalculator("emt", program=program)
-    with pytest.raises(WorkerDiedError, match=r"was killed by SIGKILL \(out of memory\?\); it said:\s+last words"):
+    with pytest.raises(WorkerDiedError, match=r"was killed by SIGKILL \(out of memory\?\); its output:\s+last words"):
         copper.get_potential_energy()
     assert counter.read_text() == "xx"
 
@@ -183,7 +183,7 @@ def test_a_program_that_gives_up_is_not_tried_again(copper: Atoms, tmp_path: Pat
     counter = tmp_path / "counter"
     program = stub(tmp_path / "gives-up", f"open({str(counter)!r}, 'a').write('x'); raise SystemExit('no such thing')")
     copper.calc = RootstockCalculator("emt", program=program)
-    with pytest.raises(WorkerDiedError, match=r"ended with exit code 1; it said:\s+no such thing"):
+    with pytest.raises(WorkerDiedError, match=r"ended with exit code 1; its output:\s+no such thing"):
         copper.get_potential_energy()
     assert counter.read_text() == "x"
 

@@ -81,7 +81,7 @@ def test_a_change_of_arguments_starts_another_worker(calculator: Make, copper: A
 @pytest.mark.parametrize("changes, message", [
     ({"devise": "cuda"}, "has no arguments .'devise'."),
     ({"label": "x"}, "has no arguments .'label'."),
-    ({"cluster": "della"}, "both say where"),
+    ({"cluster": "della"}, "both name the root"),
     ({"model": "odd:custom"}, "both or neither"),
     ({"model": "a", "checkpoint": "b"}, "name one model"),
     ({"setup_kwargs": {"device": "cuda"}}, "arguments of their own"),

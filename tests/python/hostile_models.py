@@ -323,8 +323,8 @@ def a_model_that_hangs():
     """It is waited for, and the worker says for how long and what would end that; the server may leave meanwhile."""
     hangs = given("import time; time.sleep(100000)")
     for arguments, advice in [
-        ((), b"with `--step-timeout SECONDS` a Python that hangs is started again"),
-        (("--step-timeout", "1000"), b"Python is started again after 1000 s (`--step-timeout`)"),
+        ((), b"with `--step-timeout SECONDS` a Python that hangs is restarted"),
+        (("--step-timeout", "1000"), b"Python is restarted after 1000 s (`--step-timeout`)"),
     ]:
         client = Client(hangs, "--heartbeat", "0.05", *arguments)
         atoms = harness.water()

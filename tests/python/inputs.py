@@ -122,7 +122,7 @@ def json_server():
         ({"tags": [1]}, "the array `tags` has shape (1,), and there are 32 atoms"),
         ({"tags": 1}, "the array `tags` has shape (), and there are 32 atoms"),
         ({"tags": [[1], [2, 3]] * 16}, "inhomogeneous"),
-        ({"tags": [None] * 32}, "the array `tags` holds no numbers"),
+        ({"tags": [None] * 32}, "the array `tags` holds neither numbers"),
         ({"numbers": [1] * 32}, "`numbers` does not belong into `arrays`"),
     ]:
         energy, extras = server.step(atoms, arrays=wrong)
