@@ -22,18 +22,17 @@ use ipi_client::Frame;
 /// Arguments of `rootstock probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Starts a worker of the model as a server would, over a socket of its own, and checks its numbers: finite, forces that sum \
-to zero, force and stress as slopes of the energy (by differences: this finds wrong units and signs, not wrong physics). Where \
-forces or stress are small, atoms are displaced and the cell is compressed until they are large enough to judge; a check for \
-which that fails is marked `?`, and `null` in JSON. Then it measures steps that each compute something new, and splits their time:
+Starts a worker as a server would, over a socket of its own, and checks its numbers: all finite, forces that sum to zero, \
+forces and stress equal to finite differences of the energy (this finds wrong units and signs, not wrong physics). If forces or \
+stress are small, atoms are displaced and the cell is compressed until they are large enough to judge; a check for which that \
+fails is marked `?`, and `null` in JSON. Then it measures steps that each compute a new structure, and splits their time:
 
   compute    in the calculator's own calculate(), as it would take in process
-  hand-over  between launcher and calculator: the turn, the shared file, copies and checks at both of its ends
-  socket     the rest of what the server sees: messages to the worker and back
+  hand-over  between launcher and calculator: messages, the shared file, copies and checks at both ends
+  socket     the rest of the round trip: messages to the worker and back
 
 The overhead is socket and hand-over in per cent of compute. `--ipc-only` needs no environment: it measures the messages of a \
-step between two ends in Rust, the worker's own session at one of them, and, where there is a python3 on PATH, the turn to a \
-Python that computes nothing and back.
+step between a client and a worker without a model and, with the python3 on PATH, the hand-over to a Python that computes nothing.
 
 Without `--structure` the model gets copper or, if it raises an exception for that, water; the report names both.
 
@@ -49,34 +48,34 @@ pub(crate) struct Arguments {
     /// A model, or an environment of the root.
     #[arg(required_unless_present = "ipc_only")]
     model: Option<String>,
-    /// Weights of your own, for a MODEL that is `ENVIRONMENT:custom`.
+    /// Weights of your own, for MODEL `ENVIRONMENT:custom`.
     #[arg(long, value_name = "FILE", requires = "model")]
     weights: Option<PathBuf>,
-    /// More keyword arguments of `setup()`, as a JSON object; they go before those of the manifest.
+    /// Keyword arguments of `setup()`, as a JSON object; they override those of the manifest.
     #[arg(long, value_name = "JSON", requires = "model", value_parser = super::worker::object)]
     setup: Option<Object>,
-    /// What to compute, in any format the environment's ASE reads.
+    /// The structure to compute, in any format that the environment's ASE reads.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["atoms", "ipc_only"])]
     structure: Option<PathBuf>,
-    /// At least so many atoms of copper or water.
+    /// At least this many atoms of copper or water.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     atoms: u32,
-    /// How many steps to measure; 0 measures none.
+    /// How many steps to measure.
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: u32,
-    /// The device that `setup()` is given.
+    /// The device passed to `setup()`.
     #[arg(long, default_value = "cpu")]
     device: String,
     /// How long the model may take to load, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     startup_timeout: u64,
-    /// Fail if the overhead is more than so many per cent of the computation.
+    /// Fail if the overhead is more than this many per cent of the computation.
     #[arg(long, value_name = "PERCENT", conflicts_with = "ipc_only")]
     max_overhead: Option<f64>,
     /// Measure the exchange alone, without a model.
     #[arg(long, conflicts_with = "model")]
     ipc_only: bool,
-    /// Show what the worker says.
+    /// Show the worker's output.
     #[arg(long, short)]
     verbose: bool,
     /// Print the report as JSON.
@@ -84,7 +83,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// The structure that was computed, and the model's numbers for it.
+/// The structure that was computed, and its results.
 struct Report {
     /// Structures that the model could not compute, with the exception.
     refused: Vec<(String, String)>,
@@ -139,7 +138,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         show::remarks(output.trim_end());
     }
     match result {
-        Ok(report) => Ok(tell(model, &selected, &report, arguments)),
+        Ok(report) => Ok(print(model, &selected, &report, arguments)),
         Err(refusals) => {
             for (structure, error) in &refusals {
                 show::remarks(&format!("{structure}:\n{}", error.trim_end()));
@@ -157,7 +156,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     }
 }
 
-/// What to compute; the first that the model accepts.
+/// The structures to try; the first that the model accepts is used.
 fn structures(
     root: &Root,
     selected: &Selected,
@@ -174,7 +173,7 @@ fn structures(
     Ok(vec![structure])
 }
 
-/// This program as a worker; it takes what it inherits from these variables as it always does.
+/// This program as a worker.
 fn worker(
     root: &Root,
     model: &str,
@@ -200,12 +199,12 @@ fn worker(
         .variables(inherited))
 }
 
-/// Prints the report and judges it.
-fn tell(model: &str, selected: &Selected, report: &Report, arguments: &Arguments) -> Exit {
+/// Prints the report and decides on the exit code.
+fn print(model: &str, selected: &Selected, report: &Report, arguments: &Arguments) -> Exit {
     let failed = report.smoke.has(Verdict::Failed);
     let limit = arguments.max_overhead;
     let exceeded = limit.is_some_and(|limit| {
-        // What was not measured, or is no number, has not been shown to be small.
+        // An overhead that was not measured, or is not finite, exceeds any limit.
         report
             .latency
             .is_none_or(|latency| !latency.overhead.is_finite() || latency.overhead > limit)
@@ -364,11 +363,11 @@ fn exchange(arguments: &Arguments) -> Result<Exit, Failure> {
         "medians of {steps} steps of {atoms} atoms, nothing computed"
     ));
     show::line(&format!(
-        "exchange   {socket:.1} µs: the messages of a step over a socket pair, Rust at both ends"
+        "exchange   {socket:.1} µs: the messages of a step over a socket pair, without a model"
     ));
     show::line(&match (hand_over, &python) {
         (Some(took), Some(python)) => format!(
-            "hand-over  {took:.1} µs: the turn to a Python that computes nothing and back, through a shared file ({})",
+            "hand-over  {took:.1} µs: to a Python that computes nothing and back, through a shared file ({})",
             python.display()
         ),
         _ => "hand-over  not measured: there is no python3 on PATH".to_owned(),
@@ -376,7 +375,7 @@ fn exchange(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The machine's own.
+/// The python3 on PATH.
 fn python() -> Option<PathBuf> {
     let path = context::search_path();
     std::env::split_paths(&path)

@@ -21,9 +21,9 @@ use crate::worker::{self, Options, Served, Species, socket};
 /// Arguments of `rootstock worker`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Servers tell a worker where the atoms are, but not which atoms they are: give it the structure that the server simulates \
-(--template), or name the atoms (--species, --pbc). Only servers that send them as JSON in INIT, as rootstock's own \
-clients do, need neither (--species-from-server).
+Most servers send positions, but no species: give the worker the structure that the server simulates (--template), or \
+name the atoms (--species, --pbc). Servers that send species as JSON in INIT, as rootstock's own clients do, need neither \
+(--species-from-server).
 
 Examples:
   rootstock worker emt --unix md --template start.xyz
@@ -33,25 +33,25 @@ pub(crate) struct Arguments {
     model: String,
     #[command(flatten)]
     server: Server,
-    /// What is put before NAME; i-PI's `sockets_prefix`.
+    /// The prefix of NAME; i-PI's `sockets_prefix`.
     #[arg(long, value_name = "PREFIX", default_value = "/tmp/ipi_")]
     unix_prefix: String,
-    /// Weights of your own, for a MODEL that is `ENVIRONMENT:custom`.
+    /// Weights of your own, for MODEL `ENVIRONMENT:custom`.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// More keyword arguments of `setup()`, as a JSON object; they go before those of the manifest.
+    /// Keyword arguments of `setup()`, as a JSON object; they override those of the manifest.
     #[arg(long, value_name = "JSON", value_parser = object)]
     setup: Option<Object>,
     /// The server is an i-PI whose `ffsocket` has mode `shm`: numbers pass through shared memory.
     #[arg(long, requires = "unix")]
     shm: bool,
-    /// The device that `setup()` is given. `auto` asks the environment's torch for what it sees, CUDA (AMD, too) or XPU, and
-    /// takes number `local rank modulo devices`; the local rank is `SLURM_LOCALID` or its like of Open MPI, MPICH, PALS,
-    /// MVAPICH, Flux or torchrun, 0 without. Where torch sees none, or is not there: `cpu`.
+    /// The device passed to `setup()`. `auto` uses device number `local rank modulo devices` of those that the environment's
+    /// torch sees, CUDA (AMD, too) or XPU; the local rank is `SLURM_LOCALID` or the equivalent of Open MPI, MPICH, PALS,
+    /// MVAPICH, Flux or torchrun, otherwise 0. Without torch or devices: `cpu`.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// A structure file with the server's atoms in its order, in any format ASE reads; also says what is periodic, and
-    /// has the `info` and the arrays that a model may read: initial charges, magnetic moments, tags, masses.
+    /// A structure file with the server's atoms in its order, in any format that ASE reads. Its periodicity, `info` and arrays
+    /// (initial charges, magnetic moments, tags, masses) are used, too.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["species", "species_from_server"])]
     template: Option<PathBuf>,
     /// The server's atoms in its order: `Cu108`, `OH2`, `O,H,H`, `8,1,1`.
@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     /// Which cell vectors are periodic, as in `TTF`.
     #[arg(long, value_name = "TTT", requires = "species")]
     pbc: Option<String>,
-    /// Wait for the server to say which atoms there are; stock i-PI and ASE never do.
+    /// Wait for the server to send the species; stock i-PI and ASE never do.
     #[arg(long)]
     species_from_server: bool,
     /// Total charge (`atoms.info["charge"]`).
@@ -74,7 +74,7 @@ pub(crate) struct Arguments {
     /// Spin multiplicity (`atoms.info["spin"]`).
     #[arg(long)]
     spin: Option<i64>,
-    /// Compute no stress and send a virial of zero: for models without one, and to save its cost where nobody looks.
+    /// Compute no stress and send a virial of zero: for models without stress, or to save its cost.
     #[arg(long)]
     no_stress: bool,
     /// How long to wait for the server, in seconds.
@@ -83,33 +83,32 @@ pub(crate) struct Arguments {
     /// How long the model may take to load, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     startup_timeout: u64,
-    /// How often to say that the model is still loading, or still computing one step, in seconds.
+    /// How often to report that the model is still loading, or still computing one step, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     heartbeat: Duration,
-    /// Whether to have the system read the environment's libraries and the model's weights ahead while Python starts: where they
-    /// are not in memory, and with `auto` only on a network filesystem, from which they come slowly, piece by piece.
+    /// Whether to read ahead the environment's libraries and the model's weights while Python starts, if they are not in memory;
+    /// with `auto` only on a network filesystem. Experimental: its effect was not measured.
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = prewarm())]
     prewarm: Prewarm,
-    /// How long a step may take, in seconds, before Python counts as hanging and is started again; for ever if not given.
+    /// How long a step may take, in seconds, before Python is restarted; by default there is no limit.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     step_timeout: Option<Duration>,
-    /// How often in a run a Python that was killed, crashed or hangs is started again, and its step repeated.
+    /// How often in a run a Python that was killed, crashed or hangs is restarted, and its step repeated.
     #[arg(long, value_name = "N", default_value_t = 10)]
     restarts: u32,
 }
 
-/// Where the server is.
+/// The server's address.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Server {
     /// The server's socket: a NAME stands for `/tmp/ipi_NAME`, as in i-PI and ASE; with a `/` it is a path.
     #[arg(long, value_name = "NAME|PATH")]
     unix: Option<PathBuf>,
-    /// The server's TCP port, as in i-PI's `inet` mode. i-PI has no authentication: only for networks that are trusted.
+    /// The server's TCP port, as in i-PI's `inet` mode. i-PI has no authentication: use it only in trusted networks.
     #[arg(long, value_name = "HOST:PORT", value_parser = tcp)]
     tcp: Option<String>,
-    /// A connected stream socket that this process was started with, by its number: for programs that start their
-    /// worker themselves. It has no name, so nobody else can reach it.
+    /// The number of a connected stream socket that this process has inherited: for programs that start their own worker.
     #[arg(long, value_name = "N")]
     fd: Option<u32>,
 }
@@ -141,7 +140,7 @@ fn prewarm() -> impl TypedValueParser<Value = Prewarm> {
     })
 }
 
-/// A length of time: a positive number of seconds.
+/// A positive number of seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -152,10 +151,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The command line does not say what it should.
+/// A wrong command line.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 enum Usage {
-    #[error("nobody says which atoms the server's positions belong to")]
+    #[error("no species given: the server sends only positions")]
     #[diagnostic(help(
         "give the structure with `--template FILE`, or name the atoms with `--species` and `--pbc`; \
          `--species-from-server` is for servers that send them as JSON"
@@ -169,8 +168,8 @@ enum Usage {
         text: String,
         source: species::Error,
     },
-    #[error("`--pbc {0}` does not say which of three cell vectors are periodic")]
-    #[diagnostic(help("write T or F for each, as in `TTF`"))]
+    #[error("`--pbc {0}`: expected three letters, one for each cell vector")]
+    #[diagnostic(help("write T (periodic) or F for each, as in `TTF`"))]
     Periodicity(String),
 }
 
@@ -222,7 +221,7 @@ fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exi
     }
 }
 
-/// Finds a model, which may need weights of the user's own.
+/// Selects a model, with weights of the user's own if there are any.
 pub(crate) fn select(
     shared: &Shared,
     root: &Root,

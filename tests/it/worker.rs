@@ -234,7 +234,7 @@ fn a_worker_that_nobody_told_the_species_does_not_start() {
     let (code, told) = worker(&["emt", "--root", "nowhere"]);
     assert_eq!(code, Some(2));
     assert!(
-        told.contains("nobody says which atoms the server's positions belong to"),
+        told.contains("no species given: the server sends only positions"),
         "{told}"
     );
     assert!(told.contains("--template FILE"), "{told}");
@@ -249,7 +249,7 @@ fn species_that_are_none_are_named() {
         ),
         (
             &["--species", "Cu", "--pbc", "TT"],
-            "`--pbc TT` does not say",
+            "`--pbc TT`: expected three letters",
         ),
         (&["--species", "Cu"], "--pbc"),
         (
