@@ -174,7 +174,7 @@ fn a_directory_or_an_archive_with_a_pointer_is_refused() {
 resolving one …
   × one environment could not be locked
 Error:
-  × environment `one`: the build requirements of `demo` cannot be locked: `package/data.bin` in `demo-1.0.tar` is a pointer of Git LFS, not the file itself
+  × environment `one`: the build requirements of `demo` cannot be locked: `package/data.bin` in `demo-1.0.tar` is a Git LFS pointer, not the file itself
   help: run `git lfs pull` in the project's directory
 "#]]);
     // So is a source distribution of an index.
@@ -212,7 +212,7 @@ preparing 1 packages
 downloading 1 files, [SIZE]
 linking one
 downloading 1 files, [SIZE]
-  × weights `p.bin` of potential: `file://[PROJECT]/remote/weights.bin` is a pointer of Git LFS, not the file itself
+  × weights `p.bin` of potential: `file://[PROJECT]/remote/weights.bin` is a Git LFS pointer, not the file itself
   help: write the address of the file itself: of a repository with Git LFS, the one that its page downloads from
 "#]]);
     assert!(!sandbox.path("root/cache/p.bin").exists());

@@ -177,7 +177,7 @@ resolving two …
 downloading file:///nowhere/w.bin to learn its sha256 …
   × one model could not be locked
 Error:
-  × the weights of model `b` cannot be locked: cannot open `/nowhere/w.bin`
+  × the weights of model `b` cannot be locked: cannot open `/nowhere/w.bin`: No such file or directory (os error 2)
   help: write its `sha256` (and the commit, if it is a file of the hub) into the manifest, and it need not be reached to be locked
 not in the lock: model b
 "#]]);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use snapbox::str;
+
 use crate::sandbox::remote::Remote;
 use crate::sandbox::{Said, Sandbox};
 
@@ -86,12 +88,14 @@ fn another_remote_file_is_an_error_and_not_a_new_digest() {
     sandbox.write("remote/weights.bin", "numbres");
     let said = sandbox.run(&["sync"]);
     said.expect(1);
-    assert!(
-        said.stderr
-            .contains("weights `potentials/p.bin` of potential:"),
-        "{}",
-        said.stderr
-    );
+    said.stderr_is(&sandbox, str![[r#"
+preparing 1 packages
+downloading 1 files, [SIZE]
+linking one
+downloading 1 files, [SIZE]
+  × weights `potentials/p.bin` of potential: `file://[PROJECT]/remote/weights.bin` has the sha256 4796a1c73705349111106459a1aef36f69951d3b631aa4a683e1014417ed9101, but f3c7807d475073ba009bf4801b2d934e9f0126cb96dd19a27dbffcae23a7f5a3 is expected
+  help: the download was removed and nothing of it is installed. A mirror or a proxy may serve another file; if the publisher replaced it, `rootstock lock --upgrade` decides anew
+"#]]);
     assert!(!sandbox.path("root/cache/potentials/p.bin").exists());
     // The environment is none the worse for it.
     assert!(said.stdout.starts_with("built "), "{}", said.stdout);
@@ -128,12 +132,10 @@ fn without_the_network_missing_weights_are_named() {
     sandbox.sync(&["--only", "envs"]);
     let said = sandbox.run(&["sync", "--offline"]);
     said.expect(1);
-    assert!(
-        said.stderr
-            .contains("weights `potentials/p.bin` of potential: it is neither in the cache"),
-        "{}",
-        said.stderr
-    );
+    said.stderr_is(&sandbox, str![[r#"
+  × weights `potentials/p.bin` of potential: it is neither in the cache nor in a bundle, and `--offline` forbids to download it
+  help: run it once without `--offline`, or name a bundle that has it with `--bundle DIR`
+"#]]);
 }
 
 #[test]
@@ -165,11 +167,12 @@ fn a_worker_does_not_start_without_its_weights() {
         "FFF",
     ]);
     said.expect(4);
-    assert!(
-        said.stderr
-            .contains("fetch them with `rootstock sync potential`"),
-        "{}",
-        said.stderr
+    said.stderr_is(
+        &sandbox,
+        str![[r#"
+  × a weight file of `potential` is missing: `[PROJECT]/root/cache/potentials/p.bin`
+  help: fetch it with `rootstock sync potential`
+"#]],
     );
 }
 
