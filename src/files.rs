@@ -18,6 +18,7 @@ pub mod maker;
 mod pointer;
 mod reading;
 mod reproducible;
+mod search;
 pub mod shared;
 pub mod space;
 pub mod standing;
@@ -32,6 +33,7 @@ pub use reading::{
     read_text_of_project_if_present,
 };
 pub use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
+pub use search::{candidates, program};
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;

@@ -27,6 +27,8 @@ pub mod target;
 pub mod access;
 /// Percent-encoding in addresses.
 pub mod percent;
+/// How reports are put into words.
+pub mod report;
 
 // The machine.
 /// The only use of `std::fs`; every error names the action and the path.

@@ -246,6 +246,12 @@ impl FromStr for Glibc {
     }
 }
 
+impl serde::Serialize for Glibc {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} (glibc {})", self.name(), self.glibc)

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use super::alike::Alike;
+use crate::report::chain;
 
 /// A member, as it will be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +42,6 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-}
-
-/// An error with its causes.
-fn chain(error: &std::io::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// How long a name may be that does not fit into a header. It is read into memory.

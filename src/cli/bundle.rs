@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::progress::bytes;
-use super::{Shared, context, findings, lock, outcome, place, show};
+use super::{Shared, context, findings, lock, place, show};
 use crate::files;
 use crate::name::ModelId;
+use crate::report::{bytes, chain};
 use crate::store::bundle::{self, Index};
 use crate::sync;
 use crate::sync::bundle::Request;
@@ -106,7 +106,7 @@ fn report_not_loaded(models: &[ModelId]) {
 fn report_failures(failures: &[sync::bundle::Failure]) {
     let failures = failures.iter();
     let mut failures: Vec<(String, Option<String>)> = failures
-        .map(|failure| (outcome::chain(failure), failure.advice()))
+        .map(|failure| (chain(failure), failure.advice()))
         .collect();
     // What kept us from several files is printed once.
     failures.sort();

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::progress::bytes;
 use super::show;
 use crate::build::estimate::BuildEstimate;
 use crate::doctor::Room;
 use crate::files;
 use crate::plan::{self, Action, Plan, PrefetchStep, Step, WeightStep};
+use crate::report::bytes;
 use crate::store::Root;
 use crate::sync::preview::{self, Preview};
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::outcome::chain;
-use super::progress::bytes;
 use super::{Shared, context, given, place, show};
 use crate::files::{self, freed::Room};
 use crate::gc::{self, End, Gone, Kept, Kind, Policy, Survey, Why};
 use crate::name::EnvironmentName;
 use crate::process::threads;
+use crate::report::bytes;
+use crate::report::chain;
 use crate::store::pins::{self, Pin};
 use crate::store::{Root, layout};
 

@@ -13,11 +13,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use super::exit::Exit;
-use super::outcome::chain;
 use super::{context, show};
 use crate::files::{self, maker};
 use crate::gc;
 use crate::process::{Command, threads};
+use crate::report::chain;
 use crate::store::Root;
 use crate::worker::signals::{Signals, StopSignal};
 

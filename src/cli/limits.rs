@@ -3,7 +3,7 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use super::progress::bytes;
+use crate::report::bytes;
 
 /// A limit, the words in which systems and programs say that it is reached, and what is little.
 struct Limit {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use miette::Diagnostic;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::show;
 use crate::build::{Built, Done, Error, Outcome, TAKEN_AWAY, weights};
 use crate::plan::{Plan, PrefetchStep, WeightStep};
+use crate::report::{chain, help};
 use crate::store::Root;
 use crate::store::prefetched::Record;
 use crate::sync;
@@ -238,23 +238,4 @@ fn causes_of(error: &Error) -> Vec<(String, Option<String>)> {
             vec![(chain(error), Some(help))]
         }
     }
-}
-
-fn help(error: &dyn Diagnostic) -> Option<String> {
-    error.help().map(|help| help.to_string())
-}
-
-/// An error with all its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let said = next.to_string();
-        // A transparent error says what its cause says.
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = next.source();
-    }
-    text
 }

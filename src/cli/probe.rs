@@ -1,7 +1,7 @@
 //! `rootstock probe`.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -330,7 +330,7 @@ fn exchange(arguments: &Arguments) -> Result<Exit, Failure> {
     let structure = Structure::copper(arguments.atoms as usize);
     let steps = arguments.steps.max(1);
     let socket = exchange::measure(&structure, steps).or_exit(Exit::Failed)?;
-    let python = python();
+    let python = files::program("python3", &context::search_path());
     let frame = Frame {
         cell: structure.cell,
         positions: structure.positions.iter().copied().collect(),
@@ -373,12 +373,4 @@ fn exchange(arguments: &Arguments) -> Result<Exit, Failure> {
         _ => "hand-over  not measured: there is no python3 on PATH".to_owned(),
     });
     Ok(Exit::Ok)
-}
-
-/// The python3 on PATH.
-fn python() -> Option<PathBuf> {
-    let path = context::search_path();
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(Path::new("python3")))
-        .find(|program| files::is_executable(program))
 }

@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{escape, show};
 use crate::build::progress::{Event, Progress};
+use crate::report::{bytes, counted};
 
 /// A watcher for standard error.
 pub(super) fn watcher() -> Box<dyn Progress> {
@@ -15,11 +16,6 @@ pub(super) fn watcher() -> Box<dyn Progress> {
     } else {
         Box::new(Lines::default())
     }
-}
-
-/// Bytes for people.
-pub(super) fn bytes(bytes: u64) -> String {
-    indicatif::DecimalBytes(bytes).to_string()
 }
 
 /// Plain lines: few, and none that a log would have to repeat.
@@ -190,7 +186,7 @@ impl Importing {
     /// So many are to be imported, and so many of them have been.
     pub(super) fn heard(&self, all: usize, done: usize) {
         if done == 0 && !std::io::stderr().is_terminal() {
-            show::remark(&format!("importing {}", show::counted(all, "environment")));
+            show::remark(&format!("importing {}", counted(all, "environment")));
         }
         self.0.set_length(all as u64);
         self.0.set_position(done as u64);

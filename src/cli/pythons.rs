@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{context, outcome, progress, show};
+use super::{context, progress, show};
 use crate::build;
 use crate::digest::Digest;
 use crate::fetch::{self, Client, Mirror};
@@ -67,7 +67,7 @@ pub(super) fn provide(
     let variables = context::kept_environment();
     let watcher = progress::watcher();
     build::pythons::provide_one(python, &place, mirror, &variables, &*watcher).map_err(|error| {
-        let text = outcome::chain(&error);
+        let text = crate::report::chain(&error);
         error
             .advice()
             .map_or(text.clone(), |advice| format!("{text}\n{advice}"))
@@ -90,7 +90,7 @@ fn listed(sums: &str, file: &str) -> Result<Option<Digest>, String> {
 }
 
 fn explained(error: &fetch::Error) -> String {
-    let text = outcome::chain(error);
+    let text = crate::report::chain(error);
     match error.advice() {
         Some(advice) => format!("{text}\n{advice}"),
         None => text,

@@ -1,5 +1,6 @@
 //! `rootstock run`: finds the command, and becomes it, or prints what it would be given.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -182,8 +183,7 @@ fn find(name: &OsString, selected: &Selected, search_path: &OsString) -> Result<
             return Ok(ours);
         }
         belongs_elsewhere(selected, &named.to_string_lossy(), ours)?;
-        let directories = std::env::split_paths(search_path);
-        directories.map(|directory| directory.join(named)).collect()
+        files::candidates(named, search_path).collect()
     };
     if let Some(program) = on_path.iter().find(|place| files::is_executable(place)) {
         return Ok(program.clone());
@@ -262,9 +262,9 @@ fn sh(
         let (name, value) = printable(name, value)?;
         lines.push(if name == "PATH" && prepended.as_deref() == Some(value) {
             // The shell may have more to search by then.
-            format!("export PATH={}:\"$PATH\"", quoted(&bin))
+            format!("export PATH={}:\"$PATH\"", quoted(&bin)?)
         } else {
-            format!("export {name}={}", quoted(value))
+            format!("export {name}={}", quoted(value)?)
         });
     }
     Ok(lines.join("\n"))
@@ -320,7 +320,7 @@ fn printable<'a>(name: &'a OsString, value: &'a OsString) -> Result<(&'a str, &'
     ))
 }
 
-/// A word of a POSIX shell that stands for nothing but itself.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+/// A word of a POSIX shell.
+fn quoted(text: &str) -> Result<Cow<'_, str>, Error> {
+    shlex::try_quote(text).map_err(|_| Error::Unprintable(text.to_owned()))
 }

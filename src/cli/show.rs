@@ -1,15 +1,18 @@
 //! Everything a person or a machine reads: the only printing. Writing never panics: a pipe that is closed, on either
 //! stream, is no error. Any other failure to write standard output ends the command with exit code 1 ([`unwritten`]).
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::OnceLock;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::{context, escape, limits};
+
+pub(crate) use crate::report::{counted, listed};
 
 /// Why standard output is not whole. Like standard output itself it belongs to the process.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -103,6 +106,24 @@ pub(crate) fn remarks(text: &str) {
     let _ = writeln!(io::stderr(), "{}", escape::lines(text));
 }
 
+/// A report on standard output: its JSON for programs, or its text for people.
+pub(crate) fn report(report: &(impl Serialize + Display), as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        let value = serde_json::to_value(report).map_err(|error| {
+            let help = "JSON has only UTF-8: rename the file or directory, or do without `--json`";
+            Failure::new(
+                Exit::Failed,
+                &format!("cannot print as JSON: {error}"),
+                Some(help),
+            )
+        })?;
+        json(&value);
+    } else {
+        document(&escape::lines(report.to_string().trim_end_matches('\n')));
+    }
+    Ok(())
+}
+
 /// A value for machines, on standard output.
 pub(crate) fn json(value: &serde_json::Value) {
     document(&json_text(value));
@@ -142,24 +163,5 @@ struct Drawn<'a>(&'a miette::MietteHandler, &'a dyn miette::Diagnostic);
 impl std::fmt::Display for Drawn<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         miette::ReportHandler::debug(self.0, self.1, out)
-    }
-}
-
-/// `there are: emt, mace`, or `there are: none`.
-pub(crate) fn listed(introduction: &str, names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        format!("{introduction} none")
-    } else {
-        format!("{introduction} {}", names.join(", "))
-    }
-}
-
-/// `1 file`, `2 files`.
-pub(crate) fn counted(number: usize, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
     }
 }

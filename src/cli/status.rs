@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::progress::bytes;
 use super::{Shared, lock, place, show};
 use crate::files;
 use crate::lock::{Lock, drift};
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
 use crate::plan;
+use crate::report::bytes;
 use crate::store::claims::{self, Builder, Claim};
 use crate::store::installed::{Complete, Generation};
 use crate::store::{self, Depth, Installed, Needs, Root};

@@ -1,6 +1,7 @@
 //! Who can use a root, as others would find out: the directories above it that everybody has to pass, and the modes of
 //! what is in it. The owner's own rights hide every such error from the owner; here they do not count.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,10 @@ use crate::files::standing::Standing;
 use crate::files::{self, Kind, acl, standing};
 use crate::store::{Policy, Root, directory};
 
-use super::Finding;
+use super::finding::{Code, Finding};
 
 /// Who can use a root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Reach {
     /// Its policy, if it has one.
     pub policy: Option<Access>,
@@ -21,10 +22,10 @@ pub struct Reach {
     pub closed: Vec<PathBuf>,
 }
 
-/// How many findings of one kind are told one by one.
-const TOLD: usize = 20;
+/// The number of findings of one code that are shown one by one.
+const SHOWN: usize = 20;
 
-/// How deep a quick look goes, below these directories of a root; one that is not listed is looked into once.
+/// The depth of a quick examination below these directories of a root; 2 below those that are not listed.
 const DEPTHS: &[(&str, usize)] = &[
     (directory::GENERATIONS, 4),
     (directory::PYTHONS, 2),
@@ -75,7 +76,7 @@ struct Ancestor {
     finding: Option<Finding>,
 }
 
-/// What those whom the policy is for may do with what stands so: the three bits of read, write and execute.
+/// The permissions on a file of those whom the policy is for: the three bits of read, write and execute.
 pub(super) fn may(path: &Path, there: &Standing, policy: Option<&Policy>) -> u32 {
     match policy.map(|policy| (policy.access(), policy.group())) {
         None | Some((Access::World | Access::WorldBy(_), _) | (Access::Group(_), None)) => {
@@ -86,37 +87,36 @@ pub(super) fn may(path: &Path, there: &Standing, policy: Option<&Policy>) -> u32
     }
 }
 
-/// A directory above a root: those whom the policy is for must pass it, and nobody else may replace what is below it.
+/// A directory above a root: those whom the policy is for must be able to pass it, and others must not be able to replace what
+/// is below it.
 fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
     let there = standing::standing(path)?;
     let passes = may(path, &there, policy) & 0o1 != 0;
     let sticky = there.mode & 0o1000 != 0;
-    let finding = if let (false, Some(policy)) = (passes, policy) {
-        let bits = match (policy.access(), policy.group()) {
-            (Access::Group(_), Some(group)) if group == there.group => "g+x",
-            _ => "o+x",
-        };
-        Some(Finding {
-            code: "access-ancestor",
-            path: path.to_owned(),
-            message: format!(
-                "{} cannot pass through it: it has mode {:04o}, owner {} and group {}",
-                whom(policy.access()),
-                there.mode,
-                standing::user_name(there.owner),
-                standing::group_name(there.group)
-            ),
-            fix: format!("chmod {bits} {}", quoted(path)),
-        })
-    } else if there.mode & 0o002 != 0 && !sticky {
-        Some(writable(path))
-    } else {
-        None
+    let finding = match policy {
+        Some(policy) if !passes => Some(impassable(path, &there, policy)),
+        _ => (there.mode & 0o002 != 0 && !sticky).then(|| writable(path)),
     };
     Ok(Ancestor {
         closed: !passes,
         finding,
     })
+}
+
+fn impassable(path: &Path, there: &Standing, policy: &Policy) -> Finding {
+    let bits = match (policy.access(), policy.group()) {
+        (Access::Group(_), Some(group)) if group == there.group => "g+x",
+        _ => "o+x",
+    };
+    let message = format!(
+        "{} cannot pass through it: it has mode {:04o}, owner {} and group {}",
+        whom(policy.access()),
+        there.mode,
+        standing::user_name(there.owner),
+        standing::group_name(there.group)
+    );
+    let fix = format!("chmod {bits} {}", quoted(path));
+    Finding::new(Code::AccessAncestor, path, message, fix)
 }
 
 pub(super) fn whom(access: &Access) -> String {
@@ -128,12 +128,9 @@ pub(super) fn whom(access: &Access) -> String {
 }
 
 fn writable(path: &Path) -> Finding {
-    Finding {
-        code: "access-writable",
-        path: path.to_owned(),
-        message: "everybody can write there, and so decide what runs in everybody's name".into(),
-        fix: format!("chmod o-w {}", quoted(path)),
-    }
+    let message = "everyone can write there, and so decide what other users run";
+    let fix = format!("chmod o-w {}", quoted(path));
+    Finding::new(Code::AccessWritable, path, message, fix)
 }
 
 /// What is in a root or a cache.
@@ -151,7 +148,7 @@ fn inside(
         group: there.group,
         size: 0,
     };
-    // Whom a directory is closed to does not see what is in it; its own mode is seen.
+    // A directory that is closed to this user hides its content, but not its own mode.
     let entries = files::walk_open(top, is_examined)?;
     for entry in std::iter::once(itself).chain(entries) {
         let path = if entry.path.as_os_str().is_empty() {
@@ -170,7 +167,7 @@ fn inside(
     Ok(())
 }
 
-/// Staging is nobody's business yet; the files of generations and interpreters are compared with their lists.
+/// Staging directories are not in use yet; the files of generations and interpreters are compared with their lists.
 fn is_examined(path: &Path, deep: bool) -> bool {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let first = parts[0].as_ref();
@@ -206,60 +203,46 @@ fn deviation(
     let access = policy.access();
     if let Some(group) = group.filter(|group| *group != entry.group) {
         let name = standing::group_name(group);
-        return Some(Finding {
-            code: "access-group",
-            path: path.to_owned(),
-            message: format!(
-                "it belongs to the group {}, and `access = \"{access}\"` means {name}",
-                standing::group_name(entry.group)
-            ),
-            fix: format!("chgrp {name} {} && {chmod}", quoted(path)),
-        });
+        let message = format!(
+            "it belongs to the group {}, and `access = \"{access}\"` means {name}",
+            standing::group_name(entry.group)
+        );
+        let fix = format!("chgrp {name} {} && {chmod}", quoted(path));
+        return Some(Finding::new(Code::AccessGroup, path, message, fix));
     }
-    (entry.mode != mode).then(|| Finding {
-        code: "access-mode",
-        path: path.to_owned(),
-        message: format!(
+    (entry.mode != mode).then(|| {
+        let message = format!(
             "it has mode {:04o}, and `access = \"{access}\"` means {mode:04o}",
             entry.mode
-        ),
-        fix: chmod,
+        );
+        Finding::new(Code::AccessMode, path, message, chmod)
     })
 }
 
-/// The first of each kind, and how many there are more.
+/// The first findings of each code, and the number of the others.
 fn shortened(root: &Root, findings: Vec<Finding>) -> Vec<Finding> {
-    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
-    let mut told = Vec::new();
+    let mut counts: BTreeMap<Code, usize> = BTreeMap::new();
+    let mut shown = Vec::new();
     for finding in findings {
         let count = counts.entry(finding.code).or_default();
         *count += 1;
-        if *count <= TOLD {
-            told.push(finding);
+        if *count <= SHOWN {
+            shown.push(finding);
         }
     }
-    for (code, count) in counts {
-        if count > TOLD {
-            told.push(Finding {
-                code,
-                path: root.path().to_owned(),
-                message: format!("{} more like those that are named", count - TOLD),
-                fix: "rootstock sync --repair".into(),
-            });
-        }
+    for (code, count) in counts.into_iter().filter(|(_, count)| *count > SHOWN) {
+        let message = format!("{} more of the same kind", count - SHOWN);
+        let fix = "rootstock sync --repair";
+        shown.push(Finding::new(code, root.path(), message, fix));
     }
-    told
+    shown
 }
 
-/// A path as a shell takes it.
+/// A path as a word of a shell command.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=@%:,".contains(c);
-    if text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    // Only a path with a NUL byte cannot be quoted, and no file has one.
+    shlex::try_quote(&text).map_or(text.clone(), Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -292,6 +275,6 @@ mod tests {
     #[test]
     fn a_path_is_quoted_for_a_shell_where_it_must_be() {
         assert_eq!(quoted(Path::new("/a/b-1.0")), "/a/b-1.0");
-        assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+        assert_eq!(quoted(Path::new("/a b/it's")), "\"/a b/it's\"");
     }
 }

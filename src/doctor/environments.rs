@@ -1,7 +1,7 @@
-//! Links, generations, stamps, trees and interpreters of a root. What they are made of is known to `store`.
+//! Links, generations, stamps, trees and interpreters of a root. Their formats are those of `store`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::digest::Digest;
 use crate::files;
@@ -11,7 +11,7 @@ use crate::store::interpreter::Base;
 use crate::store::tree::{self, Here, What};
 use crate::store::{Root, Tree, Verifier, inside};
 
-use super::Finding;
+use super::finding::{Code, Finding};
 
 /// Examines every environment of a root; every file of every generation of those that are to be read.
 pub(super) fn examine<'a>(
@@ -21,46 +21,24 @@ pub(super) fn examine<'a>(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, there) in environments {
-        let deep = deep(name);
         let fix = format!("rootstock sync --repair {name}");
-        if let Some(error) = &there.unreadable {
-            findings.push(Finding {
-                code: "unreadable",
-                path: root.generations(name),
-                message: error.clone(),
-                fix: fix.clone(),
-            });
-        } else if let Some(finding) = link(root, name, &there.current, there.current()) {
-            findings.push(finding);
-        }
+        findings.extend(match &there.unreadable {
+            Some(error) => Some(Finding::new(
+                Code::Unreadable,
+                root.generations(name),
+                error,
+                &fix,
+            )),
+            None => link(root, name, &there.current, there.current()),
+        });
         for (id, generation) in &there.generations {
-            let path = root.generation(name, id);
-            match generation {
-                Generation::Incomplete => findings.push(Finding {
-                    code: "stamp-unreadable",
-                    path: path.join(inside::STAMP),
-                    message: "there is no stamp that can be read: the generation was not finished, or was changed".into(),
-                    fix: fix.clone(),
-                }),
-                Generation::Unreadable(error) => findings.push(Finding {
-                    code: "unreadable",
-                    path,
-                    message: error.clone(),
-                    fix: fix.clone(),
-                }),
-                Generation::Newer(schema) => findings.push(Finding {
-                    code: "stamp-newer",
-                    path: path.join(inside::STAMP),
-                    message: format!("a newer rootstock wrote it (schema {schema})"),
-                    fix: "use that rootstock or a newer one".into(),
-                }),
-                Generation::Complete(complete) => {
-                    let found = generation_findings(root, &path, complete, &fix, deep);
-                    findings.extend(
-                        found.unwrap_or_else(|error| vec![Finding::unreadable(&error, &fix)]),
-                    );
-                }
-            }
+            let examination = Examination {
+                root,
+                path: root.generation(name, id),
+                fix: &fix,
+                deep: deep(name),
+            };
+            findings.extend(examination.generation(generation));
         }
     }
     findings
@@ -88,153 +66,166 @@ fn link(
 ) -> Option<Finding> {
     let (code, message) = match (current, there) {
         (Current::Nothing, _) => (
-            "link-missing",
-            "no link leads to a generation of this environment".into(),
+            Code::LinkMissing,
+            "no link points to a generation of this environment".into(),
         ),
         (Current::Elsewhere(path), _) => (
-            "link-elsewhere",
+            Code::LinkElsewhere,
             format!(
-                "it leads to `{}`, which is no generation of this environment",
+                "it points to `{}`, which is not a generation of this environment",
                 path.display()
             ),
         ),
         (Current::Generation(id), None) => (
-            "link-broken",
-            format!("it leads to the generation {id}, which is not there"),
+            Code::LinkBroken,
+            format!("it points to the generation {id}, which is missing"),
         ),
         (Current::Generation(_), Some(_)) => return None,
     };
-    Some(Finding {
-        code,
-        path: root.current(name),
-        message,
-        fix: format!("rootstock sync {name}"),
-    })
+    let fix = format!("rootstock sync {name}");
+    Some(Finding::new(code, root.current(name), message, fix))
 }
 
-fn generation_findings(
-    root: &Root,
-    path: &Path,
-    complete: &Complete,
-    fix: &str,
-    deep: Option<&Verifier>,
-) -> files::Result<Vec<Finding>> {
-    let Complete {
-        stamp,
-        base,
-        damage,
-        source: _,
-    } = complete;
-    let finding = |code, path: std::path::PathBuf, message: String| Finding {
-        code,
-        path,
-        message,
-        fix: fix.to_owned(),
-    };
-    let mut findings = Vec::new();
-    if let Some(damage) = damage {
-        findings.push(finding(
-            "generation-damaged",
-            path.to_owned(),
-            damage.clone(),
-        ));
+/// The examination of one generation.
+struct Examination<'a> {
+    root: &'a Root,
+    path: PathBuf,
+    /// The command that repairs it.
+    fix: &'a str,
+    /// Where every file is to be read.
+    deep: Option<&'a Verifier<'a>>,
+}
+
+impl Examination<'_> {
+    fn finding(&self, code: Code, path: impl Into<PathBuf>, message: impl Into<String>) -> Finding {
+        Finding::new(code, path, message, self.fix)
     }
-    findings.extend(base_finding(path, base, &finding));
-    if let (Base::Same, Some(verifier)) = (base, deep) {
-        for part in &stamp.interpreter {
-            if verifier.digest_once(&part.path)? != part.sha256 {
-                findings.push(finding(
-                    "interpreter-changed",
-                    part.path.clone(),
-                    format!(
-                        "`{}` was built on another file of this name",
-                        path.display()
-                    ),
-                ));
+
+    fn generation(&self, generation: &Generation) -> Vec<Finding> {
+        let stamp = self.path.join(inside::STAMP);
+        match generation {
+            Generation::Incomplete => {
+                let message =
+                    "it has no readable stamp: the build was interrupted, or the stamp was changed";
+                vec![self.finding(Code::StampUnreadable, stamp, message)]
             }
+            Generation::Unreadable(error) => {
+                vec![self.finding(Code::Unreadable, &self.path, error)]
+            }
+            Generation::Newer(schema) => {
+                let message = format!("a newer rootstock wrote it (schema {schema})");
+                let fix = "use that rootstock or a newer one";
+                vec![Finding::new(Code::StampNewer, stamp, message, fix)]
+            }
+            Generation::Complete(complete) => self
+                .complete(complete)
+                .unwrap_or_else(|error| vec![Finding::unreadable(&error, self.fix)]),
         }
     }
-    let list = path.join(inside::TREE);
-    if !files::exists(&list) {
-        // Told as damage.
-        return Ok(findings);
+
+    fn complete(&self, complete: &Complete) -> files::Result<Vec<Finding>> {
+        let damage = complete.damage.iter();
+        let damage = damage.map(|text| self.finding(Code::GenerationDamaged, &self.path, text));
+        let mut findings: Vec<Finding> = damage.chain(self.interpreter(&complete.base)).collect();
+        if let (Base::Same, Some(verifier)) = (&complete.base, self.deep) {
+            findings.extend(self.interpreter_files(complete, verifier)?);
+        }
+        // A missing list is reported as damage.
+        if files::exists(&self.path.join(inside::TREE)) {
+            findings.extend(self.tree(complete)?);
+        }
+        Ok(findings)
     }
-    let text = files::read(&list)?;
-    let is_known = Digest::of(&text) == stamp.tree;
-    if !is_known {
-        findings.push(finding(
-            "tree-changed",
-            list.clone(),
-            format!(
+
+    /// How the interpreter differs from the one the generation was built on.
+    fn interpreter(&self, base: &Base) -> Option<Finding> {
+        let built = format!("`{}` was built on", self.path.display());
+        let (code, python, message) = match base {
+            Base::Same => return None,
+            Base::Changed(python) => (
+                Code::InterpreterChanged,
+                python,
+                format!("{built} another file of this name"),
+            ),
+            Base::Missing(python) => (Code::InterpreterMissing, python, format!("{built} it")),
+            Base::Closed(python) => (
+                Code::InterpreterClosed,
+                python,
+                format!("{built} it, and you may not read it"),
+            ),
+        };
+        Some(self.finding(code, python, message))
+    }
+
+    /// Files of the interpreter whose digest is not that of the stamp.
+    fn interpreter_files(
+        &self,
+        complete: &Complete,
+        verifier: &Verifier,
+    ) -> files::Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for part in &complete.stamp.interpreter {
+            if verifier.digest_once(&part.path)? != part.sha256 {
+                let generation = self.path.display();
+                let message = format!("`{generation}` was built on another file of this name");
+                findings.push(self.finding(Code::InterpreterChanged, &part.path, message));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// How the files differ from the list of them, and the list from the stamp.
+    fn tree(&self, complete: &Complete) -> files::Result<Vec<Finding>> {
+        let (stamp, list) = (&complete.stamp, self.path.join(inside::TREE));
+        let text = files::read(&list)?;
+        let is_known = Digest::of(&text) == stamp.tree;
+        let mut findings = Vec::new();
+        if !is_known {
+            let message = format!(
                 "its digest is not that of the stamp ({})",
                 stamp.tree.short(12)
-            ),
-        ));
-    }
-    let tree = match Tree::parse(&String::from_utf8_lossy(&text)) {
-        Ok(tree) => tree,
-        Err(invalid) => {
-            // Which file this is nobody knows, so that it is not quoted.
-            if is_known {
-                findings.push(finding("tree-changed", list, invalid.to_string()));
+            );
+            findings.push(self.finding(Code::TreeChanged, &list, message));
+        }
+        match Tree::parse(&String::from_utf8_lossy(&text)) {
+            Ok(tree) => findings.extend(self.files(complete, &tree)?),
+            // The content of a replaced list may be anything: it is not quoted.
+            Err(_) if !is_known => {}
+            Err(invalid) => {
+                findings.push(self.finding(Code::TreeChanged, list, invalid.to_string()));
             }
-            return Ok(findings);
         }
-    };
-    let python = &stamp.python;
-    let differences = match deep {
-        Some(verifier) => {
-            let here = Here {
-                executable: &python.executable,
-                version: &python.identity.version,
-                access: root.access(),
-            };
-            tree::differences(path, &tree, here, verifier)?
-        }
-        None => source_difference(complete, &tree),
-    };
-    for tree::Difference { path: below, what } in differences {
-        let code = match what {
-            What::Missing => "file-missing",
-            What::Extra => "file-extra",
-            What::Content => "file-changed",
-            What::Mode => "file-mode",
-            What::Unreadable => "file-unreadable",
-        };
-        findings.push(finding(code, path.join(&below), what.to_string()));
+        Ok(findings)
     }
-    Ok(findings)
+
+    fn files(&self, complete: &Complete, tree: &Tree) -> files::Result<Vec<Finding>> {
+        let python = &complete.stamp.python;
+        let differences = match self.deep {
+            Some(verifier) => {
+                let here = Here {
+                    executable: &python.executable,
+                    version: &python.identity.version,
+                    access: self.root.access(),
+                };
+                tree::differences(&self.path, tree, here, verifier)?
+            }
+            None => source_difference(complete, tree),
+        };
+        let finding = |tree::Difference { path, what }| {
+            let code = match what {
+                What::Missing => Code::FileMissing,
+                What::Extra => Code::FileExtra,
+                What::Content => Code::FileChanged,
+                What::Mode => Code::FileMode,
+                What::Unreadable => Code::FileUnreadable,
+            };
+            self.finding(code, self.path.join(path), what.to_string())
+        };
+        Ok(differences.into_iter().map(finding).collect())
+    }
 }
 
-/// How the interpreter of a generation is not what it was.
-fn base_finding(
-    generation: &Path,
-    base: &Base,
-    finding: &dyn Fn(&'static str, std::path::PathBuf, String) -> Finding,
-) -> Option<Finding> {
-    let generation = generation.display();
-    let (code, python, message) = match base {
-        Base::Same => return None,
-        Base::Changed(python) => (
-            "interpreter-changed",
-            python,
-            format!("`{generation}` was built on another file of this name"),
-        ),
-        Base::Missing(python) => (
-            "interpreter-missing",
-            python,
-            format!("`{generation}` was built on it"),
-        ),
-        Base::Closed(python) => (
-            "interpreter-closed",
-            python,
-            format!("`{generation}` was built on it, and you may not read it"),
-        ),
-    };
-    Some(finding(code, python.clone(), message))
-}
-
-/// The source is read in any case, and is what people are most tempted to edit in place.
+/// The source is always read: it is the file that people are most likely to edit in place.
 fn source_difference(complete: &Complete, tree: &Tree) -> Vec<tree::Difference> {
     let listed = match tree.0.get(inside::SOURCE) {
         Some(tree::Item::File { sha256, .. }) => Some(*sha256),

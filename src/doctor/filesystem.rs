@@ -1,12 +1,13 @@
 //! What the filesystem of a root is, how much room it has, and what it can do: tried, not guessed from its name.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
 
 use crate::files::{self, link, space};
 use crate::store::Root;
 
-use super::Finding;
+use super::finding::{Code, Finding};
 use super::quota::{self, Quota};
 
 /// A torch environment takes 6 GB and 30 000 files: with less than this, the next one is not certain.
@@ -14,29 +15,30 @@ pub(super) const ENOUGH_BYTES: u64 = 1_000_000_000;
 pub(super) const ENOUGH_INODES: u64 = 50_000;
 
 /// The filesystem of a root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Filesystem {
-    /// Its kind and its room.
+    /// Its kind and its free space.
+    #[serde(flatten)]
     pub space: space::Space,
-    /// What may be used of it, where somebody says so.
+    /// The quotas that apply there, where they are known.
     pub quotas: Vec<Quota>,
-    /// What was tried in it.
+    /// What it can do.
     pub abilities: Tried,
 }
 
-/// What was found by trying.
+/// The outcome of probing a filesystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tried {
-    /// All that is tried.
+    /// Every ability.
     All(Vec<Ability>),
-    /// Nothing: we may not write there.
+    /// Not probed: no write permission.
     MayNot,
-    /// Nothing: there is no room to try, for this reason.
+    /// Not probed: no space, for this reason.
     NoRoom(&'static str),
 }
 
 impl Tried {
-    /// What was tried, if anything.
+    /// Every ability, if they were probed.
     pub fn abilities(&self) -> Option<&[Ability]> {
         match self {
             Tried::All(abilities) => Some(abilities),
@@ -45,10 +47,24 @@ impl Tried {
     }
 }
 
+impl Serialize for Tried {
+    /// By name, whether each works; `null` where nothing was probed.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.abilities() {
+            Some(abilities) => serializer.collect_map(
+                abilities
+                    .iter()
+                    .map(|ability| (ability.name, ability.works)),
+            ),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
 /// Something a filesystem can or cannot do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ability {
-    /// What, in a word that never changes.
+    /// Its name, which never changes.
     pub name: &'static str,
     /// Whether it can.
     pub works: bool,
@@ -58,7 +74,7 @@ pub struct Ability {
     pub needed: bool,
 }
 
-/// What may still be written, as far as somebody says.
+/// What may still be written, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// Where that is: `filesystem`, or whose quota it is.
@@ -156,12 +172,7 @@ impl Filesystem {
     pub(super) fn findings(&self, root: &Root) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut find = |code, message: String, fix: &str| {
-            findings.push(Finding {
-                code,
-                path: PathBuf::from(root.path()),
-                message,
-                fix: fix.to_owned(),
-            });
+            findings.push(Finding::new(code, root.path(), message, fix));
         };
         for ability in self.abilities.abilities().into_iter().flatten() {
             if ability.needed && !ability.works {
@@ -170,7 +181,7 @@ impl Filesystem {
                     ability.name, ability.meaning
                 );
                 find(
-                    "filesystem-unfit",
+                    Code::FilesystemUnfit,
                     message,
                     "put the root on another filesystem (`--root DIR`)",
                 );
@@ -184,7 +195,7 @@ impl Filesystem {
         } = self.space;
         if let Tried::NoRoom(reason) = self.abilities {
             find(
-                "space-low",
+                Code::SpaceLow,
                 format!(
                     "nothing can be written there: {reason} ({} MB are left on its filesystem)",
                     bytes_free / 1_000_000
@@ -193,7 +204,7 @@ impl Filesystem {
             );
         } else if bytes_free < ENOUGH_BYTES {
             find(
-                "space-low",
+                Code::SpaceLow,
                 format!("{} MB are left on its filesystem", bytes_free / 1_000_000),
                 "free some space",
             );
@@ -201,7 +212,7 @@ impl Filesystem {
         // Filesystems without a table of inodes say that they have none at all.
         if inodes > 0 && inodes_free < ENOUGH_INODES {
             find(
-                "inodes-low",
+                Code::InodesLow,
                 format!("room for {inodes_free} files is left on its filesystem"),
                 "remove files, or ask for a larger quota of files",
             );

@@ -1,10 +1,10 @@
-//! What builders that are certainly gone have left: it only takes space, and no clock says how old it is. Its name says
-//! who made it.
+//! Staging directories of builds that were killed. They only take space. Their names identify the process that made them,
+//! so no clock decides about their age.
 
 use crate::store::Root;
 use crate::store::unfinished::{self, Unfinished};
 
-use super::Finding;
+use super::finding::{Code, Finding};
 
 /// Examines every place that a sync sweeps by itself; for the rest there is `gc`.
 pub(super) fn examine(root: &Root) -> Vec<Finding> {
@@ -13,10 +13,11 @@ pub(super) fn examine(root: &Root) -> Vec<Finding> {
 }
 
 fn finding(Unfinished { path, .. }: Unfinished) -> Finding {
-    Finding {
-        code: "staging-left",
+    let fix = "the next `rootstock sync` that builds there removes it";
+    Finding::new(
+        Code::StagingLeft,
         path,
-        message: "a build that was killed has left it".into(),
-        fix: "the next `rootstock sync` that builds there removes it".into(),
-    }
+        "left over from a build that was killed",
+        fix,
+    )
 }

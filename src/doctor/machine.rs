@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::{Serialize, Serializer};
 
 use crate::files;
 use crate::name::EnvironmentName;
@@ -12,7 +13,7 @@ use crate::store::Root;
 use crate::store::installed::{Generation, Installed};
 use crate::target::Glibc;
 
-use super::Finding;
+use super::finding::{Code, Finding};
 
 /// Where the driver says which version it is.
 const DRIVER: &str = "/proc/driver/nvidia/version";
@@ -29,9 +30,9 @@ const LIBRARIES: &[&str] = &[
 const FLOORS: &[(u32, &str)] = &[(11, "450.80.02"), (12, "525.60.13"), (13, "580.65.06")];
 
 /// A machine, as far as environments care.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Machine {
-    /// Its C library; `None` if that is not glibc, or cannot be told.
+    /// Its C library; `None` if that is not glibc, or its version is unknown.
     pub glibc: Option<Glibc>,
     /// Its NVIDIA driver, if it has one.
     pub driver: Option<Driver>,
@@ -63,6 +64,12 @@ impl fmt::Display for Driver {
             write!(out, ".{part:0width$}")?;
         }
         Ok(())
+    }
+}
+
+impl Serialize for Driver {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -99,17 +106,43 @@ fn glibc(library: &[u8]) -> Option<Glibc> {
     version.trim_end_matches('.').parse().ok()
 }
 
-/// What an environment needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What an environment needs of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Needs {
-    /// Which.
+    /// The environment.
     pub environment: EnvironmentName,
-    /// The oldest glibc that all of its wheels run on, with the wheel that needs it.
-    pub glibc: Option<(Glibc, String)>,
-    /// The oldest driver for its CUDA, with what tells its version.
-    pub driver: Option<(Driver, String)>,
+    /// The oldest glibc that all of its wheels run on.
+    pub glibc: Option<Need<Glibc>>,
+    /// The oldest driver for its CUDA.
+    pub driver: Option<Need<Driver>>,
     /// `WHEEL` files that cannot be read, and why: it may need more.
+    #[serde(skip)]
     pub unread: Vec<(PathBuf, String)>,
+}
+
+/// The oldest version that will do, and the package that needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Need<V> {
+    /// The oldest version.
+    pub floor: V,
+    /// `torch 2.9.1`.
+    pub package: String,
+}
+
+impl Needs {
+    /// Whether it runs on every machine.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.glibc.is_none() && self.driver.is_none()
+    }
+}
+
+/// Replaces a need by a higher one.
+fn raise<V: PartialOrd>(need: &mut Option<Need<V>>, floor: Option<V>, package: &str) {
+    let Some(floor) = floor else { return };
+    if need.as_ref().is_none_or(|need| need.floor < floor) {
+        let package = package.to_owned();
+        *need = Some(Need { floor, package });
+    }
 }
 
 /// What the current generations of these environments need.
@@ -159,18 +192,10 @@ fn of(name: &EnvironmentName, packages: &Path) -> Needs {
             }
         };
         let package = package.replacen('-', " ", 1);
-        let floor = text.as_deref().and_then(wheel_floor);
-        if let Some(floor) =
-            floor.filter(|floor| needs.glibc.as_ref().is_none_or(|(g, _)| g < floor))
-        {
-            needs.glibc = Some((floor, package.clone()));
-        }
+        let glibc = text.as_deref().and_then(wheel_floor);
+        raise(&mut needs.glibc, glibc, &package);
         let driver = cuda(&package).and_then(driver_floor);
-        if let Some(driver) =
-            driver.filter(|driver| needs.driver.as_ref().is_none_or(|(d, _)| d < driver))
-        {
-            needs.driver = Some((driver, package));
-        }
+        raise(&mut needs.driver, driver, &package);
     }
     needs
 }
@@ -225,52 +250,54 @@ fn driver_floor(cuda: u32) -> Option<Driver> {
     floor.parse().ok()
 }
 
-/// What the machine does not have.
+/// What the machine lacks.
 pub(super) fn findings(root: &Root, machine: &Machine, needs: &[Needs]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for Needs {
-        environment,
-        glibc,
-        driver,
-        unread,
-    } in needs
-    {
-        for (path, why) in unread {
-            findings.push(Finding {
-                code: "needs-unknown",
-                path: path.clone(),
-                message: format!("which glibc it needs cannot be read: {why}"),
-                fix: format!("rootstock sync --repair {environment}"),
-            });
-        }
-        let path = root.current(environment);
-        if let (Some((floor, package)), Some(here)) = (glibc, machine.glibc)
-            && here < *floor
-        {
-            findings.push(Finding {
-                code: "glibc-old",
-                path: path.clone(),
-                message: format!("{package} needs glibc {floor} or newer, and this machine has {here}"),
-                fix: format!(
-                    "use it on newer machines, or lock for this one: `glibc = \"{here}\"` in the manifest's [targets]"
-                ),
-            });
-        }
-        if let (Some((floor, package)), Some(here)) = (driver, &machine.driver)
-            && here < floor
-        {
-            findings.push(Finding {
-                code: "driver-old",
-                path,
-                message: format!(
-                    "{package} needs an NVIDIA driver {floor} or newer, and this machine has {here}"
-                ),
-                fix: "have the driver updated, or lock packages for an older CUDA (an index such as `cu126`)"
-                    .into(),
-            });
-        }
-    }
-    findings
+    let each = needs.iter().flat_map(|needs| {
+        let path = root.current(&needs.environment);
+        let old = [
+            old_glibc(&path, needs, machine),
+            old_driver(&path, needs, machine),
+        ];
+        unknown(needs).chain(old.into_iter().flatten())
+    });
+    each.collect()
+}
+
+fn unknown(needs: &Needs) -> impl Iterator<Item = Finding> + '_ {
+    needs.unread.iter().map(|(path, why)| {
+        Finding::new(
+            Code::NeedsUnknown,
+            path,
+            format!("cannot read which glibc it needs: {why}"),
+            format!("rootstock sync --repair {}", needs.environment),
+        )
+    })
+}
+
+fn old_glibc(path: &Path, needs: &Needs, machine: &Machine) -> Option<Finding> {
+    let (Need { floor, package }, here) = (needs.glibc.as_ref()?, machine.glibc?);
+    (here < *floor).then(|| {
+        Finding::new(
+            Code::GlibcOld,
+            path,
+            format!("{package} needs glibc {floor} or newer, and this machine has {here}"),
+            format!(
+                "use it on newer machines, or lock for this one: `glibc = \"{here}\"` in the manifest's [targets]"
+            ),
+        )
+    })
+}
+
+fn old_driver(path: &Path, needs: &Needs, machine: &Machine) -> Option<Finding> {
+    let (Need { floor, package }, here) = (needs.driver.as_ref()?, machine.driver.as_ref()?);
+    (here < floor).then(|| {
+        Finding::new(
+            Code::DriverOld,
+            path,
+            format!("{package} needs an NVIDIA driver {floor} or newer, and this machine has {here}"),
+            "have the driver updated, or lock packages for an older CUDA (an index such as `cu126`)",
+        )
+    })
 }
 
 #[cfg(test)]

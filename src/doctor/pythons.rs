@@ -1,52 +1,45 @@
-//! The managed interpreters of a root, read to the end.
+//! The managed interpreters of a root, read completely.
+
+use std::path::{Path, PathBuf};
 
 use crate::files;
 use crate::store::managed::{self, Stamp, State};
 use crate::store::{Root, Verifier, inside};
 
-use super::Finding;
+use super::finding::{Code, Finding};
 
 /// Examines every byte of every managed interpreter.
 pub(super) fn examine(root: &Root, verifier: &Verifier) -> Vec<Finding> {
-    let mut findings = Vec::new();
     let names = files::names(&root.pythons()).unwrap_or_default();
-    for name in names.iter().filter(|name| !name.starts_with('.')) {
-        let home = root.pythons().join(name);
-        let mut find = |path, message: String| {
-            findings.push(Finding {
-                code: "python-damaged",
+    let names = names.iter().filter(|name| !name.starts_with('.'));
+    names
+        .flat_map(|name| damage(root, &root.pythons().join(name), verifier))
+        .map(|(path, message)| {
+            Finding::new(
+                Code::PythonDamaged,
                 path,
                 message,
-                fix: "rootstock sync --repair".into(),
-            });
-        };
-        let Some(stamp) = Stamp::read(&home).ok().flatten() else {
-            find(
-                home.join(inside::STAMP),
-                "there is no stamp that can be read".into(),
-            );
-            continue;
-        };
-        let state = managed::state(root, &home, &stamp.archive, verifier);
-        let state = match state {
-            Ok(state) => state,
-            Err(error) => {
-                find(error.path.clone(), error.text());
-                continue;
-            }
-        };
-        match state {
-            State::Whole => {}
-            State::Missing | State::Unknown => find(
-                home.join(inside::TREE),
-                "it is not the list that was written with the stamp".into(),
-            ),
-            State::Damaged(differences) => {
-                for difference in differences {
-                    find(home.join(&difference.path), difference.what.to_string());
-                }
-            }
+                "rootstock sync --repair",
+            )
+        })
+        .collect()
+}
+
+/// Damaged files of one interpreter, with what is wrong with each.
+fn damage(root: &Root, home: &Path, verifier: &Verifier) -> Vec<(PathBuf, String)> {
+    let Some(stamp) = Stamp::read(home).ok().flatten() else {
+        return vec![(home.join(inside::STAMP), "it has no readable stamp".into())];
+    };
+    match managed::state(root, home, &stamp.archive, verifier) {
+        Ok(State::Whole) => Vec::new(),
+        Ok(State::Missing | State::Unknown) => {
+            let message = "it is not the list that was written with the stamp";
+            vec![(home.join(inside::TREE), message.into())]
         }
+        Ok(State::Damaged(differences)) => differences
+            .into_iter()
+            .map(|difference| (home.join(&difference.path), difference.what.to_string()))
+            .collect(),
+        Err(error) => vec![(error.path.clone(), error.text())],
     }
-    findings
 }

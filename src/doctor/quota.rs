@@ -1,28 +1,30 @@
 //! What the quotas of users, groups and projects leave of a root's filesystem: asked of the programs that know, `lfs` on
 //! Lustre and `quota` (quota-tools) elsewhere, the server's quotas of an NFS included. statfs does not know them. A
-//! program that is not there, or does not answer soon, has said nothing.
+//! program that is missing, or does not answer in time, is ignored.
 //!
 //! Both print a table (quota(1), lfs-quota(1)): in KiB what is used, soft and hard limit and grace, then the same for
-//! files. A limit of 0 is none; a star follows what is over its limit; brackets stand around what not all servers said.
+//! files. A limit of 0 is none; a star follows what is over its limit; brackets stand around what not all servers reported.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use crate::files::space::{self, Space};
 use crate::files::{self, standing};
 use crate::process::Command;
 use crate::store::Root;
 
-use super::Finding;
+use super::finding::{Code, Finding};
 
-/// How long a program is waited for; each is asked several things at once.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time limit for a program's answer; several are asked at once.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One quota that a root is subject to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Quota {
-    /// Whose it is: `user 1000`, `group 500`, `project 7`.
+    /// Its owner: `user 1000`, `group 500`, `project 7`.
     pub whose: String,
     /// Of bytes.
     pub bytes: Limit,
@@ -50,6 +52,18 @@ impl Limit {
     }
 }
 
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Limit { used, soft, hard } = self;
+        let mut limit = serializer.serialize_struct("Limit", 4)?;
+        limit.serialize_field("used", used)?;
+        limit.serialize_field("soft", soft)?;
+        limit.serialize_field("hard", hard)?;
+        limit.serialize_field("left", &self.left())?;
+        limit.end()
+    }
+}
+
 /// The quotas of this user, and of the group and the project of this directory, where there are such.
 pub(super) fn of(
     directory: &Path,
@@ -61,7 +75,7 @@ pub(super) fn of(
         standing::standing(directory)?.group,
     );
     if space.kind == "lustre" {
-        let Some(lfs) = program("lfs", search_path) else {
+        let Some(lfs) = files::program("lfs", search_path) else {
             return Ok(Vec::new());
         };
         let ask = |arguments: &[&str]| {
@@ -69,7 +83,7 @@ pub(super) fn of(
             answer(&command.argument(directory))
         };
         Ok(lustre(&ask, ids))
-    } else if let Some(quota) = program("quota", search_path) {
+    } else if let Some(quota) = files::program("quota", search_path) {
         let mount = space::mount_point(directory)?;
         let ask = |which| {
             let ask = Command::new(&quota).arguments(["-w", "-p", "-v", which, "-f"]);
@@ -101,15 +115,10 @@ fn lustre(ask: &(dyn Fn(&[&str]) -> String + Sync), (user, group): (u32, u32)) -
     [user, group, project].into_iter().flatten().collect()
 }
 
-/// Failing to start it is as good as no answer.
+/// A program that cannot be started gives no answer.
 fn answer(command: &Command) -> String {
-    let answer = command.answer_within(PATIENCE).ok().flatten();
+    let answer = command.answer_within(TIMEOUT).ok().flatten();
     String::from_utf8_lossy(&answer.unwrap_or_default()).into_owned()
-}
-
-fn program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
-    let places = std::env::split_paths(search_path).map(|directory| directory.join(name));
-    places.into_iter().find(|place| files::is_executable(place))
 }
 
 /// What `quota -u` or `quota -g` says of this user and this group: each table follows a line with the number in parentheses,
@@ -193,12 +202,8 @@ pub(super) fn findings(root: &Root, quotas: &[Quota]) -> Vec<Finding> {
                 0 => format!("the quota of {whose} is used up: {} {what}", limit.used),
                 left => format!("the quota of {whose} leaves {left} {what}"),
             };
-            findings.push(Finding {
-                code: "quota-low",
-                path: root.path().to_owned(),
-                message,
-                fix: "remove what nobody needs (`rootstock gc`), or ask for a larger quota".into(),
-            });
+            let fix = "remove what is not needed (`rootstock gc`), or ask for a larger quota";
+            findings.push(Finding::new(Code::QuotaLow, root.path(), message, fix));
         };
         look(*bytes, super::filesystem::ENOUGH_BYTES, "bytes");
         look(*inodes, super::filesystem::ENOUGH_INODES, "files");

@@ -1,5 +1,7 @@
 //! The weights that the models of a root need, as its catalogue has them.
 
+use std::path::Path;
+
 use rayon::prelude::*;
 
 use crate::files;
@@ -9,17 +11,17 @@ use crate::store::{
     Catalogue, CatalogueModel, CatalogueWeight, Root, Verifier, catalogue, weights,
 };
 
-use super::Finding;
+use super::finding::{Code, Finding};
 
-/// Examines every weight file; its bytes, if they are to be read.
+/// Examines every weight file; its bytes too, if they are to be read.
 pub(super) fn examine(root: &Root, deep: Option<&Verifier>) -> Vec<Finding> {
     let broken = |message: String| {
-        vec![Finding {
-            code: "catalogue-broken",
-            path: root.models(),
+        vec![Finding::new(
+            Code::CatalogueBroken,
+            root.models(),
             message,
-            fix: "rootstock sync".into(),
-        }]
+            "rootstock sync",
+        )]
     };
     let catalogue = match Catalogue::read(&root.models()) {
         Ok(Some(catalogue)) => catalogue,
@@ -27,65 +29,81 @@ pub(super) fn examine(root: &Root, deep: Option<&Verifier>) -> Vec<Finding> {
         Err(catalogue::Error::Files(error)) => return broken(error.text()),
         Err(error) => return broken(error.to_string()),
     };
-    // Models of environments that were never built here need nothing yet.
+    let mut needed = named(root, &catalogue);
+    needed.extend(fetched(root, &catalogue));
+    let found = needed
+        .par_iter()
+        .map(|(model, weight)| finding(root, model, weight, deep));
+    found.flatten().collect()
+}
+
+/// The files that the catalogue names. Models of environments that were never built here need nothing yet.
+fn named(root: &Root, catalogue: &Catalogue) -> Vec<(ModelId, CatalogueWeight)> {
     let built = |model: &CatalogueModel| files::exists(&root.current(&model.environment));
-    let named = catalogue.models.iter().filter(|(_, model)| built(model));
-    let named =
-        named.flat_map(|(id, model)| model.weights.iter().map(move |w| (id.clone(), w.clone())));
-    let mut needed: Vec<(ModelId, CatalogueWeight)> = named.collect();
-    // What a model without weights has fetched itself, or an environment that has no models.
+    let models = catalogue.models.iter().filter(|(_, model)| built(model));
+    models
+        .flat_map(|(id, model)| model.weights.iter().map(move |w| (id.clone(), w.clone())))
+        .collect()
+}
+
+/// The files that models without weights, or environments without models, have fetched by themselves.
+fn fetched(root: &Root, catalogue: &Catalogue) -> Vec<(ModelId, CatalogueWeight)> {
     let models = catalogue.models.iter();
-    let ids = models
-        .filter(|(_, m)| m.weights.is_empty())
-        .map(|(id, _)| id);
+    let models = models.filter(|(_, model)| model.weights.is_empty());
     let environments = catalogue.environments.keys();
-    let themselves: Vec<ModelId> = environments
+    let environments = environments
         .filter_map(|name| name.as_str().parse().ok())
-        .filter(|id| !catalogue.models.contains_key(id))
-        .collect();
-    for id in ids.chain(&themselves) {
-        let there = prefetched::read(root, id, false).ok().flatten();
+        .filter(|id| !catalogue.models.contains_key(id));
+    let ids = models.map(|(id, _)| id.clone()).chain(environments);
+    ids.flat_map(|id: ModelId| {
+        let there = prefetched::read(root, &id, false).ok().flatten();
         let left = there.into_iter().flat_map(|there| there.record.files);
-        needed.extend(left.map(|CachedFile { path, size, sha256 }| {
+        left.map(move |CachedFile { path, size, sha256 }| {
             let size = Some(size);
             (id.clone(), CatalogueWeight { path, size, sha256 })
-        }));
-    }
-    let found: Vec<Option<Finding>> = needed
-        .par_iter()
-        .map(|(model, weight)| {
-            let path = weights::path(root, &weight.path);
-            let fix = "rootstock sync --repair";
-            match wrong(&path, weight, deep) {
-                Ok(None) => None,
-                Ok(Some((code, message))) => Some(Finding {
-                    code,
-                    path,
-                    message: format!("model {model}: {message}"),
-                    fix: fix.into(),
-                }),
-                Err(error) => Some(Finding::unreadable(&error, fix)),
-            }
         })
-        .collect();
-    found.into_iter().flatten().collect()
+    })
+    .collect()
+}
+
+fn finding(
+    root: &Root,
+    model: &ModelId,
+    weight: &CatalogueWeight,
+    deep: Option<&Verifier>,
+) -> Option<Finding> {
+    let path = weights::path(root, &weight.path);
+    let fix = "rootstock sync --repair";
+    match wrong(&path, weight, deep) {
+        Ok(None) => None,
+        Ok(Some((code, message))) => Some(Finding::new(
+            code,
+            path,
+            format!("model {model}: {message}"),
+            fix,
+        )),
+        Err(error) => Some(Finding::unreadable(&error, fix)),
+    }
 }
 
 fn wrong(
-    path: &std::path::Path,
+    path: &Path,
     weight: &CatalogueWeight,
     deep: Option<&Verifier>,
-) -> files::Result<Option<(&'static str, String)>> {
+) -> files::Result<Option<(Code, String)>> {
     let size = match files::size(path) {
         Ok(size) => size,
         Err(error) if error.is_missing() => {
-            return Ok(Some(("weight-missing", "its weights are not there".into())));
+            return Ok(Some((
+                Code::WeightMissing,
+                "its weights are missing".into(),
+            )));
         }
         Err(error) => return Err(error),
     };
     if let Some(locked) = weight.size.filter(|locked| *locked != size) {
         let message = format!("its weights have {size} bytes, not {locked}");
-        return Ok(Some(("weight-changed", message)));
+        return Ok(Some((Code::WeightChanged, message)));
     }
     let Some(verifier) = deep else {
         return Ok(None);
@@ -95,5 +113,5 @@ fn wrong(
         "its weights have the sha256 {sha256}, not {}",
         weight.sha256
     );
-    Ok((sha256 != weight.sha256).then_some(("weight-changed", message)))
+    Ok((sha256 != weight.sha256).then_some((Code::WeightChanged, message)))
 }

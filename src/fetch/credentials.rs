@@ -64,11 +64,7 @@ impl Credentials {
         }
         let home = value("HOME").map(|home| PathBuf::from(home).join(".netrc"));
         let keyring = value("UV_KEYRING_PROVIDER").filter(|provider| provider == "subprocess");
-        let keyring = keyring.and_then(|_| {
-            std::env::split_paths(&value("PATH")?)
-                .map(|directory| directory.join("keyring"))
-                .find(|program| files::is_executable(program))
-        });
+        let keyring = keyring.and_then(|_| files::program("keyring", value("PATH")?.as_ref()));
         Self {
             known,
             netrc: value("NETRC").map(PathBuf::from).or(home),

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{Context, Result};
 
 /// A filesystem.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Space {
     /// Its kind: `ext4`, `lustre`; a number in hexadecimal digits where we have no name for it.
     pub kind: String,

@@ -71,7 +71,7 @@ pub fn fetch(
     path: &OsStr,
     variables: &BTreeMap<OsString, OsString>,
 ) -> Result<(), Error> {
-    let git = program(path).ok_or_else(|| Error::NoGit {
+    let git = files::program("git", path).ok_or_else(|| Error::NoGit {
         url: url.to_owned(),
     })?;
     files::create_directories(into)?;
@@ -173,12 +173,6 @@ fn contents(url: &str, within: Option<&str>, into: &Path, git: &Git) -> Result<(
         done = Some(repository.to_owned());
     }
     Ok(())
-}
-
-fn program(path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path)
-        .map(|directory| directory.join("git"))
-        .find(|program| files::is_executable(program))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::fetch;
 use crate::manifest::{Environment, Index};
 use crate::name::IndexName;
 use crate::process::threads;
-use crate::uv::chain;
+use crate::report::chain;
 
 mod page;
 

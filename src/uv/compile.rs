@@ -8,13 +8,14 @@ use pep440_rs::Version;
 use pep508_rs::PackageName;
 
 use super::requests::{self, Request};
-use super::{Package, Uv, chain, pylock, words};
+use super::{Package, Uv, pylock, words};
 use crate::digest::Digest;
 use crate::files;
 use crate::lock::LockedPackage;
 use crate::manifest::{Requirement, normal_form};
 use crate::name::IndexName;
 use crate::process::{self, Command};
+use crate::report::chain;
 use crate::target::Target;
 
 /// Names of uv's answers with their formats.

@@ -13,6 +13,7 @@ use crate::files;
 use crate::manifest::Index;
 use crate::name::IndexName;
 use crate::process::{self, Command, GIT_LIMITS};
+use crate::report::chain;
 
 mod compile;
 mod provide;
@@ -96,8 +97,7 @@ impl Uv {
                 Err(unusable(format!("its version is {}", uv.version)))
             };
         }
-        let on_path = std::env::split_paths(search.path).map(|directory| directory.join("uv"));
-        let usable = on_path
+        let usable = files::candidates("uv", search.path)
             .filter(|program| files::is_executable(program))
             .filter_map(|program| Self::at(&program, search).ok())
             .find(Self::supported);
@@ -220,17 +220,6 @@ impl Uv {
                 "--no-python-downloads",
             ])
     }
-}
-
-/// An error with all its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// The end of what a failed program said.

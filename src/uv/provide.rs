@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Search, chain, said};
+use super::{Error, Search, said};
 use crate::digest::Digest;
 use crate::files::{self, standing};
 use crate::process::Command;
 use crate::python;
+use crate::report::chain;
 
 /// The version this release of rootstock is tested with.
 const VERSION: &str = "0.13.9";

@@ -454,7 +454,7 @@ fn doctor_says_how_it_stands_where_nobody_has_said_for_whom() {
     assert_eq!(audit(&sandbox, "root", &["--deep"]), []);
     let said = sandbox.run(&["doctor"]);
     said.expect(0);
-    let told = "access: nobody has said for whom (`access` in the manifest); others cannot pass ";
+    let told = "access: no policy (`access` in the manifest); others cannot pass ";
     assert!(said.stdout.contains(told), "{}", said.stdout);
     // What everybody can change decides what runs in everybody's name, whatever the policy is.
     chmod(&sandbox.path("root/envs"), 0o777);

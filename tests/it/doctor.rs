@@ -257,7 +257,7 @@ fn a_root_answers_for_itself_without_manifest_and_nothing_is_left_in_it() {
         said.stdout
     );
     assert!(
-        said.stdout.ends_with("nothing is wrong\n"),
+        said.stdout.ends_with("no problems found\n"),
         "{}",
         said.stdout
     );

@@ -299,7 +299,7 @@ fn doctor_on_a_full_disk_finds_that_it_is_full_and_not_that_it_is_unfit() {
                 _ => "a quota of bytes or files is used up",
             };
             assert!(
-                told.contains(&format!("  {reason}: nothing was tried\n")),
+                told.contains(&format!("  {reason}: filesystem not probed\n")),
                 "{told}"
             );
             assert!(

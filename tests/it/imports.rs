@@ -223,7 +223,7 @@ fn only_what_is_named_is_imported_and_must_be_there() {
     said.expect(1);
     assert!(
         said.stdout
-            .contains("  not tried: environment `fine` is not built\n"),
+            .contains("  skipped: environment `fine` is not built\n"),
         "{}",
         said.stdout
     );

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("digest", &[]),
     ("target", &[]),
     ("access", &[]),
+    ("report", &[]),
     // A crate of its own, in `crates/`; the compiler sees to it that it uses nothing of ours.
     ("ipi_client", &[]),
     ("percent", &[]),
@@ -18,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("python", &["digest", "files", "process"]),
     ("fetch", &["digest", "percent", "files", "process"]),
     ("hub", &["digest", "percent", "fetch"]),
-    ("archive", &["files"]),
+    ("archive", &["report", "files"]),
     ("project", &["digest", "files", "process", "archive"]),
     (
         "manifest",
@@ -31,14 +32,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "uv",
         &[
-            "name", "digest", "percent", "files", "lock", "manifest", "process", "python", "target",
+            "name", "digest", "percent", "report", "files", "lock", "manifest", "process",
+            "python", "target",
         ],
     ),
     (
         "resolve",
         &[
-            "name", "digest", "files", "fetch", "hub", "lock", "manifest", "process", "project",
-            "python", "target", "uv",
+            "name", "digest", "report", "files", "fetch", "hub", "lock", "manifest", "process",
+            "project", "python", "target", "uv",
         ],
     ),
     ("store", &["name", "digest", "access", "files", "python"]),
@@ -68,7 +70,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "name", "digest", "target", "access", "files", "process", "store", "runtime", "worker",
+            "name", "digest", "target", "access", "report", "files", "process", "store", "runtime",
+            "worker",
         ],
     ),
     (
@@ -89,6 +92,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "digest",
             "access",
             "percent",
+            "report",
             "ipi_client",
             "files",
             "fetch",

@@ -1,0 +1,108 @@
+//! How a report is put into words. A report is a value that the work returns: `Serialize` for programs, `Display` for
+//! people. Prints nothing.
+
+use std::error::Error;
+use std::fmt;
+
+/// Writes one line of a report. A line break in what it quotes (a path, say) is written out, so that it stays one line.
+pub fn line(out: &mut impl fmt::Write, text: impl fmt::Display) -> fmt::Result {
+    writeln!(out, "{}", text.to_string().replace('\n', "\\n"))
+}
+
+/// An amount of bytes: `1.50 MB`.
+pub fn bytes(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}
+
+/// `1 file`, `2 files`.
+pub fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
+}
+
+/// `there are: emt, mace`, or `there are: none`.
+pub fn listed(introduction: &str, names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        format!("{introduction} none")
+    } else {
+        format!("{introduction} {}", names.join(", "))
+    }
+}
+
+/// Rows below each other, their columns aligned.
+pub fn table<const N: usize>(out: &mut impl fmt::Write, rows: &[[String; N]]) -> fmt::Result {
+    let rows: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| cell.replace('\n', "\\n")))
+        .collect();
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in &rows {
+        let cells = row.iter().zip(widths);
+        let cells = cells.map(|(cell, width)| format!("{cell:width$}"));
+        line(out, cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// An error with all its causes on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let reason = next.to_string();
+        // A transparent error has the text of its cause.
+        if !text.ends_with(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// What to do about an error, from the first of its causes that knows.
+pub fn help(error: &dyn miette::Diagnostic) -> Option<String> {
+    error.help().map(|help| help.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_a_line_break_stays_in_its_line() {
+        let rows = [["name", "state"], ["é\nx", "fresh"], ["b", ""]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let mut text = String::new();
+        table(&mut text, &rows).unwrap();
+        assert_eq!(text, "name  state\né\\nx   fresh\nb\n");
+    }
+
+    #[test]
+    fn a_chain_says_each_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read `x`")]
+        struct Read(#[source] std::io::Error);
+        #[derive(Debug, thiserror::Error)]
+        #[error(transparent)]
+        struct Outer(#[from] Read);
+        let error = Outer(Read(std::io::Error::other("no disk")));
+        assert_eq!(chain(&error), "cannot read `x`: no disk");
+    }
+
+    #[test]
+    fn numbers_have_their_noun() {
+        assert_eq!(
+            [0, 1, 2].map(|n| counted(n, "file")),
+            ["0 files", "1 file", "2 files"]
+        );
+        assert_eq!(bytes(1_500_000), "1.50 MB");
+        assert_eq!(listed("there are:", std::iter::empty()), "there are: none");
+    }
+}
