@@ -80,6 +80,8 @@ pub mod doctor;
 /// Looks at a model from outside: a smoke test, and where the time goes.
 pub mod probe;
 
+/// The state of every environment and model.
+pub mod status;
 /// Makes a root match a lock: looks, plans, carries out; fills bundles, records trees.
 pub mod sync;
 

@@ -25,10 +25,12 @@ use crate::store::{Root, claims, layout, pins, trash};
 mod generations;
 mod leftovers;
 mod needs;
+mod report;
 mod store;
 mod used;
 
 use needs::Needs;
+pub use report::{PinReport, Report};
 use used::Used;
 
 /// How much is left.
@@ -41,7 +43,8 @@ pub struct Policy {
 }
 
 /// What kind of thing it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An environment as it was.
     Generation,
@@ -155,6 +158,30 @@ pub enum End {
     Wanted,
     /// It is where it was: it cannot be moved.
     Stuck(files::Error),
+}
+
+/// Removes what can go by this policy, or says what that would be.
+pub fn collect(root: &Root, policy: Policy, dry_run: bool) -> Result<Report, layout::Error> {
+    let Survey { items, kept } = survey(root, policy)?;
+    let gone = if dry_run {
+        let rooms = weigh(&items)?;
+        let each = items.into_iter().zip(rooms);
+        each.map(|(item, room)| Gone {
+            item,
+            room,
+            end: End::Removed,
+        })
+        .collect()
+    } else {
+        sweep(root, items)?
+    };
+    Ok(Report {
+        root: root.path().to_owned(),
+        policy,
+        dry_run,
+        gone,
+        kept,
+    })
 }
 
 /// What can go by this policy. Changes nothing.
@@ -337,24 +364,6 @@ impl Wanted {
                 .as_ref()
                 .is_none_or(|pythons| pythons.contains(&item.name)),
             _ => false,
-        }
-    }
-}
-
-impl Kind {
-    /// Its name in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Kind::Generation => "generation",
-            Kind::Link => "link",
-            Kind::Python => "python",
-            Kind::Wheel => "wheel",
-            Kind::Bytecode => "bytecode",
-            Kind::Built => "built",
-            Kind::Archive => "archive",
-            Kind::Part => "part",
-            Kind::Unfinished => "unfinished",
-            Kind::Trash => "trash",
         }
     }
 }

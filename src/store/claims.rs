@@ -44,7 +44,8 @@ pub struct Claim {
 }
 
 /// How a builder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Builder {
     /// It lives on this host.
     Lives,

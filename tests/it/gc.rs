@@ -404,7 +404,7 @@ fn a_generation_that_is_led_to_while_it_goes_is_put_back() {
     let said = stopped.go_on();
     said.expect(0);
     assert!(
-        said.stderr.contains("is wanted again and stays"),
+        said.stderr.contains("is needed again and stays"),
         "{said:?}"
     );
     assert_eq!(generations(&sandbox, "one"), sorted(&ids));

@@ -61,7 +61,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "project", "python", "store", "target", "uv", "wheel",
         ],
     ),
-    ("gc", &["name", "digest", "files", "store"]),
+    ("gc", &["name", "digest", "report", "files", "store"]),
     ("runtime", &["name", "files", "store", "target"]),
     (
         "worker",
@@ -77,6 +77,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "probe",
         &["ipi_client", "process", "runtime", "store", "worker"],
+    ),
+    (
+        "status",
+        &[
+            "name", "digest", "report", "files", "lock", "manifest", "plan", "python", "store",
+        ],
     ),
     (
         "sync",
@@ -112,6 +118,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "runtime",
             "worker",
             "probe",
+            "status",
             "sync",
             "export",
         ],

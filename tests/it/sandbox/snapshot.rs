@@ -125,6 +125,7 @@ fn annotation(line: &str) -> String {
 fn masked(sandbox: &Sandbox, parent: &str, key: &str, value: &Value) -> Value {
     match value {
         _ if MACHINE.contains(&key) && OF_MACHINE.contains(&parent) => "[machine]".into(),
+        Value::String(_) if key == "serialNumber" => "[digest]".into(),
         // One entry for each file that the machine's Python is made of.
         Value::Array(_) if key == "interpreter" => "[machine]".into(),
         Value::Null => Value::Null,
