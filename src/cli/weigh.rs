@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{context, outcome, show};
+use super::{context, show};
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
 use crate::files;
 use crate::hub::{self, Hub};
 use crate::manifest::Weight;
+use crate::report::chain;
 use crate::resolve::Weighed;
 
 /// Commit, size and digest of a weight file; the reason, with what to do, if they cannot be had.
@@ -64,7 +65,7 @@ fn learn(client: &Client, address: &str, name: &str) -> Result<(Digest, u64), St
 }
 
 fn explained(error: &fetch::Error) -> String {
-    with_advice(&outcome::chain(error), error.advice())
+    with_advice(&chain(error), error.advice())
 }
 
 fn with_advice(message: &str, advice: Option<&str>) -> String {

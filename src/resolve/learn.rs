@@ -13,7 +13,8 @@ use crate::files::{self, Context};
 use crate::lock::{LockedPackage, LockedTarget, Origin};
 use crate::manifest::{Environment, Reference};
 use crate::name::EnvironmentName;
-use crate::uv::{File, chain};
+use crate::report::chain;
+use crate::uv::File;
 
 impl Solver<'_> {
     /// Digest and size of a file of an index that gives no sha256. What is locked of it stays, unless it is to move on: a
