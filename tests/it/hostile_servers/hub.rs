@@ -198,9 +198,9 @@ fn attempt_all(cases: &'static [Case], revision: &str, known: &str) {
         if !is_anonymous(&other) {
             fault("credentials were sent to another server".to_owned());
         }
-        let knows = |request: &Request| request.headers.contains_key("authorization");
+        let has_token = |request: &Request| request.headers.contains_key("authorization");
         let requests = server.requests();
-        if requests.is_empty() || !requests.iter().all(knows) {
+        if requests.is_empty() || !requests.iter().all(has_token) {
             fault("no token was sent to the hub".to_owned());
         }
         let lock = sandbox.read("rootstock.lock");

@@ -2,6 +2,7 @@
 //! apart, so that some cases are good to uv and bad to us.
 
 use std::io;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use rootstock::digest::Digest;
@@ -82,7 +83,7 @@ fn each(a: &Ask, c: &mut Connection, change: impl Fn(&mut Value)) -> io::Result<
             .as_array_mut()
             .unwrap()
             .iter_mut()
-            .for_each(change)
+            .for_each(change);
     })
 }
 
@@ -114,7 +115,7 @@ fn metadata(a: &Ask, c: &mut Connection, text: &[u8]) -> io::Result<()> {
         c.reply("200 OK", "", text)
     } else {
         each(a, c, |file| {
-            file["core-metadata"] = json!({ "sha256": Digest::of(text) })
+            file["core-metadata"] = json!({ "sha256": Digest::of(text) });
         })
     }
 }
@@ -348,7 +349,7 @@ fn a_server_that_keeps_pip_or_git_waiting_is_given_up() {
     let sandbox = Sandbox::new(&[("one", &[])]);
     let server = Scripted::start(|_, c| {
         c.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
-        c.drip(&[b' '; 100_000])
+        c.drip(&vec![b' '; 100_000])
     });
     let (url, cache) = (server.url(), sandbox.path("cache"));
     let variables = [
@@ -423,8 +424,11 @@ fn a_locked_file_comes_whole_from_an_index_or_not_at_all() {
         }
         let archives = sandbox.names("root/store/archives");
         let built = sandbox.names("root/envs");
-        if archives.iter().any(|name| !name.ends_with(".part"))
-            || built.is_empty() == (*then == Taken)
+        if archives.iter().any(|name| {
+            Path::new(name)
+                .extension()
+                .is_none_or(|kind| kind != "part")
+        }) || built.is_empty() == (*then == Taken)
         {
             fault(format!("{archives:?} {built:?}"));
         }

@@ -204,11 +204,11 @@ impl Project {
         let manifest = sandbox.read("rootstock.toml");
         let lock = sandbox.read("rootstock.lock");
         Self {
-            lock,
             sandbox,
             server,
             elsewhere,
             manifest,
+            lock,
         }
     }
 

@@ -167,6 +167,11 @@ impl Connection {
     }
 
     /// Sends nothing more, but does not hang up.
+    ///
+    /// # Errors
+    ///
+    /// None: it returns what an answer of the tables returns.
+    #[allow(clippy::unnecessary_wraps)]
     pub(crate) fn hold(&mut self) -> io::Result<()> {
         self.wait(Duration::from_secs(3600));
         Ok(())
