@@ -12,6 +12,8 @@ pub mod abilities;
 pub mod acl;
 mod beside;
 pub mod freed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod inside;
 pub mod link;
 pub mod maker;

@@ -87,3 +87,7 @@ pub mod sync;
 
 /// Arguments, environment variables, exit codes, and everything that is printed.
 pub mod cli;
+
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -2,6 +2,8 @@
 //! each other, or take unbounded memory are refused. What the members are for is not known here.
 
 pub mod alike;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod tar;
 pub mod zip;
 
@@ -16,8 +18,7 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     if path.chars().any(char::is_control) {
         return Err("has a control character");
     }
-    // What no filesystem takes. A message must be able to show it.
-    if path.len() > 2000 || path.split('/').any(|part| part.len() > 255) {
+    if is_too_long(path) {
         return Err("is too long");
     }
     match path
@@ -28,6 +29,25 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
         Some(_) => Err("has an empty part"),
         None => Ok(()),
     }
+}
+
+/// Whether no filesystem takes this path. A message must be able to show it.
+fn is_too_long(path: &str) -> bool {
+    path.len() > 2000 || path.split('/').any(|part| part.len() > 255)
+}
+
+/// Says what is wrong with a link at this path: it must be possible, and stay below the directory of all others.
+pub fn check_link(link: &str, target: &str) -> Result<(), &'static str> {
+    if !stays(link, target) {
+        return Err("is a link that leaves the archive");
+    }
+    if target.chars().any(char::is_control) {
+        return Err("is a link to a path with a control character");
+    }
+    if is_too_long(target) {
+        return Err("is a link to a path that is too long");
+    }
+    Ok(())
 }
 
 /// Whether a link at this path leads to something below the same directory. Nothing is written through a link, so `..` at
@@ -77,6 +97,9 @@ mod tests {
             ("a", "b//c"),
         ] {
             assert!(stays(link, target), "{link} {target}");
+        }
+        for (link, target) in [("a", "b\0c"), ("a", "\n"), ("a", &"b".repeat(256))] {
+            assert!(stays(link, target) && check_link(link, target).is_err());
         }
         for (link, target) in [
             ("a", "/etc"),

@@ -77,7 +77,9 @@ pub fn members<R: Read>(
                 files.insert(plain.clone());
                 Kind::File
             }
-            (::tar::EntryType::Symlink, Some(target)) if super::stays(&plain, &target) => {
+            (::tar::EntryType::Symlink, target) => {
+                let target = target.unwrap_or_default();
+                super::check_link(&plain, &target).map_err(refused)?;
                 Kind::Symlink(target)
             }
             (::tar::EntryType::Link, Some(target)) => match self::plain(&target) {
@@ -85,9 +87,6 @@ pub fn members<R: Read>(
                 Ok(_) => return Err(refused("is another name of no file before it")),
                 Err(_) => return Err(refused("is a link that leaves the archive")),
             },
-            (::tar::EntryType::Symlink, _) => {
-                return Err(refused("is a link that leaves the archive"));
-            }
             _ => return Err(refused("is neither a file nor a directory nor a link")),
         };
         members.push(Member { path: plain, kind });
@@ -114,7 +113,11 @@ pub fn plain(path: &str) -> Result<String, &'static str> {
     if parts.contains(&"..") {
         return Err("leads out of it");
     }
-    Ok(parts.join("/"))
+    let plain = parts.join("/");
+    if super::is_too_long(&plain) {
+        return Err("is too long");
+    }
+    Ok(plain)
 }
 
 /// Checks the headers alone: names that do not fit into one are read into memory later.

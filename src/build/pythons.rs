@@ -31,7 +31,7 @@ use crate::store::trash::discard;
 use crate::store::tree::{Item, Tree};
 use crate::store::{Root, Verifier, inside, unfinished};
 
-mod unpack;
+pub(crate) mod unpack;
 
 pub use unpack::Error as UnpackError;
 

@@ -67,6 +67,8 @@ use crate::manifest::{Excerpt, excerpt};
 use crate::name::{EnvironmentName, ModelId};
 use crate::target::Target;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod line;
 mod toml_text;
 mod write;
@@ -142,6 +144,22 @@ struct Sections {
     files: Files,
 }
 
+impl Sections {
+    fn new(
+        pythons: BTreeMap<String, WrittenArchive>,
+        files: BTreeMap<String, WrittenFile>,
+    ) -> Self {
+        let files = files
+            .into_iter()
+            .map(|(reference, file)| {
+                let package = package(&reference, file);
+                (reference, package)
+            })
+            .collect();
+        Self { pythons, files }
+    }
+}
+
 /// Reads the text of a lock; `name` is what messages call it.
 pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
     // Some checkouts have Windows line ends.
@@ -202,14 +220,7 @@ fn lock(written: Written, edits: &mut Vec<Edit>) -> Lock {
         pythons,
         files,
     } = written;
-    let files = files
-        .into_iter()
-        .map(|(reference, file)| {
-            let package = package(&reference, file);
-            (reference, package)
-        })
-        .collect();
-    let sections = Sections { pythons, files };
+    let sections = Sections::new(pythons, files);
     let environments = environment
         .into_iter()
         .map(|environment| self::environment(environment, &sections, edits))

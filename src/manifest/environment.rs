@@ -35,7 +35,7 @@ const KEYS: [&str; 17] = [
 ];
 
 /// What a source file says of itself.
-struct Metadata {
+pub(super) struct Metadata {
     requires_python: Option<VersionSpecifiers>,
     dependencies: Vec<Requirement>,
     local: BTreeMap<String, Local>,
@@ -272,7 +272,7 @@ fn read_source(
     }
 }
 
-fn read_metadata(
+pub(super) fn read_metadata(
     here: &Path,
     source: &str,
     bytes: &[u8],

@@ -20,6 +20,8 @@ mod check;
 mod complaint;
 mod environment;
 mod fragment;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod local;
 mod model;
 mod place;

@@ -16,6 +16,8 @@ use crate::process::{self, Command, GIT_LIMITS};
 use crate::report::chain;
 
 mod compile;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod provide;
 mod pylock;
 mod pythons;

@@ -89,11 +89,17 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     if name.chars().any(char::is_control) {
         return Err("names a program with a control character");
     }
+    if name.len() > LONGEST {
+        return Err("names a program with a name that no filesystem takes");
+    }
     if name.starts_with('-') || name.contains(SHELL) {
         return Err("names a program with a character that a shell gives a meaning of its own");
     }
     Ok(())
 }
+
+/// The longest name of a file.
+const LONGEST: usize = 255;
 
 /// What a shell takes for more than a part of a name.
 const SHELL: [char; 20] = [

@@ -28,6 +28,8 @@ use record::Record;
 
 mod archive;
 mod entry_points;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod layout;
 mod members;
 mod metadata;

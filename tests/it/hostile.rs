@@ -175,6 +175,7 @@ const WHEELS: &[Case] = &[
     ("a quote in a module", |w| program(w, "x = a-\"b:main"), Refused("names what is neither a module nor a function")),
     ("a program without a function", |w| program(w, "x = @"), Refused("names no function")),
     ("a line that is no program", |w| program(w, "x"), Refused("is not `name = module:function`")),
+    ("a program with a name of 300 letters", |w| program(w, &format!("{} = @:main", "x".repeat(300))), Refused("names a program with a name that no filesystem takes")),
     ("programs in latin-1", |w| w.info("entry_points.txt", b"[console_scripts]\n# \xe9\n"), Refused("is not UTF-8")),
 ];
 
@@ -186,7 +187,7 @@ fn wheels_that_must_not_be_believed_are_refused_each_alone() {
 /// A member of a tar archive: its path, what it is, and what it holds or where it leads.
 type Member = (&'static str, tar::EntryType, &'static str);
 
-/// What it is, the member, and what is said of it. `@` stands for the canary's path.
+/// What it is, the member, and what is said of it. `@` stands for the canary's path, `LONG` for 300 letters.
 type Tar = (&'static str, Member, &'static str);
 
 const FILE: tar::EntryType = tar::EntryType::Regular;
@@ -221,6 +222,9 @@ const TARS: &[Tar] = &[
     ("a directory in another case", ("python/BIN/y", FILE, "evil"), "only in case"),
     ("a line end in a name", ("python/a\nb", FILE, "evil"), "has a control character"),
     ("ESC in a name", ("python/a\u{1b}[2Jb", FILE, "evil"), "has a control character"),
+    ("a link to a name with a line end", ("python/x", LINK, "a\nb"), "is a link to a path with a control character"),
+    ("a name that no filesystem takes", ("python/LONG", FILE, "evil"), "is too long"),
+    ("a link to such a name", ("python/x", LINK, "LONG"), "is a link to a path that is too long"),
     ("a name of 1 GiB", ("python/x", tar::EntryType::GNULongName, "large"), "is a name of"),
     ("a target of 1 GiB", ("python/x", tar::EntryType::GNULongLink, "large"), "is a name of"),
     ("attributes of 1 GiB", ("python/x", tar::EntryType::XHeader, "large"), "is a name of"),
@@ -231,23 +235,44 @@ const TARS: &[Tar] = &[
 fn tar_of(members: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut builder = tar::Builder::new(gzip);
+    let long = "a".repeat(300);
     for (name, kind, text) in members {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(*kind);
         header.set_mode(0o777);
-        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         let linked = matches!(*kind, LINK | HARD);
+        let (name, text) = (name.replace("LONG", &long), text.replace("LONG", &long));
+        let mut begin = |kind: tar::EntryType, text: &str, field: &mut [u8; 100]| {
+            if let Some(field) = field.get_mut(..text.len()) {
+                field.copy_from_slice(text.as_bytes());
+            } else {
+                let mut header = tar::Header::new_gnu();
+                header.set_entry_type(kind);
+                header.set_size(text.len() as u64);
+                header.set_cksum();
+                builder.append(&header, text.as_bytes()).unwrap();
+            }
+        };
+        begin(
+            tar::EntryType::GNULongName,
+            &name,
+            &mut header.as_old_mut().name,
+        );
         if linked {
-            header.as_old_mut().linkname[..text.len()].copy_from_slice(text.as_bytes());
+            begin(
+                tar::EntryType::GNULongLink,
+                &text,
+                &mut header.as_old_mut().linkname,
+            );
         }
-        let size = match *text {
+        let size = match text.as_str() {
             "large" => 1 << 30,
             _ if linked => 0,
             text => text.len() as u64,
         };
         header.set_size(size);
         header.set_cksum();
-        if *text == "large" {
+        if text == "large" {
             builder
                 .append(&header, std::io::repeat(b'a').take(size))
                 .unwrap();

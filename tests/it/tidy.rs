@@ -123,6 +123,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "export",
         ],
     ),
+    // Of tests and of the targets in `fuzz/`.
+    (
+        "fuzzing",
+        &[
+            "archive", "files", "project", "manifest", "lock", "export", "uv", "build", "worker",
+        ],
+    ),
 ];
 
 /// What only some modules may name, and why it is asked.

@@ -40,7 +40,7 @@ impl From<tar::Error> for Error {
 
 /// Unpacks the archive into this directory, which exists. Bytecode in it is left out: it would be that of other times.
 /// All of it is looked through before anything is written.
-pub(super) fn unpack(archive: &Path, into: &Path) -> Result<(), Error> {
+pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<(), Error> {
     let file = files::SharedFile::open(archive)?;
     let open = || GzDecoder::new(std::io::BufReader::new(file.clone()));
     // Descriptions of terminals differ only in case.
