@@ -89,6 +89,9 @@ pub fn members<R: Read>(
             },
             _ => return Err(refused("is neither a file nor a directory nor a link")),
         };
+        if plain.is_empty() && kind != Kind::Directory {
+            return Err(refused("has no name"));
+        }
         members.push(Member { path: plain, kind });
         if members.len() > MOST {
             return Err(refused("is one of more than two million"));

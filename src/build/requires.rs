@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::{MarkerEnvironment, PackageName, Requirement, VerbatimUrl};
+use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl};
 
 use super::assemble::Part;
 use super::environment::Job;
 use crate::files;
+use crate::name;
 use crate::store::wheels::Scheme;
 
 /// What depends on more than a lock knows, as it is written in markers.
@@ -97,7 +98,7 @@ pub(super) fn check(job: &Job, parts: &[Part]) -> Result<(), Error> {
 /// The packages that are there, or that the manifest decides about itself.
 fn given(job: &Job) -> BTreeSet<PackageName> {
     let question = &job.environment.question;
-    let named = |text: &String| text.parse::<Requirement<VerbatimUrl>>().ok();
+    let named = |text: &String| name::requirement::<VerbatimUrl>(text).ok();
     let decided = ["exclude", "override"].map(|key| question.values(key));
     let decided = decided.into_iter().flatten().filter_map(named);
     let there = job.target.packages.iter().map(|package| &package.name);
@@ -143,7 +144,7 @@ impl Here {
     }
 
     fn check_requirement(&self, package: &str, text: &str) -> Result<(), Error> {
-        let Ok(requirement) = text.parse::<Requirement<VerbatimUrl>>() else {
+        let Ok(requirement) = name::requirement::<VerbatimUrl>(text) else {
             return Ok(());
         };
         if !requirement.evaluate_markers(&self.markers, &[])

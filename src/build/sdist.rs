@@ -21,6 +21,7 @@ use pep508_rs::{Requirement, VersionOrUrl};
 use crate::digest::Digest;
 use crate::files::{self, Context, link};
 use crate::lock::{LockedPackage, LockedTarget, SpelledPackage};
+use crate::name;
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::python::Interpreter;
 use crate::store::wheels::{self, Staging};
@@ -324,7 +325,7 @@ fn run(
 /// Whether one of the locked build requirements is what is asked for.
 fn is_locked(requirement: &str, recipe: &Recipe, target: &LockedTarget) -> bool {
     // What cannot be read, uv has refused when it was locked, or understood better than we do.
-    let Ok(asked) = requirement.parse::<Requirement>() else {
+    let Ok(asked): Result<Requirement, _> = name::requirement(requirement) else {
         return true;
     };
     let markers = target.target.markers(&target.python.version);

@@ -2,9 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::worker::floats::Floats;
-use crate::worker::ipi::{Calculator, Session};
-use crate::worker::step::{Failure, Frame, Raised, Results, System};
+use ipi_client::{Calculator, Exception, Failure, Floats, Frame, Results, Session, System};
 
 /// The first byte says what the calculator does, the rest is what the server sends. However its bytes are cut, the
 /// conversation is the same; it is the server's turn after every answer; what failed is never answered with a number.
@@ -88,7 +86,7 @@ struct Fixed {
 impl Fixed {
     fn fails(&self) -> Result<(), Failure> {
         match self.mode {
-            2 => Err(Failure::Raised(Raised::new("ValueError", "no"))),
+            2 => Err(Exception::new("ValueError", "no").into()),
             3 => Err(Failure::Died("Python died".to_owned())),
             4 => Err(Failure::Abandoned),
             _ => Ok(()),
@@ -101,7 +99,7 @@ impl Calculator for Fixed {
         self.atoms
     }
 
-    fn take(&mut self, system: System) -> Result<(), Failure> {
+    fn set_system(&mut self, system: System) -> Result<(), Failure> {
         self.atoms = Some(system.numbers.len());
         Ok(())
     }
@@ -117,7 +115,7 @@ impl Calculator for Fixed {
                 forces: frame.positions.iter().map(|_| force).collect(),
                 virial: (self.mode != 1).then_some([1.0; 9]),
                 stress: (self.mode == 7).then_some([f64::NAN; 9]),
-                more: Vec::new(),
+                extras: Vec::new(),
             };
         }
         Ok(())
@@ -129,5 +127,5 @@ impl Calculator for Fixed {
         Ok(())
     }
 
-    fn remark(&mut self, _text: &str) {}
+    fn warn(&mut self, _text: &str) {}
 }

@@ -15,8 +15,11 @@ pub use ipi::ipi;
 pub use lock::lock;
 pub use tar::tar;
 
+/// Asserts what must hold, whatever the bytes are.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name in `fuzz/`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("entry_points", entry_points),
     ("ipi", ipi),
     ("lock", lock),

@@ -10,7 +10,7 @@ use super::{
     question,
 };
 use crate::manifest::{self, Environment, Manifest, Requirement, python_allows};
-use crate::name::{EnvironmentName, IndexName, ModelId};
+use crate::name::{self, EnvironmentName, IndexName, ModelId};
 
 mod codes;
 mod direct;
@@ -261,10 +261,8 @@ fn is_single(key: &str) -> bool {
 }
 
 fn package_name(requirement: &str) -> Option<String> {
-    requirement
-        .parse::<Requirement>()
-        .ok()
-        .map(|requirement| requirement.name.to_string())
+    let requirement: Requirement = name::requirement(requirement).ok()?;
+    Some(requirement.name.to_string())
 }
 
 /// Locked versions against the manifest's own words (PEP 440, PEP 508), whatever the digests say.

@@ -41,7 +41,7 @@ pub(super) fn name<T: FromStr<Err = name::Invalid>>(
 
 /// A requirement (PEP 508).
 pub(super) fn requirement(text: &mut Text, placed: &Placed<String>) -> Option<Requirement> {
-    match placed.value.parse::<Requirement>() {
+    match name::requirement(&placed.value) {
         Ok(requirement) => Some(requirement),
         Err(error) => {
             complain_requirement(text, placed, &error);

@@ -1,7 +1,7 @@
 //! Answers of uv, and exported locks, of any content.
 
 use super::pylock::{Direct, packages};
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest};
 use crate::lock::LockedTarget;
 
 /// Every file of an answer has a name, and its digest is one of those that are given.
@@ -19,7 +19,7 @@ pub fn pylock(bytes: &[u8]) {
         let files = package.wheels.iter().chain(&package.sdist).chain(direct);
         for file in files {
             assert!(!file.name.is_empty(), "{file:?}");
-            let digests = file.checksums.iter().filter_map(|sum| sum.sha256());
+            let digests = file.checksums.iter().filter_map(Checksum::sha256);
             assert_eq!(file.sha256, digests.into_iter().next());
         }
     }

@@ -381,3 +381,43 @@ fn the_check_starts_no_program_and_opens_no_socket() {
         String::from_utf8_lossy(&bare.stderr)
     );
 }
+
+/// A lock by another author, with digests that hold, whose question is no list of requirements.
+#[test]
+fn a_forged_question_with_a_name_that_does_not_end_is_drift() {
+    let copy = Copy::new();
+    let lock = fs::read_to_string(copy.path("rootstock.lock")).unwrap();
+    let start = lock.find("name = \"emt\"").unwrap();
+    let line = |key: &str| {
+        let line = lock[start..].lines().find(|line| line.starts_with(key));
+        line.unwrap().to_owned()
+    };
+    let (inputs, dependency) = (line("inputs = "), line("dependency = "));
+    let forged = "ase.==3.29.0";
+    let mut asked = format!(
+        "rootstock question 1\n{}\n",
+        line("resolver = ").replace(" = ", " ")
+    );
+    let question = [
+        format!("dependency {forged}"),
+        line("exclude-newer = "),
+        line("python = "),
+        line("python-source = "),
+        line("requires-python = "),
+    ];
+    for entry in question {
+        asked += &(entry.replacen(" = ", " ", 1) + "\n");
+    }
+    let asked = asked.replace(['"', '[', ']'], "");
+    let (before, emt) = lock.split_at(start);
+    let emt = emt
+        .replacen(
+            &inputs,
+            &format!("inputs = \"{}\"", rootstock::digest::Digest::of(&asked)),
+            1,
+        )
+        .replacen(&dependency, &format!("dependency = [\"{forged}\"]"), 1);
+    fs::write(copy.path("rootstock.lock"), format!("{before}{emt}")).unwrap();
+    let found = copy.findings();
+    assert_eq!(found, ["requirement-changed environment emt"; 2]);
+}

@@ -193,3 +193,40 @@ Error:
 "#]],
     );
 }
+
+/// Names that end in `.`, `-` or `_`, of a package or of an extra: a parser once panicked at them.
+#[test]
+fn a_name_that_does_not_end_is_refused_wherever_a_requirement_stands() {
+    const WRONG: [&str; 5] = [
+        "demo.==1",
+        "demo-; os_name == 'x'",
+        "demo_[x]",
+        "demo[x.]",
+        "demo[x, y-]>1",
+    ];
+    for wrong in WRONG {
+        for key in [
+            format!("dependencies = [\"{wrong}\"]"),
+            format!("constraints = [\"{wrong}\"]"),
+            format!("overrides = [\"{wrong}\"]"),
+            format!("build-constraints = [\"{wrong}\"]"),
+            format!("build-dependencies = {{ demo = [\"{wrong}\"] }}"),
+        ] {
+            let sandbox = Sandbox::new(&[("one", &[])]);
+            sandbox.more(&key);
+            let said = sandbox.run(&["lock", "--check"]);
+            said.expect(2);
+            let complaint = format!("`{wrong}` is not a requirement");
+            assert!(said.told().contains(&complaint), "{key}: {}", said.told());
+        }
+        let sandbox = Sandbox::new(&[("one", &[wrong])]);
+        let said = sandbox.run(&["lock", "--check"]);
+        said.expect(2);
+        assert!(
+            said.told()
+                .contains("a name must end with a letter or a digit"),
+            "{}",
+            said.told()
+        );
+    }
+}

@@ -127,7 +127,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "fuzzing",
         &[
-            "archive", "files", "project", "manifest", "lock", "export", "uv", "build", "worker",
+            "archive",
+            "files",
+            "project",
+            "manifest",
+            "lock",
+            "export",
+            "uv",
+            "build",
+            "ipi_client",
         ],
     ),
 ];
@@ -176,6 +184,11 @@ const ONLY: &[(&str, &[&str], &str)] = &[
         "scope.spawn(",
         &["process"],
         "it panics where no thread can be started: `process::threads` says so",
+    ),
+    (
+        ".parse::<Requirement",
+        &["name"],
+        "it panics at some texts: `name::requirement` does not",
     ),
     ("static mut", &[], "there is no global state"),
     ("\"envs\"", &["store"], ROOT),

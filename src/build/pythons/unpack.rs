@@ -50,7 +50,9 @@ pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<(), Error> {
             member: path.clone(),
             why: why.to_owned(),
         };
-        let below = below(path).ok_or_else(|| refused("is not below `python/`"))?;
+        let below = below(path)
+            .filter(|below| !below.is_empty() || *kind == Kind::Directory)
+            .ok_or_else(|| refused("is not below `python/`"))?;
         if matches!(kind, Kind::Symlink(target) if !stays(below, target)) {
             return Err(refused("is a link that leaves the archive"));
         }

@@ -1,0 +1,73 @@
+//! Requirements (PEP 508) from texts that anybody may have written. `pep508_rs` panics at some of them.
+
+use pep508_rs::{Pep508Error, Pep508ErrorSource, Pep508Url, Requirement};
+
+/// The requirement of a text.
+pub(crate) fn requirement<T: Pep508Url>(text: &str) -> Result<Requirement<T>, Pep508Error<T>> {
+    match unfinished_name(text) {
+        None => text.parse(),
+        Some(start) => Err(Pep508Error {
+            message: Pep508ErrorSource::String(
+                "a name must end with a letter or a digit".to_owned(),
+            ),
+            start,
+            len: 1,
+            input: text.to_owned(),
+        }),
+    }
+}
+
+/// Where the name of the package or of an extra ends in `.`, `-` or `_`: the parser believes that it has refused these.
+fn unfinished_name(text: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let rest = text.trim_start();
+    let (name, behind) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+    let extras = behind.trim_start().strip_prefix('[').unwrap_or_default();
+    let extras = extras.split(']').next().unwrap_or_default();
+    let names = std::iter::once(name).chain(extras.split(',').map(str::trim));
+    let unfinished = names
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_alphanumeric()))
+        .find(|name| name.ends_with(['.', '-', '_']))?;
+    // A part of the text, so its place in memory says where it stands in it.
+    Some(unfinished.as_ptr() as usize + unfinished.len() - 1 - text.as_ptr() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use pep508_rs::VerbatimUrl;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Requirement, Pep508Error> {
+        requirement::<VerbatimUrl>(text)
+    }
+
+    #[test]
+    fn a_name_that_does_not_end_is_refused_in_its_place() {
+        for (text, place) in [
+            ("ase.", 3),
+            ("ase.=3", 3),
+            (" ase- >=3", 4),
+            ("ase_;python_version>'3'", 3),
+            ("é", 0),
+            ("ase[x.]", 5),
+            ("ase [x, y-z_ ]==1", 11),
+            ("ase[x.,y]", 5),
+            ("ase.[x]", 3),
+            ("ase.@ https://example.com", 3),
+        ] {
+            assert_eq!(read(text).unwrap_err().start, place, "{text}");
+        }
+        for text in ["a", "a.b-c_d", "a[b.c,d]>1.", "a; os_name=='x.'", "a[]"] {
+            let _ = read(text);
+        }
+        assert!(read("a.b-c_d[e-f]").is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "[a.\\-\\[\\], é;=><0-9@'/]{0,12}", any in ".{0,40}") {
+            let _ = (read(&text), read(&any), read(&format!("a[{any}]")), read(&format!("a{text}")));
+        }
+    }
+}
