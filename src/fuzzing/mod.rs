@@ -8,9 +8,9 @@ mod ipi;
 mod lock;
 mod tar;
 
-pub use crate::wheel::fuzzing::{entry_points, record, wheel};
 pub use crate::manifest::fuzzing::{manifest, script};
 pub use crate::uv::fuzzing::pylock;
+pub use crate::wheel::fuzzing::{entry_points, record, wheel};
 pub use ipi::ipi;
 pub use lock::lock;
 pub use tar::tar;

@@ -6,11 +6,11 @@ use super::entry_points::{Launcher, launchers};
 use super::record::{Checksum, Record};
 use super::{Error, install, record, scripts};
 use crate::archive::{check_path, fuzzing as described};
-use crate::store::wheels::{self, Place, Staging, UnpackedFile};
 use crate::digest::Digest;
 use crate::files::{self, fuzzing::Scratch};
 use crate::lock::{LockedPackage, Origin};
 use crate::store::Root;
+use crate::store::wheels::{self, Place, Staging, UnpackedFile};
 
 /// Whatever is in a wheel, it is unpacked as its `RECORD` says, or refused; a disk without faults is not blamed.
 pub fn wheel(bytes: &[u8]) {

@@ -131,6 +131,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "files",
             "project",
             "manifest",
+            "wheel",
             "lock",
             "export",
             "uv",
