@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::files::{self, fuzzing::Scratch};
 use crate::lock::{LockedPackage, Origin};
 use crate::store::Root;
-use crate::store::wheels::{self, Place, Staging, UnpackedFile};
+use crate::store::wheels::{self, Scheme, Staging, UnpackedFile};
 
 /// Whatever is in a wheel, it is unpacked as its `RECORD` says, or refused; a disk without faults is not blamed.
 pub fn wheel(bytes: &[u8]) {
@@ -67,7 +67,7 @@ fn add_record(members: &[(Vec<u8>, &[u8])]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 fn listed(path: &str, contents: &[u8]) -> UnpackedFile {
     UnpackedFile {
-        place: Place::SitePackages,
+        scheme: Scheme::SitePackages,
         path: path.to_owned(),
         sha256: Digest::of(contents),
         size: contents.len() as u64,
@@ -77,7 +77,7 @@ fn listed(path: &str, contents: &[u8]) -> UnpackedFile {
 
 /// What is said to be there is there, and in `RECORD`.
 fn assert_installed(installed: &[UnpackedFile], staging: &Staging) {
-    let place = |file: &UnpackedFile| staging.place(file.place).join(&file.path);
+    let place = |file: &UnpackedFile| staging.directory_of(file.scheme).join(&file.path);
     let record = installed
         .iter()
         .find(|file| file.path.ends_with(".dist-info/RECORD"))
@@ -96,7 +96,7 @@ fn assert_installed(installed: &[UnpackedFile], staging: &Staging) {
         if file.path.ends_with(".dist-info/RECORD") {
             continue;
         }
-        let path = format!("{}{}", file.place.from_site_packages(), file.path);
+        let path = format!("{}{}", file.scheme.from_site_packages(), file.path);
         let claim = record.claim(&path).expect("every file is in RECORD");
         assert_eq!(claim.checksums, [Checksum::Sha256(file.sha256)]);
     }
