@@ -204,7 +204,7 @@ pub fn carry_out(plan: &Plan, context: &Context) -> Result<Vec<Outcome>, RootErr
 /// Writes what a plan changes of the small files: what each model id context, and what the hub's revisions mean.
 pub fn write_small_files(plan: &Plan, root: &Root) -> files::Result<()> {
     for (path, commit) in &plan.references {
-        let path = crate::store::weights::place(root, path)?;
+        let path = crate::store::weights::destination(root, path)?;
         files::write_atomically(&path, commit.as_bytes())?;
     }
     if let Some(catalogue) = &plan.catalogue {

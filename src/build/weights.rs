@@ -104,7 +104,7 @@ fn one(
         let source = supply.source(Item::Weight(&weight.path), address);
         let source = source.map_err(|Offline| Error::Offline)?;
         for below in [&weight.path, below] {
-            weights::place(root, below)?;
+            weights::destination(root, below)?;
         }
         let fetched = downloads.fetch(&source, to, &weight.sha256, weight.size);
         if fetched.is_err() && step.because == WeightReason::Changed {
@@ -126,7 +126,7 @@ fn one(
         }
     }
     if let (Some(_), Some(file)) = (blob, file) {
-        let place = weights::place(root, &weight.path)?;
+        let place = weights::destination(root, &weight.path)?;
         files::point(&place, &file.link(&weight.sha256))?;
     }
     Ok(())

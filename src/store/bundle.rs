@@ -97,7 +97,7 @@ struct Schema {
 /// A finished bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
-    place: Root,
+    root: Root,
     /// What it says it has.
     pub index: Index,
 }
@@ -119,38 +119,38 @@ impl Bundle {
             return Err(Error::Newer { path, schema });
         }
         Ok(Self {
-            place: place(path),
+            root: as_root(path),
             index: serde_json::from_str(&text).map_err(broken)?,
         })
     }
 
     /// The file of a package, or the archive with an interpreter, of this digest, if it is there.
     pub fn archive(&self, sha256: &Digest) -> Option<PathBuf> {
-        let path = self.place.archive(sha256);
+        let path = self.root.archive(sha256);
         files::exists(&path).then_some(path)
     }
 
     /// What a model's `setup()` left elsewhere when it was called for this key, if every file of it is there.
     pub fn prefetched(&self, model: &ModelId, key: &Digest) -> files::Result<Option<Record>> {
-        let there = prefetched::read(&self.place, model, false)?;
+        let there = prefetched::read(&self.root, model, false)?;
         let answers = there.filter(|there| there.record.key == *key && there.gone().is_none());
         Ok(answers.map(|there| there.record))
     }
 
-    /// Its place, which has the shape of a root.
-    pub fn place(&self) -> &Root {
-        &self.place
+    /// Its directory, which has the shape of a root.
+    pub fn root(&self) -> &Root {
+        &self.root
     }
 
     /// The weight file of this path below the cache, if it is there.
     pub fn weight(&self, path: &str) -> Option<PathBuf> {
-        let path = weights::path(&self.place, path);
+        let path = weights::path(&self.root, path);
         files::exists(&path).then_some(path)
     }
 }
 
-/// The directory as a place to fill: it has the shape of a root.
-pub fn place(path: &Path) -> Root {
+/// The directory as a root to fill: a bundle has the shape of one.
+pub fn as_root(path: &Path) -> Root {
     Root::at(path, None)
 }
 

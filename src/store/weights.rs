@@ -24,7 +24,7 @@ pub fn path(root: &Root, below_cache: &str) -> PathBuf {
 
 /// Where a weight file is to lie, in a directory that is there now. The cache may be one that others write in: it is an
 /// error that a link leads out of it.
-pub fn place(root: &Root, below_cache: &str) -> files::Result<PathBuf> {
+pub fn destination(root: &Root, below_cache: &str) -> files::Result<PathBuf> {
     files::room_below(root.cache(), below_cache)
 }
 

@@ -212,7 +212,7 @@ fn prefetch_one(
     if let Some(bundle) = &supply.bundle
         && let Some(record) = bundle.prefetched(model, &step.key)?
     {
-        let places = (bundle.place(), root);
+        let places = (bundle.root(), root);
         prefetch::carry(model, &record, places, &supply.variables)?;
         return Ok(record);
     }

@@ -72,7 +72,7 @@ pub fn carry(
     }
     for file in &record.files {
         let there = weights::path(from, &file.path);
-        let place = weights::place(to, &file.path)?;
+        let place = weights::destination(to, &file.path)?;
         if digest(to, &file.path).is_ok_and(|found| found == file.sha256) {
             continue;
         }
