@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, findings, lock, place, show};
+use super::{Shared, context, findings, lock, root, show};
 use crate::files;
 use crate::name::ModelId;
 use crate::report::{bytes, chain};
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = lock::manifest(shared)?;
-    let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
+    let chosen = root::environments(&arguments.names, arguments.all, &manifest)?;
     let lock_path = lock::lock_path(&manifest.path);
     let only = (!arguments.names.is_empty()).then_some(&chosen[..]);
     let lock = match lock::current(&manifest, &lock_path, only)? {
@@ -54,13 +54,13 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         Err(found) => return Ok(findings::drifted(&found, &lock_path, &manifest)),
     };
     let targets = if arguments.target.is_empty() {
-        vec![place::target()?.to_owned()]
+        vec![root::target()?.to_owned()]
     } else {
         arguments.target.clone()
     };
     let output = files::absolute(&arguments.output).or_exit(Exit::Usage)?;
     // Without a root no model was loaded.
-    let loaded_in = place::root(shared, &manifest).ok();
+    let loaded_in = root::named(shared, &manifest).ok();
     let request = Request {
         manifest: &manifest,
         lock: &lock,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
-use super::{Shared, context, interrupt, place, progress, selection, show};
+use super::{Shared, context, interrupt, progress, root, selection, show};
 use crate::doctor::{self, Driver, Imports, Machine, Options, Report};
 use crate::name::EnvironmentName;
 use crate::runtime::Unusable;
@@ -58,7 +58,7 @@ fn glibc(text: &str) -> Result<Glibc, String> {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    let root = place::built(shared)?;
+    let root = root::built(shared)?;
     let here = Machine::here();
     let machine = Machine {
         glibc: arguments.glibc.or(here.glibc),

@@ -1,4 +1,4 @@
-//! The exit codes of every command, and how an error becomes one.
+//! The exit codes, and how an error becomes one.
 
 use std::process::ExitCode;
 
@@ -15,15 +15,15 @@ pub(crate) enum Exit {
     Drift = 3,
     /// An environment is missing, stale or unusable on this machine.
     Environment = 4,
-    /// Told to end, in order, by a signal; as shells say it, 128 and its number.
+    /// Terminated by a signal: 128+N, as in shells.
     HungUp = 129,
     /// By Ctrl-C.
     Interrupted = 130,
     /// By a scheduler or a person.
     Terminated = 143,
-    /// The command of `rootstock run` is there and cannot be executed, as a shell would say it.
+    /// The command of `rootstock run` exists and cannot be executed, as in shells.
     CommandNotExecutable = 126,
-    /// It is not there.
+    /// It does not exist.
     CommandNotFound = 127,
 }
 
@@ -33,17 +33,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command's error: what to tell, and how to end.
+/// A command's error: the report and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// What to tell.
+    /// The message, with its help.
     pub(crate) report: miette::Report,
-    /// How to end.
+    /// The exit code.
     pub(crate) exit: Exit,
 }
 
 impl Failure {
-    /// What went wrong and, where that is known, what a person can do about it.
+    /// A message, with help if there is any.
     pub(crate) fn new(exit: Exit, message: &str, help: Option<&str>) -> Self {
         let report = match help {
             Some(help) => miette::miette!(help = help, "{message}"),
@@ -52,12 +52,12 @@ impl Failure {
         Failure { report, exit }
     }
 
-    /// The command line, or what it names, asks for what cannot be: exit 2, with what to write instead.
+    /// The command line cannot be carried out: exit 2, with what to write instead.
     pub(crate) fn usage(message: &str, help: &str) -> Self {
         Self::new(Exit::Usage, message, Some(help))
     }
 
-    /// A file could not be written or read: exit 1, with what a person can do about it.
+    /// A file cannot be written or read: exit 1.
     pub(crate) fn files(error: &crate::files::Error) -> Self {
         let message = format!("{error}: {}", error.source);
         Self::new(Exit::Failed, &message, error.advice())

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, findings, lock, place, show};
+use super::{Shared, context, findings, lock, root, show};
 use crate::export::{self, Addresses, Subject};
 use crate::files;
 use crate::lock::{LockedPackage, Origin};
@@ -70,7 +70,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     };
     let target = match &arguments.target {
         Some(target) => target.as_str(),
-        None => place::target()?,
+        None => root::target()?,
     };
     let target = plan::target(environment, target).or_exit(Exit::Usage)?;
     let models = lock.models.iter();

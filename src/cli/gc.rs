@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, given, place, show};
+use super::{Shared, context, given, root, show};
 use crate::files;
 use crate::gc::{self, End, Gone, PinReport, Policy, Report};
 use crate::name::EnvironmentName;
@@ -55,7 +55,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 }
 
 fn gc(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    let root = place::built(shared)?;
+    let root = root::built(shared)?;
     if !layout::check(&root).or_exit(Exit::Failed)? {
         let path = root.path().display();
         return Err(Failure::usage(
@@ -63,7 +63,8 @@ fn gc(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
             &given::advice(root.path()),
         ));
     }
-    let root = place::under_its_own_policy(root)?;
+    let root = root::with_own_policy(root)?;
+    root::apply_umask(&root);
     if !arguments.pin.is_empty() || !arguments.unpin.is_empty() {
         return change_pins(&root, arguments);
     }

@@ -1,5 +1,5 @@
-//! Limits of this process that may be why something failed: programs that are started (uv, Python) run into them too, and do not
-//! always say so. Decides nothing.
+//! Limits of this process that may have caused a failure: programs that it starts (uv, Python) hit them too, and do not
+//! always report that.
 
 use rustix::process::{Resource, getrlimit};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, changes, context, findings, place, pythons, record, show, upgrade, weigh};
+use super::{Shared, changes, context, findings, pythons, record, root, show, upgrade, weigh};
 use crate::files;
 use crate::lock::drift::{Finding, Subject};
 use crate::lock::{Lock, LockedPython, LockedTarget, drift, file};
@@ -74,7 +74,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let chosen = if arguments.names.is_empty() {
         None
     } else {
-        Some(place::environments(&arguments.names, true, &manifest)?)
+        Some(root::environments(&arguments.names, true, &manifest)?)
     };
     let only = chosen.as_deref();
     if arguments.check {

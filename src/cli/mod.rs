@@ -1,5 +1,5 @@
-//! The border with people: arguments, the table of commands, exit codes. The only place that reads environment
-//! variables and the current directory; what a person reads is printed in [`show`].
+//! The command line: arguments, the table of commands, exit codes. The only place that reads environment variables and the
+//! current directory; [`show`] does all printing.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ mod interrupt;
 mod limits;
 mod lock;
 mod outcome;
-mod place;
+mod root;
 mod probe;
 mod progress;
 mod pythons;
@@ -42,24 +42,24 @@ use crate::process;
 
 const EXAMPLES: &str =
     "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
-    4 environment missing, stale or unusable here · 128 and its number: told to end by a signal
+    4 environment missing, stale or unusable here · 128+N: terminated by signal N
 
 Examples:
   rootstock lock && rootstock sync     resolve, then build
-  rootstock lock --check               for CI: has the lock drifted from the manifest?
+  rootstock lock --check               for CI: exit 3 if the lock has drifted from the manifest
   rootstock worker emt --unix name     serve forces to an i-PI server
   rootstock run emt -- python x.py     run a command in an environment";
 
 const VARIABLES: &str = "Environment variables (an empty one counts as unset):
-  ROOTSTOCK_ROOT            the root, where `--root` does not name it
+  ROOTSTOCK_ROOT            the root, if `--root` is not given
   ROOTSTOCK_UV              the uv to resolve with
   ROOTSTOCK_PYTHON_MIRROR   where managed interpreters are fetched: an address or a directory
-  UV_DEFAULT_INDEX          the package index, if it is another one than uv's
+  UV_DEFAULT_INDEX          the package index, if not uv's default
   UV_INDEX_<NAME>_USERNAME, UV_INDEX_<NAME>_PASSWORD, NETRC, UV_KEYRING_PROVIDER
-                            who asks an index
-  HF_ENDPOINT, HF_TOKEN     a mirror of the Hugging Face Hub, and who asks it
+                            credentials for an index
+  HF_ENDPOINT, HF_TOKEN     a mirror of the Hugging Face Hub, and credentials for it
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
-                            how the network is reached
+                            network access
   ROOTSTOCK_HTTP_TIMEOUT    seconds that a server may send nothing, 30; it has twice that for a response
   ROOTSTOCK_HTTP_MIN_RATE   bytes per second that a server has to send on average over that time, 1024; 0: no limit
   ROOTSTOCK_HTTP_MAX_SIZE   bytes of a file whose size is not locked, 17179869184 (16 GiB)
@@ -82,7 +82,7 @@ struct Arguments {
     command: Command,
 }
 
-/// What every command understands.
+/// Options of every command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Shared {
     /// The manifest.
@@ -94,7 +94,7 @@ pub(crate) struct Shared {
         default_value = "rootstock.toml"
     )]
     pub(crate) manifest: PathBuf,
-    /// The root: the directory everything built lives in; if not given, `ROOTSTOCK_ROOT`.
+    /// The root: the directory of everything that is built; if not given, `ROOTSTOCK_ROOT`.
     #[arg(
         long,
         global = true,
@@ -102,7 +102,7 @@ pub(crate) struct Shared {
         value_name = "DIR"
     )]
     pub(crate) root: Option<PathBuf>,
-    /// Take root, cache, access and link mode of this cluster of the manifest.
+    /// Use root, cache, access and link mode of this cluster of the manifest.
     #[arg(
         long,
         global = true,
@@ -130,7 +130,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Takes from the environment what the command line does not say. An empty variable counts as unset.
+    /// Fills in options from environment variables.
     fn complete(&mut self) {
         let path = |name| context::variable(name).map(PathBuf::from);
         self.root = self.root.take().or_else(|| path("ROOTSTOCK_ROOT"));
@@ -145,18 +145,18 @@ enum Command {
     /// Make the root match the lock: build what is missing, switch what has changed.
     #[command(visible_alias = "build")]
     Sync(sync::Arguments),
-    /// Gather everything that a sync downloads in one directory, for machines without a network.
+    /// Collect everything that a sync downloads in one directory, for machines without a network.
     Bundle(bundle::Arguments),
-    /// Write an environment of the lock in a form of other tools.
+    /// Export an environment of the lock to a format of other tools.
     Export(export::Arguments),
     /// Show the state of every environment and model.
     #[command(visible_alias = "list")]
     Status(status::Arguments),
-    /// Examine a root: what is wrong, where, and what mends it.
+    /// Diagnose a root and print the fix of each problem.
     Doctor(doctor::Arguments),
-    /// Remove what the root can do without: old generations, what nothing is linked from, leftovers.
+    /// Remove what the root no longer needs: old generations, unused wheels, leftovers.
     Gc(gc::Arguments),
-    /// Check a model's numbers and where its time goes, as a server sees them.
+    /// Check a model's numbers and measure its overhead, as a server sees them.
     #[command(visible_alias = "test")]
     Probe(probe::Arguments),
     /// Run a command in an environment.
@@ -171,7 +171,7 @@ pub fn main() -> ExitCode {
         return interrupt::run(&interrupted).into();
     }
     let mut arguments = Arguments::parse();
-    // The command of `run` meets signals as if its caller had started it.
+    // The command of `run` keeps the signal handling of its caller.
     if !matches!(arguments.command, Command::Run(_)) {
         process::survive_large_files();
     }

@@ -1,17 +1,15 @@
-//! `rootstock probe`.
+//! `rootstock probe`: checks a model and measures its overhead.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::worker::Object;
-use super::{Shared, context, given, place, show};
+use super::{Shared, context, given, root, show};
 use crate::files;
-use crate::probe::latency::{self, Latency};
-use crate::probe::smoke::{self, Smoke, Verdict};
-use crate::probe::{self, AskError, Structure, exchange};
+use crate::probe::{self, ExchangeReport, Refusal, Request, Structure, exchange, latency};
 use crate::process::Command;
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
@@ -83,76 +81,54 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// The structure that was computed, and its results.
-struct Report {
-    /// Structures that the model could not compute, with the exception.
-    refused: Vec<(String, String)>,
-    structure: Structure,
-    smoke: Smoke,
-    latency: Option<Latency>,
-}
-
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let Some(model) = arguments.model.as_deref().filter(|_| !arguments.ipc_only) else {
         return exchange(arguments);
     };
-    let root = place::built(shared)?;
+    let root = root::built(shared)?;
     let selected = super::worker::select(shared, &root, model, arguments.weights.as_deref())?;
     let inherited = context::variables();
     let structures = structures(&root, &selected, &inherited, arguments)?;
     let command = worker(&root, model, &selected, &inherited, arguments)?;
-    let asked = probe::with_worker(command, |server| {
-        let mut refusals = Vec::new();
-        for structure in structures {
-            match smoke::test(server, &structure) {
-                Err(AskError::Refused(error)) => refusals.push((structure.name, error)),
-                Err(error) => return Err(error),
-                Ok(smoke) => {
-                    let latency = match arguments.steps {
-                        0 => None,
-                        steps => latency::measure(server, &structure, steps)?,
-                    };
-                    return Ok(Ok(Report {
-                        refused: refusals,
-                        structure,
-                        smoke,
-                        latency,
-                    }));
-                }
-            }
-        }
-        Ok(Err(refusals))
-    });
-    let (result, output) = match asked {
-        Ok(asked) => asked,
-        Err(error) => {
-            if let probe::Error::Gone { output, .. } | probe::Error::Refused { traceback: output } =
-                &error
-            {
-                show::remarks(output.trim_end());
-            }
-            return Err(error).or_exit(Exit::Failed);
-        }
+    let request = Request {
+        model,
+        selected,
+        device: &arguments.device,
+        structures,
+        steps: arguments.steps,
+        max_overhead: arguments.max_overhead,
     };
+    let (report, output) = probe::probe(command, request).map_err(failure)?;
     if arguments.verbose {
         show::remarks(output.trim_end());
     }
-    match result {
-        Ok(report) => Ok(print(model, &selected, &report, arguments)),
-        Err(refusals) => {
-            for (structure, error) in &refusals {
-                show::remarks(&format!("{structure}:\n{}", error.trim_end()));
-            }
-            let names: Vec<String> = refusals.into_iter().map(|(name, _)| name).collect();
-            Err(Failure {
-                report: miette::miette!(
-                    help = "try a structure that the model is made for: `--structure FILE`",
-                    "`{model}` could not compute {}",
-                    names.join(", nor ")
-                ),
-                exit: Exit::Failed,
-            })
+    show::report(&report, arguments.json)?;
+    Ok(match report.ok() {
+        Some(false) => Exit::Failed,
+        Some(true) | None => Exit::Ok,
+    })
+}
+
+/// Prints the worker's output, then the error.
+fn failure(error: probe::Error) -> Failure {
+    match &error {
+        probe::Error::Gone { output, .. } | probe::Error::Refused { traceback: output } => {
+            show::remarks(output.trim_end());
         }
+        probe::Error::NoStructure { refused, .. } => {
+            for Refusal {
+                structure,
+                traceback,
+            } in refused
+            {
+                show::remarks(&format!("{structure}:\n{}", traceback.trim_end()));
+            }
+        }
+        _ => {}
+    }
+    Failure {
+        report: error.into(),
+        exit: Exit::Failed,
     }
 }
 
@@ -199,178 +175,37 @@ fn worker(
         .variables(inherited))
 }
 
-/// Prints the report and decides on the exit code.
-fn print(model: &str, selected: &Selected, report: &Report, arguments: &Arguments) -> Exit {
-    let failed = report.smoke.has(Verdict::Failed);
-    let limit = arguments.max_overhead;
-    let exceeded = limit.is_some_and(|limit| {
-        // An overhead that was not measured, or is not finite, exceeds any limit.
-        report
-            .latency
-            .is_none_or(|latency| !latency.overhead.is_finite() || latency.overhead > limit)
-    });
-    if arguments.json {
-        show::json(&as_json(
-            model,
-            selected,
-            report,
-            arguments,
-            match (failed || exceeded, report.smoke.has(Verdict::NotJudged)) {
-                (true, _) => Some(false),
-                (false, true) => None,
-                (false, false) => Some(true),
-            },
-        ));
-    } else {
-        for line in lines(model, selected, report, arguments) {
-            show::line(&line);
-        }
-        if let Some(limit) = limit {
-            let verdict = if exceeded { "FAIL" } else { "ok" };
-            show::line(&format!("{verdict:4} overhead of at most {limit} %"));
-        }
-    }
-    if failed || exceeded {
-        Exit::Failed
-    } else {
-        Exit::Ok
-    }
-}
-
-fn lines(model: &str, selected: &Selected, report: &Report, arguments: &Arguments) -> Vec<String> {
-    let Report {
-        refused,
-        structure,
-        smoke,
-        latency,
-    } = report;
-    let answer = &smoke.answer;
-    let largest = answer.forces.iter().map(f64::abs).fold(0.0, f64::max);
-    let [xx, xy, xz, _, yy, yz, _, _, zz] = answer.stress;
-    let mut lines = vec![
-        format!(
-            "model      {model}, environment {}, device {}",
-            selected.environment, arguments.device
-        ),
-        format!("structure  {}, {} atoms", structure.name, structure.atoms()),
-        format!("energy     {:.6} eV", answer.energy),
-        format!("forces     largest component {largest:.6} eV/Å"),
-        if xx.is_finite() {
-            format!(
-                "stress     {xx:.6} {yy:.6} {zz:.6} {yz:.6} {xz:.6} {xy:.6} eV/Å³ (xx yy zz yz xz xy)"
-            )
-        } else {
-            "stress     none".to_owned()
-        },
-    ];
-    let refusals = refused
-        .iter()
-        .map(|(name, error)| format!("refused    {name}: {}", last_line(error)));
-    lines.splice(1..1, refusals);
-    for check in &smoke.checks {
-        let verdict = match check.ok {
-            Verdict::Ok => "ok",
-            Verdict::Failed => "FAIL",
-            Verdict::NotJudged => "?",
-        };
-        lines.push(format!("{verdict:4} {}: {}", check.name, check.found));
-    }
-    if let Some(latency) = latency {
-        lines.push(format!(
-            "latency    {:.1} µs a step: socket {:.1}, hand-over {:.1}, compute {:.1} (medians of {} steps)",
-            latency.round_trip, latency.socket, latency.hand_over, latency.compute, latency.steps
-        ));
-        lines.push(format!(
-            "overhead   {:.2} % of the computation",
-            latency.overhead
-        ));
-    }
-    lines
-}
-
-fn as_json(
-    model: &str,
-    selected: &Selected,
-    report: &Report,
-    arguments: &Arguments,
-    ok: Option<bool>,
-) -> Value {
-    let Report {
-        refused,
-        structure,
-        smoke,
-        latency,
-    } = report;
-    let stress = smoke.answer.stress.iter().all(|number| number.is_finite());
-    json!({
-        "ok": ok,
-        "model": model,
-        "environment": selected.environment,
-        "generation": selected.generation,
-        "device": arguments.device,
-        "refused": refused.iter().map(|(name, error)| json!({ "name": name, "error": last_line(error) })).collect::<Vec<_>>(),
-        "structure": { "name": structure.name, "atoms": structure.atoms() },
-        "energy_ev": smoke.answer.energy,
-        "forces_ev_per_angstrom": smoke.answer.forces.iter().collect::<Vec<_>>(),
-        "stress_ev_per_angstrom3": stress.then_some(smoke.answer.stress),
-        "checks": smoke.checks,
-        "latency_us": latency,
-        "overhead_percent": latency.map(|latency| latency.overhead),
-        "max_overhead_percent": arguments.max_overhead,
-    })
-}
-
-/// The last line of a traceback: the exception itself.
-fn last_line(traceback: &str) -> &str {
-    traceback.trim_end().lines().last().unwrap_or_default()
-}
-
 /// `--ipc-only`.
 fn exchange(arguments: &Arguments) -> Result<Exit, Failure> {
     let structure = Structure::copper(arguments.atoms as usize);
     let steps = arguments.steps.max(1);
-    let socket = exchange::measure(&structure, steps).or_exit(Exit::Failed)?;
+    let exchange = exchange::measure(&structure, steps).or_exit(Exit::Failed)?;
     let python = files::program("python3", &context::search_path());
+    let hand_over = python
+        .as_deref()
+        .map(|python| hand_over(python, &structure, steps));
+    let report = ExchangeReport {
+        atoms: structure.atoms(),
+        steps,
+        exchange,
+        hand_over: hand_over.transpose()?,
+        python,
+    };
+    show::report(&report, arguments.json)?;
+    Ok(Exit::Ok)
+}
+
+/// The median of the turns to this Python and back, in microseconds.
+fn hand_over(python: &Path, structure: &Structure, steps: u32) -> Result<f64, Failure> {
     let frame = Frame {
         cell: structure.cell,
         positions: structure.positions.iter().copied().collect(),
     };
-    let hand_over = match &python {
-        None => None,
-        Some(python) => {
-            let took = measure::hand_over(python, &context::kept_environment(), &frame, steps);
-            let took = took.map_err(|error| Failure {
-                report: miette::miette!("cannot measure with `{}`: {error}", python.display()),
-                exit: Exit::Failed,
-            })?;
-            Some(latency::median(
-                took.iter().map(|took| 1e6 * took.as_secs_f64()).collect(),
-            ))
-        }
-    };
-    let atoms = structure.atoms();
-    if arguments.json {
-        show::json(&json!({
-            "atoms": atoms,
-            "steps": steps,
-            "exchange_us": socket,
-            "hand_over_us": hand_over,
-            "python": python,
-        }));
-        return Ok(Exit::Ok);
-    }
-    show::line(&format!(
-        "medians of {steps} steps of {atoms} atoms, nothing computed"
-    ));
-    show::line(&format!(
-        "exchange   {socket:.1} µs: the messages of a step over a socket pair, without a model"
-    ));
-    show::line(&match (hand_over, &python) {
-        (Some(took), Some(python)) => format!(
-            "hand-over  {took:.1} µs: to a Python that computes nothing and back, through a shared file ({})",
-            python.display()
-        ),
-        _ => "hand-over  not measured: there is no python3 on PATH".to_owned(),
-    });
-    Ok(Exit::Ok)
+    let took = measure::hand_over(python, &context::kept_environment(), &frame, steps);
+    let took = took.map_err(|error| Failure {
+        report: miette::miette!("cannot measure with `{}`: {error}", python.display()),
+        exit: Exit::Failed,
+    })?;
+    let took = took.iter().map(|took| 1e6 * took.as_secs_f64());
+    Ok(latency::median(took.collect()))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, lock, place, show};
+use super::{Shared, lock, root, show};
 use crate::lock::Lock;
 use crate::lock::drift::Finding;
 use crate::manifest::Manifest;
@@ -21,11 +21,11 @@ pub(super) fn record(
         Ok(current) => current.lock,
         Err(findings) => return Ok(Err(findings)),
     };
-    let root = place::root(shared, manifest)?;
+    let root = root::named(shared, manifest)?;
     let skipped = |name: &EnvironmentName, why: &str| {
         show::remark(&format!("{name}: nothing to record: {why}"));
     };
-    let new = record::record(&root, &old, only, place::target()?, &skipped);
+    let new = record::record(&root, &old, only, root::target()?, &skipped);
     let exit = match &new {
         Err(record::Error::NotBuilt(_)) => Exit::Environment,
         _ => Exit::Failed,

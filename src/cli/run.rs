@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, place, selection, show};
+use super::{Shared, context, root, selection, show};
 use crate::files;
 use crate::manifest::{NotKept, cannot_be_kept};
 use crate::process::Command;
@@ -113,8 +113,8 @@ enum Error {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
-    let root = place::built(shared)?;
-    place::warn_of_open(&root);
+    let root = root::built(shared)?;
+    root::warn_of_open(&root);
     let selected = select::environment(&root, &arguments.environment)
         .map_err(|error| selection::failure(error, &arguments.environment, shared))?;
     let inherited = context::variables();

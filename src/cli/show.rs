@@ -1,5 +1,4 @@
-//! Everything a person or a machine reads: the only printing. Writing never panics: a pipe that is closed, on either
-//! stream, is no error. Any other failure to write standard output ends the command with exit code 1 ([`unwritten`]).
+//! All printing. Writing never panics: a closed pipe, on either stream, is no error. Any other failure to write standard output ends the command with exit code 1 ([`unwritten`]).
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write as _};
@@ -12,9 +11,9 @@ use serde::Serialize;
 use super::exit::{Exit, Failure};
 use super::{context, escape, limits};
 
-pub(crate) use crate::report::{counted, listed};
+pub(crate) use crate::report::counted;
 
-/// Why standard output is not whole. Like standard output itself it belongs to the process.
+/// The error that cut standard output short. Like standard output itself it belongs to the process.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
 /// When to use colours.
@@ -56,12 +55,12 @@ pub(crate) fn line(text: &str) {
     document(&escape::line(text));
 }
 
-/// A workflow command of GitHub Actions, which a line is not else.
+/// A workflow command of GitHub Actions; other lines never become one.
 pub(crate) fn command(name: &str, text: &str) {
     document(&format!("::{name} {}", escape::line(text)));
 }
 
-/// A text in a format that others read, as it is. A reader that closes the pipe (`| head`) has read enough.
+/// A document in a format for other programs, unescaped. A reader may close the pipe (`| head`).
 pub(crate) fn document(text: &str) {
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
@@ -73,7 +72,7 @@ pub(crate) fn document(text: &str) {
     }
 }
 
-/// Whether a reader of standard output has gone: of a pipe, or the terminal.
+/// Whether the reader of standard output is gone: of a pipe, or the terminal.
 fn has_gone(error: &io::Error) -> bool {
     let is_device = || {
         let stat = rustix::fs::fstat(io::stdout());
@@ -96,12 +95,12 @@ pub(super) fn unwritten() -> Option<Failure> {
     ))
 }
 
-/// One line on standard error: progress and remarks. Where it cannot be written there is no other place for it.
+/// One line on standard error: progress and warnings. An error is ignored: there is no other place to print.
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{}", escape::line(text));
 }
 
-/// Several lines on standard error: what a program has printed.
+/// Several lines on standard error: the output of a program.
 pub(crate) fn remarks(text: &str) {
     let _ = writeln!(io::stderr(), "{}", escape::lines(text));
 }
@@ -150,7 +149,7 @@ pub(crate) fn failure(failure: &Failure) {
         let limits = limits::behind(&plain);
         if !limits.is_empty() {
             remark(&format!(
-                "note: this process and those that it starts may have no more than {}; that may be why",
+                "note: this process and those that it starts are limited to {}; that may be the cause",
                 limits.join(", ")
             ));
         }

@@ -1,7 +1,7 @@
 //! `rootstock status`: the state of every environment and model.
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, lock, place, show};
+use super::{Shared, lock, root, show};
 use crate::status::{self, Subject};
 
 /// Arguments of `rootstock status`.
@@ -21,13 +21,13 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = lock::manifest(shared)?;
-    let root = place::root(shared, &manifest)?;
+    let root = root::named(shared, &manifest)?;
     let lock = lock::read(&lock::lock_path(&manifest.path)).or_exit(Exit::Usage)?;
     let subject = Subject {
         manifest: &manifest,
         lock: lock.as_ref(),
         root: &root,
-        target: place::target()?,
+        target: root::target()?,
     };
     let report = status::read(&subject, arguments.sizes).or_exit(Exit::Failed)?;
     show::report(&report, arguments.json)?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, dry_run, findings, given, interrupt, lock, outcome, place, show};
+use super::{Shared, context, dry_run, findings, given, interrupt, lock, outcome, root, show};
 use crate::build::Context;
 use crate::doctor;
 use crate::files::{self, link};
@@ -92,8 +92,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let started = Instant::now();
     let manifest = lock::manifest(shared)?;
-    let chosen = place::environments(&arguments.names, arguments.all, &manifest)?;
-    let root = place::policed(shared, &manifest)?;
+    let chosen = root::environments(&arguments.names, arguments.all, &manifest)?;
+    let root = root::with_policy(shared, &manifest)?;
+    root::apply_umask(&root);
     let lock::Current { lock, drifted } = match usable(&manifest, &chosen, &root, arguments)? {
         Ok(current) => current,
         Err(exit) => return Ok(exit),
@@ -105,7 +106,7 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         .collect();
     let request = Request {
         prefetch: &may_prefetch,
-        target: place::target()?,
+        target: root::target()?,
         environments: &chosen,
         drifted,
         force: arguments.force,
@@ -123,7 +124,7 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let context = Context {
         link: match &arguments.link_mode {
             Some(mode) => mode.parse().expect("clap knows the modes"),
-            None => place::link_mode(shared, &manifest)?,
+            None => root::link_mode(shared, &manifest)?,
         },
         ..context::build(shared, &manifest, &root, supply, arguments.jobs)
     };

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::exit::Failure;
-use super::show;
 use crate::lock::{Lock, LockedTarget};
 use crate::manifest::{Manifest, nearest};
 use crate::name::EnvironmentName;
+use crate::report::listed;
 use crate::resolve::{Moving, Upgrade};
 
 /// The upgrade that these arguments ask for.
@@ -37,7 +37,7 @@ pub(super) fn from_words(
             found.cloned().ok_or_else(|| {
                 let message = format!("the manifest has no environment `{name}`");
                 let help = nearest(name, known().map(EnvironmentName::as_str)).map_or_else(
-                    || show::listed("it has", known().map(ToString::to_string)),
+                    || listed("it has", known().map(ToString::to_string)),
                     |near| format!("did you mean `{near}`?"),
                 );
                 Failure::usage(&message, &help)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, given, place, selection, show};
+use super::{Shared, context, given, root, selection, show};
 use crate::runtime::Selected;
 use crate::store::Root;
 use crate::worker::connect::{self, Address};
@@ -195,8 +195,8 @@ fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exi
         given::exists("template", template)?;
     }
     let options = options(arguments, address).or_exit(Exit::Usage)?;
-    let root = place::built(shared)?;
-    place::warn_of_open(&root);
+    let root = root::built(shared)?;
+    root::warn_of_open(&root);
     let mut selected = select(
         shared,
         &root,

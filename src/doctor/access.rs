@@ -128,7 +128,7 @@ pub(super) fn whom(access: &Access) -> String {
 }
 
 fn writable(path: &Path) -> Finding {
-    let message = "everyone can write there, and so decide what other users run";
+    let message = "everyone can write there, and so replace what other users run";
     let fix = format!("chmod o-w {}", quoted(path));
     Finding::new(Code::AccessWritable, path, message, fix)
 }

@@ -10,13 +10,18 @@ use crate::process::{
     self, Command, Exit,
     threads::{self, NoThread},
 };
+use crate::runtime::Selected;
+use latency::Latency;
+use smoke::Smoke;
 
 pub mod exchange;
 pub mod latency;
+mod report;
 mod server;
 pub mod smoke;
 pub mod structure;
 
+pub use report::{ExchangeReport, Refusal, Report};
 pub use server::{Answer, AskError, Server};
 pub use structure::Structure;
 
@@ -52,6 +57,15 @@ pub enum Error {
         /// The traceback.
         traceback: String,
     },
+    /// It can compute none of the structures.
+    #[error("`{model}` could not compute {}", names(.refused))]
+    #[diagnostic(help("try a structure that the model is made for: `--structure FILE`"))]
+    NoStructure {
+        /// The model.
+        model: String,
+        /// The structures.
+        refused: Vec<Refusal>,
+    },
     /// The structure cannot be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -68,9 +82,90 @@ impl From<AskError> for Error {
     }
 }
 
-/// Starts a worker and calls `with` to ask it. The command is `rootstock worker MODEL …` without the server's address. The
-/// worker's output is returned beside the result.
-pub fn with_worker<T>(
+/// What to probe, and how.
+pub struct Request<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// Where it runs.
+    pub selected: Selected,
+    /// The device that `setup()` is given.
+    pub device: &'a str,
+    /// The first that the model accepts is computed.
+    pub structures: Vec<Structure>,
+    /// The number of steps to measure; 0 measures none.
+    pub steps: u32,
+    /// The largest overhead that passes, in per cent of the computation.
+    pub max_overhead: Option<f64>,
+}
+
+/// Probes a model. The command is `rootstock worker MODEL …` without the server's address; its output comes back beside the
+/// report.
+pub fn probe(command: Command, request: Request) -> Result<(Report, String), Error> {
+    let Request {
+        model, structures, ..
+    } = request;
+    let asked = with_worker(command, |server| measure(server, structures, request.steps))?;
+    let (Measured { refused, computed }, output) = asked;
+    let model = model.to_owned();
+    let Some((structure, smoke, latency)) = computed else {
+        return Err(Error::NoStructure { model, refused });
+    };
+    let report = Report {
+        model,
+        selected: request.selected,
+        device: request.device.to_owned(),
+        refused,
+        structure,
+        smoke,
+        latency,
+        max_overhead: request.max_overhead,
+    };
+    Ok((report, output))
+}
+
+/// The structures that a model refused, and the first that it computed.
+struct Measured {
+    refused: Vec<Refusal>,
+    computed: Option<(Structure, Smoke, Option<Latency>)>,
+}
+
+fn measure(
+    server: &mut Server<UnixStream>,
+    structures: Vec<Structure>,
+    steps: u32,
+) -> Result<Measured, AskError> {
+    let mut refused = Vec::new();
+    for structure in structures {
+        match smoke::test(server, &structure) {
+            Err(AskError::Refused(traceback)) => refused.push(Refusal {
+                structure: structure.name,
+                traceback,
+            }),
+            Err(error) => return Err(error),
+            Ok(smoke) => {
+                let latency = match steps {
+                    0 => None,
+                    steps => latency::measure(server, &structure, steps)?,
+                };
+                let computed = Some((structure, smoke, latency));
+                return Ok(Measured { refused, computed });
+            }
+        }
+    }
+    let computed = None;
+    Ok(Measured { refused, computed })
+}
+
+fn names(refused: &[Refusal]) -> String {
+    let names: Vec<&str> = refused
+        .iter()
+        .map(|refusal| refusal.structure.as_str())
+        .collect();
+    names.join(", nor ")
+}
+
+/// Starts a worker and calls `with` to ask it. The worker's output is returned beside the result.
+fn with_worker<T>(
     command: Command,
     with: impl FnOnce(&mut Server<UnixStream>) -> Result<T, AskError>,
 ) -> Result<(T, String), Error> {

@@ -496,3 +496,20 @@ fn quotas_are_told_where_a_program_knows_of_them() {
         assert_eq!(findings(&sandbox, &[]), [""; 0]);
     }
 }
+
+/// An empty PATH is not the current directory, and neither is an empty part of it.
+#[test]
+fn no_program_of_the_current_directory_is_started() {
+    let sandbox = synced();
+    let program = format!(
+        "#!/bin/sh\necho started >> {}\n",
+        sandbox.path("canary").display()
+    );
+    sandbox.program("quota", &program);
+    for path in ["", ":", ":/nowhere"] {
+        let mut doctor = sandbox.command(&["doctor"]);
+        let output = doctor.env("PATH", path).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(!sandbox.path("canary").exists(), "PATH={path}");
+    }
+}

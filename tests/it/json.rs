@@ -1,7 +1,9 @@
 //! The JSON of every command, whole: its keys, codes and values are an interface and stay what they are. Each file in
 //! `json/` is one command line, its exit code and what it printed.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::sandbox::remote::Remote;
@@ -303,6 +305,8 @@ fn gc() {
         &[&["gc", "--dry-run"][..], &all].concat(),
     );
     check(&sandbox, "gc", &["gc", "--older-than", "0s", "--json"]);
+    check(&sandbox, "gc-pin", &["gc", "--pin", "one", "--json"]);
+    check(&sandbox, "gc-unpin", &["gc", "--unpin", "one", "--json"]);
     sandbox.run(&["gc", "--pin", "one"]).expect(0);
     sandbox.write("root/store/archives/.part-1/f", "");
     check(&sandbox, "gc-pinned", &[&["gc"][..], &all].concat());
@@ -373,4 +377,31 @@ fn files_of_a_root() {
         .join("rootstock-stamp.json");
     sandbox.write("stamp", &fs::read_to_string(stamp).unwrap());
     snapshot::file(&sandbox, "disk-stamp", "stamp");
+}
+
+/// JSON has no bytes that are not UTF-8.
+#[test]
+fn a_path_that_is_not_utf_8_is_an_error() {
+    let sandbox = project();
+    let root = sandbox.path("").join(OsStr::from_bytes(b"r\xff"));
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("layout.json"), "{\"schema\": 1}").unwrap();
+    for command in ["doctor", "gc", "status"] {
+        let run = |arguments: &[&str]| {
+            let mut command = sandbox.command(arguments);
+            Said::from(command.arg("--root").arg(&root).output().unwrap())
+        };
+        let said = run(&[command, "--json"]);
+        assert_eq!(
+            (said.code, said.stdout.as_str()),
+            (Some(1), ""),
+            "{command}"
+        );
+        let told = said.told();
+        assert!(
+            told.contains("cannot print as JSON: path contains invalid UTF-8"),
+            "{told}"
+        );
+        assert!(run(&[command]).stdout.contains("r\u{fffd}"), "{command}");
+    }
 }

@@ -66,7 +66,7 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
         let said = sandbox.run(arguments);
         said.expect(1);
         assert!(
-            said.told().contains("everybody can write in the root"),
+            said.told().contains("everyone can write in the root"),
             "{}",
             said.stderr
         );
@@ -74,15 +74,15 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
     sandbox.run(&["sync"]).stderr_is(
         &sandbox,
         str![[r#"
-  × everybody can write in the root `[PROJECT]/root`, and so decide what runs from it
-  help: look whether everything in it is yours, then `chmod o-w [PROJECT]/root`
+  × everyone can write in the root `[PROJECT]/root`, and so replace what runs from it
+  help: check that everything in it is yours, then `chmod o-w [PROJECT]/root`
 "#]],
     );
-    let warning = "warning: everybody can write in the root";
+    let warning = "warning: everyone can write in the root";
     let said = sandbox.run(&["run", "one", "--", "python", "-c", "0"]);
     said.expect(0).stderr_is(
         &sandbox,
-        str!["warning: everybody can write in the root `[PROJECT]/root`, and so decide what runs from it"],
+        str!["warning: everyone can write in the root `[PROJECT]/root`, and so replace what runs from it"],
     );
     let said = sandbox.run(&[
         "worker",

@@ -76,7 +76,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "probe",
-        &["ipi_client", "process", "runtime", "store", "worker"],
+        &[
+            "ipi_client",
+            "report",
+            "process",
+            "runtime",
+            "store",
+            "worker",
+        ],
     ),
     (
         "status",

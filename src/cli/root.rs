@@ -1,4 +1,4 @@
-//! Which root a command works on, and which environments it is about.
+//! The root that a command works on, and the environments that it is about.
 
 use std::path::Path;
 
@@ -8,11 +8,12 @@ use crate::access::Access;
 use crate::files::{self, link, standing};
 use crate::manifest::{self, Cluster, Manifest};
 use crate::name::EnvironmentName;
+use crate::report::listed;
 use crate::store::{Catalogue, Policy, Root, layout};
 use crate::target::Target;
 
 /// The root of this run: `--root` before `ROOTSTOCK_ROOT` before `--cluster` before the manifest's own.
-pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
+pub(super) fn named(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
     let cluster = cluster(shared, manifest)?;
     let cache = cluster.and_then(|cluster| cluster.cache.as_deref());
     let path = shared
@@ -22,25 +23,25 @@ pub(super) fn root(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure
         .or(manifest.root.as_deref());
     let Some(path) = path else {
         return Err(Failure::usage(
-            "no root is named",
-            "name the directory everything is built in with `--root DIR` or `ROOTSTOCK_ROOT`, or write `root = \"root\"` \
-             into the manifest's `[rootstock]`",
+            "no root given",
+            "name the directory for everything that is built with `--root DIR` or `ROOTSTOCK_ROOT`, or write \
+             `root = \"root\"` into the manifest's `[rootstock]`",
         ));
     };
     at(path, cache)
 }
 
-/// The root of this run under its policy, for who writes in it: what the cluster says, or the manifest, or the root
-/// itself. New files of this process follow it from here on.
-pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
-    let root = root(shared, manifest)?;
+/// The root of this run with its access policy: that of the cluster, of the manifest, or of the root itself. Refuses a root
+/// that everyone can write in.
+pub(super) fn with_policy(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
+    let root = named(shared, manifest)?;
     if standing::is_open_to_all(root.path()) {
         let path = root.path().display();
         return Err(Failure::new(
             Exit::Failed,
-            &format!("everybody can write in the root `{path}`, and so decide what runs from it"),
+            &format!("everyone can write in the root `{path}`, and so replace what runs from it"),
             Some(&format!(
-                "look whether everything in it is yours, then `chmod o-w {path}`"
+                "check that everything in it is yours, then `chmod o-w {path}`"
             )),
         ));
     }
@@ -56,36 +57,40 @@ pub(super) fn policed(shared: &Shared, manifest: &Manifest) -> Result<Root, Fail
     under(root, access)
 }
 
-/// How files of the store are put into environments: what the cluster says, or the manifest.
+/// The link mode of the cluster, or of the manifest.
 pub(super) fn link_mode(shared: &Shared, manifest: &Manifest) -> Result<link::Mode, Failure> {
     let cluster = cluster(shared, manifest)?;
     let mode = cluster.and_then(|cluster| cluster.link_mode);
     Ok(mode.or(manifest.link_mode).unwrap_or_default())
 }
 
-/// A root that is there, under the policy it says it has, for who writes in it without a manifest.
-pub(super) fn under_its_own_policy(root: Root) -> Result<Root, Failure> {
+/// An existing root with the policy that is recorded in it.
+pub(super) fn with_own_policy(root: Root) -> Result<Root, Failure> {
     let access = layout::access(&root).or_exit(Exit::Failed)?;
     under(root, access)
 }
 
 fn under(root: Root, access: Option<Access>) -> Result<Root, Failure> {
     let policy = access.map(Policy::of).transpose().or_exit(Exit::Usage)?;
-    if let Some(policy) = &policy {
-        standing::set_umask(policy.access().umask());
-    }
     Ok(root.under(policy))
 }
 
-/// A root and its cache, from the top of the filesystem: workers and commands may run elsewhere.
+/// Sets the umask of this process to that of a root's policy, so that new files follow it.
+pub(super) fn apply_umask(root: &Root) {
+    if let Some(access) = root.access() {
+        standing::set_umask(access.umask());
+    }
+}
+
+/// A root and its cache, as absolute paths: workers and commands may run in other directories.
 fn at(path: &Path, cache: Option<&Path>) -> Result<Root, Failure> {
     let path = files::absolute(path).or_exit(Exit::Usage)?;
     let cache = cache.map(files::absolute).transpose();
     Ok(Root::at(&path, cache.or_exit(Exit::Usage)?.as_deref()))
 }
 
-/// Where the environments are. The manifest is asked last, and for nothing else: what is built runs also where
-/// there is no manifest, or one that somebody is editing.
+/// The root of built environments. Of the manifest only the root is read, and only if nothing else names it: environments
+/// run also without a manifest, or while it is being edited.
 pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
     let found = match &shared.root {
         Some(path) => Some((path.clone(), None)),
@@ -98,7 +103,7 @@ pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
     };
     let Some((path, cache)) = found else {
         return Err(Failure::usage(
-            "nobody says where the environments are",
+            "no root given",
             "name the root with `--root DIR`, in ROOTSTOCK_ROOT, or in a `rootstock.toml` here",
         ));
     };
@@ -106,7 +111,7 @@ pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
     if cache.is_some() {
         return Ok(root);
     }
-    // `sync` has written down where the cache is. A catalogue that cannot be read is told by who needs more of it.
+    // `sync` has recorded the cache. A catalogue that cannot be read is reported where more of it is needed.
     let catalogue = Catalogue::read(&root.models()).ok().flatten();
     Ok(match catalogue.and_then(|catalogue| catalogue.cache) {
         Some(cache) => Root::at(root.path(), Some(&cache)),
@@ -114,17 +119,17 @@ pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
     })
 }
 
-/// Warns who is about to run something from a root in which everybody can replace it.
+/// Warns before something runs from a root that everyone can write in.
 pub(super) fn warn_of_open(root: &Root) {
     if standing::is_open_to_all(root.path()) {
         show::remark(&format!(
-            "warning: everybody can write in the root `{}`, and so decide what runs from it",
+            "warning: everyone can write in the root `{}`, and so replace what runs from it",
             root.path().display()
         ));
     }
 }
 
-/// The cluster that was named, if one was.
+/// The cluster of `--cluster`.
 fn cluster<'a>(shared: &Shared, manifest: &'a Manifest) -> Result<Option<&'a Cluster>, Failure> {
     let Some(name) = &shared.cluster else {
         return Ok(None);
@@ -135,17 +140,17 @@ fn cluster<'a>(shared: &Shared, manifest: &'a Manifest) -> Result<Option<&'a Clu
         let names = manifest.clusters.keys().map(ToString::to_string);
         Failure::usage(
             &format!("the manifest has no cluster `{name}`"),
-            &show::listed("it has", names),
+            &listed("it has", names),
         )
     })
 }
 
-/// The name of the machine type we run on.
+/// The name of this machine's target.
 pub(super) fn target() -> Result<&'static str, Failure> {
     Target::here().map(|target| target.name()).ok_or_else(|| {
         Failure::usage(
             "rootstock does not know this machine type",
-            &show::listed(
+            &listed(
                 "it knows",
                 crate::target::NAMES.iter().map(ToString::to_string),
             ),
@@ -153,8 +158,7 @@ pub(super) fn target() -> Result<&'static str, Failure> {
     })
 }
 
-/// The environments that these names of environments and models stand for. Without names: all that are not optional,
-/// or all.
+/// The environments with these names, or of the models with these names. Without names: all that are not optional, or all.
 pub(super) fn environments(
     names: &[String],
     all: bool,
@@ -185,8 +189,8 @@ pub(super) fn environments(
     let models = manifest.models.iter().map(|m| m.id.to_string());
     let help = format!(
         "{}\n{}",
-        show::listed("environments:", environments),
-        show::listed("models:", models)
+        listed("environments:", environments),
+        listed("models:", models)
     );
     let verb = if unknown.len() == 1 { "is" } else { "are" };
     let what = "neither an environment nor a model of the manifest";
