@@ -83,7 +83,7 @@ fn examine(
     let reading = progress::Reading::new();
     let importing = progress::Importing::new();
     let inherited = context::variables();
-    let on_import = |all, done| importing.heard(all, done);
+    let on_import = |all, done| importing.update(all, done);
     let imports = arguments.import.as_ref().map(|names| Imports {
         names,
         timeout: Duration::from_secs(arguments.import_timeout.into()),
@@ -97,7 +97,7 @@ fn examine(
             deep: arguments.deep,
             imports,
             search_path: &context::search_path(),
-            on_progress: &|bytes| reading.heard(bytes),
+            on_progress: &|bytes| reading.update(bytes),
         },
     );
     importing.finish();

@@ -33,7 +33,7 @@ pub(super) fn drifted(findings: &[Finding], lock: &Path, manifest: &Manifest) ->
     Exit::Drift
 }
 
-/// The place of a finding: the file that somebody has to look at, and where in it.
+/// The place of a finding: a file, and where in it.
 pub(super) struct Place {
     pub(super) file: PathBuf,
     /// Counted from 1.
@@ -82,7 +82,7 @@ impl Report<'_> {
             .map_err(|error| Failure::files(&error))
     }
 
-    /// As workflow commands of GitHub Actions: each finding beside the line that somebody has to look at.
+    /// As workflow commands of GitHub Actions: each finding beside its line.
     pub(super) fn annotate(&self) {
         for (finding, place) in self.placed() {
             show::command("error", &annotation(finding, &place));

@@ -1,4 +1,4 @@
-//! Being told to end (Ctrl-C, or a scheduler's SIGTERM) while a root is being changed, or examined. How that is done is not
+//! Signals (Ctrl-C, or a scheduler's SIGTERM) while a root is being changed, or examined. How that is done is not
 //! known here.
 //!
 //! Whatever a killed process leaves is invisible and bears its name (see `files::maker`), so that nothing has to be undone
@@ -21,14 +21,14 @@ use crate::report::chain;
 use crate::store::Root;
 use crate::worker::signals::{Signals, StopSignal};
 
-/// The first argument of the program that an interrupted one becomes. It is no subcommand: nobody types it, and clap would
+/// The first argument of the program that an interrupted one becomes. It is no subcommand: users do not type it, and clap would
 /// suggest it.
 const INTERRUPTED: &str = "interrupted";
 
 /// What follows it.
 pub(crate) struct Arguments {
-    /// What it was told to end by.
-    told: String,
+    /// The name of the signal.
+    signal: String,
     /// The root that was being changed.
     path: PathBuf,
     /// What to say where nothing is left.
@@ -43,7 +43,7 @@ impl Arguments {
             return None;
         }
         let arguments = Self {
-            told: arguments.next()?.into_string().ok()?,
+            signal: arguments.next()?.into_string().ok()?,
             path: arguments.next()?.into(),
             clean: arguments.next()?.into_string().ok()?,
         };
@@ -51,10 +51,9 @@ impl Arguments {
     }
 }
 
-/// Does this; comes back only if nobody tells us to end meanwhile. If somebody does, and nothing half-made is left, it says
-/// this. What is done in parallel is done by as many threads as the machine has processors.
+/// Does this work; returns unless a signal ends the process meanwhile. Then, if nothing half-made is left, `clean` is printed. What is done in parallel is done by as many threads as the machine has processors.
 pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> T + Send) -> T {
-    // Where signals cannot be heard they end us as they end any program, and the next sync sweeps.
+    // Without a signal handler, signals end the process as usual, and the next sync sweeps.
     let (Ok(signals), Ok((end, begin))) = (Signals::listen(), rustix::pipe::pipe()) else {
         return work();
     };
@@ -68,7 +67,7 @@ pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> 
             take().map(|work| work())
         };
         let Ok(there) = threads::spawn(scope, there) else {
-            // Without a thread that minds signals they end us.
+            // Without a thread that waits for signals they end the process as usual.
             drop(signals);
             return take().map(|work| work());
         };
@@ -129,7 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             chain(&error)
         )),
     }
-    match arguments.told.as_str() {
+    match arguments.signal.as_str() {
         "SIGINT" => Exit::Interrupted,
         "SIGHUP" => Exit::HungUp,
         _ => Exit::Terminated,

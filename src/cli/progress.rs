@@ -162,7 +162,7 @@ impl Reading {
     }
 
     /// So many bytes were read in all.
-    pub(super) fn heard(&self, bytes: u64) {
+    pub(super) fn update(&self, bytes: u64) {
         self.0.set_position(bytes);
     }
 
@@ -176,7 +176,7 @@ impl Reading {
 pub(super) struct Importing(ProgressBar);
 
 impl Importing {
-    /// Nothing is shown before something is heard.
+    /// Nothing is shown before the first update.
     pub(super) fn new() -> Self {
         let style = ProgressStyle::with_template(COUNT).expect("the template is one");
         let bar = ProgressBar::new(0).with_style(style);
@@ -184,7 +184,7 @@ impl Importing {
     }
 
     /// So many are to be imported, and so many of them have been.
-    pub(super) fn heard(&self, all: usize, done: usize) {
+    pub(super) fn update(&self, all: usize, done: usize) {
         if done == 0 && !std::io::stderr().is_terminal() {
             show::remark(&format!("importing {}", counted(all, "environment")));
         }

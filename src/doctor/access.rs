@@ -1,4 +1,4 @@
-//! Who can use a root, as others would find out: the directories above it that everybody has to pass, and the modes of
+//! Who can use a root, as other users would see it: the directories above it that everyone has to pass, and the modes of
 //! what is in it. The owner's own rights hide every such error from the owner; here they do not count.
 
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ pub struct Reach {
     /// Its policy, if it has one.
     pub policy: Option<Access>,
     /// The directories, above the root or itself, through which those it is for cannot pass. Without a policy it is for
-    /// everybody.
+    /// everyone.
     pub closed: Vec<PathBuf>,
 }
 

@@ -222,7 +222,7 @@ fn platform_floor(platform: &str) -> Option<Glibc> {
     version.parse().ok()
 }
 
-/// The major version of CUDA that a package is for, told by its name and version: `nvidia_cuda_runtime_cu12 12.8.90`,
+/// The major version of CUDA that a package is for, from its name and version: `nvidia_cuda_runtime_cu12 12.8.90`,
 /// `nvidia_cuda_runtime 13.0.96`, `jax_cuda12_plugin 0.8.0`, `torch 2.9.1+cu128`.
 fn cuda(package: &str) -> Option<u32> {
     let (name, version) = package.split_once(' ')?;

@@ -249,14 +249,14 @@ mod tests {
     #[test]
     fn lustre_is_asked_for_user_group_and_project() {
         let ask = |arguments: &[&str]| {
-            let said = match arguments {
+            let answer = match arguments {
                 ["project", "-d"] => "    7 P /r\n",
                 ["quota", "-q", "-u", "1000"] => "/r 1 0 0 - 1 0 0 -\n",
                 ["quota", "-q", "-g", "500"] => "/r 1 0 0 - 1 0 5 -\n",
                 ["quota", "-q", "-p", "7"] => "/r 1 0 3 - 1 0 0 -\n",
                 other => panic!("{other:?}"),
             };
-            said.to_owned()
+            answer.to_owned()
         };
         let quotas = lustre(&ask, (1000, 500));
         let left = quotas
@@ -277,12 +277,18 @@ mod tests {
             inodes: Limit::default(),
         };
         let root = Root::at(Path::new("/r"), None);
-        let told = |quota| findings(&root, &[quota])[0].message.clone();
+        let message = |quota| findings(&root, &[quota])[0].message.clone();
         let over = "user 1 is over the soft limit of its quota: 7 bytes of 5";
-        assert_eq!(told(quota(5, 0)), over);
-        assert_eq!(told(quota(5, 9)), over);
-        assert_eq!(told(quota(5, 7)), "the quota of user 1 is used up: 7 bytes");
-        assert_eq!(told(quota(0, 7)), "the quota of user 1 is used up: 7 bytes");
+        assert_eq!(message(quota(5, 0)), over);
+        assert_eq!(message(quota(5, 9)), over);
+        assert_eq!(
+            message(quota(5, 7)),
+            "the quota of user 1 is used up: 7 bytes"
+        );
+        assert_eq!(
+            message(quota(0, 7)),
+            "the quota of user 1 is used up: 7 bytes"
+        );
     }
 
     #[test]
