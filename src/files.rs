@@ -23,19 +23,22 @@ mod reproducible;
 mod search;
 pub mod shared;
 pub mod space;
+mod quoted;
 pub mod standing;
 pub mod times;
+pub mod trust;
 pub mod walk;
 
 pub use beside::{copy, new_file, point, temporary_directory, write_atomically, write_new};
 pub use inside::{check_below, room_below};
 pub use pointer::{first_pointer, is_pointer};
+pub use quoted::quoted;
 pub use reading::{
     in_project, open, read, read_of_project, read_text, read_text_if_present, read_text_of_project,
     read_text_of_project_if_present,
 };
 pub use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
-pub use search::{candidates, program};
+pub use search::candidates;
 pub use shared::SharedFile;
 /// An open file.
 pub use std::fs::File;
@@ -69,6 +72,12 @@ impl Error {
     /// Whether the system says that we may not.
     pub fn is_refused(&self) -> bool {
         self.source.kind() == io::ErrorKind::PermissionDenied
+    }
+
+    /// Whether a directory is no place for private files, because somebody else can replace it.
+    pub fn is_not_private(&self) -> bool {
+        let cause = self.source.get_ref();
+        cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<trust::NotPrivate>)
     }
 
     /// Whether something with content is there already.
@@ -124,6 +133,9 @@ impl Error {
                     "remove the link, which another user may have planted. To keep a cache elsewhere, place all of it: \
                      `cache = \"DIR\"` in a `[clusters.NAME]` of the manifest",
                 )
+            }
+            io::ErrorKind::Other if self.is_not_private() => {
+                Some("or name another directory in XDG_CACHE_HOME, one that belongs to you")
             }
             io::ErrorKind::CrossesDevices => Some(
                 "the two places are on different filesystems or projects: keep the root on one of them",

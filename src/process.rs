@@ -4,6 +4,7 @@
 //! The worker's long-lived Python is started here too ([`Command::spawn`]), but who speaks with it, and how it is
 //! ended, is not decided here. `rootstock run` becomes another program here ([`Command::exec`]).
 
+pub mod find;
 mod limited;
 pub mod threads;
 

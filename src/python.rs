@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::files;
-use crate::process::{self, Command};
+use crate::files::trust::Trust;
+use crate::process::{self, Command, find};
 
 pub mod bytecode;
 
@@ -144,7 +145,8 @@ impl std::fmt::Display for Interpreter {
 /// All distinct interpreters found on a search path (the value of PATH), in its order.
 ///
 /// `python3.11`-like names come before `python3` and `python` of the same directory. Programs that do not answer are
-/// passed over: a search path may hold wrappers for versions that are not installed.
+/// passed over: a search path may hold wrappers for versions that are not installed. So are those that somebody else can
+/// replace; [`refused`] names them.
 pub fn on_path(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<Interpreter> {
     until(path, environment, &[], &|_| false)
 }
@@ -158,7 +160,8 @@ pub fn until(
     enough: &dyn Fn(&[Interpreter]) -> bool,
 ) -> Vec<Interpreter> {
     let mut found: Vec<Interpreter> = Vec::new();
-    for directory in std::env::split_paths(path) {
+    let trust = Trust::of(environment);
+    for directory in find::directories(path) {
         let Ok(names) = files::names(&directory) else {
             continue;
         };
@@ -166,7 +169,7 @@ pub fn until(
         candidates.sort_by_key(|name| (!first.contains(name), std::cmp::Reverse(name.len())));
         for name in candidates {
             let program = directory.join(name);
-            if !files::is_executable(&program) {
+            if !files::is_executable(&program) || trust.check(&program).is_err() {
                 continue;
             }
             // Two names of one file are asked once.
@@ -186,6 +189,16 @@ pub fn until(
         }
     }
     found
+}
+
+/// The programs on a search path that look like interpreters and that somebody else can replace, so that they are not started.
+pub fn refused(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<find::Refused> {
+    let names = find::directories(path).flat_map(|directory| files::names(&directory));
+    let mut names: Vec<String> = names.flatten().filter(|name| is_python(name)).collect();
+    names.sort();
+    names.dedup();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    find::refused(&names, path, environment)
 }
 
 /// `python`, `python3` or `python3.11`; not `python3-config`, `python3.11-gdb.py` or `python2.7`.

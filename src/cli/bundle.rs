@@ -69,6 +69,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         targets: &targets,
         loaded_in: loaded_in.as_ref(),
     };
+    context::warn_of_refused(&["uv", "git"]);
     let root = bundle::as_root(&output);
     let supply = context::supply(&manifest, None, false);
     let context = context::build(shared, &manifest, &root, supply, None);

@@ -5,22 +5,26 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use super::{Shared, progress, pythons};
+use super::exit::{Exit, Failure, OrExit};
+use super::{Shared, progress, pythons, show};
 use crate::build;
 use crate::build::supply::{Network, Supply};
 use crate::fetch::{Credentials, LIMITS, NETWORK};
-use crate::files::link;
+use crate::files::trust::{self, Trust, own_directory};
+use crate::files::{self, link};
 use crate::hub::Hub;
 use crate::manifest::{Index, Manifest};
 use crate::name::IndexName;
-use crate::process::NETWORK_TIMEOUT;
+use crate::process::{NETWORK_TIMEOUT, find};
+use crate::python;
+use crate::runtime::variables as runtime;
 use crate::store::Root;
 use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
 
 /// Variables that programs we start may need to find their files and their words; nothing else of our environment reaches
 /// them, but for how the network is reached. `UV_…` index settings belong to uv's users.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     "HOME",
     "PATH",
     "TMPDIR",
@@ -31,6 +35,7 @@ const KEPT: [&str; 10] = [
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
+    trust::VARIABLE,
 ];
 
 /// The part of our environment that programs we start inherit.
@@ -106,17 +111,46 @@ pub(crate) fn search_path() -> OsString {
     variable("PATH").unwrap_or_default()
 }
 
-/// Where this program keeps what belongs to a user: `$XDG_CACHE_HOME/rootstock` (XDG base directory specification).
+/// Where this program, and the Pythons it starts, keep what belongs to a user.
 pub(crate) fn user_cache() -> PathBuf {
-    let cache = variable("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    let home = || {
-        variable("HOME")
-            .map_or_else(std::env::temp_dir, PathBuf::from)
-            .join(".cache")
-    };
-    cache.unwrap_or_else(home).join("rootstock")
+    runtime::user_cache(&variables())
+}
+
+/// The same, made for this user alone.
+pub(crate) fn own_cache() -> files::Result<PathBuf> {
+    let cache = user_cache();
+    own_directory(&cache, &Trust::of(&kept_environment()))?;
+    Ok(cache)
+}
+
+/// Makes sure that nobody else can put compiled code where a Python that is about to be started looks for it.
+pub(super) fn check_own_cache() -> Result<(), Failure> {
+    runtime::check_user_cache(&variables()).or_exit(Exit::Failed)
+}
+
+/// The same, for who changes nothing.
+pub(super) fn check_own_cache_if_present() -> Result<(), Failure> {
+    if files::exists(&user_cache()) {
+        check_own_cache()
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes sure that `ROOTSTOCK_TRUST` names users of this machine.
+pub(super) fn check_trust() -> Result<(), Failure> {
+    let value = variable(trust::VARIABLE).unwrap_or_default();
+    Trust::parse(&value.to_string_lossy()).or_exit(Exit::Usage)
+}
+
+/// Says which programs that this run could use are not started, because somebody else can replace them.
+pub(super) fn warn_of_refused(names: &[&str]) {
+    let (path, variables) = (search_path(), kept_environment());
+    let mut refused = find::refused(names, &path, &variables);
+    refused.extend(python::refused(&path, &variables));
+    for refused in refused {
+        show::remark(&format!("warning: {refused}; {}", refused.exposed.advice()));
+    }
 }
 
 /// The uv of this run.

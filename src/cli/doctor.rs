@@ -81,6 +81,9 @@ fn examine(
     arguments: &Arguments,
 ) -> Result<Report, Failure> {
     let reading = progress::Reading::new();
+    if arguments.import.is_some() {
+        context::check_own_cache_if_present()?;
+    }
     let importing = progress::Importing::new();
     let inherited = context::variables();
     let on_import = |all, done| importing.update(all, done);

@@ -141,6 +141,7 @@ fn addresses(
     if packages.is_empty() {
         return Ok(Addresses::new());
     }
+    context::warn_of_refused(&["uv"]);
     let environment = context::uv_environment();
     let uv = context::find_uv(shared, &environment).or_exit(Exit::Failed)?;
     let interpreters = python::on_path(&context::search_path(), &context::kept_environment());

@@ -105,7 +105,10 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let old = old(&path, only.is_some())?;
     let environment = context::uv_environment();
     let uv = || context::find_uv(shared, &environment);
-    let interpreters = || python::on_path(&context::search_path(), &context::kept_environment());
+    let interpreters = || {
+        context::warn_of_refused(&["uv", "git"]);
+        python::on_path(&context::search_path(), &context::kept_environment())
+    };
     let heard = |name: &EnvironmentName| show::remark(&format!("resolving {name} …"));
     let weigh = |weight: &Weight| weigh::weigh(weight, &context::hub());
     let mirror = pythons::mirror(&manifest);

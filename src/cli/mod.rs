@@ -58,6 +58,7 @@ const VARIABLES: &str = "Environment variables (an empty one counts as unset):
   UV_INDEX_<NAME>_USERNAME, UV_INDEX_<NAME>_PASSWORD, NETRC, UV_KEYRING_PROVIDER
                             credentials for an index
   HF_ENDPOINT, HF_TOKEN     a mirror of the Hugging Face Hub, and credentials for it
+  ROOTSTOCK_TRUST           users beside root whose programs may be run: `easybuild`, `alice,bob`, `*`
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR
                             network access
   ROOTSTOCK_HTTP_TIMEOUT    seconds that a server may send nothing, 30; it has twice that for a response
@@ -177,18 +178,19 @@ pub fn main() -> ExitCode {
     }
     arguments.shared.complete();
     show::set_up(arguments.shared.color);
-    let result: Result<Exit, Failure> = match arguments.command {
-        Command::Lock(lock) => lock::run(&arguments.shared, &lock),
-        Command::Bundle(bundle) => bundle::run(&arguments.shared, &bundle),
-        Command::Sync(sync) => sync::run(&arguments.shared, &sync),
-        Command::Export(export) => export::run(&arguments.shared, &export),
-        Command::Status(status) => status::run(&arguments.shared, &status),
-        Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
-        Command::Gc(gc) => gc::run(&arguments.shared, &gc),
-        Command::Probe(probe) => probe::run(&arguments.shared, &probe),
-        Command::Run(run) => run::run(&arguments.shared, &run),
-        Command::Worker(worker) => worker::run(&arguments.shared, &worker),
-    };
+    let result: Result<Exit, Failure> =
+        context::check_trust().and_then(|()| match arguments.command {
+            Command::Lock(lock) => lock::run(&arguments.shared, &lock),
+            Command::Bundle(bundle) => bundle::run(&arguments.shared, &bundle),
+            Command::Sync(sync) => sync::run(&arguments.shared, &sync),
+            Command::Export(export) => export::run(&arguments.shared, &export),
+            Command::Status(status) => status::run(&arguments.shared, &status),
+            Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
+            Command::Gc(gc) => gc::run(&arguments.shared, &gc),
+            Command::Probe(probe) => probe::run(&arguments.shared, &probe),
+            Command::Run(run) => run::run(&arguments.shared, &run),
+            Command::Worker(worker) => worker::run(&arguments.shared, &worker),
+        });
     let result = match (result, show::unwritten()) {
         (Ok(Exit::Ok), Some(unwritten)) => Err(unwritten),
         (result, _) => result,

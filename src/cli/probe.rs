@@ -8,9 +8,8 @@ use serde_json::Value;
 use super::exit::{Exit, Failure, OrExit};
 use super::worker::Object;
 use super::{Shared, context, given, root, show};
-use crate::files;
 use crate::probe::{self, ExchangeReport, Refusal, Request, Structure, exchange, latency};
-use crate::process::Command;
+use crate::process::{Command, find};
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
 use crate::store::Root;
@@ -180,7 +179,11 @@ fn exchange(arguments: &Arguments) -> Result<Exit, Failure> {
     let structure = Structure::copper(arguments.atoms as usize);
     let steps = arguments.steps.max(1);
     let exchange = exchange::measure(&structure, steps).or_exit(Exit::Failed)?;
-    let python = files::program("python3", &context::search_path());
+    let python = find::find(
+        "python3",
+        &context::search_path(),
+        &context::kept_environment(),
+    );
     let hand_over = python
         .as_deref()
         .map(|python| hand_over(python, &structure, steps));

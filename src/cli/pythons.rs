@@ -33,9 +33,8 @@ pub(super) fn mirror(manifest: &Manifest) -> Option<Mirror> {
 /// The digest of the archive at this address, or at the mirror's.
 pub(super) fn digest(url: &str, mirror: Option<&Mirror>) -> Result<Digest, String> {
     let address = mirror.map_or_else(|| url.to_owned(), |mirror| mirror.address(url));
-    let cache = context::user_cache();
-    let work = files::create_directories(&cache)
-        .and_then(|()| files::temporary_directory(&cache, "python-"))
+    let work = context::own_cache()
+        .and_then(|cache| files::temporary_directory(&cache, "python-"))
         .map_err(|error| format!("{error}: {}", error.source))?;
     let client = Client::new(&context::kept_environment()).map_err(|error| explained(&error))?;
     let (beside, file) = address.rsplit_once('/').unwrap_or_default();
@@ -63,7 +62,8 @@ pub(super) fn provide(
     mirror: Option<&Mirror>,
 ) -> Result<Interpreter, String> {
     show::remark(&format!("providing Python {} …", python.label()));
-    let place = Root::at(&context::user_cache(), None);
+    let cache = context::own_cache().map_err(|error| error.text())?;
+    let place = Root::at(&cache, None);
     let variables = context::kept_environment();
     let watcher = progress::watcher();
     build::pythons::provide_one(python, &place, mirror, &variables, &*watcher).map_err(|error| {

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, show};
+use super::{Shared, context, show};
 use crate::access::Access;
+use crate::files::trust::{Exposed, Trust};
 use crate::files::{self, link, standing};
 use crate::manifest::{self, Cluster, Manifest};
 use crate::name::EnvironmentName;
 use crate::report::listed;
-use crate::store::{Catalogue, Policy, Root, layout};
+use crate::runtime::Selected;
+use crate::store::{Catalogue, Policy, Root, inside, layout};
 use crate::target::Target;
 
 /// The root of this run: `--root` before `ROOTSTOCK_ROOT` before `--cluster` before the manifest's own.
@@ -35,16 +37,7 @@ pub(super) fn named(shared: &Shared, manifest: &Manifest) -> Result<Root, Failur
 /// that everyone can write in.
 pub(super) fn with_policy(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
     let root = named(shared, manifest)?;
-    if standing::is_open_to_all(root.path()) {
-        let path = root.path().display();
-        return Err(Failure::new(
-            Exit::Failed,
-            &format!("everyone can write in the root `{path}`, and so replace what runs from it"),
-            Some(&format!(
-                "check that everything in it is yours, then `chmod o-w {path}`"
-            )),
-        ));
-    }
+    check_who_writes(&root)?;
     let cluster = cluster(shared, manifest)?;
     let wanted = match cluster {
         Some(cluster) => cluster.access.clone(),
@@ -66,8 +59,25 @@ pub(super) fn link_mode(shared: &Shared, manifest: &Manifest) -> Result<link::Mo
 
 /// An existing root with the policy that is recorded in it.
 pub(super) fn with_own_policy(root: Root) -> Result<Root, Failure> {
+    check_who_writes(&root)?;
     let access = layout::access(&root).or_exit(Exit::Failed)?;
     under(root, access)
+}
+
+/// Makes sure that a root can be written in: not everybody can write in it too, and its folders lead nowhere else.
+fn check_who_writes(root: &Root) -> Result<(), Failure> {
+    if standing::is_open_to_all(root.path()) {
+        let path = root.path().display();
+        return Err(Failure::new(
+            Exit::Failed,
+            &format!("everyone can write in the root `{path}`, and so replace what runs from it"),
+            Some(&format!(
+                "check that everything in it is yours, then run `chmod o-w {}`",
+                files::quoted(root.path())
+            )),
+        ));
+    }
+    layout::check_folders(root).or_exit(Exit::Failed)
 }
 
 fn under(root: Root, access: Option<Access>) -> Result<Root, Failure> {
@@ -125,6 +135,21 @@ pub(super) fn warn_of_open(root: &Root) {
         show::remark(&format!(
             "warning: everyone can write in the root `{}`, and so replace what runs from it",
             root.path().display()
+        ));
+    }
+}
+
+/// Warns who is about to run an environment whose interpreter everybody can replace. Who owns it was decided by who built on it.
+pub(super) fn warn_of_exposed_python(selected: &Selected) {
+    // Of the root itself there is a warning already.
+    let python = selected.generation.join(inside::PYTHON);
+    let python = files::real_path(&python).unwrap_or(python);
+    let trust = Trust::of(&context::kept_environment()).with_any_owner();
+    if let Err(exposed @ Exposed::Writable { .. }) = trust.check(&python) {
+        show::remark(&format!(
+            "warning: the Python of environment `{}` can be replaced: {exposed}; {}",
+            selected.environment,
+            exposed.advice()
         ));
     }
 }

@@ -117,6 +117,8 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     root::warn_of_open(&root);
     let selected = select::environment(&root, &arguments.environment)
         .map_err(|error| selection::failure(error, &arguments.environment, shared))?;
+    root::warn_of_exposed_python(&selected);
+    context::check_own_cache()?;
     let inherited = context::variables();
     let inherit = if arguments.clean {
         Inherit::Listed(arguments.keep.clone())

@@ -113,7 +113,8 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         cache: root.cache_elsewhere(),
         access: root.access(),
     };
-    let plan = sync::plan(&root, &lock, &request, arguments.depth(), arguments.parts());
+    let (depth, parts) = (arguments.depth(), arguments.parts());
+    let plan = sync::plan(&root, &lock, &request, depth, parts, &show::remark);
     let mut plan = plan.or_exit(Exit::Failed)?;
     let bundle = arguments.bundle.as_deref().map(open_bundle).transpose()?;
     let supply = context::supply(&manifest, bundle, arguments.offline);
@@ -128,6 +129,9 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         },
         ..context::build(shared, &manifest, &root, supply, arguments.jobs)
     };
+    if plan.steps.iter().any(is_build) {
+        context::warn_of_refused(&["git"]);
+    }
     let is_nothing = plan.is_nothing();
     let work = || sync::carry_out(plan, &context, &context::variables());
     let outcome = if is_nothing {
@@ -149,8 +153,7 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
 /// Reports what would be done: `--check` and `--dry-run`.
 fn report_plan(plan: &Plan, root: &Root, arguments: &Arguments) -> Result<Exit, Failure> {
     // A check starts no other program.
-    let builds = |step: &Step| matches!(step.action, Action::Build { .. });
-    let left = if arguments.dry_run && plan.steps.iter().any(builds) {
+    let left = if arguments.dry_run && plan.steps.iter().any(is_build) {
         doctor::room(root, &context::search_path()).or_exit(Exit::Failed)?
     } else {
         Vec::new()
@@ -158,6 +161,10 @@ fn report_plan(plan: &Plan, root: &Root, arguments: &Arguments) -> Result<Exit, 
     dry_run::report(plan, root, &left, arguments.json).or_exit(Exit::Failed)?;
     let differs = arguments.check && !plan.is_nothing();
     Ok(if differs { Exit::Drift } else { Exit::Ok })
+}
+
+fn is_build(step: &Step) -> bool {
+    matches!(step.action, Action::Build { .. })
 }
 
 fn report_unknown(models: &[ModelId]) {

@@ -49,9 +49,8 @@ pub(super) fn weigh(weight: &Weight, hub: &Hub) -> Result<Weighed, String> {
 /// Downloads a file to learn its digest and size; it is not kept: `sync` fetches it where it belongs.
 fn learn(client: &Client, address: &str, name: &str) -> Result<(Digest, u64), String> {
     show::remark(&format!("downloading {name} to learn its sha256 …"));
-    let cache = context::user_cache();
-    let work = files::create_directories(&cache)
-        .and_then(|()| files::temporary_directory(&cache, "weights-"));
+    let work =
+        context::own_cache().and_then(|cache| files::temporary_directory(&cache, "weights-"));
     let work = work.map_err(|error| format!("{error}: {}", error.source))?;
     let file = work.path().join("file");
     let found = fetch::discover(client, address, &file, &|_| {}).map_err(|e| explained(&e))?;

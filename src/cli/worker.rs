@@ -232,7 +232,10 @@ pub(crate) fn select(
         None => select::model(root, model),
         Some(weights) => select::custom(root, model, weights),
     };
-    selected.map_err(|error| selection::failure(error, model, shared))
+    let selected = selected.map_err(|error| selection::failure(error, model, shared))?;
+    root::warn_of_exposed_python(&selected);
+    context::check_own_cache()?;
+    Ok(selected)
 }
 
 fn failure(error: worker::Error) -> Failure {

@@ -1,13 +1,12 @@
 //! Who can use a root, as other users would see it: the directories above it that everyone has to pass, and the modes of
 //! what is in it. The owner's own rights hide every such error from the owner; here they do not count.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::access::Access;
 use crate::files::standing::Standing;
-use crate::files::{self, Kind, acl, standing};
+use crate::files::{self, Kind, acl, quoted, standing};
 use crate::store::{Policy, Root, directory};
 
 use super::finding::{Code, Finding};
@@ -238,13 +237,6 @@ fn shortened(root: &Root, findings: Vec<Finding>) -> Vec<Finding> {
     shown
 }
 
-/// A path as a word of a shell command.
-pub(super) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    // Only a path with a NUL byte cannot be quoted, and no file has one.
-    shlex::try_quote(&text).map_or(text.clone(), Cow::into_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,11 +262,5 @@ mod tests {
         }
         assert!(is_examined(Path::new("store/wheels-2/0123"), true));
         assert!(!is_examined(Path::new("trash/x/y"), true));
-    }
-
-    #[test]
-    fn a_path_is_quoted_for_a_shell_where_it_must_be() {
-        assert_eq!(quoted(Path::new("/a/b-1.0")), "/a/b-1.0");
-        assert_eq!(quoted(Path::new("/a b/it's")), "\"/a b/it's\"");
     }
 }

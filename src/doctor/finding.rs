@@ -40,6 +40,8 @@ pub enum Code {
     FileUnreadable,
     /// The filesystem lacks an operation that a root needs.
     FilesystemUnfit,
+    /// A folder of the root is a link or a file.
+    FolderReplaced,
     /// A generation is incomplete or inconsistent.
     GenerationDamaged,
     /// The C library is too old for an environment's wheels.

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Kind, standing};
+use crate::files::{self, Kind, quoted, standing};
 use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Generation, Installed};
 use crate::store::{Policy, Root};
 
-use super::access::{may, quoted, whom};
+use super::access::{may, whom};
 use super::finding::{Code, Finding};
 
 /// The parts of the standard library that every Python needs to start; a deep examination reads all of it.

@@ -59,6 +59,20 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
+/// A folder that is none: what it leads to is not the root's.
+fn replaced(error: &layout::Error) -> Option<Finding> {
+    let layout::Error::NoFolder { path, .. } = error else {
+        return None;
+    };
+    let fix = format!("rm {} && rootstock sync", files::quoted(path));
+    Some(Finding::new(
+        Code::FolderReplaced,
+        path,
+        error.to_string(),
+        fix,
+    ))
+}
+
 /// Called with the number of bytes read so far.
 pub type OnProgress<'a> = &'a (dyn Fn(u64) + Sync);
 
@@ -81,6 +95,9 @@ pub fn examine(root: &Root, machine: Machine, options: &Options) -> Result<Repor
     }
     let filesystem = filesystem::probe(root, options.search_path)?;
     let mut findings = filesystem.findings(root);
+    if let Err(error) = layout::check_folders(root) {
+        findings.extend(replaced(&error));
+    }
     let policy = match policy(root)? {
         Ok(policy) => policy,
         Err(finding) => {

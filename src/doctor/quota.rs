@@ -5,15 +5,16 @@
 //! Both print a table (quota(1), lfs-quota(1)): in KiB what is used, soft and hard limit and grace, then the same for
 //! files. A limit of 0 is none; a star follows what is over its limit; brackets stand around what not all servers reported.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use crate::files::space::{self, Space};
 use crate::files::{self, standing};
-use crate::process::Command;
+use crate::process::{Command, find};
 use crate::store::Root;
 
 use super::finding::{Code, Finding};
@@ -75,7 +76,7 @@ pub(super) fn of(
         standing::standing(directory)?.group,
     );
     if space.kind == "lustre" {
-        let Some(lfs) = files::program("lfs", search_path) else {
+        let Some(lfs) = program("lfs", search_path) else {
             return Ok(Vec::new());
         };
         let ask = |arguments: &[&str]| {
@@ -83,7 +84,7 @@ pub(super) fn of(
             answer(&command.argument(directory))
         };
         Ok(lustre(&ask, ids))
-    } else if let Some(quota) = files::program("quota", search_path) {
+    } else if let Some(quota) = program("quota", search_path) {
         let mount = space::mount_point(directory)?;
         let ask = |which| {
             let ask = Command::new(&quota).arguments(["-w", "-p", "-v", which, "-f"]);
@@ -119,6 +120,10 @@ fn lustre(ask: &(dyn Fn(&[&str]) -> String + Sync), (user, group): (u32, u32)) -
 fn answer(command: &Command) -> String {
     let answer = command.answer_within(TIMEOUT).ok().flatten();
     String::from_utf8_lossy(&answer.unwrap_or_default()).into_owned()
+}
+
+fn program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
+    find::find(name, search_path, &BTreeMap::new())
 }
 
 /// What `quota -u` or `quota -g` says of this user and this group: each table follows a line with the number in parentheses,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::address::Address;
 use crate::files;
-use crate::process::Command;
+use crate::process::{Command, find};
 
 /// Where names and passwords are looked for.
 #[derive(Clone, Default)]
@@ -64,7 +64,10 @@ impl Credentials {
         }
         let home = value("HOME").map(|home| PathBuf::from(home).join(".netrc"));
         let keyring = value("UV_KEYRING_PROVIDER").filter(|provider| provider == "subprocess");
-        let keyring = keyring.and_then(|_| files::program("keyring", value("PATH")?.as_ref()));
+        let keyring = keyring.and_then(|_| {
+            let path = value("PATH")?;
+            find::find("keyring", path.as_ref(), variables)
+        });
         Self {
             known,
             netrc: value("NETRC").map(PathBuf::from).or(home),

@@ -8,6 +8,7 @@ use super::standing::Standing;
 /// Where Linux keeps them: a version (2), then tag, permissions and number of each entry, little-endian.
 const NAME: &str = "system.posix_acl_access";
 
+const USER: u16 = 0x02;
 const GROUP_OWNER: u16 = 0x04;
 const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
@@ -22,11 +23,45 @@ struct Entry {
 
 /// What the members of a group may do with what stands so: the three bits of read, write and execute.
 pub fn group_may(path: &Path, there: &Standing, group: u32) -> u32 {
+    permissions(&read(path), there, group)
+}
+
+/// The users beside the owner whom the list of this file lets write it.
+pub(super) fn users_who_write(path: &Path) -> Vec<u32> {
+    let entries = read(path);
+    let users = writing(&entries).filter(|entry| entry.tag == USER);
+    users.map(|entry| entry.number).collect()
+}
+
+/// The groups that can write this file, which belongs to this one and whose mode lets its group write.
+pub(super) fn groups_who_write(path: &Path, owning: u32) -> Vec<u32> {
+    let entries = read(path);
+    if entries.is_empty() {
+        return vec![owning];
+    }
+    let group = |entry: &Entry| match entry.tag {
+        GROUP_OWNER => Some(owning),
+        GROUP => Some(entry.number),
+        _ => None,
+    };
+    writing(&entries).filter_map(group).collect()
+}
+
+/// The entries that let somebody write, as far as the mask allows it.
+fn writing(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    let mask = entries.iter().find(|entry| entry.tag == MASK);
+    let mask = mask.map_or(0o7, |entry| entry.permissions);
+    entries
+        .iter()
+        .filter(move |entry| entry.permissions & mask & 0o2 != 0)
+}
+
+/// The entries of a file's list; none where it has none.
+fn read(path: &Path) -> Vec<Entry> {
     let mut bytes = [0; 4096];
     // Filesystems without such lists say so; one that is too long for us is treated like none.
     let length = rustix::fs::getxattr(path, NAME, &mut bytes[..]).unwrap_or(0);
-    let entries = parse(&bytes[..length]).unwrap_or_default();
-    permissions(&entries, there, group)
+    parse(&bytes[..length]).unwrap_or_default()
 }
 
 fn parse(bytes: &[u8]) -> Option<Vec<Entry>> {

@@ -79,13 +79,14 @@ fn remove(path: &Path, left: &mut Vec<Error>) {
         // A directory without the write bit keeps its entries.
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o755));
         let before = left.len();
-        match super::names(path) {
-            Ok(names) => {
-                for name in names {
-                    remove(&path.join(name), left);
+        // Names may be any bytes.
+        match fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => {
+                for entry in entries {
+                    remove(&entry.path(), left);
                 }
             }
-            Err(error) => left.push(error),
+            Err(error) => left.extend(Err::<(), _>(error).context("list", path).err()),
         }
         if left.len() > before {
             // That it is not empty is known, and why.

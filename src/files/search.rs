@@ -3,8 +3,6 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::is_executable;
-
 /// Every place of this name on a search path, in its order; an empty path has none.
 pub fn candidates(name: impl AsRef<OsStr>, search_path: &OsStr) -> impl Iterator<Item = PathBuf> {
     let name = name.as_ref();
@@ -14,9 +12,4 @@ pub fn candidates(name: impl AsRef<OsStr>, search_path: &OsStr) -> impl Iterator
         .map(|directory| directory.join(name))
         .collect::<Vec<_>>()
         .into_iter()
-}
-
-/// The first executable of this name on a search path.
-pub fn program(name: impl AsRef<OsStr>, search_path: &OsStr) -> Option<PathBuf> {
-    candidates(name, search_path).find(|place| is_executable(place))
 }

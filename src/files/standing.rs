@@ -30,22 +30,6 @@ pub fn standing(path: &Path) -> Result<Standing> {
     })
 }
 
-/// Whose a file is, if it is neither ours nor root's; of a link, whose the link is and what it leads to.
-pub fn stranger(path: &Path) -> io::Result<Option<u32>> {
-    let is_strange = |owner: &u32| *owner != us() && *owner != 0;
-    let link = std::fs::symlink_metadata(path)?.uid();
-    if is_strange(&link) {
-        return Ok(Some(link));
-    }
-    Ok(Some(std::fs::metadata(path)?.uid()).filter(is_strange))
-}
-
-/// Whether another user than us and root can change what is there: whose it is and its mode say so; links followed.
-pub fn is_changed_by_others(path: &Path) -> Result<bool> {
-    let there = standing(path)?;
-    Ok((there.owner != us() && there.owner != 0) || there.mode & 0o022 != 0)
-}
-
 /// Makes sure that things can be made and replaced in a directory, as far as its filesystem, its owner and its mode say.
 pub fn may_write(directory: &Path) -> Result<()> {
     rustix::fs::access(directory, rustix::fs::Access::WRITE_OK)
@@ -53,28 +37,9 @@ pub fn may_write(directory: &Path) -> Result<()> {
         .context("write in", directory)
 }
 
-/// Whether everybody can make and replace things in a directory; one whose sticky bit is set protects them.
+/// Whether everybody can make things in a directory. A sticky bit protects what is there, and not the names that are free.
 pub fn is_open_to_all(directory: &Path) -> bool {
-    standing(directory).is_ok_and(|there| there.mode & 0o1002 == 0o002)
-}
-
-/// Makes a directory that only its user can look into, whatever the umask; one of ours that is there becomes so. Its parents
-/// are made as usual.
-pub fn private_directory(path: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if let Some(above) = path.parent() {
-        super::create_directories(above)?;
-    }
-    let made = std::fs::DirBuilder::new().mode(0o700).create(path);
-    match made.context("create", path) {
-        Err(error) if error.is_occupied() => {}
-        other => return other,
-    }
-    let there = standing(path)?;
-    if there.owner == us() && there.mode & 0o077 != 0 {
-        super::set_mode(path, there.mode & 0o700)?;
-    }
-    Ok(())
+    standing(directory).is_ok_and(|there| there.mode & 0o002 != 0)
 }
 
 /// Gives a file or directory this mode and, if one is named, this group; where it has them nothing is done.
@@ -107,6 +72,20 @@ pub fn group_named(name: &str) -> io::Result<Option<u32>> {
 pub fn group_name(number: u32) -> String {
     let group = nix::unistd::Group::from_gid(number.into()).ok().flatten();
     group.map_or_else(|| number.to_string(), |group| group.name)
+}
+
+/// Whether no other user is in a group: one of the user's own, as many systems give everybody. It has the user's name or number,
+/// and no further member.
+pub(super) fn is_private(number: u32) -> bool {
+    let user = nix::unistd::User::from_uid(us().into()).ok().flatten();
+    let name = user.map(|user| user.name);
+    match nix::unistd::Group::from_gid(number.into()).ok().flatten() {
+        None => number == us(),
+        Some(group) => {
+            (number == us() || name.as_ref() == Some(&group.name))
+                && group.mem.iter().all(|member| name.as_ref() == Some(member))
+        }
+    }
 }
 
 /// What a user is called here, or the number.

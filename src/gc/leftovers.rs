@@ -107,7 +107,12 @@ fn discarded(
     let since = if label.starts_with(&format!("{LABEL}-")) {
         SystemTime::UNIX_EPOCH
     } else {
-        times::changed(&path)?
+        match times::changed(&path) {
+            Ok(since) => since,
+            // It is gone, or its name is no text.
+            Err(error) if error.is_missing() => return Ok(()),
+            Err(error) => return Err(error),
+        }
     };
     let why = looking.spares(&path, since);
     survey.settle(Item { kind, name, path }, why);

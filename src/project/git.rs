@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::files;
-use crate::process::{self, Command};
+use crate::process::{self, Command, find};
 
 /// A commit cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub fn fetch(
     path: &OsStr,
     variables: &BTreeMap<OsString, OsString>,
 ) -> Result<(), Error> {
-    let git = files::program("git", path).ok_or_else(|| Error::NoGit {
+    let git = find::find("git", path, variables).ok_or_else(|| Error::NoGit {
         url: url.to_owned(),
     })?;
     files::create_directories(into)?;

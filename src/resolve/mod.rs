@@ -260,7 +260,6 @@ impl Tools {
     fn new(manifest: &Manifest, means: &Means) -> Result<Self, Error> {
         let uv = (means.uv)()?.with_indexes(&manifest.indexes);
         let interpreters = (means.interpreters)();
-        files::standing::private_directory(means.cache)?;
         Ok(Self {
             uv,
             interpreters,

@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::{Selected, Variables};
+use crate::files::trust::{Trust, own_directory};
+use crate::files::{self, standing};
 use crate::store::Root;
 
 /// The user, the devices and processors of the job, and its number of threads. Those that name devices are passed on
@@ -213,7 +215,17 @@ pub fn local_rank(inherited: &Variables) -> u32 {
     LOCAL_RANKS.iter().find_map(number).unwrap_or(0)
 }
 
-/// The user's cache directory.
+/// Makes sure that nobody else can put compiled code where a Python that is about to be started looks for it. Where that
+/// directory cannot be made there is none.
+pub fn check_user_cache(inherited: &Variables) -> files::Result<()> {
+    match own_directory(&user_cache(inherited), &Trust::of(inherited)) {
+        Err(error) if error.is_not_private() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The user's cache directory: `$XDG_CACHE_HOME/rootstock` (XDG base directory specification). Without a home
+/// it has the user's number in its name, because the directory of temporary files is everybody's.
 pub fn user_cache(inherited: &Variables) -> PathBuf {
     let given = |name: &str| {
         inherited
@@ -221,11 +233,14 @@ pub fn user_cache(inherited: &Variables) -> PathBuf {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    given("XDG_CACHE_HOME")
-        .or_else(|| given("HOME").map(|home| home.join(".cache")))
-        .or_else(|| given("TMPDIR"))
-        .unwrap_or_else(|| "/tmp".into())
-        .join("rootstock")
+    let cache = given("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| given("HOME").map(|home| home.join(".cache")));
+    match cache {
+        Some(cache) => cache.join("rootstock"),
+        None => given("TMPDIR")
+            .unwrap_or_else(|| "/tmp".into())
+            .join(format!("rootstock-{}", standing::us())),
+    }
 }
 
 /// The directories of the system's programs.

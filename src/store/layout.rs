@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Access;
 use crate::files;
 
-use super::Root;
+use super::{Root, directory};
 
 /// The layout this version reads and writes.
 pub const SCHEMA: u32 = 1;
@@ -43,6 +43,19 @@ pub enum Error {
         /// Its layout.
         schema: u32,
     },
+    /// Something else has the name of a folder.
+    #[error("`{}` is {}, where the root has a directory of its own", path.display(), if *link { "a link" } else { "a file" })]
+    #[diagnostic(help(
+        "look who made it (`ls -l {}`), then remove it; what belongs there is made anew by `rootstock sync`. To keep a root on \
+         another filesystem, place all of it there",
+        files::quoted(path)
+    ))]
+    NoFolder {
+        /// What is there.
+        path: std::path::PathBuf,
+        /// Whether it is a link.
+        link: bool,
+    },
     /// It is not ours.
     #[error("`{path}` does not say which layout the root has")]
     #[diagnostic(help(
@@ -54,6 +67,48 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+}
+
+/// The folders of a root in which things are made, moved and removed by their names.
+const FOLDERS: [&str; 8] = [
+    "claims",
+    "pins",
+    "prefetched",
+    directory::ENVIRONMENTS,
+    directory::GENERATIONS,
+    directory::PYTHONS,
+    directory::STORE,
+    directory::TRASH,
+];
+
+/// Those whose own folders are also such.
+const WITH_FOLDERS: [&str; 2] = [directory::GENERATIONS, directory::STORE];
+
+/// Makes sure that the folders of a root are directories. Through a link, which another maintainer may have planted, a `sync` would
+/// write in another directory, and a `gc` would remove what is there.
+pub fn check_folders(root: &Root) -> Result<(), Error> {
+    let check = |path: std::path::PathBuf| {
+        if files::exists(&path) && !files::is_really_directory(&path) {
+            return Err(Error::NoFolder {
+                link: files::link_target(&path)?.is_some(),
+                path,
+            });
+        }
+        Ok(path)
+    };
+    for folder in FOLDERS {
+        let path = check(root.path().join(folder))?;
+        if WITH_FOLDERS.contains(&folder) {
+            for name in files::names(&path)? {
+                let inner = path.join(&name);
+                // What is unfinished, or put aside, may be anything.
+                if !name.starts_with('.') && files::link_target(&inner)?.is_some() {
+                    check(inner)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the root has our layout; `false` for a new one.

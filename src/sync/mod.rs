@@ -14,6 +14,8 @@ use crate::files;
 use crate::lock::Lock;
 use crate::name::ModelId;
 use crate::plan::{self, NoTarget, Plan, PrefetchReason, PrefetchStep, Request};
+use crate::runtime::variables;
+use crate::store::policy;
 use crate::store::prefetched::Record;
 use crate::store::{self, Root, Verifier, layout};
 
@@ -76,17 +78,18 @@ impl From<layout::Error> for Error {
 }
 
 /// What has to be done so that a root matches the lock. Changes nothing, unless it is to be repaired. Uses the rayon pool
-/// it is called in.
+/// it is called in; `warn` hears what cannot be repaired and keeps nothing else from it.
 pub fn plan<'l>(
     root: &Root,
     lock: &'l Lock,
     request: &Request,
     depth: Depth,
     parts: Parts,
+    warn: &dyn Fn(&str),
 ) -> Result<Plan<'l>, Error> {
     let verifier = Verifier::default();
     if depth == Depth::Repair {
-        apply_policy(root)?;
+        apply_policy_again(root, warn)?;
         store::repair::discard_damaged(root, &verifier)?;
     }
     let depth = match depth {
@@ -219,11 +222,25 @@ fn prefetch_one(
     if supply.network.is_none() {
         return Err(prefetch::Error::Offline);
     }
+    variables::check_user_cache(inherited)?;
     context
         .progress
         .on_event(Event::Loading(model.clone(), step.because.to_string()));
     let warn = |text: &str| context.progress.on_event(Event::Warning(text.to_owned()));
     prefetch::prefetch(root, step, inherited, &warn)
+}
+
+/// Has a root follow its policy, for a repair. What others have left there that only they can change is read with everything else,
+/// and made anew where it is needed and cannot be read.
+fn apply_policy_again(root: &Root, warn: &dyn Fn(&str)) -> Result<(), Error> {
+    let is_new = layout::access(root)?.as_ref() != root.access();
+    match apply_policy(root) {
+        Err(Error::Policy(error @ policy::Error::OfOthers { .. })) if !is_new => {
+            warn(&format!("warning: {error}"));
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Has everything in a root follow its policy, what is there already included. Only then does the root say that it has

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use semver::{Version, VersionReq};
 
 use crate::files;
+use crate::files::trust::{Trust, own_directory};
 use crate::manifest::Index;
 use crate::name::IndexName;
-use crate::process::{self, Command, GIT_LIMITS};
+use crate::process::{self, Command, GIT_LIMITS, find};
 use crate::report::chain;
 
 mod compile;
@@ -68,6 +69,7 @@ pub enum Error {
     },
     /// A file of ours.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
 }
 
@@ -87,11 +89,17 @@ pub struct Search<'a> {
 impl Uv {
     /// The named uv; else one on the search path, if its version is supported; else our own, fetched once.
     pub fn find(search: &Search) -> Result<Self, Error> {
+        let trust = Trust::of(search.environment);
+        own_directory(search.cache, &trust)?;
         if let Some(path) = search.named {
             let unusable = |reason: String| Error::Unusable {
                 path: path.to_owned(),
                 reason,
             };
+            // A file that is missing is reported when it is started.
+            if let (true, Err(exposed)) = (files::exists(path), trust.check(path)) {
+                return Err(unusable(format!("{exposed}; {}", exposed.advice())));
+            }
             let uv = Self::at(path, search).map_err(unusable)?;
             return if uv.supported() {
                 Ok(uv)
@@ -99,8 +107,9 @@ impl Uv {
                 Err(unusable(format!("its version is {}", uv.version)))
             };
         }
-        let usable = files::candidates("uv", search.path)
-            .filter(|program| files::is_executable(program))
+        let on_path = find::all("uv", search.path, search.environment);
+        let usable = on_path
+            .into_iter()
             .filter_map(|program| Self::at(&program, search).ok())
             .find(Self::supported);
         if let Some(uv) = usable {

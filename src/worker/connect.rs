@@ -14,7 +14,7 @@ use rustix::event::PollFlags;
 use super::connection::Connection;
 use super::signals::Signals;
 use super::wait::{Wake, wait};
-use crate::files::standing;
+use crate::files::trust::{Exposed, Trust};
 
 /// How often to try again.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -63,17 +63,17 @@ pub enum Error {
     /// The path is too long for the system.
     #[error("`{}` is too long for a socket: {} bytes, {LONGEST_PATH} at most", .0.display(), .0.as_os_str().len())]
     TooLong(PathBuf),
-    /// The socket is another user's, who could have us compute anything or answer in place of a server of ours.
-    #[error("the socket `{address}` belongs to {owner}, and not to you")]
+    /// The socket is another user's, or can be replaced by one, who could have us compute anything.
+    #[error("the server at `{address}` cannot be trusted: {exposed}")]
     #[diagnostic(help(
-        "a worker takes its orders from a server of its own user, or of root. Give your server another name, with i-PI's \
-         <address> or ASE's `unixsocket`, and give it to the worker with `--unix`; or have {owner} start the worker"
+        "a worker obeys a server of its own user, or of root. Give your server another name, with i-PI's <address> or ASE's \
+         `unixsocket`, and give it to the worker with `--unix`; or have the socket's owner start the worker"
     ))]
     Foreign {
         /// Where.
         address: String,
-        /// Whose it is.
-        owner: String,
+        /// Whose it is, or who can replace it.
+        exposed: Exposed,
     },
     /// No permission, not a socket, no such host.
     #[error("cannot connect to `{address}`")]
@@ -103,7 +103,7 @@ pub(super) fn check(address: &Address) -> Result<(), Error> {
             Err(Error::TooLong(path.clone()))
         }
         Address::Unix(path) => match trusted(path) {
-            Err(Tried::Foreign(owner)) => Err(foreign(address, &owner)),
+            Err(Tried::Foreign(exposed)) => Err(foreign(address, exposed)),
             // It may come.
             _ => Ok(()),
         },
@@ -113,8 +113,8 @@ pub(super) fn check(address: &Address) -> Result<(), Error> {
 
 /// Why one try failed.
 enum Tried {
-    /// The socket is this user's.
-    Foreign(String),
+    /// Who else can answer there.
+    Foreign(Exposed),
     /// What the system said.
     System(io::Error),
 }
@@ -128,16 +128,17 @@ impl From<io::Error> for Tried {
 /// Makes sure that a socket is there, and that it is ours or root's. Nobody else can take the place of such a one in
 /// `/tmp`, so that it is looked at before the connection is made.
 fn trusted(path: &Path) -> Result<(), Tried> {
-    match standing::stranger(path)? {
-        Some(owner) => Err(Tried::Foreign(standing::user_name(owner))),
-        None => Ok(()),
+    match Trust::default().check(path) {
+        Err(Exposed::Unknown(error)) => Err(error.into()),
+        Err(exposed) => Err(Tried::Foreign(exposed)),
+        Ok(()) => Ok(()),
     }
 }
 
-fn foreign(address: &Address, owner: &str) -> Error {
+fn foreign(address: &Address, exposed: Exposed) -> Error {
     Error::Foreign {
         address: address.to_string(),
-        owner: format!("user {owner}"),
+        exposed,
     }
 }
 
@@ -154,7 +155,7 @@ pub(super) fn connect<'a>(
         let source = match attempt(address, left.clamp(INTERVAL, LONGEST_ATTEMPT)) {
             Ok(socket) => return Ok(Connection::new(socket, signals)),
             Err(Tried::System(error)) if may_be_temporary(&error) => error,
-            Err(Tried::Foreign(owner)) => return Err(foreign(address, &owner)),
+            Err(Tried::Foreign(exposed)) => return Err(foreign(address, exposed)),
             Err(Tried::System(source)) => {
                 return Err(Error::Refused {
                     address: address.to_string(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rootstock::digest::Digest;
 
-use crate::sandbox::{Said, Sandbox, Wheel, trace};
+use crate::sandbox::{Numbers, Said, Sandbox, Wheel, setting, trace};
 
 const SIGKILL: i32 = 9;
 
@@ -125,23 +125,6 @@ fn killed_at_every_symbolic_link() {
     kill_at_every("symlink,symlinkat", 4);
 }
 
-/// Numbers that look random and are the same for the same seed (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
-}
-
-fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
-}
-
 #[test]
 #[expect(clippy::print_stdout, reason = "who runs the long one wants to know")]
 fn killed_at_random_moments() {
@@ -167,7 +150,7 @@ fn killed_at_random_moments() {
     let started = Instant::now();
     sandbox.sync(&[]);
     let whole = u64::try_from(started.elapsed().as_micros()).unwrap();
-    let mut numbers = Numbers(seed);
+    let mut numbers = Numbers::from(seed);
     let (mut killed, mut finished) = (0, 0);
     while killed < kills {
         // From nothing, from the store alone, from another lock, or from where the last one was killed.

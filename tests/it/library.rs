@@ -55,7 +55,7 @@ fn a_program_syncs_a_root_from_a_bundle_and_is_called_with_events() {
         cache: None,
         access: None,
     };
-    let plan = |depth| sync::plan(&root, &lock, &request, depth, Parts::All).unwrap();
+    let plan = |depth| sync::plan(&root, &lock, &request, depth, Parts::All, &|_| {}).unwrap();
     let (project, variables) = (sandbox.path("carry"), variables(&sandbox));
     let events = Arc::new(Mutex::new(Vec::new()));
     let context = Context {

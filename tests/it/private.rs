@@ -1,7 +1,7 @@
 //! What is executed belongs to its user alone, whatever the umask; where others could replace it, it is not used.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -19,40 +19,90 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
+/// Puts something at this path: a program, a copy that differs in a byte, a link, a directory.
+type Plant = fn(&Sandbox, &Path);
+
+/// What takes the place of uv in the cache. None of it may be started, whatever its mode.
+const IN_PLACE_OF_UV: [(&str, Plant); 5] = [
+    ("a program that others can write", |sandbox, path| {
+        script(sandbox, path);
+        chmod(path, 0o775);
+        chmod(path.parent().unwrap(), 0o775);
+    }),
+    ("a program that only we can write", script),
+    ("a link to a program", |sandbox, path| {
+        let program = sandbox.path("elsewhere");
+        script(sandbox, &program);
+        fs::remove_file(path).unwrap();
+        symlink(program, path).unwrap();
+    }),
+    ("a uv with one more byte", |_, path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes.push(0);
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+        chmod(path, 0o700);
+    }),
+    ("a directory", |_, path| {
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+    }),
+];
+
+/// A program that leaves a trace of having been run.
+fn script(sandbox: &Sandbox, path: &Path) {
+    let canary = sandbox.path("canary");
+    let _ = fs::remove_file(path);
+    fs::write(path, format!("#!/bin/sh\necho > '{}'\n", canary.display())).unwrap();
+    chmod(path, 0o700);
+}
+
 #[test]
-fn the_users_cache_is_private_and_a_uv_that_others_could_replace_is_not_started() {
+fn the_users_cache_is_private_and_only_the_pinned_uv_is_started_from_it() {
     let sandbox = Sandbox::single();
-    let lock = |sandbox: &Sandbox| {
-        fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
+    let lock = |index: &str| {
+        let _ = fs::remove_file(sandbox.path("rootstock.lock"));
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "umask 002; exec \"$@\"", "sh"]);
         shell.args([env!("CARGO_BIN_EXE_rootstock"), "lock"]);
         sandbox.set_up(&mut shell);
-        // pip needs the index of the world to fetch uv.
+        // pip needs the index of the world to fetch uv; without one it is not fetched.
+        shell.env("PIP_NO_INDEX", index);
         shell.env("XDG_CACHE_HOME", sandbox.path("cache"));
         Said::from(shell.output().unwrap())
     };
-    lock(&sandbox).expect(0);
+    lock("").expect(0);
     let home = sandbox.path("cache/rootstock");
     let name = sandbox.names("cache/rootstock/uv").remove(0);
     let program = home.join("uv").join(name);
-    for path in [&home, &home.join("uv"), &program] {
-        assert_eq!(mode(path), 0o700, "{}", path.display());
+    let is_private = || {
+        for path in [&home, &home.join("uv"), &program] {
+            assert_eq!(mode(path), 0o700, "{}", path.display());
+        }
+    };
+    is_private();
+    let good = fs::read(&program).unwrap();
+    for (what, plant) in IN_PLACE_OF_UV {
+        plant(&sandbox, &program);
+        let said = lock("1");
+        said.expect(1);
+        let told = said.told();
+        assert!(told.contains("it could not be fetched"), "{what}: {told}");
+        assert!(!sandbox.path("canary").exists(), "{what}");
+        if program.is_dir() {
+            fs::remove_dir(&program).unwrap();
+        }
+        fs::remove_file(&program).unwrap_or_default();
+        fs::write(&program, &good).unwrap();
+        chmod(&program, 0o700);
     }
-    // One that somebody of the group has put there, when that was possible.
-    let canary = sandbox.path("canary");
-    fs::write(
-        &program,
-        format!("#!/bin/sh\necho > '{}'\n", canary.display()),
-    )
-    .unwrap();
-    chmod(&program, 0o775);
-    chmod(&home.join("uv"), 0o775);
-    lock(&sandbox).expect(0);
-    assert!(!canary.exists());
-    for path in [&home.join("uv"), &program] {
-        assert_eq!(mode(path), 0o700, "{}", path.display());
-    }
+    // Fetched again where that is possible.
+    script(&sandbox, &program);
+    lock("").expect(0);
+    is_private();
+    assert_eq!(fs::read(&program).unwrap(), good);
+    // What is there is used.
+    lock("1").expect(0);
 }
 
 #[test]
@@ -61,21 +111,28 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
     sandbox.sync(&[]);
     let root = sandbox.path("root");
     let before = mode(&root);
-    chmod(&root, 0o777);
-    for arguments in [&["sync"][..], &["sync", "--repair"], &["sync", "--check"]] {
-        let said = sandbox.run(arguments);
-        said.expect(1);
-        assert!(
-            said.told().contains("everyone can write in the root"),
-            "{}",
-            said.stderr
-        );
+    // The sticky bit does not protect the names that are free.
+    for open in [0o1777, 0o777] {
+        chmod(&root, open);
+        for arguments in [
+            &["sync"][..],
+            &["sync", "--repair"],
+            &["sync", "--check"],
+            &["gc"],
+            &["gc", "--dry-run"],
+        ] {
+            let said = sandbox.run(arguments);
+            said.expect(1);
+            let told = said.told();
+            assert!(told.contains("everyone can write in the root"), "{told}");
+            assert!(told.contains("chmod o-w"), "{told}");
+        }
     }
     sandbox.run(&["sync"]).stderr_is(
         &sandbox,
         str![[r#"
   × everyone can write in the root `[PROJECT]/root`, and so replace what runs from it
-  help: check that everything in it is yours, then `chmod o-w [PROJECT]/root`
+  help: check that everything in it is yours, then run `chmod o-w [PROJECT]/root`
 "#]],
     );
     let warning = "warning: everyone can write in the root";

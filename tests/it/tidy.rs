@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ipi_client", &[]),
     ("percent", &[]),
     ("files", &[]),
-    ("process", &[]),
+    ("process", &["files"]),
     ("python", &["digest", "files", "process"]),
     ("fetch", &["digest", "percent", "files", "process"]),
     ("hub", &["digest", "percent", "fetch"]),

@@ -15,6 +15,7 @@ pub(crate) mod events;
 pub(crate) mod index;
 pub(crate) mod interpreter;
 pub(crate) mod lacking;
+mod numbers;
 pub(crate) mod person;
 pub(crate) mod refuse;
 pub(crate) mod said;
@@ -27,6 +28,7 @@ pub(crate) mod wheel;
 
 pub(crate) use index::Index;
 pub(crate) use interpreter::Interpreters;
+pub(crate) use numbers::{Numbers, setting};
 pub(crate) use said::Said;
 pub(crate) use sdist::Sdist;
 pub(crate) use wheel::Wheel;

@@ -100,6 +100,26 @@ pub(crate) fn stopped_after(
     Err(Said::from(program.child.wait_with_output().unwrap()))
 }
 
+/// How many system calls of these kinds the program makes, which must end well.
+pub(crate) fn count(sandbox: &Sandbox, calls: &str, arguments: &[&str]) -> usize {
+    let seen = sandbox.path("seen");
+    let output = writing_to(sandbox, &seen, &[&format!("trace={calls}")])
+        .args(arguments)
+        .output()
+        .unwrap();
+    Said::from(output).expect(0);
+    let text = std::fs::read_to_string(&seen).unwrap();
+    std::fs::remove_file(&seen).unwrap();
+    let is_call = |line: &&str| {
+        let what = line
+            .trim_start()
+            .split_once(' ')
+            .map_or("", |(_, what)| what);
+        !what.trim_start().starts_with(['-', '+', '<'])
+    };
+    text.lines().filter(is_call).count()
+}
+
 impl Stopped {
     /// Waits until it is stopped (again); `false` if it ends.
     fn stops(&mut self) -> bool {

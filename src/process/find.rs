@@ -1,0 +1,58 @@
+//! Programs on a search path: the first one that nobody else can replace (`files::trust`). A directory that is not named from
+//! the top of the filesystem is not searched: what lies in it depends on where the command is run.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use crate::files;
+use crate::files::trust::{Exposed, Trust};
+
+/// A program that is not run because somebody else can replace it.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is not run: {exposed}", program.display())]
+pub struct Refused {
+    /// Which.
+    pub program: PathBuf,
+    /// Who can replace it, and how.
+    #[source]
+    pub exposed: Exposed,
+}
+
+/// The directories of a search path.
+pub fn directories(path: &OsStr) -> impl Iterator<Item = PathBuf> {
+    std::env::split_paths(path).filter(|directory| directory.is_absolute())
+}
+
+/// Where on a search path a program of this name is first that may be run by a process with these variables.
+pub fn find(name: &str, path: &OsStr, variables: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
+    let trust = Trust::of(variables);
+    programs(name, path).find(|program| trust.check(program).is_ok())
+}
+
+/// All programs of this name on a search path that may be run.
+pub fn all(name: &str, path: &OsStr, variables: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
+    let trust = Trust::of(variables);
+    let trusted = programs(name, path).filter(|program| trust.check(program).is_ok());
+    trusted.collect()
+}
+
+/// The programs of these names on a search path that are not run.
+pub fn refused(
+    names: &[&str],
+    path: &OsStr,
+    variables: &BTreeMap<OsString, OsString>,
+) -> Vec<Refused> {
+    let trust = Trust::of(variables);
+    let programs = names.iter().flat_map(|name| programs(name, path));
+    let refused = programs.filter_map(|program| {
+        let exposed = trust.check(&program).err()?;
+        Some(Refused { program, exposed })
+    });
+    refused.collect()
+}
+
+fn programs(name: &str, path: &OsStr) -> impl Iterator<Item = PathBuf> {
+    let places = directories(path).map(move |directory| directory.join(name));
+    places.filter(|place| files::is_executable(place))
+}
