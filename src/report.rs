@@ -81,7 +81,7 @@ mod tests {
         let rows = rows.map(|row| row.map(str::to_owned));
         let mut text = String::new();
         table(&mut text, &rows).unwrap();
-        assert_eq!(text, "name  state\né\\nx   fresh\nb\n");
+        assert_eq!(text, "name  state\né\\nx  fresh\nb\n");
     }
 
     #[test]
