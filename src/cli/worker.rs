@@ -83,7 +83,8 @@ pub(crate) struct Arguments {
     /// How long the model may take to load, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     startup_timeout: u64,
-    /// How often to report that the model is still loading, or still computing one step, in seconds.
+    /// How often to report that the model is still loading, or still computing one step, in seconds; a server that sends
+    /// nothing is reported after that time, twice it, four times it and so on.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     heartbeat: Duration,
     /// Whether to read ahead the environment's libraries and the model's weights while Python starts, if they are not in memory;

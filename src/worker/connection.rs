@@ -84,6 +84,17 @@ pub(super) struct Connection<'a> {
     buffer: Box<[u8]>,
     // The part of the buffer that was not yet read.
     unread: Range<usize>,
+    report: Option<Report<'a>>,
+}
+
+/// How long the server's next question is awaited, and how that is reported.
+struct Report<'a> {
+    every: Duration,
+    print: &'a dyn Fn(&str),
+    /// Since the last answer.
+    waited: Duration,
+    /// When it is reported next: later and later, because a server may have other things to do.
+    next: Duration,
 }
 
 impl<'a> Connection<'a> {
@@ -110,7 +121,19 @@ impl<'a> Connection<'a> {
             signals,
             buffer: vec![0; BUFFER].into(),
             unread: 0..0,
+            report: None,
         }
+    }
+
+    /// From now on it is reported that the server makes this end wait, first after this time. Pieces of a message do not
+    /// count.
+    pub(super) fn report_waiting(&mut self, every: Duration, print: &'a dyn Fn(&str)) {
+        self.report = Some(Report {
+            every,
+            print,
+            waited: Duration::ZERO,
+            next: every,
+        });
     }
 
     /// The other end.
@@ -141,11 +164,31 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn wait_to_read(&self) -> io::Result<()> {
+    fn wait_to_read(&mut self) -> io::Result<()> {
         if self.peer.tcp {
             let _ = sockopt::set_tcp_quickack(&self.peer.socket, true);
         }
-        self.wait(PollFlags::IN)
+        let Some(report) = &mut self.report else {
+            return self.wait(PollFlags::IN);
+        };
+        loop {
+            let start = Instant::now();
+            let deadline = start + report.next.saturating_sub(report.waited);
+            let (socket, signals) = (&self.peer.socket, Some(self.signals));
+            let wake = wait(socket, PollFlags::IN, Some(deadline), signals);
+            report.waited += start.elapsed();
+            match wake {
+                Wake::Stopped => return Err(io::Error::other("stopped by a signal")),
+                Wake::Ready | Wake::Other => return Ok(()),
+                Wake::TimedOut => {
+                    let seconds = report.next.as_secs_f64();
+                    (report.print)(&format!(
+                        "rootstock: waited {seconds} s for the server's next message"
+                    ));
+                    report.next *= 2;
+                }
+            }
+        }
     }
 }
 
@@ -169,6 +212,9 @@ impl Read for Connection<'_> {
 
 impl Write for Connection<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(report) = &mut self.report {
+            (report.waited, report.next) = (Duration::ZERO, report.every);
+        }
         loop {
             match send(
                 &self.peer.socket,

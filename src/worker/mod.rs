@@ -269,10 +269,14 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<End, Error> {
         python.hand_over.socket(),
         model.waiting.signals,
     );
-    let connection = match connected {
+    let mut connection = match connected {
         Err(connect::Error::Abandoned) => return Err(Error::died(python.child.cause())),
         connected => connected?,
     };
+    // A program that has started this worker for itself asks whenever its user does.
+    if !matches!(options.server, Address::Inherited(_)) {
+        connection.report_waiting(options.heartbeat, model.print);
+    }
     model.peer = Some(connection.peer());
     let mut session = Session::new(connection);
     if options.shared_memory {

@@ -91,6 +91,9 @@ fn advice(error: &ipi_client::Error) -> &'static str {
     use ipi_client::Error;
     match error {
         Error::Wire(_) | Error::Order => "is there an i-PI server at the other end of this socket?",
+        Error::NotFinite(_) => {
+            "look at the server's own output: the simulation may have diverged, with too long a time step for one"
+        }
         Error::Init(dialect::Error::Batch(_)) => {
             "without `batch_size` i-PI evaluates structures one by one"
         }

@@ -107,6 +107,11 @@ mod own {
     cases!("own_client.py": equal full_stress_tensor errors failed_start refused standard_input);
 }
 
+mod hostile_servers {
+    use super::run;
+    cases!("hostile_ipi.py": stock in_json closing gone_before_it_was_answered silent a_byte_at_a_time);
+}
+
 mod stresses {
     use super::run;
     cases!("stresses.py": of_single_atoms missing);

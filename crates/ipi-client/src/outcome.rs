@@ -45,6 +45,9 @@ pub enum Error {
         /// The server's.
         sent: usize,
     },
+    /// A cell or positions that are not numbers.
+    #[error("the server sent {0}")]
+    NotFinite(String),
     /// The model has no stress, and this server accepts nothing but a number.
     #[error("the model computes no stress, which this server wants for a periodic system")]
     NoStress,

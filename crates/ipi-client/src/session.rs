@@ -239,11 +239,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         // Checked before memory is reserved: a wrong count would be the size of the next allocation.
         if let Some(exception) = self.unexpected(calculator)? {
             wire::skip_positions(&mut self.stream, self.sent)?;
-            calculator.warn(&format!(
-                "{}; the server was sent this error",
-                exception.error
-            ));
-            self.answer = Some(Err(exception));
+            self.refuse(exception, calculator);
             return Ok(());
         }
         match shared {
@@ -256,9 +252,25 @@ impl<'a, S: Read + Write> Session<'a, S> {
             frame.cell = frame.cell.map(|length| length * bohr);
             frame.positions.scale(bohr);
         }
+        // A model may compute plausible numbers of such a frame.
+        if let Some(what) = self.frames.iter().find_map(Frame::not_finite) {
+            let error = Error::NotFinite(what);
+            if !self.dialect.is_json() {
+                return Err(error);
+            }
+            self.refuse(Exception::new("ValueError", error.to_string()), calculator);
+            return Ok(());
+        }
         self.answer = Some(self.compute(calculator)?);
         self.computed = self.answer == Some(Ok(()));
         Ok(())
+    }
+
+    /// The answer to these positions is an error.
+    fn refuse(&mut self, exception: Exception, calculator: &mut impl Calculator) {
+        let error = &exception.error;
+        calculator.warn(&format!("{error}; the server was sent this error"));
+        self.answer = Some(Err(exception));
     }
 
     fn read_frames(&mut self, cell: Option<[f64; 9]>) -> Result<(), Error> {

@@ -50,6 +50,17 @@ impl Frame {
         self.cell.chunks(3).any(|vector| vector == [0.0; 3])
     }
 
+    /// Names the first number that is NaN or infinite.
+    pub(crate) fn not_finite(&self) -> Option<String> {
+        if self.cell.iter().any(|number| !number.is_finite()) {
+            return Some("a cell that is not finite".to_owned());
+        }
+        let atom = self.positions.first_not_finite()? / 3;
+        Some(format!(
+            "positions that are not finite, first that of atom {atom} (counted from 0)"
+        ))
+    }
+
     /// How many atoms there are.
     pub fn atoms(&self) -> usize {
         self.positions.len() / 3

@@ -58,6 +58,9 @@ use crate::floats::Floats;
 /// The longest accepted text of an INIT: the species of about fifty million atoms.
 pub const LONGEST_INIT: usize = 256 << 20;
 
+/// The longest of one that is no JSON, and names no species.
+const LONGEST_PLAIN_INIT: usize = 1 << 20;
+
 /// The most atoms of a message: their positions are 2 GB, the most that one system call transfers.
 pub const MOST_ATOMS: usize = 80_000_000;
 
@@ -179,11 +182,21 @@ pub fn read_init(stream: &mut impl Read) -> Result<Vec<u8>, Error> {
         })?;
     // Grows as the bytes arrive: an announced length alone reserves no memory.
     let mut text = Vec::new();
-    let read = stream
-        .take(length as u64)
+    let mut stream = stream.take(length as u64);
+    let first = std::io::Read::by_ref(&mut stream)
+        .take(1)
+        .read_to_end(&mut text);
+    first.map_err(|error| Error::Truncated("an INIT message", error))?;
+    if length > LONGEST_PLAIN_INIT && text.first().is_some_and(|first| *first != b'{') {
+        return Err(Error::Count {
+            what: "an INIT text",
+            count: count.into(),
+        });
+    }
+    stream
         .read_to_end(&mut text)
         .map_err(|error| Error::Truncated("an INIT message", error))?;
-    if read < length {
+    if text.len() < length {
         let end = ErrorKind::UnexpectedEof.into();
         return Err(Error::Truncated("an INIT message", end));
     }
