@@ -30,7 +30,7 @@ class Launcher:
             # Interrupted by a signal, or the end.
             part = self.connection.recv(count - len(data), socket.MSG_WAITALL)
             if not part:
-                leave()
+                exit_now()
             data += part
         return data
 
@@ -60,7 +60,7 @@ class Launcher:
         self.connection.sendall(WORD.pack(ERROR, len(text)) + text)
 
 
-def leave(code=0):
+def exit_now(code=0):
     """Ends at once, without Python's finalisation, in which some libraries hang or crash."""
     try:
         sys.stdout.flush()
@@ -96,4 +96,4 @@ def die_with(launcher):
     except (OSError, AttributeError):
         pass  # Then the closed socket ends it, after the current step.
     if os.getppid() != launcher:
-        leave()
+        exit_now()

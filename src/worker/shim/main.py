@@ -71,7 +71,7 @@ def main(connection):
         ready = dumps({"system": system, "device": order.get("chosen")}).encode()
     except BaseException as error:
         launcher.error(report(error))
-        leave(1)
+        exit_now(1)
     launcher.ready(ready)
     serve(launcher, model, SharedFile(descriptor))
 

@@ -131,7 +131,7 @@ class Memory:
                 raise ValueError("the model's further results are too long: %d bytes" % len(text))
         except BaseException as error:
             if isinstance(error, BrokenPipeError) and self.end.poll(1000):
-                leave()  # The model printed to a launcher that was killed; its client starts another.
+                exit_now()  # The model printed to a launcher that was killed; its client starts another.
             model.fresh = True
             found = report(error, FITTING)
             what = found["traceback"] or found["error"]

@@ -18,9 +18,9 @@ def only_import(launcher, order):
         import_source(order["source"])
     except BaseException as error:
         launcher.error(report(error))
-        leave(1)
+        exit_now(1)
     launcher.ready(b"{}")
-    leave()
+    exit_now()
 
 
 def only_setup(launcher, order):
@@ -35,9 +35,9 @@ def only_setup(launcher, order):
         text = dumps({"opened": sorted(opened), "home": watch.at_home()}).encode()
     except BaseException as error:
         launcher.error(report(error))
-        leave(1)
+        exit_now(1)
     launcher.ready(text)
-    leave()
+    exit_now()
 
 
 def below(directories):
