@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use crate::calculator::Exception;
+use crate::dialect::{Dialect, Units};
+use crate::segments::{self, Segments};
 use crate::step::Results;
 use crate::wire;
 
@@ -27,8 +29,60 @@ pub(crate) fn write_error(message: &mut Vec<u8>, atoms: usize, exception: &Excep
     wire::push_text(message, &error_text(exception));
 }
 
-/// Why results cannot be sent: the first number that is infinite or NaN.
-pub(crate) fn not_finite(results: &Results) -> Option<Exception> {
+/// Writes the FORCEREADY of results, with the numbers in shared memory if there are segments.
+pub(crate) fn write_results(
+    message: &mut Vec<u8>,
+    results: &[Results],
+    tensors: &[[f64; 9]],
+    atoms: usize,
+    dialect: Dialect,
+    segments: Option<&Segments>,
+) -> Result<(), segments::Error> {
+    let Units { bohr, hartree } = dialect.units();
+    message.clear();
+    let start = if segments.is_some() { 0 } else { 12 };
+    message.extend_from_slice(&b"FORCEREADY  "[..start]);
+    wire::push(message, results.iter().map(|one| one.energy / hartree));
+    let energies = message.len();
+    if segments.is_none() {
+        wire::push_count(message, atoms);
+    }
+    for one in results {
+        wire::push_scaled(message, &one.forces, bohr / hartree);
+    }
+    let forces = message.len();
+    for tensor in tensors {
+        wire::push(message, tensor.iter().copied());
+    }
+    if let Some(segments) = segments {
+        segments.write(
+            &message[..energies],
+            &message[energies..forces],
+            &message[forces..],
+        )?;
+        message.clear();
+        message.extend_from_slice(b"FORCEREADY  ");
+    }
+    for one in results {
+        let extras = match dialect {
+            Dialect::Ipi => &one.extras[..],
+            Dialect::Rootstock if !one.extras.is_empty() => &one.extras[..],
+            // The Python rootstock 1.x needs at least one byte; stock servers need none.
+            dialect if dialect.is_json() => b"{}",
+            _ => b"",
+        };
+        wire::push_text(message, extras);
+    }
+    Ok(())
+}
+
+/// Why results cannot be sent: a wrong number of forces, or the first number that is infinite or NaN.
+pub(crate) fn invalid(results: &Results, atoms: usize) -> Option<Exception> {
+    if results.forces.len() != 3 * atoms {
+        let numbers = results.forces.len();
+        let error = format!("the model computed {numbers} components of forces for {atoms} atoms");
+        return Some(Exception::new("ValueError", error));
+    }
     let energy = results.energy;
     let stress = results.stress.unwrap_or_default();
     let error = if !energy.is_finite() {

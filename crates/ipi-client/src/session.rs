@@ -11,7 +11,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::answer::{error_text, not_finite, write_error};
+use crate::answer::{error_text, invalid, write_error, write_results};
 use crate::calculator::{Calculator, Exception, Failure};
 use crate::dialect::{self, Dialect, Init, Units};
 use crate::floats::Floats;
@@ -28,7 +28,7 @@ pub struct Session<'a, S> {
     segments: Option<Segments>,
     dialect: Dialect,
     initialised: bool,
-    // The text of the last INIT: rootstock 1.x repeats it before every step.
+    // The text of the last INIT, which rootstock 1.x repeats before every step.
     last_init: Vec<u8>,
     // What is wrong with it, where the server can be sent errors.
     refused: Option<Exception>,
@@ -344,7 +344,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
         calculator: &mut impl Calculator,
     ) -> Result<Result<(), Exception>, Error> {
         let failure = match calculator.calculate(&self.frames, &mut self.results) {
-            Ok(()) => match self.results.iter().find_map(not_finite) {
+            Ok(()) => match self.results.iter().find_map(|one| invalid(one, self.sent)) {
                 None => return Ok(Ok(())),
                 Some(exception) => Failure::Raised(exception),
             },
@@ -376,6 +376,12 @@ impl<'a, S: Read + Write> Session<'a, S> {
         calculator
             .stresses(&self.frames[0], &mut stresses)
             .map_err(Error::Failed)?;
+        if stresses.len() != 9 * self.sent {
+            let (numbers, atoms) = (stresses.len(), self.sent);
+            let error =
+                format!("the model computed {numbers} components of stresses for {atoms} atoms");
+            return Err(Error::Failed(Exception::new("ValueError", error).into()));
+        }
         let hartree = self.dialect.units().hartree;
         let mut message = b"STRESSREADY ".to_vec();
         wire::push_count(&mut message, self.sent);
@@ -402,47 +408,15 @@ impl<'a, S: Read + Write> Session<'a, S> {
     }
 
     fn prepare(&mut self, calculator: &mut impl Calculator) -> Result<(), Error> {
-        let units = self.dialect.units();
         let tensors = self.tensors(calculator)?;
-        let message = &mut self.buffer;
-        message.clear();
-        let start = if self.segments.is_some() { 0 } else { 12 };
-        message.extend_from_slice(&b"FORCEREADY  "[..start]);
-        wire::push(
-            message,
-            self.results.iter().map(|one| one.energy / units.hartree),
-        );
-        let energies = message.len();
-        if self.segments.is_none() {
-            wire::push_count(message, self.sent);
-        }
-        let to_force = units.bohr / units.hartree;
-        for one in &self.results {
-            wire::push_scaled(message, &one.forces, to_force);
-        }
-        let forces = message.len();
-        for tensor in tensors {
-            wire::push(message, tensor.into_iter());
-        }
-        if let Some(segments) = &self.segments {
-            segments.write(
-                &message[..energies],
-                &message[energies..forces],
-                &message[forces..],
-            )?;
-            message.clear();
-            message.extend_from_slice(b"FORCEREADY  ");
-        }
-        for one in &self.results {
-            let extras = match self.dialect {
-                Dialect::Ipi => &one.extras[..],
-                Dialect::Rootstock if !one.extras.is_empty() => &one.extras[..],
-                // The Python rootstock 1.x needs at least one byte; stock servers need none.
-                dialect if dialect.is_json() => b"{}",
-                _ => b"",
-            };
-            wire::push_text(message, extras);
-        }
+        write_results(
+            &mut self.buffer,
+            &self.results,
+            &tensors,
+            self.sent,
+            self.dialect,
+            self.segments.as_ref(),
+        )?;
         Ok(())
     }
 

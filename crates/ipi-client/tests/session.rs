@@ -528,6 +528,61 @@ fn an_exception_is_never_zeros() {
     assert_eq!(calculator.warnings.len(), 2);
 }
 
+/// The message would have another length than its count announces.
+#[test]
+fn a_wrong_number_of_forces_or_stresses_is_an_error() {
+    struct Short(usize);
+
+    impl Calculator for Short {
+        fn atoms(&self) -> Option<usize> {
+            Some(2)
+        }
+
+        fn set_system(&mut self, _: System) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn calculate(&mut self, _: &[Frame], results: &mut [Results]) -> Result<(), Failure> {
+            results[0].forces.resize(self.0);
+            results[0].virial = Some([0.0; 9]);
+            Ok(())
+        }
+
+        fn stresses(&mut self, _: &Frame, stresses: &mut Floats) -> Result<(), Failure> {
+            stresses.resize(9);
+            Ok(())
+        }
+
+        fn warn(&mut self, _: &str) {}
+    }
+
+    let step = [positions(2, &[0.0; 6]), message("GETFORCE")].concat();
+    let serve = |forces: usize, more: &str| {
+        let input = [&step[..], &message(more)].concat();
+        let mut session = Session::new(Stream {
+            input: Cursor::new(input),
+            output: Vec::new(),
+        });
+        let end = session.serve(&mut Short(forces));
+        (end, session.into_stream().output)
+    };
+    for wrong in [0, 3, 5, 9] {
+        let (end, output) = serve(wrong, "EXIT");
+        let error = format!(
+            "the calculation failed: the model computed {wrong} components of forces for 2 atoms"
+        );
+        assert_eq!(end.unwrap_err().to_string(), error);
+        assert!(output.is_empty());
+    }
+    let (end, output) = serve(6, "GETSTRESSES");
+    assert_eq!(
+        end.unwrap_err().to_string(),
+        "the calculation failed: the model computed 9 components of stresses for 2 atoms"
+    );
+    assert_eq!(output.len(), 12 + 8 + 4 + 48 + 72 + 4);
+    assert_eq!(serve(6, "EXIT").0.unwrap(), End::Exit);
+}
+
 #[test]
 fn a_missing_stress_is_nan_for_ipi_and_an_error_for_ase_which_cannot_read_it() {
     let step = [positions(1, &[0.0; 3]), message("GETFORCE")].concat();
