@@ -141,7 +141,7 @@ fn what_takes_too_long_is_ended_and_says_where_it_stands() {
     let message = found[0].1["message"].as_str().unwrap();
     assert!(
         message.starts_with(&format!(
-            "`hanging` cannot be imported: not done after {seconds} s\nTimeout ("
+            "`hanging` cannot be imported: not finished after {seconds} s\nTimeout ("
         )),
         "{message}"
     );
