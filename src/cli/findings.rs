@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::{sarif, show};
 use crate::files;
-use crate::lock::drift::{CODES, Finding, Subject};
+use crate::lock::drift::{Code, Finding, Subject};
 use crate::manifest::{self, Manifest};
 
 /// The name of a file that means standard output.
@@ -99,14 +99,14 @@ impl Report<'_> {
     fn place(&self, finding: &Finding, text: &str) -> Place {
         let manifest = &self.manifest.path;
         let Finding { code, subject, .. } = finding;
-        if *code == "lock-edited" {
+        if *code == Code::LockEdited {
             return Place {
                 file: self.lock.to_owned(),
                 line: finding.line.unwrap_or(1),
                 columns: None,
             };
         }
-        if let ("source-changed", Subject::Environment(name)) = (*code, subject)
+        if let (Code::SourceChanged, Subject::Environment(name)) = (*code, subject)
             && let Some(environment) = self.manifest.environment(name)
         {
             let directory = manifest.parent().unwrap_or(Path::new(""));
@@ -141,24 +141,11 @@ impl Report<'_> {
     fn keys(&self, finding: &Finding) -> Vec<Vec<String>> {
         let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
         let whole = match finding.code {
-            "target-missing" | "target-changed" | "target-removed" => Some("targets"),
-            "exclude-newer-changed" => Some("exclude-newer"),
+            Code::TargetMissing | Code::TargetChanged | Code::TargetRemoved => Some("targets"),
+            Code::ExcludeNewerChanged => Some("exclude-newer"),
             _ => None,
         };
-        let key = match finding.code {
-            "constraint-changed" => "constraints",
-            "exclude-changed" => "exclude",
-            "index-changed" => "indexes",
-            "keep-changed" => "keep",
-            "override-changed" => "overrides",
-            "python-changed" => "python",
-            "requirement-changed" | "local-changed" => "dependencies",
-            "sdists-changed" | "build-unpinned" => "sdists",
-            "source-moved" => "source",
-            "variables-changed" => "variables",
-            "weights-changed" => "weights",
-            _ => "",
-        };
+        let key = key(finding.code);
         let mut keys = Vec::new();
         keys.extend(whole.map(|key| path(&["rootstock", key])));
         match &finding.subject {
@@ -182,6 +169,36 @@ impl Report<'_> {
     }
 }
 
+/// The key of an environment's or a model's table that decides what a code is about; empty if it is the table.
+fn key(code: Code) -> &'static str {
+    match code {
+        Code::ConstraintChanged => "constraints",
+        Code::ExcludeChanged => "exclude",
+        Code::IndexChanged => "indexes",
+        Code::KeepChanged => "keep",
+        Code::OverrideChanged => "overrides",
+        Code::PythonChanged => "python",
+        Code::RequirementChanged | Code::LocalChanged => "dependencies",
+        Code::SdistsChanged | Code::BuildUnpinned => "sdists",
+        Code::SourceMoved => "source",
+        Code::VariablesChanged => "variables",
+        Code::WeightsChanged => "weights",
+        Code::EnvironmentAdded
+        | Code::EnvironmentRemoved
+        | Code::ExcludeNewerChanged
+        | Code::LockEdited
+        | Code::LockMissing
+        | Code::ModelAdded
+        | Code::ModelChanged
+        | Code::ModelRemoved
+        | Code::SourceChanged
+        | Code::TargetChanged
+        | Code::TargetMissing
+        | Code::TargetRemoved
+        | Code::VersionViolatesManifest => "",
+    }
+}
+
 /// Findings for machines.
 pub(super) fn json(findings: &[Finding]) -> Vec<Value> {
     let one = |Finding {
@@ -199,11 +216,13 @@ pub(super) fn json(findings: &[Finding]) -> Vec<Value> {
 
 /// Every code and what it says, for `--help`.
 pub(super) fn codes() -> String {
-    let width = CODES.iter().map(|(code, _)| code.len()).max().unwrap_or(0);
+    let names = Code::ALL.iter().map(|code| code.name().len());
+    let width = names.max().unwrap_or(0);
     let mut text = String::from(
         "Differences that `--check` finds, by their codes, which stay the same for ever:",
     );
-    for (code, meaning) in CODES {
+    for code in Code::ALL {
+        let meaning = code.meaning();
         let _ = write!(text, "\n  {code:width$}  {meaning}");
     }
     text

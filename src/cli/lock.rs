@@ -1,19 +1,19 @@
 //! `rootstock lock`: resolve and write, or check and explain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, changes, context, findings, pythons, record, root, show, upgrade, weigh};
+use super::{Shared, context, findings, pythons, record, root, show, upgrade};
 use crate::files;
-use crate::lock::drift::{Finding, Subject};
-use crate::lock::{Lock, LockedPython, LockedTarget, drift, file};
-use crate::manifest::{Manifest, Weight};
+use crate::lock::drift::{Code, Finding, Subject};
+use crate::lock::{Lock, LockedPython, LockedTarget, changes, drift, file};
+use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
 use crate::python;
-use crate::resolve::{self, Failure as Failed, Failures, Means, Resolved};
+use crate::resolve::{self, Context, Failure as Failed, Failures, Resolved};
 
 const EXAMPLES: &str = "Examples:
   rootstock lock                    resolve what is not locked yet
@@ -80,10 +80,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     if arguments.check {
         let current = current(&manifest, &path, only)?;
         let findings = current.as_ref().err().map_or(&[][..], Vec::as_slice);
-        let exit = check(&manifest, &path, findings, arguments);
-        // The process ends here; giving back the memory of a large lock piece by piece would only take time.
-        std::mem::forget((current, manifest));
-        return exit;
+        return check(&manifest, &path, findings, arguments);
     }
     if arguments.record {
         return match record::record(shared, &manifest, &path, only)? {
@@ -109,27 +106,27 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         context::warn_of_refused(&["uv", "git"]);
         python::on_path(&context::search_path(), &context::kept_environment())
     };
-    let heard = |name: &EnvironmentName| show::remark(&format!("resolving {name} …"));
-    let weigh = |weight: &Weight| weigh::weigh(weight, &context::hub());
+    let on_environment = |name: &EnvironmentName| show::remark(&format!("resolving {name} …"));
     let mirror = pythons::mirror(&manifest);
-    let digest = |url: &str| pythons::digest(url, mirror.as_ref());
     let managed = |python: &LockedPython| pythons::provide(python, mirror.as_ref());
-    let means = Means {
+    let context = Context {
         uv: &uv,
         managed: &managed,
-        weigh: &weigh,
-        digest: &digest,
+        hub: &context::hub(),
+        mirror: mirror.as_ref(),
         interpreters: &interpreters,
         credentials: &context::credentials(&manifest.indexes, &environment),
+        credentials_for_weights: &context::credentials(&BTreeMap::new(), &environment),
         here: manifest.path.parent().unwrap_or(Path::new("")),
         cache: &context::user_cache(),
         path: &context::search_path(),
         variables: &context::kept_environment(),
-        heard: &heard,
+        on_environment: &on_environment,
         remark: &show::remark,
     };
     let Resolved { lock, failures } =
-        resolve::resolve(&manifest, old.as_ref(), only, &upgrade, &means).or_exit(Exit::Failed)?;
+        resolve::resolve(&manifest, old.as_ref(), only, &upgrade, &context)
+            .or_exit(Exit::Failed)?;
     if failures.is_empty() {
         upgrade::check(&upgrade, old.as_ref(), &lock)?;
     }
@@ -284,7 +281,7 @@ pub(super) fn current(
         Ok(None) => {
             let message = format!("there is no lock `{}`", path.display());
             Ok(Err(vec![Finding {
-                code: "lock-missing",
+                code: Code::LockMissing,
                 subject: Subject::Lock,
                 message,
                 was: None,
@@ -331,7 +328,7 @@ fn environments_of<'a>(
 
 fn edited(edit: file::Edit) -> Finding {
     Finding {
-        code: "lock-edited",
+        code: Code::LockEdited,
         subject: edit.environment.map_or(Subject::Lock, Subject::Environment),
         message: edit.what,
         was: None,

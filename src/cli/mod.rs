@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bundle;
-mod changes;
 mod context;
 mod doctor;
 mod dry_run;
@@ -33,7 +32,6 @@ mod show;
 mod status;
 mod sync;
 mod upgrade;
-mod weigh;
 mod worker;
 
 use exit::{Exit, Failure};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::findings::Place;
 use crate::digest::Digest;
-use crate::lock::drift::{CODES, Finding};
+use crate::lock::drift::{Code, Finding};
 use crate::percent::encode_path;
 
 /// Files are named from the top of the checkout; the viewer knows where that is.
@@ -16,12 +16,12 @@ const TOP: &str = "%SRCROOT%";
 
 /// The log of one run that found this.
 pub(super) fn log(findings: &[(&Finding, Place)]) -> Value {
-    let rules: Vec<Value> = CODES
+    let rules: Vec<Value> = Code::ALL
         .iter()
-        .map(|(code, meaning)| {
+        .map(|code| {
             json!({
                 "id": code,
-                "shortDescription": { "text": meaning },
+                "shortDescription": { "text": code.meaning() },
                 "help": { "text": "Run `rootstock lock`, look at the difference, and commit it." },
                 "defaultConfiguration": { "level": "error" },
             })
@@ -60,7 +60,7 @@ fn result(finding: &Finding, place: &Place) -> Value {
         region["startColumn"] = start.into();
         region["endColumn"] = end.into();
     }
-    let index = CODES.iter().position(|(known, _)| known == code);
+    let index = Code::ALL.iter().position(|known| known == code);
     json!({
         "ruleId": code,
         "ruleIndex": index,

@@ -2,22 +2,18 @@
 //!
 //! Each difference has a code that stays the same for ever, so that other programs can act on it.
 
-use pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::{MarkerEnvironment, VersionOrUrl};
-
-use super::{
-    Distribution, Lock, LockedEnvironment, LockedPackage, LockedTarget, Origin, SpelledPackage,
-    question,
-};
-use crate::manifest::{self, Environment, Manifest, Requirement, python_allows};
-use crate::name::{self, EnvironmentName, IndexName, ModelId};
+use super::{Lock, LockedEnvironment, question};
+use crate::manifest::{Environment, Manifest, Requirement};
+use crate::name::{self, EnvironmentName, ModelId};
 
 mod codes;
 mod direct;
 mod models;
+mod violations;
 
-pub use codes::CODES;
+pub use codes::Code;
 use models::models;
+use violations::violations;
 
 /// What a difference is about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,8 +40,8 @@ impl std::fmt::Display for Subject {
 /// One way in which the lock does not answer the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of difference: one of [`CODES`].
-    pub code: &'static str,
+    /// What kind of difference.
+    pub code: Code,
     /// What it is about.
     pub subject: Subject,
     /// What differs, for a person.
@@ -65,8 +61,8 @@ pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
         found.subject = Subject::Environment(environment.name.clone());
         match lock.environment(&environment.name) {
             Some(locked) => compare(&mut found, manifest, environment, locked),
-            None => found.say(
-                "environment-added",
+            None => found.add(
+                Code::EnvironmentAdded,
                 "is in the manifest, but not in the lock",
                 None,
                 None,
@@ -76,8 +72,8 @@ pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
     for locked in &lock.environments {
         if manifest.environment(&locked.name).is_none() {
             found.subject = Subject::Environment(locked.name.clone());
-            found.say(
-                "environment-removed",
+            found.add(
+                Code::EnvironmentRemoved,
                 "is in the lock, but no longer in the manifest",
                 None,
                 None,
@@ -95,17 +91,13 @@ struct Findings {
 }
 
 impl Findings {
-    fn say(
+    fn add(
         &mut self,
-        code: &'static str,
+        code: Code,
         message: impl Into<String>,
         was: Option<String>,
         now: Option<String>,
     ) {
-        debug_assert!(
-            CODES.iter().any(|(known, _)| *known == code),
-            "{code} is not in the list of codes"
-        );
         let subject = self.subject.clone();
         self.all.push(Finding {
             code,
@@ -115,6 +107,11 @@ impl Findings {
             now,
             line: None,
         });
+    }
+
+    /// Adds something locked that the manifest does not allow.
+    fn violation(&mut self, message: String, was: Option<String>, now: Option<String>) {
+        self.add(Code::VersionViolatesManifest, message, was, now);
     }
 }
 
@@ -126,8 +123,8 @@ fn compare(
 ) {
     if environment.source != locked.source.path {
         let (was, now) = (locked.source.path.clone(), environment.source.clone());
-        found.say(
-            "source-moved",
+        found.add(
+            Code::SourceMoved,
             format!("its source was `{was}` and is `{now}`"),
             Some(was),
             Some(now),
@@ -137,8 +134,8 @@ fn compare(
             locked.source.sha256.to_string(),
             environment.sha256.to_string(),
         );
-        found.say(
-            "source-changed",
+        found.add(
+            Code::SourceChanged,
             format!("`{}` has changed", environment.source),
             Some(was),
             Some(now),
@@ -148,26 +145,31 @@ fn compare(
     if environment.variables != locked.variables {
         let text = |variables| serde_json::to_string(variables).ok();
         let (was, now) = (text(&locked.variables), text(&environment.variables));
-        found.say("variables-changed", "its variables have changed", was, now);
+        found.add(
+            Code::VariablesChanged,
+            "its variables have changed",
+            was,
+            now,
+        );
     }
     if environment.keep != locked.keep {
         let text = |keep| serde_json::to_string(keep).ok();
         let (was, now) = (text(&locked.keep), text(&environment.keep));
         let what = "the variables it inherits have changed";
-        found.say("keep-changed", what, was, now);
+        found.add(Code::KeepChanged, what, was, now);
     }
     for target in &manifest.targets {
         match locked.target(target.name()) {
-            None => found.say(
-                "target-missing",
+            None => found.add(
+                Code::TargetMissing,
                 format!("is not locked for {target}"),
                 None,
                 Some(target.to_string()),
             ),
             Some(there) if there.target != *target => {
                 let (was, now) = (there.target.to_string(), target.to_string());
-                found.say(
-                    "target-changed",
+                found.add(
+                    Code::TargetChanged,
                     format!("is locked for {was}, not for {now}"),
                     Some(was),
                     Some(now),
@@ -183,8 +185,8 @@ fn compare(
             .any(|target| target.name() == there.target.name())
         {
             let was = there.target.to_string();
-            found.say(
-                "target-removed",
+            found.add(
+                Code::TargetRemoved,
                 format!("is locked for {was}, which the manifest no longer names"),
                 Some(was),
                 None,
@@ -213,14 +215,14 @@ fn compare_questions(
             match same.map(|at| removed.remove(at)) {
                 Some(old) => {
                     let message = format!("{key} `{old}` has become `{added}`");
-                    found.say(
+                    found.add(
                         changed(key),
                         message,
                         Some(old.clone()),
                         Some(added.clone()),
                     );
                 }
-                None => found.say(
+                None => found.add(
                     changed(key),
                     format!("{key} `{added}` was added"),
                     None,
@@ -229,7 +231,7 @@ fn compare_questions(
             }
         }
         for old in removed {
-            found.say(
+            found.add(
                 changed(key),
                 format!("{key} `{old}` was removed"),
                 Some(old.clone()),
@@ -239,16 +241,16 @@ fn compare_questions(
     }
 }
 
-fn changed(key: &str) -> &'static str {
+fn changed(key: &str) -> Code {
     match key {
-        "dependency" | "build-dependency" => "requirement-changed",
-        "constraint" | "build-constraint" => "constraint-changed",
-        "override" => "override-changed",
-        "exclude" => "exclude-changed",
-        "index" | "index-exclude-newer" => "index-changed",
-        "sdist" => "sdists-changed",
-        "exclude-newer" => "exclude-newer-changed",
-        _ => "python-changed",
+        "dependency" | "build-dependency" => Code::RequirementChanged,
+        "constraint" | "build-constraint" => Code::ConstraintChanged,
+        "override" => Code::OverrideChanged,
+        "exclude" => Code::ExcludeChanged,
+        "index" | "index-exclude-newer" => Code::IndexChanged,
+        "sdist" => Code::SdistsChanged,
+        "exclude-newer" => Code::ExcludeNewerChanged,
+        _ => Code::PythonChanged,
     }
 }
 
@@ -263,200 +265,4 @@ fn is_single(key: &str) -> bool {
 fn package_name(requirement: &str) -> Option<String> {
     let requirement: Requirement = name::requirement(requirement).ok()?;
     Some(requirement.name.to_string())
-}
-
-/// Locked versions against the manifest's own words (PEP 440, PEP 508), whatever the digests say.
-fn violations(found: &mut Findings, environment: &Environment, locked: &LockedTarget) {
-    let python = &locked.python.version;
-    let place = locked.target.name();
-    let asked = environment
-        .python
-        .as_ref()
-        .is_none_or(|asked| locked.python.answers(asked));
-    let managed = environment.python_source == manifest::PythonSource::Managed;
-    if managed != locked.python.archive().is_some() {
-        let wanted = environment.python_source.as_str();
-        let message = format!("is not locked for a {wanted} interpreter on {place}");
-        found.say(
-            "version-violates-manifest",
-            message,
-            None,
-            Some(wanted.to_owned()),
-        );
-    }
-    let allowed = environment
-        .requires_python
-        .as_ref()
-        .is_none_or(|specifiers| python_allows(specifiers, python));
-    if !asked || !allowed {
-        let message =
-            format!("is locked for Python {python} on {place}, which the manifest does not allow");
-        found.say(
-            "version-violates-manifest",
-            message,
-            Some(python.to_string()),
-            None,
-        );
-    }
-    let markers = locked.target.markers(&lowest(environment, python));
-    let overridden =
-        |name: &pep508_rs::PackageName| environment.overrides.iter().any(|o| o.name == *name);
-    for requirement in &environment.dependencies {
-        if !requirement.evaluate_markers(&markers, &[])
-            || environment.exclude.contains(&requirement.name)
-        {
-            continue;
-        }
-        match package(locked, requirement) {
-            None => {
-                let message = format!(
-                    "`{requirement}` is asked for, but nothing of that name is locked for {place}"
-                );
-                found.say(
-                    "version-violates-manifest",
-                    message,
-                    None,
-                    Some(requirement.to_string()),
-                );
-            }
-            Some(package) if !overridden(&requirement.name) => {
-                check(found, requirement, package, place);
-            }
-            Some(_) => {}
-        }
-    }
-    for requirement in environment.constraints.iter().chain(&environment.overrides) {
-        let here: &MarkerEnvironment = &markers;
-        if let Some(package) =
-            package(locked, requirement).filter(|_| requirement.evaluate_markers(here, &[]))
-        {
-            check(found, requirement, package, place);
-        }
-    }
-    for package in &locked.packages {
-        build(found, environment, locked, package);
-        direct::local(found, environment, package, place);
-        let routed = environment.indexes.get(&package.name);
-        if let Origin::Index(index) = &package.origin
-            && routed != index.as_ref()
-        {
-            let name = |index: Option<&IndexName>| {
-                index
-                    .map_or("the default index", IndexName::as_str)
-                    .to_owned()
-            };
-            let (was, now) = (name(index.as_ref()), name(routed));
-            let message = format!(
-                "`{}` is locked from {was}, but belongs to {now}",
-                package.name
-            );
-            found.say("version-violates-manifest", message, Some(was), Some(now));
-        }
-        if environment.exclude.contains(&package.name) {
-            let message = format!(
-                "`{} {}` is locked for {place}, but excluded",
-                package.name, package.version
-            );
-            found.say(
-                "version-violates-manifest",
-                message,
-                Some(package.version.to_string()),
-                None,
-            );
-        }
-    }
-}
-
-/// A version that the answer is for: what is locked for a series was asked for on each version of it that is allowed.
-fn lowest(environment: &Environment, python: &Version) -> Version {
-    let allowed = manifest::patches(environment.requires_python.as_ref(), python);
-    let lowest = allowed.into_iter().next();
-    let lowest = lowest.filter(|_| python.release().len() < 3);
-    lowest.unwrap_or_else(|| python.clone())
-}
-
-/// What is built must have its build locked.
-fn build(
-    found: &mut Findings,
-    environment: &Environment,
-    locked: &LockedTarget,
-    package: &LockedPackage,
-) {
-    let pinned = locked.builds.contains_key(&package.name);
-    if package.distribution() == Distribution::Source && !pinned {
-        let message = format!(
-            "`{} {}` is built from source on {}, but what building it takes is not locked",
-            package.name,
-            package.version,
-            locked.target.name()
-        );
-        found.say("build-unpinned", message, None, None);
-    }
-    let asked = environment.build_dependencies.get(&package.name);
-    let markers = locked.target.markers(&locked.python.version);
-    let asked = asked.into_iter().flatten();
-    let missing = locked
-        .builds
-        .get(&package.name)
-        .into_iter()
-        .flat_map(|with| {
-            let asked = asked
-                .clone()
-                .filter(|one| one.evaluate_markers(&markers, &[]));
-            asked.filter(|one| !with.iter().any(|there| there.name == one.name))
-        });
-    for requirement in missing {
-        let message = format!(
-            "`{requirement}` is asked for to build `{}`, but not locked for that on {}",
-            package.name,
-            locked.target.name()
-        );
-        found.say(
-            "version-violates-manifest",
-            message,
-            None,
-            Some(requirement.to_string()),
-        );
-    }
-}
-
-fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'l SpelledPackage> {
-    locked
-        .packages
-        .iter()
-        .find(|package| package.name == requirement.name)
-}
-
-fn check(found: &mut Findings, requirement: &Requirement, package: &LockedPackage, place: &str) {
-    let specifiers = match &requirement.version_or_url {
-        None => return,
-        Some(VersionOrUrl::VersionSpecifier(specifiers)) => specifiers,
-        Some(VersionOrUrl::Url(reference)) => {
-            if !direct::answers(reference, package) {
-                let (was, now) = (package.origin.to_string(), requirement.to_string());
-                let message = format!(
-                    "`{}` is locked for {place} from {was}, but `{now}` is asked for",
-                    package.name
-                );
-                found.say("version-violates-manifest", message, Some(was), Some(now));
-            }
-            return;
-        }
-    };
-    if !satisfied(specifiers, package) {
-        let message = format!(
-            "`{} {}` is locked for {place}, but `{requirement}` is asked for",
-            package.name, package.version
-        );
-        found.say(
-            "version-violates-manifest",
-            message,
-            Some(package.version.to_string()),
-            Some(requirement.to_string()),
-        );
-    }
-}
-
-fn satisfied(specifiers: &VersionSpecifiers, package: &LockedPackage) -> bool {
-    specifiers.contains(&package.version)
 }

@@ -54,31 +54,22 @@
 //! edited by hand.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
 
 use miette::Diagnostic;
 
-use super::{
-    Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource,
-    LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree, SpelledPackage,
-};
-use crate::digest::Digest;
+use super::Lock;
 use crate::manifest::{Excerpt, excerpt};
-use crate::name::{EnvironmentName, ModelId};
-use crate::target::Target;
+use crate::name::EnvironmentName;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod line;
 mod toml_text;
+mod verify;
 mod write;
 mod written;
 
 pub use write::text;
-use written::{
-    Format, Written, WrittenArchive, WrittenEnvironment, WrittenFile, WrittenModel, WrittenSource,
-    WrittenTarget, WrittenTree, WrittenWeight,
-};
+use written::{Format, Written};
 
 /// The format this version writes and reads.
 pub const VERSION: u64 = 1;
@@ -138,28 +129,6 @@ pub struct Edit {
     pub line: Option<usize>,
 }
 
-/// What targets refer to.
-struct Sections {
-    pythons: BTreeMap<String, WrittenArchive>,
-    files: Files,
-}
-
-impl Sections {
-    fn new(
-        pythons: BTreeMap<String, WrittenArchive>,
-        files: BTreeMap<String, WrittenFile>,
-    ) -> Self {
-        let files = files
-            .into_iter()
-            .map(|(reference, file)| {
-                let package = package(&reference, file);
-                (reference, package)
-            })
-            .collect();
-        Self { pythons, files }
-    }
-}
-
 /// Reads the text of a lock; `name` is what messages call it.
 pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
     // Some checkouts have Windows line ends.
@@ -188,8 +157,8 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
             found,
         })
     };
-    let written = match Written::parse(&text) {
-        Ok(written) if written.version.is_some_and(|version| version <= VERSION) => written,
+    let written = match toml::from_str::<Written>(&text) {
+        Ok(written) if written.version <= VERSION => written,
         // A later format may have keys of which this one knows nothing; its version is readable all the same.
         other => match toml::from_str::<Format>(&text) {
             Ok(Format { version }) if version > VERSION => return newer(version),
@@ -198,7 +167,7 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
         },
     };
     let mut edits = Vec::new();
-    let lock = lock(written, &mut edits);
+    let lock = verify::lock(written, &mut edits);
     if edits.is_empty() && !write::is_text(&text, &lock) {
         edits.extend(first_difference(&text, &write::text(&lock)));
     }
@@ -209,312 +178,6 @@ pub fn read(name: &str, text: &str) -> Result<Lock, Error> {
             name: name.to_owned(),
             edits,
         })
-    }
-}
-
-fn lock(written: Written, edits: &mut Vec<Edit>) -> Lock {
-    let Written {
-        version: _,
-        environment,
-        models,
-        pythons,
-        files,
-    } = written;
-    let sections = Sections::new(pythons, files);
-    let environments = environment
-        .into_iter()
-        .map(|environment| self::environment(environment, &sections, edits))
-        .collect();
-    let models = models
-        .into_iter()
-        .map(|(id, model)| self::model(id, model, edits))
-        .collect();
-    Lock {
-        environments,
-        models,
-    }
-}
-
-fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -> LockedModel {
-    let WrittenModel {
-        environment,
-        argument,
-        setup,
-        weights,
-        digest,
-    } = written;
-    let weight = |WrittenWeight {
-                      url,
-                      commit,
-                      path,
-                      size,
-                      sha256,
-                  }| LockedWeight {
-        url,
-        commit,
-        path,
-        size,
-        sha256,
-    };
-    let weights: Vec<LockedWeight> = weights.into_iter().map(weight).collect();
-    let model = LockedModel {
-        id,
-        environment,
-        argument,
-        setup,
-        weights,
-    };
-    if digest != (!model.weights.is_empty()).then(|| model.digest()) {
-        let what = format!(
-            "the weights of model {} do not have the digest written beside them",
-            model.id
-        );
-        edits.push(Edit {
-            environment: Some(model.environment.clone()),
-            what,
-            line: None,
-        });
-    }
-    model
-}
-
-fn environment(
-    written: WrittenEnvironment,
-    sections: &Sections,
-    edits: &mut Vec<Edit>,
-) -> LockedEnvironment {
-    let WrittenEnvironment {
-        name,
-        source,
-        source_sha256,
-        variables,
-        keep,
-        resolver,
-        inputs,
-        question,
-        target,
-    } = written;
-    let source = LockedSource {
-        path: source,
-        sha256: source_sha256,
-    };
-    let question = Question(question);
-    let mut environment = LockedEnvironment {
-        name: name.clone(),
-        source,
-        variables,
-        keep,
-        question,
-        resolver,
-        inputs,
-        targets: Vec::new(),
-    };
-    let mut edited = |what: String| {
-        edits.push(Edit {
-            environment: Some(name.clone()),
-            what,
-            line: None,
-        });
-    };
-    if Digest::of(environment.asked()) != inputs {
-        edited("its question does not have the digest written beside it (`inputs`)".into());
-    }
-    for written in target {
-        let target_name = written.name.clone();
-        match self::target(written, sections, &mut edited) {
-            Some(target) if Digest::of(environment.answer(&target)) == target.digest => {
-                environment.targets.push(target);
-            }
-            Some(_) => edited(format!(
-                "its answer for {target_name} does not have the digest written beside it (`digest`)"
-            )),
-            None => {}
-        }
-    }
-    environment
-}
-
-fn target(
-    written: WrittenTarget,
-    sections: &Sections,
-    edited: &mut impl FnMut(String),
-) -> Option<LockedTarget> {
-    let WrittenTarget {
-        name,
-        glibc,
-        implementation,
-        python,
-        python_source,
-        soabi,
-        archive,
-        digest,
-        packages,
-        build,
-        trees,
-    } = written;
-    let mut whole = true;
-    let mut wrong = |what: String| {
-        whole = false;
-        edited(what);
-    };
-    let target = Target::named(&name).and_then(|target| {
-        Some(Target {
-            glibc: glibc.parse().ok()?,
-            ..target
-        })
-    });
-    if target.is_none() {
-        wrong(format!("`{name}` with glibc `{glibc}` is not a target"));
-    }
-    let mut named = |references: &[String]| -> Vec<SpelledPackage> {
-        let package = |reference: &String| match sections.files.get(reference) {
-            Some(Ok(package)) => Some(package.clone()),
-            Some(Err(reason)) => {
-                wrong(reason.clone());
-                None
-            }
-            None => {
-                wrong(format!("package `{reference}` has no entry in `[files]`"));
-                None
-            }
-        };
-        references.iter().filter_map(package).collect()
-    };
-    let packages = named(&packages);
-    let builds = build
-        .into_iter()
-        .map(|(name, references)| (name, named(&references)))
-        .collect();
-    let mut python = LockedPython {
-        implementation,
-        version: python,
-        source: PythonSource::System,
-        soabi,
-    };
-    match (python_source, archive) {
-        (WrittenSource::System, None) => {}
-        (WrittenSource::System, Some(_)) => {
-            wrong(format!("the system's interpreter of {name} has an archive"));
-        }
-        (WrittenSource::Managed, reference) => {
-            let reference = reference.unwrap_or_default();
-            match self::archive(&reference, &python, sections) {
-                Ok(archive) => python.source = PythonSource::Managed(archive),
-                Err(what) => wrong(what),
-            }
-        }
-    }
-    if python.version.release().len() < 2 {
-        wrong(format!("`{}` is not a Python series", python.version));
-    }
-    let mut recorded = BTreeMap::new();
-    for (
-        id,
-        WrittenTree {
-            python,
-            tree,
-            digest: written,
-        },
-    ) in trees
-    {
-        let record = RecordedTree { python, tree };
-        if record.digest(&id, &digest) != written {
-            wrong(format!(
-                "the tree recorded for {name} does not have the digest written beside it, or belongs to another answer"
-            ));
-        }
-        recorded.insert(id, record);
-    }
-    if whole {
-        Some(LockedTarget {
-            target: target?,
-            python,
-            packages,
-            builds,
-            digest,
-            trees: recorded,
-        })
-    } else {
-        None
-    }
-}
-
-/// The entries of `[files]` by reference, or what is wrong with them.
-type Files = HashMap<String, Result<SpelledPackage, String>>;
-
-fn archive(
-    reference: &str,
-    python: &LockedPython,
-    sections: &Sections,
-) -> Result<LockedArchive, String> {
-    let Some(WrittenArchive { build, url, sha256 }) = sections.pythons.get(reference) else {
-        return Err(format!(
-            "interpreter `{reference}` has no entry in `[pythons]`"
-        ));
-    };
-    let archive = LockedArchive {
-        build: build.clone(),
-        url: url.clone(),
-        sha256: *sha256,
-    };
-    if python.reference(&archive) == reference {
-        Ok(archive)
-    } else {
-        Err(format!(
-            "the archive of interpreter `{reference}` has another version or digest"
-        ))
-    }
-}
-
-fn package(reference: &str, file: WrittenFile) -> Result<SpelledPackage, String> {
-    let mut words = reference.split(' ');
-    let name = words.next().and_then(|name| name.parse().ok());
-    let version = words.next().and_then(|version| version.parse().ok());
-    let (Some(name), Some(version)) = (name, version) else {
-        return Err(format!(
-            "`{reference}` does not name a package and a version"
-        ));
-    };
-    let WrittenFile {
-        index,
-        url,
-        git,
-        commit,
-        subdirectory,
-        path,
-        file,
-        size,
-        sha256,
-    } = file;
-    let origin = match (index, url, git, commit, path) {
-        (index, None, None, None, None) => Origin::Index(index),
-        (None, Some(url), None, None, None) => Origin::Url { url, subdirectory },
-        (None, None, Some(url), Some(commit), None) => Origin::Git {
-            url,
-            commit,
-            subdirectory,
-        },
-        (None, None, None, None, Some(path)) => Origin::Path { path, subdirectory },
-        _ => {
-            return Err(format!(
-                "the file of package `{reference}` comes from several places"
-            ));
-        }
-    };
-    let package = SpelledPackage::from(LockedPackage {
-        name,
-        version,
-        origin,
-        file,
-        size,
-        sha256,
-    });
-    if package.reference() == reference {
-        Ok(package)
-    } else {
-        Err(format!(
-            "the file of package `{reference}` has another digest: {sha256}"
-        ))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::hub;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
+pub(crate) mod changes;
 pub mod drift;
 pub mod file;
 mod question;

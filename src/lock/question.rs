@@ -1,6 +1,9 @@
-//! What an environment asks of the resolver, in normal form. Asks nobody.
+//! What an environment asks of the resolver, in normal form.
 
 use std::collections::BTreeMap;
+
+use pep440_rs::VersionSpecifiers;
+use pep508_rs::PackageName;
 
 use super::Question;
 use crate::manifest::{Environment, Manifest, Requirement, normal_form};
@@ -29,31 +32,16 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         optional: _,
         prefetch: _,
     } = environment;
-    let requirements = |all: &[Requirement]| all.iter().map(normal_form).collect::<Vec<_>>();
-    let mut specifiers: Vec<String> = requires_python
-        .iter()
-        .flat_map(|all| all.iter().map(ToString::to_string))
-        .collect();
-    specifiers.sort();
     let asked = [
-        ("build-constraint", requirements(build_constraints)),
+        ("build-constraint", normal_forms(build_constraints)),
         (
             "build-dependency",
-            build_dependencies
-                .iter()
-                .flat_map(|(package, all)| {
-                    let all = all.iter();
-                    all.map(move |one| format!("{package} {}", normal_form(one)))
-                })
-                .collect(),
+            declared_for_builds(build_dependencies.iter()),
         ),
-        ("constraint", requirements(constraints)),
-        ("dependency", requirements(dependencies)),
-        ("exclude", exclude.iter().map(ToString::to_string).collect()),
-        (
-            "exclude-newer",
-            manifest.exclude_newer.iter().cloned().collect(),
-        ),
+        ("constraint", normal_forms(constraints)),
+        ("dependency", normal_forms(dependencies)),
+        ("exclude", texts(exclude)),
+        ("exclude-newer", texts(&manifest.exclude_newer)),
         // By name alone: a mirror of an index is the same index.
         (
             "index",
@@ -63,18 +51,11 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
                 .collect(),
         ),
         ("index-exclude-newer", cut_offs(manifest, environment)),
-        ("override", requirements(overrides)),
-        ("python", python.iter().map(ToString::to_string).collect()),
+        ("override", normal_forms(overrides)),
+        ("python", texts(python)),
         ("python-source", vec![python_source.as_str().to_owned()]),
-        (
-            "requires-python",
-            if specifiers.is_empty() {
-                Vec::new()
-            } else {
-                vec![specifiers.join(",")]
-            },
-        ),
-        ("sdist", sdists.iter().map(ToString::to_string).collect()),
+        ("requires-python", specifiers(requires_python.as_ref())),
+        ("sdist", texts(sdists)),
     ];
     let mut question = BTreeMap::new();
     for (key, mut values) in asked {
@@ -85,6 +66,35 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         }
     }
     Question(question)
+}
+
+fn normal_forms(requirements: &[Requirement]) -> Vec<String> {
+    requirements.iter().map(normal_form).collect()
+}
+
+fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+    values.into_iter().map(|value| value.to_string()).collect()
+}
+
+/// Each requirement with the package that it is declared for.
+fn declared_for_builds<'a>(
+    declared: impl Iterator<Item = (&'a PackageName, &'a Vec<Requirement>)>,
+) -> Vec<String> {
+    let lines = declared.flat_map(|(package, requirements)| {
+        let requirements = requirements.iter();
+        requirements.map(move |one| format!("{package} {}", normal_form(one)))
+    });
+    lines.collect()
+}
+
+/// One value, whatever the order of its specifiers.
+fn specifiers(requires_python: Option<&VersionSpecifiers>) -> Vec<String> {
+    let mut specifiers = texts(requires_python.into_iter().flat_map(|all| all.iter()));
+    specifiers.sort();
+    if specifiers.is_empty() {
+        return Vec::new();
+    }
+    vec![specifiers.join(",")]
 }
 
 /// The cut-offs of the indexes that an environment uses, where they have their own.

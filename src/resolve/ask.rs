@@ -275,7 +275,7 @@ fn bounds(environment: &Environment, package: &PackageName, why: &str) -> Vec<St
         .split('`')
         .skip(1)
         .step_by(2)
-        .filter_map(|quoted| quoted.parse().ok())
+        .filter_map(|quoted| crate::name::requirement(quoted).ok())
         .collect();
     let all = environment.build_constraints.iter();
     let all = all.chain(declared).chain(own).chain(&quoted);

@@ -276,7 +276,7 @@ impl Solver<'_> {
         let managed = project.of.here.filter(|here| here.archive().is_some());
         let interpreter = match (interpreter, managed) {
             (Some(interpreter), _) => interpreter.clone(),
-            (None, Some(managed)) => (self.means.managed)(managed).map_err(Error::Managed)?,
+            (None, Some(managed)) => (self.context.managed)(managed).map_err(Error::Managed)?,
             (None, None) => return Err(Error::NoPython(python.clone())),
         };
         let mut sites = Vec::new();
@@ -299,7 +299,7 @@ impl Solver<'_> {
             python: &interpreter.executable,
             sites: Some(&sites),
             scratch: project.place,
-            path: self.means.path,
+            path: self.context.path,
             version: project.package.is_tree().then_some(version.as_str()),
         };
         Ok(project.backend.requirements(&hook)?)

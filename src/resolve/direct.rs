@@ -304,12 +304,7 @@ impl Solver<'_> {
                 None => Ok(file.clone()),
                 Some(expected) => Err(Failure::Checksum {
                     environment: environment.name.clone(),
-                    file: file
-                        .url
-                        .split(['?', '#'])
-                        .next()
-                        .unwrap_or_default()
-                        .to_owned(),
+                    file: file.address().to_owned(),
                     why: Mismatch {
                         expected,
                         got: sha256.to_string(),
@@ -346,8 +341,8 @@ impl Solver<'_> {
             commit,
             within,
             place.path(),
-            self.means.path,
-            self.means.variables,
+            self.context.path,
+            self.context.variables,
         )?;
         Ok(self.packed(place.path())?)
     }

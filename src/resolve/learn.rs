@@ -109,12 +109,7 @@ impl Solver<'_> {
         });
         read.map_err(local)?.map_err(|why| Failure::Checksum {
             environment: environment.clone(),
-            file: file
-                .url
-                .split(['?', '#'])
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            file: file.address().to_owned(),
             why,
         })?;
         // Kept for what is built from it.

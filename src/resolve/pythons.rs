@@ -6,16 +6,13 @@ use std::sync::{Mutex, OnceLock};
 
 use pep440_rs::Version;
 
-use super::{Failure, Moving, Upgrade, listed, python_fits};
+use super::{Context, Failure, Moving, Upgrade, downloads, listed, python_fits};
 use crate::digest::Digest;
 use crate::lock::{LockedArchive, LockedEnvironment, LockedPython, PythonSource};
 use crate::manifest::{self, Environment, python_allows};
 use crate::python::Interpreter;
 use crate::target::Target;
 use crate::uv::{Build, Builds, Uv};
-
-/// Tells the digest of the archive at an address, or why it cannot.
-pub type Digester<'a> = dyn Fn(&str) -> Result<Digest, String> + Sync + 'a;
 
 /// Major and minor version.
 pub(super) type Series = (u64, u64);
@@ -26,7 +23,8 @@ pub(super) struct Pythons<'a> {
     pub(super) upgrade: &'a Upgrade,
     pub(super) uv: &'a Uv,
     pub(super) interpreters: &'a [Interpreter],
-    pub(super) digest: &'a Digester<'a>,
+    pub(super) context: &'a Context<'a>,
+    pub(super) lists: downloads::Lists,
     /// Asked for once, and only if an archive has to be chosen.
     pub(super) builds: OnceLock<Result<Builds, String>>,
     /// Environments share archives: each is asked about once.
@@ -157,7 +155,7 @@ impl Pythons<'_> {
         let mut digests = self.digests.lock().expect("nobody panics while holding it");
         let digest = digests
             .entry(url.clone())
-            .or_insert_with(|| (self.digest)(url));
+            .or_insert_with(|| downloads::archive(url, &self.lists, self.context));
         let sha256 = digest.clone().map_err(|reason| Failure::Archive {
             environment: environment.name.clone(),
             url: url.clone(),

@@ -1,7 +1,7 @@
 //! Models on their way into the lock: their weight files with size, digest and, of the hub, commit. What is locked
 //! already stays; downloads nothing itself.
 
-use super::{Failure, Means, Moving, Upgrade};
+use super::{Context, Failure, Moving, Upgrade, downloads};
 use crate::digest::Digest;
 use crate::hub;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedWeight};
@@ -19,9 +19,6 @@ pub struct Weighed {
     pub sha256: Digest,
 }
 
-/// Finds out about a weight file what the manifest does not say, or tells why not.
-pub type Weigh = dyn Fn(&Weight) -> Result<Weighed, String> + Sync;
-
 /// The models of a manifest that run in these environments, as they are locked: those of which nothing can be found out
 /// stay as they were.
 pub(super) fn models(
@@ -29,7 +26,7 @@ pub(super) fn models(
     old: Option<&Lock>,
     only: Option<&[EnvironmentName]>,
     upgrade: &Upgrade,
-    means: &Means,
+    context: &Context,
     environments: &[LockedEnvironment],
     failures: &mut Vec<Failure>,
 ) -> Vec<LockedModel> {
@@ -52,7 +49,7 @@ pub(super) fn models(
         let locked = locked.map_or(&[][..], |locked| &locked.weights);
         let weights = weights
             .iter()
-            .map(|weight| self::weight(weight, locked, means))
+            .map(|weight| self::weight(weight, locked, context))
             .collect::<Result<_, _>>();
         match weights {
             Ok(weights) => models.push(LockedModel {
@@ -74,7 +71,11 @@ pub(super) fn models(
     models
 }
 
-fn weight(asked: &Weight, locked: &[LockedWeight], means: &Means) -> Result<LockedWeight, String> {
+fn weight(
+    asked: &Weight,
+    locked: &[LockedWeight],
+    context: &Context,
+) -> Result<LockedWeight, String> {
     let Weight {
         url,
         path,
@@ -101,7 +102,7 @@ fn weight(asked: &Weight, locked: &[LockedWeight], means: &Means) -> Result<Lock
                 size: *size,
                 sha256: *sha256,
             },
-            _ => (means.weigh)(asked)?,
+            _ => downloads::weight(asked, context)?,
         }
     };
     if let (Some(size), Some(found)) = (size, found.size)

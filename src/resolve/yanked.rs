@@ -79,7 +79,7 @@ impl Solver<'_> {
         let names: Vec<&PackageName> = depends.map(|needed| &needed.name).collect();
         let yanked = self.yanked(of, &names)?;
         let digests = |name: &_, version: &_, file: &_| self.digest(of, name, version, file);
-        let chosen = choose::packages(of, needed, &yanked, &digests, self.means.remark)?;
+        let chosen = choose::packages(of, needed, &yanked, &digests, self.context.remark)?;
         for chosen in &chosen {
             self.is_the_locked_file(of, &chosen.package)?;
         }
@@ -92,7 +92,7 @@ impl Solver<'_> {
         }
         if self.tools.uv.is_offline() {
             self.known.offline.get_or_init(|| {
-                (self.means.remark)(
+                (self.context.remark)(
                     "warning: UV_OFFLINE forbids to ask the index which files are yanked; one of them may be locked",
                 );
             });

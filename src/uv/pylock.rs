@@ -64,6 +64,13 @@ pub struct File {
     pub checksums: Vec<Checksum>,
 }
 
+impl File {
+    /// Its address without query and fragment, for messages.
+    pub fn address(&self) -> &str {
+        self.url.split(['?', '#']).next().unwrap_or_default()
+    }
+}
+
 /// The answer is not what PEP 751 and uv's documentation say.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rootstock::lock::drift::CODES;
+use rootstock::lock::drift::Code;
 use serde_json::Value;
 
 use crate::sandbox::{Index, Sandbox, Sdist, Wheel};
@@ -299,10 +299,10 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
     );
     std::fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
     expect(&["lock-missing rootstock.toml:1"], "no lock");
-    let listed: BTreeSet<String> = CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
+    let listed: BTreeSet<String> = Code::ALL.iter().map(ToString::to_string).collect();
     assert_eq!(seen, listed);
     let help = sandbox.run(&["lock", "--help"]).stdout;
-    for (code, _) in CODES {
+    for code in Code::ALL {
         assert!(
             help.contains(&format!("\n  {code} ")),
             "{code} is not in: {help}"
@@ -319,7 +319,7 @@ fn nothing_found_is_a_log_without_results() {
     assert_eq!(run["results"], Value::Array(Vec::new()));
     assert_eq!(
         run["tool"]["driver"]["rules"].as_array().unwrap().len(),
-        CODES.len()
+        Code::ALL.len()
     );
     // Two answers do not fit on one standard output.
     sandbox

@@ -142,7 +142,7 @@ fn files_lie_where_the_library_looks() {
     let said = sandbox.run(&["sync", "--check"]);
     said.expect(3);
     assert!(
-        said.stdout.contains("it is not there") && said.stdout.contains("refs/main: write"),
+        said.stdout.contains("it is not there") && said.stdout.contains("refs/main: update"),
         "{}",
         said.stdout
     );

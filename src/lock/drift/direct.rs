@@ -2,12 +2,12 @@
 //! same bytes.
 
 use super::super::{LockedPackage, Origin};
-use super::Findings;
+use super::{Code, Findings};
 use crate::manifest::{Environment, Fragment, Reference};
 
 /// Whether a package comes from where it is asked for, and is the file whose sha256 is asked for.
 pub(super) fn answers(reference: &Reference, package: &LockedPackage) -> bool {
-    let said = |fragment: &Fragment| {
+    let fits = |fragment: &Fragment| {
         let mut checksums = fragment.checksums.iter();
         fragment.subdirectory.as_deref() == package.origin.subdirectory()
             && checksums.all(|one| one.sha256().is_none_or(|sha256| sha256 == package.sha256))
@@ -26,7 +26,7 @@ pub(super) fn answers(reference: &Reference, package: &LockedPackage) -> bool {
                 fragment,
             },
             Origin::Path { path: locked, .. },
-        ) => asked == locked && said(fragment),
+        ) => asked == locked && fits(fragment),
         (
             Reference::Git {
                 url: asked,
@@ -39,7 +39,7 @@ pub(super) fn answers(reference: &Reference, package: &LockedPackage) -> bool {
                 subdirectory,
             },
         ) => {
-            // Only a commit can be told without asking the repository.
+            // Only a commit can be compared without the repository.
             let is_commit = |revision: &&String| {
                 revision.len() == commit.len() && revision.bytes().all(|b| b.is_ascii_hexdigit())
             };
@@ -65,16 +65,16 @@ pub(super) fn local(
     };
     match environment.local.get(path) {
         Some(there) if there.sha256 == package.sha256 => {}
-        Some(there) => found.say(
-            "local-changed",
+        Some(there) => found.add(
+            Code::LocalChanged,
             format!("`{path}` has changed since it was locked for {place}"),
             Some(package.sha256.to_string()),
             Some(there.sha256.to_string()),
         ),
-        None => found.say(
-            "version-violates-manifest",
+        None => found.add(
+            Code::VersionViolatesManifest,
             format!(
-                "`{}` is locked for {place} from `{path}`, which nobody asks for",
+                "`{}` is locked for {place} from `{path}`, which no dependency names",
                 package.name
             ),
             Some(path.clone()),

@@ -1,6 +1,6 @@
 //! Models and their weights: what the manifest says of them, and what is locked.
 
-use super::{Findings, Subject};
+use super::{Code, Findings, Subject};
 use crate::hub;
 use crate::lock::{Lock, LockedWeight};
 use crate::manifest::{Manifest, Weight};
@@ -10,8 +10,8 @@ pub(super) fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
     for model in &manifest.models {
         found.subject = Subject::Model(model.id.clone());
         let Some(locked) = lock.models.iter().find(|locked| locked.id == model.id) else {
-            found.say(
-                "model-added",
+            found.add(
+                Code::ModelAdded,
                 "is in the manifest, but not in the lock",
                 None,
                 None,
@@ -23,8 +23,8 @@ pub(super) fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
                 locked.environment.to_string(),
                 model.environment.to_string(),
             );
-            found.say(
-                "model-changed",
+            found.add(
+                Code::ModelChanged,
                 format!("its environment was {was} and is {now}"),
                 Some(was),
                 Some(now),
@@ -32,8 +32,8 @@ pub(super) fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
         }
         if locked.argument != model.argument {
             let (was, now) = (locked.argument.clone(), model.argument.clone());
-            found.say(
-                "model-changed",
+            found.add(
+                Code::ModelChanged,
                 format!("its argument was `{was}` and is `{now}`"),
                 Some(was),
                 Some(now),
@@ -41,8 +41,8 @@ pub(super) fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
         }
         if locked.setup != model.setup {
             let text = |setup| serde_json::to_string(setup).ok();
-            found.say(
-                "model-changed",
+            found.add(
+                Code::ModelChanged,
                 "its `setup` has changed",
                 text(&locked.setup),
                 text(&model.setup),
@@ -53,8 +53,8 @@ pub(super) fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
     for locked in &lock.models {
         if !manifest.models.iter().any(|model| model.id == locked.id) {
             found.subject = Subject::Model(locked.id.clone());
-            found.say(
-                "model-removed",
+            found.add(
+                Code::ModelRemoved,
                 "is in the lock, but no longer in the manifest",
                 None,
                 None,
@@ -73,7 +73,7 @@ fn weights(found: &mut Findings, asked: &[Weight], locked: &[LockedWeight]) {
         let name = weight.path.as_ref().unwrap_or(&weight.url);
         let Some(there) = locked.iter().find(|there| same(weight, there)) else {
             let message = format!("its weight file `{name}` is not in the lock");
-            found.say("weights-changed", message, None, Some(name.clone()));
+            found.add(Code::WeightsChanged, message, None, Some(name.clone()));
             continue;
         };
         let text = |value: Option<String>| value.unwrap_or_default();
@@ -104,13 +104,13 @@ fn weights(found: &mut Findings, asked: &[Weight], locked: &[LockedWeight]) {
                     text(was.clone()),
                     text(now.clone())
                 );
-                found.say("weights-changed", message, was, now);
+                found.add(Code::WeightsChanged, message, was, now);
             }
         }
         let commit = there.commit.as_deref();
         if of_the_hub.is_some() != commit.is_some_and(hub::is_commit) {
             let message = format!("its weight file `{name}` is not locked to a commit of the hub");
-            found.say("weights-changed", message, there.commit.clone(), None);
+            found.add(Code::WeightsChanged, message, there.commit.clone(), None);
         }
     }
     for there in locked
@@ -121,6 +121,11 @@ fn weights(found: &mut Findings, asked: &[Weight], locked: &[LockedWeight]) {
             "its weight file `{}` is no longer in the manifest",
             there.path
         );
-        found.say("weights-changed", message, Some(there.path.clone()), None);
+        found.add(
+            Code::WeightsChanged,
+            message,
+            Some(there.path.clone()),
+            None,
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Locks with any content: mutated ones have the digests of the one before, and would all be refused for that.
 
-use super::{Lock, Sections, Written, environment, model, target};
+use super::verify::{Sections, environment, model, target};
+use super::{Lock, Written};
 use crate::digest::Digest;
 
 /// The lock that a text would be if its author had computed the digests; `None` if it is none all the same.

@@ -1,8 +1,14 @@
-//! Locks written and read again, edited byte by byte, in pieces, and of later formats.
+//! Locks written and read again, edited byte by byte, and of later formats.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::{
+    LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource,
+    LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree, SpelledPackage,
+};
 use super::*;
+use crate::digest::Digest;
+use crate::target::Target;
 
 fn commit(subdirectory: Option<String>) -> Origin {
     Origin::Git {
@@ -143,7 +149,7 @@ fn a_lock_reads_back_as_itself() {
 }
 
 #[test]
-fn a_large_lock_is_read_in_pieces_and_nothing_is_lost_between_them() {
+fn a_large_lock_is_read_whole_and_edits_are_found_in_their_places() {
     let mut lock = sample();
     let environment = &mut lock.environments[0];
     environment.targets[0].packages = (0..600)
@@ -161,10 +167,8 @@ fn a_large_lock_is_read_in_pieces_and_nothing_is_lost_between_them() {
     environment.targets[0].digest = digest;
     environment.targets[0].trees.clear();
     let text = text(&lock);
-    assert!(written::in_pieces(&text).is_some());
     assert_eq!(read("rootstock.lock", &text).unwrap(), lock);
-    // A line that stands in two pieces, a table behind, a line that is none, another size: all are seen, and in
-    // their places.
+    // A line twice, a table behind, a line that is none, another size.
     let first = text.rfind("\"p300 1.0").unwrap();
     let (first, second) = text.split_at(first);
     let line = text.lines().find(|line| line.starts_with("\"p001 1.0"));

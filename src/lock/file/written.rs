@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use pep508_rs::PackageName;
 use serde::Deserialize;
 
-use super::line;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Written {
-    /// Always there; not in every piece of the text.
-    pub(super) version: Option<u64>,
+    pub(super) version: u64,
     #[serde(default)]
     pub(super) environment: Vec<WrittenEnvironment>,
     #[serde(default)]
@@ -104,7 +102,7 @@ pub(super) struct WrittenWeight {
     pub(super) sha256: Digest,
 }
 
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenFile {
     pub(super) index: Option<IndexName>,
@@ -121,65 +119,4 @@ pub(super) struct WrittenFile {
 #[derive(Deserialize)]
 pub(super) struct Format {
     pub(super) version: u64,
-}
-
-/// `None` if the text cannot be cut, or a piece is not what it should be.
-pub(super) fn in_pieces(text: &str) -> Option<Written> {
-    const ENVIRONMENT: &str = "\n[[environment]]\n";
-    const FILES: &str = "\n[files]\n";
-    let (mut tables, files) = text.split_at(text.find(FILES)? + FILES.len());
-    let mut whole = Written::default();
-    while !tables.is_empty() {
-        let next = tables.get(1..)?.find(ENVIRONMENT).map(|at| at + 1);
-        let (piece, rest) = tables.split_at(next.unwrap_or(tables.len()));
-        whole.extend(environments(piece)?)?;
-        tables = rest;
-    }
-    for text in files.lines() {
-        let (reference, file) = line::read(text)?;
-        let before = whole.files.insert(reference.to_owned(), file);
-        before.is_none().then_some(())?;
-    }
-    whole.version.map(|_| whole)
-}
-
-/// A piece without `[files]`, the lists of packages in it read by their lines.
-fn environments(piece: &str) -> Option<Written> {
-    let (tables, lists) = line::lists(piece)?;
-    let mut written: Written = toml::from_str(&tables).ok()?;
-    let mut lists = lists.into_iter();
-    for target in written.environment.iter_mut().flat_map(|e| &mut e.target) {
-        target.packages = lists.next()?;
-    }
-    lists.next().is_none().then_some(written)
-}
-
-impl Written {
-    /// Reads the text as TOML: piece by piece, which takes a fraction of the memory and of the time, and reads the same.
-    pub(super) fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        match in_pieces(text) {
-            Some(written) => Ok(written),
-            // What is wrong with a text, and where, is found in it as a whole.
-            None => toml::from_str(text),
-        }
-    }
-
-    /// Takes over what another piece of the text says; `None` if both say it.
-    fn extend(&mut self, other: Written) -> Option<()> {
-        let Written {
-            version,
-            environment,
-            models,
-            pythons,
-            files: _,
-        } = other;
-        let once = (self.version.is_none() || version.is_none())
-            && (self.models.is_empty() || models.is_empty())
-            && (self.pythons.is_empty() || pythons.is_empty());
-        self.version = self.version.or(version);
-        self.environment.extend(environment);
-        self.models.extend(models);
-        self.pythons.extend(pythons);
-        once.then_some(())
-    }
 }

@@ -1,13 +1,13 @@
-//! What a new lock changes: the difference of two locks, as a table and for machines. Decides nothing.
+//! The difference between two locks, as a table and as JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::lock::{Lock, LockedModel, LockedTarget, LockedWeight, SpelledPackage};
+use super::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight, SpelledPackage};
 
 /// One thing that is new, gone or another one.
-pub(super) struct Change {
+pub(crate) struct Change {
     /// Whose: `mace`, `mace (linux-aarch64)`, `model mace-small`.
     place: String,
     kind: Kind,
@@ -34,7 +34,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Kind::Resolver => "resolver",
             Kind::Python => "python",
@@ -47,7 +47,7 @@ impl Kind {
 }
 
 /// Everything in which a lock differs from the one before it: environments by name, then models.
-pub(super) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
+pub(crate) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
     let mut changes = Vec::new();
     let names: BTreeSet<_> = [old, Some(new)]
         .into_iter()
@@ -61,7 +61,7 @@ pub(super) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
     for name in names {
         let before = old.and_then(|old| old.environment(name));
         let after = new.environment(name);
-        let mut say = |kind, target: Option<&'static str>, (name_of, was, now)| {
+        let mut push = |kind, target: Option<&'static str>, (name_of, was, now)| {
             let place = match target {
                 Some(target) if several_targets(new) => format!("{name} ({target})"),
                 _ => name.to_string(),
@@ -76,11 +76,11 @@ pub(super) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
                 now,
             });
         };
-        let resolver = |there: Option<&crate::lock::LockedEnvironment>| {
+        let resolver = |there: Option<&LockedEnvironment>| {
             facts(there.map(|there| (String::new(), there.resolver.clone())))
         };
         for fact in differences(&resolver(before), &resolver(after)) {
-            say(Kind::Resolver, None, fact);
+            push(Kind::Resolver, None, fact);
         }
         let targets: BTreeSet<_> = [before, after]
             .into_iter()
@@ -91,16 +91,16 @@ pub(super) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
             let before = before.and_then(|before| before.target(target));
             let after = after.and_then(|after| after.target(target));
             for fact in differences(&python(before), &python(after)) {
-                say(Kind::Python, Some(target), fact);
+                push(Kind::Python, Some(target), fact);
             }
             for fact in differences(&packages(before), &packages(after)) {
-                say(Kind::Package, Some(target), fact);
+                push(Kind::Package, Some(target), fact);
             }
             for fact in differences(&builds(before), &builds(after)) {
-                say(Kind::Build, Some(target), fact);
+                push(Kind::Build, Some(target), fact);
             }
             for fact in differences(&recorded(before), &recorded(after)) {
-                say(Kind::Recorded, Some(target), fact);
+                push(Kind::Recorded, Some(target), fact);
             }
         }
     }
@@ -176,19 +176,19 @@ fn weights(model: Option<&LockedModel>) -> BTreeMap<String, &LockedWeight> {
         .collect()
 }
 
-/// What a person reads of something that is locked, beside another one that is to be told from it.
-trait Tell: PartialEq {
-    fn tell(&self, other: Option<&Self>) -> String;
+/// The text for something that is locked, next to what it replaces or what replaces it.
+trait Describe: PartialEq {
+    fn describe(&self, other: Option<&Self>) -> String;
 }
 
-impl Tell for String {
-    fn tell(&self, _: Option<&Self>) -> String {
+impl Describe for String {
+    fn describe(&self, _: Option<&Self>) -> String {
         self.clone()
     }
 }
 
-impl Tell for &SpelledPackage {
-    fn tell(&self, other: Option<&Self>) -> String {
+impl Describe for &SpelledPackage {
+    fn describe(&self, other: Option<&Self>) -> String {
         match other {
             // The version says nothing: it is another file of the same one.
             Some(other) if other.version == self.version && other.file != self.file => {
@@ -202,8 +202,8 @@ impl Tell for &SpelledPackage {
     }
 }
 
-impl Tell for &LockedWeight {
-    fn tell(&self, other: Option<&Self>) -> String {
+impl Describe for &LockedWeight {
+    fn describe(&self, other: Option<&Self>) -> String {
         match other {
             Some(other) if other.sha256 == self.sha256 => self.url.clone(),
             _ => format!("sha256 {}", self.sha256.short(12)),
@@ -212,26 +212,26 @@ impl Tell for &LockedWeight {
 }
 
 /// What is not the same under the same name: name, before, after.
-fn differences<T: Tell>(
+fn differences<T: Describe>(
     before: &BTreeMap<String, T>,
     after: &BTreeMap<String, T>,
 ) -> Vec<(String, Option<String>, Option<String>)> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let differs = |name: &&String| before.get(*name) != after.get(*name);
-    let told = |name: &String| {
+    let change = |name: &String| {
         let (was, now) = (before.get(name), after.get(name));
         (
             name.clone(),
-            was.map(|was| was.tell(now)),
-            now.map(|now| now.tell(was)),
+            was.map(|was| was.describe(now)),
+            now.map(|now| now.describe(was)),
         )
     };
-    names.into_iter().filter(differs).map(told).collect()
+    names.into_iter().filter(differs).map(change).collect()
 }
 
 impl Change {
     /// For machines.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let Change {
             place: _,
             kind,
@@ -247,7 +247,7 @@ impl Change {
             "environment"
         };
         let name = (!name.is_empty()).then_some(name);
-        let mut change = json!({ "kind": kind.word(), of_what: of, "target": target, "name": name, "was": was, "now": now });
+        let mut change = json!({ "kind": kind.name(), of_what: of, "target": target, "name": name, "was": was, "now": now });
         if let Value::Object(change) = &mut change {
             change.retain(|key, value| matches!(key.as_str(), "was" | "now") || !value.is_null());
         }
@@ -258,14 +258,14 @@ impl Change {
     fn what(&self) -> String {
         match self.kind {
             Kind::Package => self.name.clone(),
-            kind if self.name.is_empty() => kind.word().to_owned(),
-            kind => format!("{} {}", kind.word(), self.name),
+            kind if self.name.is_empty() => kind.name().to_owned(),
+            kind => format!("{} {}", kind.name(), self.name),
         }
     }
 }
 
 /// The changes as a table; no line if there are none.
-pub(super) fn table(changes: &[Change]) -> Vec<String> {
+pub(crate) fn table(changes: &[Change]) -> Vec<String> {
     if changes.is_empty() {
         return Vec::new();
     }
