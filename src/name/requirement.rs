@@ -4,17 +4,29 @@ use pep508_rs::{Pep508Error, Pep508ErrorSource, Pep508Url, Requirement};
 
 /// The requirement of a text.
 pub(crate) fn requirement<T: Pep508Url>(text: &str) -> Result<Requirement<T>, Pep508Error<T>> {
-    match unfinished_name(text) {
-        None => text.parse(),
-        Some(start) => Err(Pep508Error {
-            message: Pep508ErrorSource::String(
-                "a name must end with a letter or a digit".to_owned(),
-            ),
+    let wrong = if let Some(start) = unfinished_name(text) {
+        (start, "a name must end with a letter or a digit")
+    } else if let Some(start) = unreadable_marker(text) {
+        (
             start,
-            len: 1,
-            input: text.to_owned(),
-        }),
-    }
+            "only ASCII characters may follow the `;` of a marker",
+        )
+    } else {
+        return text.parse();
+    };
+    let (start, why) = wrong;
+    Err(Pep508Error {
+        message: Pep508ErrorSource::String(why.to_owned()),
+        start,
+        len: text[start..].chars().next().map_or(1, char::len_utf8),
+        input: text.to_owned(),
+    })
+}
+
+/// Where a marker has a character of more than one byte: the parser takes the number of characters for that of bytes.
+fn unreadable_marker(text: &str) -> Option<usize> {
+    let start = text.find(';')?;
+    Some(start + text[start..].find(|c: char| !c.is_ascii())?)
 }
 
 /// Where the name of the package or of an extra ends in `.`, `-` or `_`: the parser believes that it has refused these.
@@ -58,6 +70,12 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap_err().start, place, "{text}");
         }
+        for (text, place) in [
+            ("a; os_name > 'x' é", 17),
+            ("a; os_name > 'x'\u{3000}or'é'", 16),
+        ] {
+            assert_eq!(read(text).unwrap_err().start, place, "{text}");
+        }
         for text in ["a", "a.b-c_d", "a[b.c,d]>1.", "a; os_name=='x.'", "a[]"] {
             let _ = read(text);
         }
@@ -68,6 +86,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "[a.\\-\\[\\], é;=><0-9@'/]{0,12}", any in ".{0,40}") {
             let _ = (read(&text), read(&any), read(&format!("a[{any}]")), read(&format!("a{text}")));
+            let _ = (read(&format!("a; os_name == 'x'{any}")), read(&format!("a; os_name == 'x' {any}")));
         }
     }
 }

@@ -194,6 +194,24 @@ Error:
     );
 }
 
+/// Characters of more than one byte behind a marker: a parser once panicked at them.
+#[test]
+fn a_marker_with_other_characters_than_ascii_is_refused() {
+    for wrong in ["demo; os_name == 'x' é", "demo>1; os_name == 'x'é"] {
+        let sandbox = Sandbox::new(&[("one", &[wrong])]);
+        sandbox.more(&format!("constraints = [\"{wrong}\"]"));
+        let said = sandbox.run(&["lock", "--check"]);
+        said.expect(2);
+        let complaint = format!("`{wrong}` is not a requirement");
+        assert_eq!(
+            said.told().matches(&complaint).count(),
+            2,
+            "{}",
+            said.told()
+        );
+    }
+}
+
 /// Names that end in `.`, `-` or `_`, of a package or of an extra: a parser once panicked at them.
 #[test]
 fn a_name_that_does_not_end_is_refused_wherever_a_requirement_stands() {
