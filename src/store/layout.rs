@@ -69,12 +69,12 @@ pub enum Error {
     },
 }
 
-/// Where builders say what they build.
-const CLAIMS: &str = "claims";
+/// Folders of notes: one that is something else holds no notes, and stops nothing.
+const OF_NOTES: [&str; 2] = ["claims", "pins"];
 
 /// The folders of a root in which things are made, moved and removed by their names.
 const FOLDERS: [&str; 8] = [
-    CLAIMS,
+    "claims",
     "pins",
     "prefetched",
     directory::ENVIRONMENTS,
@@ -101,8 +101,7 @@ pub fn check_folders(root: &Root) -> Result<(), Error> {
     };
     for folder in FOLDERS {
         let path = root.path().join(folder);
-        // Nothing depends on a claim: whatever else lies in the place of their folder keeps nobody from building.
-        if folder == CLAIMS && files::link_target(&path)?.is_none() {
+        if OF_NOTES.contains(&folder) && files::link_target(&path)?.is_none() {
             continue;
         }
         let path = check(path)?;

@@ -326,8 +326,8 @@ fn a_folder_of_a_root_that_leads_elsewhere_is_refused_and_nothing_there_is_touch
             if folder.contains('/') && what != "a link" {
                 continue;
             }
-            // Nothing depends on a claim, so only a link in the place of their folder is refused.
-            let is_refused = folder != "claims" || what == "a link";
+            // Folders of notes stop nothing, unless they lead elsewhere.
+            let is_refused = !["claims", "pins"].contains(&folder) || what == "a link";
             let plant = format!("{place}; mkdir -p {folder}; mv {folder} aside; {make} {folder}");
             shell(ALICE, &sandbox, &plant);
             for (command, code) in COMMANDS {
