@@ -48,7 +48,7 @@ _RESULT = struct.Struct(f"={_HEADER}sdi")
 _MEMORY = struct.Struct(f"={_HEADER}si")
 _NUMBERS = struct.Struct("=10d")
 # How often memory is polled before waiting for the bell; after polling in vain it is skipped for some steps.
-_POLLS, _REST = 1000, 100
+_POLLS, _REST = 2000, 100
 
 
 class Dialect(NamedTuple):

@@ -11,7 +11,7 @@ import socket
 
 # How often memory is polled before waiting for the bell, which takes longer to wake from than some steps take: up to about
 # 50 µs. After polling in vain it is skipped for some steps, so as not to take the processor from a model that computes longer.
-LOOKS, REST = 1000, 100
+LOOKS, REST = 2000, 100
 # The components of a stress, in the order of its nine numbers.
 COMPONENTS = ("xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz")
 
