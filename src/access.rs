@@ -2,7 +2,7 @@
 //!
 //! What is built is the same under every policy: a file of an environment is read-only, and a program or not. A policy
 //! says for whom. Directories in which maintainers make and replace things are *open*, those of what is published are
-//! *closed*: nobody writes there.
+//! *closed*: no user writes there.
 //!
 //! | policy | who reads | who maintains | open | closed | files | programs |
 //! |---|---|---|---|---|---|---|

@@ -74,7 +74,7 @@ impl Error {
         self.source.kind() == io::ErrorKind::PermissionDenied
     }
 
-    /// Whether a directory is no place for private files, because somebody else can replace it.
+    /// Whether a directory is no place for private files, because other users can replace it.
     pub fn is_not_private(&self) -> bool {
         let cause = self.source.get_ref();
         cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<trust::NotPrivate>)
@@ -190,7 +190,7 @@ pub fn append(path: &Path) -> Result<File> {
         .context("add to", path)
 }
 
-/// Writes a new file of our own making; overwrites what is there. Not atomic: for directories nobody can see yet.
+/// Writes a new file of our own making; overwrites what is there. Not atomic: for directories that are not published yet.
 pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     fs::write(path, contents).context("write", path)
 }
@@ -269,7 +269,7 @@ pub fn is_no_directory(path: &Path) -> bool {
     exists(path) && !path.is_dir()
 }
 
-/// Whether a program is there that somebody may execute, links followed.
+/// Whether an executable file is there, links followed.
 pub fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }

@@ -145,7 +145,7 @@ impl std::fmt::Display for Interpreter {
 /// All distinct interpreters found on a search path (the value of PATH), in its order.
 ///
 /// `python3.11`-like names come before `python3` and `python` of the same directory. Programs that do not answer are
-/// passed over: a search path may hold wrappers for versions that are not installed. So are those that somebody else can
+/// passed over: a search path may hold wrappers for versions that are not installed. So are those that other users can
 /// replace; [`refused`] names them.
 pub fn on_path(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<Interpreter> {
     until(path, environment, &[], &|_| false)
@@ -191,7 +191,7 @@ pub fn until(
     found
 }
 
-/// The programs on a search path that look like interpreters and that somebody else can replace, so that they are not started.
+/// The programs on a search path that look like interpreters and that other users can replace, so that they are not started.
 pub fn refused(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<find::Refused> {
     let names = find::directories(path).flat_map(|directory| files::names(&directory));
     let mut names: Vec<String> = names.flatten().filter(|name| is_python(name)).collect();

@@ -88,7 +88,8 @@ class Garbled(Exception):
 class Memory:
     """Memory shared with a worker's Python, in which steps of the same system are requested and answered.
 
-    `layout.py` describes it. Whoever requests or answers a step rings the bell, a socket pair, with a byte that means: look.
+    `layout.py` describes it. The side that requests or answers a step sends a byte over the bell, a
+    socket pair; it means only: look at the memory.
     """
 
     def __init__(self, connection: socket.socket, atoms: int) -> None:

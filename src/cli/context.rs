@@ -123,7 +123,7 @@ pub(crate) fn own_cache() -> files::Result<PathBuf> {
     Ok(cache)
 }
 
-/// Makes sure that nobody else can put compiled code where a Python that is about to be started looks for it.
+/// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it.
 pub(super) fn check_own_cache() -> Result<(), Failure> {
     runtime::check_user_cache(&variables()).or_exit(Exit::Failed)
 }
@@ -143,7 +143,7 @@ pub(super) fn check_trust() -> Result<(), Failure> {
     Trust::parse(&value.to_string_lossy()).or_exit(Exit::Usage)
 }
 
-/// Says which programs that this run could use are not started, because somebody else can replace them.
+/// Says which programs that this run could use are not started, because other users can replace them.
 pub(super) fn warn_of_refused(names: &[&str]) {
     let (path, variables) = (search_path(), kept_environment());
     let mut refused = find::refused(names, &path, &variables);

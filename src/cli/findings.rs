@@ -1,4 +1,4 @@
-//! How the differences between manifest and lock are told: to people, to machines, and to those who show them beside
+//! Prints the differences between manifest and lock: for people, for programs, and for those that show them beside
 //! the files they are in. What differs is not decided here.
 
 use std::fmt::Write as _;

@@ -120,7 +120,7 @@ fn summary(outcome: &sync::Outcome, took: Duration) -> String {
 fn word(result: &Result<Done, Error>) -> &'static str {
     match result {
         Ok(Done::Flipped { .. }) => "switched",
-        // Somebody else finished it while we were at it, or `--force` found it whole.
+        // Another process finished it while we were at it, or `--force` found it whole.
         Ok(Done::Kept { .. } | Done::Built(Built { new: false, .. })) => "kept",
         Ok(Done::Built(_)) => "built",
         Err(_) => "failed",

@@ -10,7 +10,7 @@ use url::Url;
 use super::{Addresses, Subject};
 use crate::lock::{Distribution, LockedPackage, Origin};
 
-/// Nobody knows where a file is.
+/// The address of a file is unknown.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("the package index has no file `{file}` with the locked sha256")]
 #[diagnostic(help(

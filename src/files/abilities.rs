@@ -1,5 +1,5 @@
-//! What the filesystem of a directory can do, found by trying. Leaves nothing behind in the directory but what it is
-//! told to try in.
+//! What the filesystem of a directory can do, found by trying. Leaves nothing behind in the directory but what was there
+//! before.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -47,7 +47,7 @@ pub(super) fn groups_who_write(path: &Path, owning: u32) -> Vec<u32> {
     writing(&entries).filter_map(group).collect()
 }
 
-/// The entries that let somebody write, as far as the mask allows it.
+/// The entries that allow writing, as far as the mask allows it.
 fn writing(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
     let mask = entries.iter().find(|entry| entry.tag == MASK);
     let mask = mask.map_or(0o7, |entry| entry.permissions);

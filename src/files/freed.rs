@@ -63,7 +63,7 @@ impl Scales {
 
 /// Removes of a tree what can be removed, read-only directories too; what could not be, and why. Nothing there is fine.
 ///
-/// On NFS a file that somebody on this host has open stays as `.nfs…` until it is closed, and its directory with it.
+/// On NFS a file that a process of this host has open stays as `.nfs…` until it is closed, and its directory with it.
 pub fn remove_what_goes(path: &Path) -> Vec<Error> {
     let mut left = Vec::new();
     remove(path, &mut left);

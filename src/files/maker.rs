@@ -1,4 +1,4 @@
-//! Who made a staging directory, written into its name, so that what a killed run leaves can be told from what a
+//! Who made a staging directory, written into its name, so that what a killed run leaves can be distinguished from what a
 //! running one still needs. An optimisation: nothing is ever wrong because staging was left, it only takes space.
 //!
 //! A name reads `<boot>-<namespace>-<process>-<start>`. Only where all of machine, boot and process namespace are our

@@ -56,14 +56,14 @@ fn of_memory() -> io::Result<SystemTime> {
     std::fs::File::from(file).metadata()?.modified()
 }
 
-/// When the contents of a file were last changed; nobody is asked but the file itself, links not followed.
+/// When the contents of a file were last changed; of the file itself, links not followed.
 pub fn modified(path: &Path) -> Result<SystemTime> {
     std::fs::symlink_metadata(path)
         .and_then(|metadata| metadata.modified())
         .context("examine", path)
 }
 
-/// When a file or directory, its name or its mode was last changed. Unlike the time of its contents nobody can set it.
+/// When a file or directory, its name or its mode was last changed. Unlike the time of its contents no program can set it.
 pub fn changed(path: &Path) -> Result<SystemTime> {
     let metadata = std::fs::symlink_metadata(path).context("examine", path)?;
     let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Whether somebody who is not trusted can replace what is at a path: a program that is about to be started, a directory
+//! Whether an untrusted user can replace what is at a path: a program that is about to be started, a directory
 //! whose code is about to be run, a socket. The one answer to this question; what to do about it is the caller's decision.
 //!
 //! Trusted are the user of this process, root, the owner of the home directory, and the users in `ROOTSTOCK_TRUST`. The whole
@@ -12,7 +12,7 @@
 //!    maintains. Further up, groups are not examined: who can write in a home directory needs no program of ours.
 //!
 //! In a user namespace that shows only some users, the owner of all others' files is the same number, which is trusted: root
-//! cannot be told from anybody else there.
+//! cannot be distinguished from other users there.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -40,7 +40,7 @@ const SET_GROUP: u32 = 0o2000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
     users: Vec<u32>,
-    /// Whoever owns something may have us run it; what everybody can change is refused all the same.
+    /// Every owner is trusted; what all users can change is refused all the same.
     any_owner: bool,
     everybody: bool,
 }
@@ -51,7 +51,7 @@ pub struct Trust {
 #[diagnostic(help("it lists names or numbers of users, separated by commas; `*` is everybody"))]
 pub struct UnknownUser(String);
 
-/// Somebody who is not trusted can replace what is at a path.
+/// An untrusted user can replace what is at a path.
 #[derive(Debug, thiserror::Error)]
 pub enum Exposed {
     /// It could not be examined.
@@ -150,7 +150,7 @@ impl Trust {
         }
     }
 
-    /// Makes sure that nobody who is not trusted can replace what is at this path.
+    /// Makes sure that no untrusted user can replace what is at this path.
     pub fn check(&self, path: &Path) -> Result<(), Exposed> {
         if self.everybody {
             return Ok(());

@@ -17,7 +17,7 @@ pub fn lock(bytes: &[u8]) {
             let _ = (error.to_string(), format!("{error:?}"));
         }
     }
-    // A mutated lock has the digests of the one before; with its own it is the lock of somebody else.
+    // A mutated lock has the digests of the one before; with its own it is a valid lock of another answer.
     if let Some(lock) = resealed(&text) {
         assert_read_as_written(&lock);
         assert_exports(&lock);

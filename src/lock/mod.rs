@@ -88,8 +88,8 @@ pub struct LockedTarget {
     pub builds: BTreeMap<PackageName, Vec<SpelledPackage>>,
     /// Digest of the answer, see [`LockedEnvironment::answer`].
     pub digest: Digest,
-    /// The tree that was built from this answer, by the generation's id: one for each interpreter that somebody has
-    /// recorded it on. Not part of the answer.
+    /// The tree that was built from this answer, by the generation's id: one for each interpreter on which it was
+    /// recorded. Not part of the answer.
     pub trees: BTreeMap<String, RecordedTree>,
 }
 

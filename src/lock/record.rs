@@ -4,7 +4,7 @@
 use super::{LockedEnvironment, LockedTarget};
 use crate::digest::Digest;
 
-/// The tree of a generation, as it was when somebody recorded it.
+/// The tree of a generation, as it was when it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedTree {
     /// The exact version of the interpreter it stands on, for people: the generation's id depends on it.
@@ -24,7 +24,7 @@ impl RecordedTree {
 }
 
 impl LockedTarget {
-    /// The tree that the generation of this id must have; `None` if nobody has recorded it.
+    /// The tree that the generation of this id must have; `None` if it was not recorded.
     pub fn recorded(&self, id: &str) -> Option<&Digest> {
         self.trees.get(id).map(|record| &record.tree)
     }

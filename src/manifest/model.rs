@@ -269,7 +269,7 @@ fn known_environment(
 }
 
 /// Sorted by id; an id given twice is complained about where it is given again, and so is one that differs from another
-/// only in its capitals: nobody could tell them apart, nor could some filesystems.
+/// only in its capitals: people and some filesystems could not tell them apart.
 pub(super) fn unique(text: &mut Text, models: Vec<Placed>) -> Vec<Model> {
     let mut seen = BTreeSet::new();
     let mut kept = Vec::new();

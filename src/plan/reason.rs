@@ -1,5 +1,5 @@
-//! Why an environment is not as it should be: the reasons, found by comparing what is installed with what is locked, and
-//! told. What is done about them is the plan's decision.
+//! Why an environment is not as it should be: the reasons, found by comparing what is installed with what is
+//! locked, and their words. What is done about them is the plan's decision.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Programs on a search path: the first one that nobody else can replace (`files::trust`). A directory that is not named from
+//! Programs on a search path: the first one that no untrusted user can replace (`files::trust`). A directory that is not named from
 //! the top of the filesystem is not searched: what lies in it depends on where the command is run.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::files;
 use crate::files::trust::{Exposed, Trust};
 
-/// A program that is not run because somebody else can replace it.
+/// A program that is not run because an untrusted user can replace it.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not run: {exposed}", program.display())]
 pub struct Refused {

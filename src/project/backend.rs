@@ -41,7 +41,7 @@ pub struct Hook<'a> {
     pub scratch: &'a Path,
     /// The search path for programs.
     pub path: &'a OsStr,
-    /// The version that tools which ask the project's history are told, where there is no history.
+    /// The version for tools that ask the project's history, where there is no history.
     pub version: Option<&'a str>,
 }
 
@@ -211,7 +211,7 @@ fn variables(hook: &Hook, home: &Path, temporary: &Path) -> BTreeMap<OsString, O
         set(name, OsStr::new(value));
     }
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
-        // The port of the discard protocol: nobody listens there.
+        // The port of the discard protocol: no server listens there.
         set(name, OsStr::new("http://127.0.0.1:9"));
         set(&name.to_uppercase(), OsStr::new("http://127.0.0.1:9"));
     }

@@ -1,4 +1,4 @@
-//! A directory as an archive: the same files make the same bytes, whoever packs them, whenever and wherever.
+//! A directory as an archive: the same files make the same bytes for every user, at any time and place.
 //!
 //! The archive is an uncompressed tar (GNU format). Every file stands below `project/`, sorted by path, owned by
 //! nobody, from 1980-01-01, with mode 0644 or, if its owner may run it, 0755; symbolic links are links. Empty

@@ -120,7 +120,7 @@ impl Solver<'_> {
     }
 }
 
-/// The digests behind the `#` of an address that somebody else wrote. Other keys are their business, but not digests of
+/// The digests behind the `#` of an address that another package states. Other keys are their business, but not digests of
 /// algorithms that we do not have.
 fn in_fragment(address: &str) -> Result<Vec<Checksum>, String> {
     let Some((_, fragment)) = address.split_once('#') else {

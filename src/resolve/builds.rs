@@ -26,7 +26,7 @@ use crate::project::{Backend, Hook, backend, unpack};
 use crate::target::Target;
 use crate::uv::{Compile, Route};
 
-/// Why it cannot be told what building a package takes.
+/// Why the build requirements of a package cannot be found out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The source distribution cannot be downloaded.

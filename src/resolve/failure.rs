@@ -1,4 +1,4 @@
-//! Why something cannot be locked, as it is told.
+//! Why something cannot be locked, and the advice for it.
 
 use miette::Diagnostic;
 use pep440_rs::Version;
@@ -120,7 +120,7 @@ pub enum Failure {
         /// What went wrong.
         reason: String,
     },
-    /// It cannot be told what building a package takes.
+    /// The build requirements of a package cannot be found out.
     #[error(
         "environment `{environment}`: the build requirements of `{package}` cannot be locked: {why}"
     )]

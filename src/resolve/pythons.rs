@@ -152,7 +152,10 @@ impl Pythons<'_> {
         let newest = builds.iter().rev().find(|build| build.version == *version);
         let Build { build, url, .. } =
             newest.ok_or_else(|| no_build(environment, target, builds))?;
-        let mut digests = self.digests.lock().expect("nobody panics while holding it");
+        let mut digests = self
+            .digests
+            .lock()
+            .expect("no thread panics while holding it");
         let digest = digests
             .entry(url.clone())
             .or_insert_with(|| downloads::archive(url, &self.lists, self.context));

@@ -215,7 +215,7 @@ pub fn local_rank(inherited: &Variables) -> u32 {
     LOCAL_RANKS.iter().find_map(number).unwrap_or(0)
 }
 
-/// Makes sure that nobody else can put compiled code where a Python that is about to be started looks for it. Where that
+/// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it. Where that
 /// directory cannot be made there is none.
 pub fn check_user_cache(inherited: &Variables) -> files::Result<()> {
     match own_directory(&user_cache(inherited), &Trust::of(inherited)) {

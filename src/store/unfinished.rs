@@ -51,7 +51,7 @@ pub(crate) fn unfinished(root: &Root) -> files::Result<Vec<Unfinished>> {
     Ok(found)
 }
 
-/// What processes that are certainly gone have left and nobody continues. Directories that cannot be listed are left
+/// What processes that are certainly gone have left and no process continues. Directories that cannot be listed are left
 /// out.
 pub(crate) fn abandoned(root: &Root) -> Vec<Unfinished> {
     let all = directories(root).into_iter();

@@ -15,7 +15,7 @@ use crate::report::chain;
 const VERSION: &str = "0.13.9";
 
 /// Its wheels by their digests, each with the digest of the program in it, by which it is known in the cache: what else lies
-/// there could have been written by whoever replaced it. `pip download uv==VERSION --platform …` and `sha256sum` say them.
+/// there could have been written together with it. `pip download uv==VERSION --platform …` and `sha256sum` say them.
 const WHEELS: [(&str, &str); 6] = [
     // Linux with glibc, then with musl, on x86-64.
     (

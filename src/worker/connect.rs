@@ -125,7 +125,7 @@ impl From<io::Error> for Tried {
     }
 }
 
-/// Makes sure that a socket is there, and that it is ours or root's. Nobody else can take the place of such a one in
+/// Makes sure that a socket is there, and that it is ours or root's. No other user can take the place of such a one in
 /// `/tmp`, so that it is looked at before the connection is made.
 fn trusted(path: &Path) -> Result<(), Tried> {
     match Trust::default().check(path) {

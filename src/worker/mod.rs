@@ -286,7 +286,7 @@ fn converse(model: &mut Model<'_>, options: &Options) -> Result<End, Error> {
     model.peer = None;
     if end.is_err() {
         if model.is_computing_in_memory() {
-            // A client that waits for the bell wakes up when nobody else holds it.
+            // A client that waits for the bell wakes up when no other process holds it.
             model.python = None;
             model.leave_memory();
         }
