@@ -10,8 +10,10 @@ import select
 import socket
 
 # How often memory is polled before waiting for the bell, which takes longer to wake from than some steps take: up to about
-# 50 µs. After polling in vain it is skipped for some steps, so as not to take the processor from a model that computes longer.
-LOOKS, REST = 2000, 100
+# 200 µs. A side that polled in vain waits for the bell until the step's number is the next multiple of TOGETHER, so as not to
+# take the processor from a model that computes longer. Both sides then poll again at the same step: if one of them slept,
+# the other would poll in vain while it wakes up.
+LOOKS, TOGETHER = 8000, 64
 # The components of a stress, in the order of its nine numbers.
 COMPONENTS = ("xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz")
 
@@ -77,7 +79,7 @@ class Memory:
         size = frame_size(atoms)
         self.frame = Frame(numpy.frombuffer(self.memory, numpy.float64, size, STATE), atoms)
         self.text = STATE + 8 * size
-        self.rest, self.looks = 0, range(LOOKS if len(os.sched_getaffinity(0)) > 1 else 0)
+        self.resume, self.looks = 0, range(LOOKS if len(os.sched_getaffinity(0)) > 1 else 0)
         self.only_bell = [(bell, select.POLLIN)]
         self.poller = select.poll()
         self.poller.register(self.bell, select.POLLIN)
@@ -91,13 +93,11 @@ class Memory:
     def is_requested(self):
         """Waits for the next step; false if the launcher sends a message instead."""
         state, answered = self.state, self.state[ANSWERED]
-        if self.rest:
-            self.rest -= 1
-        else:
+        if answered >= self.resume:
             for _ in self.looks:
                 if state[REQUESTED] != answered:
                     return True
-            self.rest = REST
+            self.resume = answered + TOGETHER - answered % TOGETHER
         while state[REQUESTED] == answered:
             ready = self.poller.poll()
             if ready != self.only_bell:

@@ -74,7 +74,13 @@ fn unwrapped(text: &str) -> String {
             _ => lines.push(line.trim_end().to_owned()),
         }
     }
-    lines.join("\n")
+    // Environments are resolved at the same time: which of them begins first, and what is printed before, is chance.
+    let (mut beginnings, others): (Vec<String>, Vec<String>) = lines
+        .into_iter()
+        .partition(|line| line.starts_with("resolving "));
+    beginnings.sort();
+    beginnings.extend(others);
+    beginnings.join("\n")
 }
 
 /// Lines are broken at spaces, and behind the hyphens of names.
