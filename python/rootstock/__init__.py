@@ -3,7 +3,7 @@
 The program `rootstock`, which comes with this package, builds the environments.
 """
 
-from .calculator import RootstockCalculator
+from .calculator import RootstockCalculator, shared
 from .worker import ModelError, RootstockError, WorkerDiedError
 
-__all__ = ["ModelError", "RootstockCalculator", "RootstockError", "WorkerDiedError"]
+__all__ = ["ModelError", "RootstockCalculator", "RootstockError", "WorkerDiedError", "shared"]

@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
-from . import wire
+from . import idle, wire
 from .encoding import decode
 from .frame import Frame
 from .order import Order
@@ -57,7 +57,12 @@ class RootstockCalculator(Calculator):
     frame computed again, once. If it ends otherwise, that is an error, and the next calculation starts a new one.
 
     Several threads may use one calculator, one at a time; several calculators work in parallel. A forked child starts a worker
-    of its own. A calculator cannot be pickled.
+    of its own.
+
+    A pickle or copy of a calculator has its arguments with absolute paths, its root, its last results, and the generation of the
+    environment that computed them, but no worker. It computes with that generation only: if the root has another one, the next
+    calculation is an error. In a process, calculators from pickles of the same calculator use one worker after the other.
+    :func:`shared` has a calculator that stays.
 
     Args:
         model: A model of the root, or one of its environments; `ENVIRONMENT:custom` with `weights`.
@@ -101,10 +106,7 @@ class RootstockCalculator(Calculator):
         checkpoint: str | None = None,
         program: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        # ASE stores this bound method: a reference cycle that would keep the worker alive until garbage collection.
-        vars(self).pop("get_spin_polarized", None)
-        self._arguments: dict[str, Any] = {}
+        self._set_up()
         self._take_arguments(
             {
                 "model": model,
@@ -123,7 +125,18 @@ class RootstockCalculator(Calculator):
                 "program": program,
             }
         )
+        self._own = frozenset(vars(self)) | {"_own"}
+
+    def _set_up(self) -> None:
+        """All but the arguments."""
+        Calculator.__init__(self)  # type: ignore[no-untyped-call]
+        # ASE stores this bound method: a reference cycle that would keep the worker alive until garbage collection.
+        vars(self).pop("get_spin_polarized", None)
+        self._arguments: dict[str, Any] = {}
         self._origin: dict[str, Any] = {}
+        # Of a pickle: the generation that computed its results, and the key by which its workers are kept.
+        self._generation: str | None = None
+        self._key: str | None = None
         self._worker: Worker | None = None
         self._has_origin = False
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -207,7 +220,7 @@ class RootstockCalculator(Calculator):
                 self._take_arguments({**self._arguments, **renamed, **changed})
                 self.reset()
                 self.close()
-                self._origin = {}
+                self._origin, self._generation, self._key = {}, None, None
             return changed
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
@@ -228,10 +241,7 @@ class RootstockCalculator(Calculator):
     def close(self) -> None:
         """End the worker. The next calculation starts another."""
         with self._lock:
-            if self._worker is not None:
-                # All results stay available after the end of the worker.
-                with contextlib.suppress(OSError, RootstockError):
-                    self._fetch("", again=False)
+            self._fetch_all()
             if self._worker is not None:
                 self._detach().close()
 
@@ -244,14 +254,45 @@ class RootstockCalculator(Calculator):
         self.close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(
-            "a RootstockCalculator owns a worker process and cannot be pickled or copied: "
-            "make one from the same arguments where it is needed"
-        )
+        with self._lock:
+            self._fetch_all()
+            frame = self._frame
+            state = {
+                "more": {name: value for name, value in vars(self).items() if name not in self._own},
+                "order": self._order.elsewhere(),
+                "arguments": self._arguments,
+                "origin": self._origin,
+                "atoms": None if frame is None else frame.atoms.copy(),  # type: ignore[no-untyped-call]
+                "results": dict(dict.items(self.results)) if self._computed else None,
+                "fetched": self._fetched,
+            }
+        return _restored, (type(self), state)
 
-    def _take_arguments(self, arguments: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take over what `__reduce_ex__` returned."""
+        self._set_up()
+        self._take_arguments({**state["arguments"], **state["order"].paths()}, state["order"])
+        self._own = frozenset(vars(self)) | {"_own"}
+        # Attributes of a subclass.
+        vars(self).update(state["more"])
+        self._origin = state["origin"]
+        self._generation = self._origin.get("generation")
+        self._key = repr((self._order, self._generation))
+        if state["atoms"] is not None:
+            self._take(state["atoms"], [])
+        if state["results"] is not None:
+            self._set_results(state["results"])
+            self._fetched = state["fetched"]
+
+    def _fetch_all(self) -> None:
+        """Fetch all results, which are gone with the worker."""
+        if self._worker is not None:
+            with contextlib.suppress(OSError, RootstockError):
+                self._fetch("", again=False)
+
+    def _take_arguments(self, arguments: dict[str, Any], checked: Order | None = None) -> None:
         """Check arguments and use them for the next worker; changes nothing if they are wrong."""
-        self._order = order = Order.of(arguments)
+        self._order = order = checked or Order.of(arguments)
         self.model, self._momenta, self._arguments = order.model, arguments["momenta"], arguments
         self._described = order.described()
         self.parameters.clear()
@@ -265,6 +306,14 @@ class RootstockCalculator(Calculator):
             self._origin = self._ask("GETORIGIN")
             self._raise_error_text(self._origin)
         self._has_origin = True
+        generation = self._origin.get("generation")
+        if self._generation is not None and generation != self._generation:
+            self._origin = {}
+            raise RootstockError(
+                f"the environment of {self.model} is of another generation, {generation}, than the one that computed the results of "
+                f"this calculator before it was pickled or copied, {self._generation}: numbers of both would be mixed. "
+                "Make a new calculator to compute with the environment as it is now"
+            )
 
     def _calculate(self, atoms: Atoms | None, changes: list[str]) -> None:
         self.results, self._computed = {}, False
@@ -282,6 +331,9 @@ class RootstockCalculator(Calculator):
             if known["free_energy"] is None:
                 # The model computes it on request.
                 del known["free_energy"]
+        self._set_results(known)
+
+    def _set_results(self, known: dict[str, Any]) -> None:
         self.results = results = Results(known)
         results._fetch = self._fetch_results
         self._computed, self._fetched = True, set()
@@ -369,10 +421,9 @@ class RootstockCalculator(Calculator):
         """Have a frame computed, by a second worker if the first was killed."""
         for last in (False, True):
             if self._worker is None:
-                self._worker, self._has_origin = self._order.start(), False
-                # Ends the worker with its calculator, or with the interpreter.
-                self._finalizer = weakref.finalize(self, self._worker.close)
+                self._start()
             using = self._worker
+            assert using is not None
             try:
                 text = frame.text(using.connection.dialect)
                 answer = using.connection.step(text, frame.cell, frame.positions)
@@ -391,6 +442,18 @@ class RootstockCalculator(Calculator):
                     raise RootstockError(f"the worker of {self.model} does not answer as a worker: {error}") from error
                 raise
         raise AssertionError("the second try ends one way or the other")
+
+    def _start(self) -> None:
+        """Start a worker, or take over one that a calculator from the same pickle has left."""
+        key, worker = self._key, None
+        if key is not None:
+            worker = idle.take(key)
+        self._worker, self._has_origin = worker or self._order.start(), False
+        # Ends the worker with its calculator, or with the interpreter.
+        if key is None:
+            self._finalizer = weakref.finalize(self, self._worker.close)
+        else:
+            self._finalizer = weakref.finalize(self, idle.put, key, self._worker)
 
     def _stress(self, frame: Frame, answer: wire.Answer) -> wire.Array | None:
         tensor = answer.tensor
@@ -421,6 +484,42 @@ class RootstockCalculator(Calculator):
             self._detach().abandon()
 
 
+def _restored(kind: type[RootstockCalculator], state: dict[str, Any]) -> RootstockCalculator:
+    """A calculator from a pickle."""
+    calculator = kind.__new__(kind)
+    calculator._restore(state)
+    return calculator
+
+
+_shared: dict[str, RootstockCalculator] = {}
+_sharing = threading.Lock()
+
+
+def shared(model: str, **arguments: Any) -> RootstockCalculator:
+    """The calculator of this process for this model and these arguments, for functions that a workflow engine calls again and
+    again: the model is loaded once in each process.
+
+        def energy(atoms):
+            atoms.calc = rootstock.shared("mace-mp-0-small", root="/shared/rootstock")
+            return atoms.get_potential_energy()
+
+    Its worker ends with the process, or by :meth:`RootstockCalculator.close`. Threads may use it, one at a time; a forked child
+    starts a worker of its own.
+
+    Args:
+        model: As of :class:`RootstockCalculator`.
+        arguments: As of :class:`RootstockCalculator`.
+
+    Raises:
+        TypeError: Arguments that contradict each other.
+        FileNotFoundError: The weights file is missing.
+    """
+    made = RootstockCalculator(model, **arguments)
+    key = repr((made._order.elsewhere(), made._momenta))
+    with _sharing:
+        return _shared.setdefault(key, made)
+
+
 def _fetcher(calculator: weakref.ref[RootstockCalculator]) -> Callable[[Results], None]:
     """Fetches further results while they are this calculator's last; they do not keep it alive."""
 
@@ -437,6 +536,9 @@ _calculators: weakref.WeakSet[RootstockCalculator] = weakref.WeakSet()
 
 
 def _abandon_workers() -> None:
+    global _sharing
+    # Another thread of the parent may have held it.
+    _sharing = threading.Lock()
     for calculator in list(_calculators):
         calculator._forked()
 

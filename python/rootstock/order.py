@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import frozen, worker
@@ -66,6 +66,20 @@ class Order:
         """What ASE stores of the arguments beside the numbers."""
         more = {"setup_kwargs": self.setup, "weights": self.weights}
         return {"model": self.model, "device": self.device, **{name: value for name, value in more.items() if value}}
+
+    def elsewhere(self) -> Order:
+        """The same for another directory, process or machine, where ROOTSTOCK_ROOT and the working directory are others."""
+        if self.root is not None or self.manifest is not None:
+            return self
+        root = os.environ.get("ROOTSTOCK_ROOT") if self.cluster is None else None
+        if root:
+            return replace(self, root=_absolute(root))
+        manifest = os.path.abspath("rootstock.toml")
+        return replace(self, manifest=manifest if os.path.isfile(manifest) else None)
+
+    def paths(self) -> dict[str, str | None]:
+        """The paths among a calculator's arguments, absolute."""
+        return {"root": self.root, "manifest": self.manifest, "weights": self.weights}
 
     def start(self) -> Worker:
         """Start a worker of the kind that the root has.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -201,12 +199,6 @@ def test_a_model_that_does_not_load_says_why(calculator: Make, copper: Atoms) ->
     copper.calc = calculator("nothing")
     with pytest.raises(RootstockError, match="the root has no model `nothing`"):
         copper.get_potential_energy()
-
-
-def test_pickling_and_copying_are_refused(calculator: Make) -> None:
-    for refused in (pickle.dumps, copy.deepcopy, copy.copy):
-        with pytest.raises(TypeError, match="owns a worker process"):
-            refused(calculator())
 
 
 def test_relaxation_and_dynamics_go_the_same_way(calculator: Make, copper: Atoms, tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ fn everything_a_model_computes_arrives() {
 }
 
 #[test]
+fn a_calculator_travels_without_its_worker() {
+    pytest("python/tests/test_pickle.py");
+}
+
+#[test]
 fn what_is_stored_says_where_it_comes_from() {
     pytest("python/tests/test_origin.py");
 }
