@@ -82,8 +82,24 @@ fn check(text: &str, what: &'static str, capitals: bool) -> Result<(), Invalid> 
     Ok(())
 }
 
+/// As [`check`], but `@3.12` may follow: the same environment for another Python.
+fn check_environment(text: &str, what: &'static str, capitals: bool) -> Result<(), Invalid> {
+    let Some((name, series)) = text.split_once('@') else {
+        return check(text, what, capitals);
+    };
+    check(name, what, capitals)?;
+    let minor = series.strip_prefix("3.").unwrap_or_default();
+    let is_number = minor.parse::<u8>().is_ok_and(|n| n.to_string() == minor);
+    is_number.then_some(()).ok_or_else(|| Invalid {
+        text: text.into(),
+        what,
+        reason: "a series of Python follows `@`, as in `mace@3.12`".into(),
+        capitals,
+    })
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $what:literal, $capitals:literal) => {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $capitals:literal, $check:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -99,7 +115,7 @@ macro_rules! name {
         impl FromStr for $type {
             type Err = Invalid;
             fn from_str(text: &str) -> Result<Self, Invalid> {
-                check(text, $what, $capitals)?;
+                $check(text, $what, $capitals)?;
                 Ok(Self(text.to_owned()))
             }
         }
@@ -126,29 +142,52 @@ macro_rules! name {
 }
 
 name!(
-    /// The name of an environment; also its directory's name below `envs/`.
+    /// The name of an environment; also its directory's name below `envs/`. `mace@3.12` is the environment `mace` for
+    /// another Python (`also-python`).
     EnvironmentName,
     "an environment name",
-    false
+    false,
+    check_environment
 );
 name!(
     /// What users type to get a model: `mace-mp-0-medium`.
     ModelId,
     "a model id",
-    true
+    true,
+    check
 );
 name!(
     /// The name of a package index declared in the manifest.
     IndexName,
     "an index name",
-    false
+    false,
+    check
 );
 name!(
     /// The name of a cluster in the manifest's registry.
     ClusterName,
     "a cluster name",
-    false
+    false,
+    check
 );
+
+impl EnvironmentName {
+    /// The name of the manifest's table: `mace` of `mace@3.12`.
+    pub fn declared(&self) -> &str {
+        self.0.split_once('@').map_or(&self.0, |(name, _)| name)
+    }
+
+    /// The series of Python of one for another Python: `3.12` of `mace@3.12`.
+    pub fn series(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, series)| series)
+    }
+
+    /// The same environment for another series of Python.
+    #[must_use]
+    pub fn on(&self, (major, minor): (u64, u64)) -> Self {
+        Self(format!("{}@{major}.{minor}", self.declared()))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -162,6 +201,29 @@ mod tests {
         for bad in ["", "Mace", "a/b", "..", "-x", "x-", "a b", "ü", "a:b"] {
             assert!(bad.parse::<EnvironmentName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_environment_for_another_python_has_its_series_in_its_name() {
+        let name: EnvironmentName = "mace@3.12".parse().unwrap();
+        assert_eq!((name.declared(), name.series()), ("mace", Some("3.12")));
+        let plain: EnvironmentName = "mace".parse().unwrap();
+        assert_eq!((plain.declared(), plain.series()), ("mace", None));
+        assert_eq!(plain.on((3, 12)), name);
+        for bad in [
+            "mace@",
+            "@3.12",
+            "mace@3",
+            "mace@3.012",
+            "mace@2.7",
+            "mace@3.12.1",
+            "mace@3.12@3.13",
+            "mace@3.+1",
+            "mace@../x",
+        ] {
+            assert!(bad.parse::<EnvironmentName>().is_err(), "{bad}");
+        }
+        assert!("mace@3.12".parse::<ModelId>().is_err());
     }
 
     #[test]

@@ -151,8 +151,8 @@ impl Report<'_> {
         match &finding.subject {
             Subject::Lock => {}
             Subject::Environment(name) => {
-                keys.push(path(&["environments", name.as_str(), key]));
-                keys.push(path(&["environments", name.as_str()]));
+                keys.push(path(&["environments", name.declared(), key]));
+                keys.push(path(&["environments", name.declared()]));
             }
             Subject::Model(id) => {
                 keys.push(path(&["models", id.as_str(), key]));
@@ -180,6 +180,7 @@ fn key(code: Code) -> &'static str {
         Code::PythonChanged => "python",
         Code::RequirementChanged | Code::LocalChanged => "dependencies",
         Code::SdistsChanged | Code::BuildUnpinned => "sdists",
+        Code::SeriesAdded | Code::SeriesRemoved => "also-python",
         Code::SourceMoved => "source",
         Code::VariablesChanged => "variables",
         Code::WeightsChanged => "weights",

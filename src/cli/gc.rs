@@ -141,7 +141,7 @@ fn generation(root: &Root, text: &str) -> Result<Pin, Failure> {
     let ids: Vec<String> = names.into_iter().filter(|n| !n.starts_with('.')).collect();
     let current = files::link_target(&root.current(&environment)).or_exit(Exit::Failed)?;
     let current = current.and_then(|target| Some(target.file_name()?.to_str()?.to_owned()));
-    let found: Vec<&String> = if text.contains('@') {
+    let found: Vec<&String> = if text != environment.as_str() {
         ids.iter().filter(|known| known.starts_with(&id)).collect()
     } else {
         ids.iter()
@@ -172,7 +172,11 @@ fn generation(root: &Root, text: &str) -> Result<Pin, Failure> {
 
 /// An environment, and a prefix of an id, which may be empty.
 fn parts(text: &str) -> Result<(EnvironmentName, String), Failure> {
-    let (environment, id) = text.split_once('@').unwrap_or((text, ""));
+    // `mace@3.12` is an environment, `mace@3` is one and an id.
+    if let Ok(environment) = text.parse() {
+        return Ok((environment, String::new()));
+    }
+    let (environment, id) = text.rsplit_once('@').unwrap_or((text, ""));
     let environment = environment
         .parse()
         .map_err(|error| Failure::usage(&format!("{error}"), "write ENV or ENV@ID"))?;

@@ -61,27 +61,47 @@ pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
         found.subject = Subject::Environment(environment.name.clone());
         match lock.environment(&environment.name) {
             Some(locked) => compare(&mut found, manifest, environment, locked),
-            None => found.add(
-                Code::EnvironmentAdded,
-                "is in the manifest, but not in the lock",
-                None,
-                None,
-            ),
+            None => added(&mut found, &environment.name),
         }
     }
     for locked in &lock.environments {
         if manifest.environment(&locked.name).is_none() {
             found.subject = Subject::Environment(locked.name.clone());
-            found.add(
-                Code::EnvironmentRemoved,
-                "is in the lock, but no longer in the manifest",
-                None,
-                None,
-            );
+            removed(&mut found, manifest, &locked.name);
         }
     }
     models(&mut found, manifest, lock);
     found.all
+}
+
+fn added(found: &mut Findings, name: &EnvironmentName) {
+    let (code, message) = match name.series() {
+        None => (
+            Code::EnvironmentAdded,
+            "is in the manifest, but not in the lock".to_owned(),
+        ),
+        Some(series) => (
+            Code::SeriesAdded,
+            format!("`also-python` names {series}, for which nothing is locked"),
+        ),
+    };
+    found.add(code, message, None, name.series().map(str::to_owned));
+}
+
+fn removed(found: &mut Findings, manifest: &Manifest, name: &EnvironmentName) {
+    let mut declared = manifest.environments.iter();
+    let is_declared = declared.any(|known| known.name.as_str() == name.declared());
+    let (code, message) = match name.series().filter(|_| is_declared) {
+        None => (
+            Code::EnvironmentRemoved,
+            "is in the lock, but no longer in the manifest".to_owned(),
+        ),
+        Some(series) => (
+            Code::SeriesRemoved,
+            format!("is locked for {series}, which `also-python` no longer names"),
+        ),
+    };
+    found.add(code, message, name.series().map(str::to_owned), None);
 }
 
 #[derive(Default)]

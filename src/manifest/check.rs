@@ -482,11 +482,20 @@ fn environments(
     let mut models = Vec::new();
     for (name, section) in top.tables(text, "environments", "an environment") {
         let mut source_complaints = Vec::new();
-        let environment =
-            environment::check(text, surroundings, &name, &section, &mut source_complaints);
+        let found = environment::check(text, surroundings, &name, &section, &mut source_complaints);
         sources.append(&mut source_complaints);
         models.extend(model::short_forms(text, &name, &section));
-        environments.push((name, environment));
+        if found.is_empty() {
+            environments.push((name, None));
+            continue;
+        }
+        let placed = |environment: &Environment| Placed {
+            value: environment.name.to_string(),
+            span: name.span.clone(),
+        };
+        let found = found.into_iter();
+        environments.extend(found.map(|found| (placed(&found), Some(found))));
     }
+    environments.sort_by(|(a, _), (b, _)| a.value.cmp(&b.value));
     (environments, models)
 }

@@ -9,14 +9,17 @@ use toml::de::DeTable;
 
 use super::complaint::{Complaint, Text, nearest, nearest_path};
 use super::reader::{Placed, Section};
-use super::{Environment, Index, Local, Requirement, check, local, python_allows, script, value};
+use super::{
+    Environment, Index, Local, Requirement, also_python, check, local, python_allows, script, value,
+};
 use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "source",
     "python",
+    "also-python",
     "python-source",
     "dependencies",
     "constraints",
@@ -41,7 +44,22 @@ pub(super) struct Metadata {
     local: BTreeMap<String, Local>,
 }
 
+/// The environment of a table, and the same for each other Python of `also-python`.
 pub(super) fn check(
+    text: &mut Text,
+    surroundings: &check::Surroundings,
+    name: &Placed<String>,
+    section: &Section,
+    source_complaints: &mut Vec<Complaint>,
+) -> Vec<Environment> {
+    let others = also_python::read(text, section);
+    let environment = declared(text, surroundings, name, section, source_complaints);
+    environment.map_or_else(Vec::new, |environment| {
+        also_python::each(text, environment, others)
+    })
+}
+
+fn declared(
     text: &mut Text,
     surroundings: &check::Surroundings,
     name: &Placed<String>,
@@ -54,7 +72,7 @@ pub(super) fn check(
         python_source,
         indexes: declared,
     } = *surroundings;
-    let valid_name = value::name(text, name);
+    let valid_name = also_python::valid_name(text, name);
     let python_source = match section.string(text, "python-source") {
         Some(source) => check::python_source(text, &source),
         None => python_source,

@@ -16,6 +16,7 @@ use crate::files::link;
 use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
+mod also_python;
 mod check;
 mod complaint;
 mod environment;
@@ -60,7 +61,7 @@ pub struct Manifest {
     pub python_mirror: Option<String>,
     /// The indexes that packages can be routed to.
     pub indexes: BTreeMap<IndexName, Index>,
-    /// Environments, sorted by name.
+    /// Environments, sorted by name; those of `also-python` stand for themselves, as `mace@3.12`.
     pub environments: Vec<Environment>,
     /// Models, sorted by id.
     pub models: Vec<Model>,

@@ -143,15 +143,20 @@ pub(super) fn specifiers(text: &mut Text, placed: &Placed<String>) -> Option<Ver
     }
 }
 
-/// A Python version: `3.11` or `3.11.7`.
-pub(super) fn python(text: &mut Text, placed: &Placed<String>) -> Option<Version> {
-    let version = placed.value.parse::<Version>().ok().filter(|version| {
+/// A version of CPython that can be used, exact or a series.
+pub(super) fn python_version(text: &str) -> Option<Version> {
+    text.parse::<Version>().ok().filter(|version| {
         let plain = version.is_stable() && !version.is_local() && !version.is_post();
         plain
             && version.release()[0] == 3
             && version.release().get(1).is_some_and(|minor| *minor >= 8)
             && (2..=3).contains(&version.release().len())
-    });
+    })
+}
+
+/// A Python version: `3.11` or `3.11.7`.
+pub(super) fn python(text: &mut Text, placed: &Placed<String>) -> Option<Version> {
+    let version = python_version(&placed.value);
     if version.is_none() {
         text.complain(
             placed.span.clone(),

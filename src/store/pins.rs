@@ -31,7 +31,7 @@ impl std::fmt::Display for Pin {
 /// All pins of a root; files with other names pin nothing.
 pub fn read(root: &Root) -> files::Result<Vec<Pin>> {
     let pin = |name: &String| {
-        let (environment, id) = name.split_once('@')?;
+        let (environment, id) = name.rsplit_once('@')?;
         Some(Pin {
             environment: environment.parse().ok()?,
             id: id.to_owned(),

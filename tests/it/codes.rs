@@ -89,6 +89,12 @@ const CASES: &[Case] = &[
     ),
     (
         "rootstock.toml",
+        "python = \"3.11\"",
+        "python = \"3.11\"\nalso-python = [\"3.12\"]",
+        &["series-added rootstock.toml:10"],
+    ),
+    (
+        "rootstock.toml",
         "\"second\", ",
         "",
         &["sdists-changed rootstock.toml:14"],
@@ -297,6 +303,12 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
         &["build-unpinned rootstock.toml:14"],
         "a lock from elsewhere",
     );
+    let mut more = rootstock::lock::file::read("rootstock.lock", &lock).unwrap();
+    let mut series = more.environments[0].clone();
+    series.name = series.name.on((3, 12));
+    more.environments.push(series);
+    sandbox.write("rootstock.lock", &rootstock::lock::file::text(&more));
+    expect(&["series-removed rootstock.toml:7"], "one series less");
     std::fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
     expect(&["lock-missing rootstock.toml:1"], "no lock");
     let listed: BTreeSet<String> = Code::ALL.iter().map(ToString::to_string).collect();

@@ -4,6 +4,7 @@ mod sandbox;
 mod worker;
 
 mod access;
+mod also_python;
 mod beside;
 mod bundle;
 mod ci;

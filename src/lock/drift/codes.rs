@@ -52,6 +52,8 @@ codes! {
     PythonChanged = "python-changed", "which Python is asked for";
     RequirementChanged = "requirement-changed", "a dependency, of the manifest or of the environment's source";
     SdistsChanged = "sdists-changed", "which source distributions may be built";
+    SeriesAdded = "series-added", "a series of Python of `also-python` for which nothing is locked";
+    SeriesRemoved = "series-removed", "a locked series of Python that `also-python` no longer names";
     SourceChanged = "source-changed", "the bytes of the environment's source file";
     SourceMoved = "source-moved", "the path of the environment's source file";
     TargetChanged = "target-changed", "the C library that a target promises";
