@@ -61,7 +61,8 @@ class RootstockCalculator(Calculator):
 
     A pickle or copy of a calculator has its arguments with absolute paths, its root, its last results, and the generation of the
     environment that computed them, but no worker. It computes with that generation only: if the root has another one, the next
-    calculation is an error. In a process, calculators from pickles of the same calculator use one worker after the other.
+    calculation is an error. In a process, calculators from pickles of the same calculator share one worker and take turns; threads
+    that compute at the same time have one each.
     :func:`shared` has a calculator that stays.
 
     Args:
@@ -424,6 +425,7 @@ class RootstockCalculator(Calculator):
                 self._start()
             using = self._worker
             assert using is not None
+            using.is_busy = True
             try:
                 text = frame.text(using.connection.dialect)
                 answer = using.connection.step(text, frame.cell, frame.positions)
@@ -441,13 +443,16 @@ class RootstockCalculator(Calculator):
                 if isinstance(error, wire.Garbled):
                     raise RootstockError(f"the worker of {self.model} does not answer as a worker: {error}") from error
                 raise
+            finally:
+                using.is_busy = False
         raise AssertionError("the second try ends one way or the other")
 
     def _start(self) -> None:
-        """Start a worker, or take over one that a calculator from the same pickle has left."""
+        """Start a worker, or take over one that a calculator from the same pickle does not need now."""
         key, worker = self._key, None
         if key is not None:
-            worker = idle.take(key)
+            worker = idle.take(key) or _hand_over(key)
+            _holders[id(self)] = weakref.ref(self)
         self._worker, self._has_origin = worker or self._order.start(), False
         # Ends the worker with its calculator, or with the interpreter.
         if key is None:
@@ -470,6 +475,7 @@ class RootstockCalculator(Calculator):
     def _detach(self) -> Worker:
         """Give up the worker; the next calculation starts another."""
         assert self._worker is not None and self._finalizer is not None
+        _holders.pop(id(self), None)
         worker, self._worker = self._worker, None
         self._finalizer.detach()
         return worker
@@ -489,6 +495,27 @@ def _restored(kind: type[RootstockCalculator], state: dict[str, Any]) -> Rootsto
     calculator = kind.__new__(kind)
     calculator._restore(state)
     return calculator
+
+
+# Calculators from pickles that have a worker, by their id; changed by single operations.
+_holders: dict[int, weakref.ref[RootstockCalculator]] = {}
+
+
+def _hand_over(key: str) -> Worker | None:
+    """The worker of another calculator with this key that is not computing; it fetches its results first."""
+    for place, holder in list(_holders.items()):
+        other = holder()
+        if other is None:
+            _holders.pop(place, None)
+        elif other._key == key and other._lock.acquire(blocking=False):
+            try:
+                if other._worker is not None and not other._worker.is_busy:
+                    other._fetch_all()
+                if other._worker is not None and not other._worker.is_busy:
+                    return other._detach()
+            finally:
+                other._lock.release()
+    return None
 
 
 _shared: dict[str, RootstockCalculator] = {}

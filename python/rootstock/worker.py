@@ -89,6 +89,7 @@ class Worker:
         tail: _Tail,
     ) -> None:
         self.name, self.process, self.connection, self._tail = name, process, connection, tail
+        self.is_busy = False
 
     def close(self) -> None:
         """End it and wait for its end."""

@@ -140,22 +140,48 @@ def test_calculators_from_pickles_use_one_worker_after_the_other(calculator: Mak
         workers.add(pid(atoms.calc))
         atoms.calc = None
     assert len(workers) == 1 and workers != {pid(copper.calc)}
-    # Two at once need two.
-    one, other = pickle.loads(pickled), pickle.loads(pickled)
-    for atoms in (one, other):
-        atoms.rattle(0.1)
-        atoms.get_forces()
-    assert {pid(one.calc)} == workers != {pid(other.calc)}
+    # One that stays alive, as engines keep what tasks were sent, gives its worker up and keeps its results.
+    alive = [pickle.loads(pickled) for _ in range(4)]
+    for seed, atoms in enumerate(alive):
+        atoms.rattle(0.05, seed=seed)
+        near(atoms.get_forces(), expected(atoms)[1])
+        assert {pid(atoms.calc)} == workers
+    assert [atoms.calc._worker is None for atoms in alive] == [True, True, True, False]
+    for atoms in alive:
+        near(atoms.get_forces(), expected(atoms)[1])
+        near(atoms.calc.results["energies"].sum(), expected(atoms)[0])
+    assert {pid(alive[3].calc)} == workers, "nothing was computed again"
     # A worker that was closed, or killed while it waited, is not used again.
-    one.calc.close()
-    watched = [os.pidfd_open(pid(other.calc))]
-    os.kill(pid(other.calc), 9)
+    alive[3].calc.close()
+    alive[0].rattle(0.1)
+    alive[0].get_forces()
+    killed = pid(alive[0].calc)
+    assert {killed} != workers
+    watched = [os.pidfd_open(killed)]
+    os.kill(killed, 9)
     await_end(watched)
-    other.calc = None
-    atoms = pickle.loads(pickled)
-    atoms.rattle(0.2)
-    near(atoms.get_forces(), expected(atoms)[1])
-    atoms.calc.close()
+    alive[0].calc = None
+    near(alive[1].get_forces(), expected(alive[1])[1])
+    alive[1].rattle(0.2)
+    near(alive[1].get_forces(), expected(alive[1])[1])
+    assert pid(alive[1].calc) != killed
+    alive[1].calc.close()
+
+
+def test_threads_that_compute_at_the_same_time_have_a_worker_each(calculator: Make, copper: Atoms) -> None:
+    copper.calc = calculator("odd-emt")
+    pickled = pickle.dumps(copper)
+    one, other = pickle.loads(pickled), pickle.loads(pickled)
+    one.get_potential_energy()
+    with one.calc._lock:
+        # In the middle of a step.
+        done = threading.Thread(target=other.get_potential_energy)
+        done.start()
+        done.join()
+    assert pid(one.calc) != pid(other.calc)
+    for atoms in (one, other):
+        same(atoms.get_potential_energy(), expected(copper)[0])
+        atoms.calc.close()
 
 
 def test_no_more_workers_wait_than_a_few(calculator: Make, copper: Atoms) -> None:
