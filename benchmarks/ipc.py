@@ -232,7 +232,7 @@ def main():
     parser.add_argument("--paths", default=",".join(NAMES))
     parser.add_argument("--model", help="a model that computes, in place of the one that does not")
     parser.add_argument("--environment", default="chgnet")
-    parser.add_argument("--argument", default="0.3.0", help="what its setup() is told")
+    parser.add_argument("--argument", default="0.3.0", help="the argument of its setup()")
     parser.add_argument("--plot")
     parser.add_argument("--json")
     parser.add_argument("--verbose", action="store_true")

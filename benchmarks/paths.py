@@ -1,4 +1,4 @@
-"""The ways to a force that `ipc.py` compares: each is a process that is told how many steps to take and says how long each took.
+"""The ways to a force that `ipc.py` compares: each is a process that gets a number of steps and prints how long each took.
 
     python benchmarks/paths.py PATH ATOMS SETTINGS
 
@@ -278,8 +278,8 @@ def pure_worker(connection):
     computing = calculator()
     connection.recv(12, socket.MSG_WAITALL)
     (size,) = struct.unpack("<4xi", connection.recv(8, socket.MSG_WAITALL))
-    said = json.loads(connection.recv(size, socket.MSG_WAITALL))
-    count = len(said["numbers"])
+    request = json.loads(connection.recv(size, socket.MSG_WAITALL))
+    count = len(request["numbers"])
     request = bytearray(12 + 148 + 24 * count + 12)
     cell = np.frombuffer(request, np.float64, 9, 12).reshape(3, 3).T
     positions = np.frombuffer(request, np.float64, 3 * count, 160).reshape(-1, 3)
@@ -288,7 +288,7 @@ def pure_worker(connection):
     energy = np.frombuffer(answer, np.float64, 1, 12)
     forces = np.frombuffer(answer, np.float64, 3 * count, 24).reshape(-1, 3)
     stress = np.frombuffer(answer, np.float64, 9, 24 + 24 * count).reshape(3, 3)
-    atoms = Atoms(numbers=said["numbers"], pbc=said["pbc"])
+    atoms = Atoms(numbers=request["numbers"], pbc=request["pbc"])
     while connection.recv_into(request, 0, socket.MSG_WAITALL) == len(request):
         atoms.arrays["positions"][...] = positions
         atoms.cell.array[...] = cell
@@ -304,8 +304,8 @@ def pure_worker(connection):
 def echo(connection):
     """Reads what a worker reads and sends as much as one sends."""
     head = connection.recv(20, socket.MSG_WAITALL)
-    said = json.loads(connection.recv(struct.unpack("<i", head[16:])[0], socket.MSG_WAITALL))
-    count = len(said["numbers"])
+    request = json.loads(connection.recv(struct.unpack("<i", head[16:])[0], socket.MSG_WAITALL))
+    count = len(request["numbers"])
     request, answer = bytearray(12 + 148 + 24 * count + 12), bytearray(12 + 12 + 24 * count + 72 + 4 + 2)
     while connection.recv_into(request, 0, socket.MSG_WAITALL) == len(request):
         connection.sendall(answer)

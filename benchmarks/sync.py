@@ -72,7 +72,7 @@ def remove(path):
 
 def settle():
     """Lets the disk come to rest. For five seconds ext4 does not give an inode again that was freed, and looks for another one
-    for every new file: whoever comes first after something was removed would pay for that."""
+    for every new file: the first run after a removal would pay for that."""
     os.sync()
     time.sleep(6)
 
@@ -234,13 +234,13 @@ def main():
 
 
 def memory(project, name):
-    """The peak of one process, which a process of its own has to wait for: `getrusage` knows only the largest of all."""
+    """The peak of one process, which a separate process has to wait for: `getrusage` knows only the largest of all."""
     root = project.directory / "root-memory"
     code = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
     code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    said = run([project.python, "-c", code, *project.ours(root, name)], cwd=project.directory).stdout
+    output = run([project.python, "-c", code, *project.ours(root, name)], cwd=project.directory).stdout
     remove(root)
-    return int(said.split()[-1]) / 1024
+    return int(output.split()[-1]) / 1024
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ spread = np.sqrt(atoms.get_masses()[:, None] * units.kB * 300)  # Maxwell and Bo
 atoms.set_momenta(spread * np.random.default_rng(1).normal(size=(len(atoms), 3)))
 
 with SocketIOCalculator(unixsocket=socket) as calculator, tempfile.TemporaryDirectory() as directory:
-    # ASE never tells a client which atoms it has, so the worker is given the structure.
+    # ASE sends no atomic numbers to a client, so the worker is given the structure.
     template = os.path.join(directory, "start.traj")
     atoms.write(template)
     worker = subprocess.Popen(["rootstock", "worker", model, "--unix", socket, "--template", template])

@@ -1,4 +1,4 @@
-"""The dynamics of `ase_md.py` with rootstock's own calculator, which starts its worker and tells it which atoms there are.
+"""The dynamics of `ase_md.py` with rootstock's own calculator, which starts its worker and sends it the atoms.
 
     pip install .            # from a checkout: the package with the program
     export ROOTSTOCK_ROOT=/path/to/root

@@ -1,7 +1,7 @@
 //! Who may use what is built in a root: a policy, and the permission bits that follow from it. Touches no file.
 //!
 //! What is built is the same under every policy: a file of an environment is read-only, and a program or not. A policy
-//! says for whom. Directories in which maintainers make and replace things are *open*, those of what is published are
+//! decides for whom. Directories in which maintainers make and replace things are *open*, those of what is published are
 //! *closed*: no user writes there.
 //!
 //! | policy | who reads | who maintains | open | closed | files | programs |
@@ -91,7 +91,7 @@ impl Access {
         bits & self.reach()
     }
 
-    /// The mode of another file, whose owner may do what this mode says.
+    /// The mode of another file, whose owner's permissions are those of this mode.
     pub fn shared(&self, mode: u32) -> u32 {
         self.published(mode & 0o100 != 0) | mode & 0o200
     }

@@ -99,7 +99,7 @@ impl<W: Write> Hashing<W> {
     }
 
     /// Goes on with another writer; what has passed so far is kept.
-    pub fn onto<V: Write>(self, inner: V) -> Hashing<V> {
+    pub fn with_writer<V: Write>(self, inner: V) -> Hashing<V> {
         Hashing {
             inner,
             hasher: self.hasher,

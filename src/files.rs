@@ -1,4 +1,4 @@
-//! The only place that touches the filesystem. Every failure says what was tried on which path.
+//! The only place that touches the filesystem. Every error names the action and the path.
 //!
 //! Nothing here knows what a file means, and nothing here locks: no lock works on every cluster filesystem.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 pub mod abilities;
 pub mod acl;
 mod beside;
-pub mod freed;
+pub mod reclaim;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod inside;
@@ -24,7 +24,7 @@ mod search;
 pub mod shared;
 pub mod space;
 mod quoted;
-pub mod standing;
+pub mod ownership;
 pub mod times;
 pub mod trust;
 pub mod walk;
@@ -52,7 +52,7 @@ pub struct Error {
     pub action: &'static str,
     /// On what.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     #[source]
     pub source: io::Error,
 }
@@ -69,7 +69,7 @@ impl Error {
         )
     }
 
-    /// Whether the system says that we may not.
+    /// Whether permission was denied.
     pub fn is_refused(&self) -> bool {
         self.source.kind() == io::ErrorKind::PermissionDenied
     }
@@ -96,12 +96,12 @@ impl Error {
         ) || self.source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
     }
 
-    /// What was tried, on what, and what the system said.
+    /// What was tried, on what, and the system's error.
     pub fn text(&self) -> String {
         format!("{self}: {}", self.source)
     }
 
-    /// What a person can do about it, where the system's error says enough to tell.
+    /// What a person can do about it, where the system's error shows that.
     pub fn advice(&self) -> Option<&'static str> {
         match self.source.kind() {
             io::ErrorKind::StorageFull => {
@@ -110,8 +110,8 @@ impl Error {
             io::ErrorKind::QuotaExceeded => {
                 Some("your quota of bytes or files is used up: free some and run the command again")
             }
-            io::ErrorKind::PermissionDenied if self.action == standing::GIVE => Some(
-                "only members of a group give files to it: `id` says which groups are yours; ask for this one, or write \
+            io::ErrorKind::PermissionDenied if self.action == ownership::GIVE => Some(
+                "only members of a group give files to it: `id` prints your groups; ask to become a member of this one, or write \
                  another `access` into the manifest",
             ),
             io::ErrorKind::PermissionDenied if READS.contains(&self.action) => {
@@ -156,7 +156,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Names the action and the path of a failed operation.
 pub trait Context<T> {
-    /// On failure, says that `action` failed on `path`.
+    /// On failure, an error with `action` and `path`.
     fn context(self, action: &'static str, path: &Path) -> Result<T>;
 }
 
@@ -224,7 +224,7 @@ pub fn link_target(link: &Path) -> Result<Option<PathBuf>> {
                 error.kind(),
                 io::ErrorKind::NotFound
                     | io::ErrorKind::NotADirectory
-                    // What POSIX says of anything but a link.
+                    // POSIX's answer for anything but a link.
                     | io::ErrorKind::InvalidInput
             ) =>
         {

@@ -174,7 +174,7 @@ impl Command {
             // Fed from a thread of its own: a program that writes before it has read all would block us both.
             std::thread::scope(|scope| {
                 let feed = move || {
-                    // A program may end without reading its input; its exit code tells.
+                    // A program may end without reading its input; its exit code decides.
                     let _ = stdin.write_all(&self.input);
                 };
                 if let Err(threads::NoThread(error)) = threads::spawn(scope, feed) {
@@ -192,7 +192,7 @@ impl Command {
         })
     }
 
-    /// As [`Command::run`], for a program that reaches the network: for at most as long as [`NETWORK_TIMEOUT`] says.
+    /// As [`Command::run`], for a program that reaches the network: for at most [`NETWORK_TIMEOUT`].
     pub fn run_limited(&self) -> Result<Output, Error> {
         let limit = limited::limit(&self.environment).map_err(|e| self.error(e))?;
         let child = self
@@ -264,7 +264,7 @@ impl Command {
 
 /// From here on a file that grows beyond what is allowed (`ulimit -f`) is an error of who writes it, as a full disk is, and does
 /// not end this process. Threads and programs that are started from here on inherit that.
-pub fn survive_large_files() {
+pub fn ignore_file_size_signal() {
     let mut set = nix::sys::signal::SigSet::empty();
     set.add(nix::sys::signal::Signal::SIGXFSZ);
     // Refused only for a mask that is none.

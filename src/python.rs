@@ -18,7 +18,7 @@ pub mod bytecode;
 /// What an interpreter reports of itself; two machines with equal identities run the same bytecode and extensions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// `cpython`, as `sys.implementation.name` says.
+    /// `cpython`, from `sys.implementation.name`.
     pub implementation: String,
     /// The exact version: `3.11.7`.
     pub version: String,
@@ -33,7 +33,7 @@ pub struct Identity {
 pub struct Interpreter {
     /// Its base executable, never one of a virtual environment.
     pub executable: PathBuf,
-    /// What it says of itself.
+    /// What it reports of itself.
     pub identity: Identity,
     /// The C library it runs on, `2.36`; none where that is not glibc.
     pub glibc: Option<String>,
@@ -55,7 +55,7 @@ pub enum Error {
     },
 }
 
-// `-B`: whoever asks leaves nothing behind. `-I -S`: neither the user's site-packages nor a `.pth` file may change the answer. A virtual environment's
+// `-B`: asking writes nothing. `-I -S`: neither the user's site-packages nor a `.pth` file may change the answer. A virtual environment's
 // interpreter leads to its base, so that no environment depends on another one.
 const QUESTION: &str = r#"
 import json, os, sys, sysconfig
@@ -89,8 +89,8 @@ impl Interpreter {
             reason,
         };
         if !output.exit.success() {
-            let said = process::tail(&output.stderr, 3);
-            return Err(not_python(format!("it {}: {said}", output.exit)));
+            let output_end = process::tail(&output.stderr, 3);
+            return Err(not_python(format!("it {}: {output_end}", output.exit)));
         }
         serde_json::from_slice(&output.stdout).map_err(|error| not_python(error.to_string()))
     }
@@ -112,7 +112,7 @@ impl Interpreter {
 }
 
 impl Identity {
-    /// The digest of everything said, one line each: part of a generation's id.
+    /// The digest of all fields, one line each: part of a generation's id.
     pub fn digest(&self) -> Digest {
         let Self {
             implementation,
@@ -151,7 +151,7 @@ pub fn on_path(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<
     until(path, environment, &[], &|_| false)
 }
 
-/// The first of them that are enough, as this says of those found so far; if it never does, all. In each directory
+/// The first of them until `enough` is true of those found so far; otherwise all. In each directory
 /// programs of these names come first: where a wrapper stands for each version, starting all of them takes seconds.
 pub fn until(
     path: &OsStr,

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_says_each_cause_once() {
+    fn a_chain_names_each_cause_once() {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot read `x`")]
         struct Read(#[source] std::io::Error);

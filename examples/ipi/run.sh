@@ -1,7 +1,7 @@
 #!/bin/sh
 # Molecular dynamics with i-PI: it moves 108 copper atoms at constant energy, a rootstock worker computes their forces.
 # Needs `i-pi` and `rootstock` on PATH, and ROOTSTOCK_ROOT naming a root with the environment `emt`; arguments (`--root DIR`)
-# go to the worker. The worker is given the same structure as i-PI, because i-PI tells no client which atoms it moves.
+# go to the worker. The worker is given the same structure as i-PI, because i-PI sends no atom types to its clients.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 command -v i-pi >/dev/null || { echo "i-pi is not on PATH" >&2; exit 127; }

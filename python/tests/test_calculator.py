@@ -130,16 +130,16 @@ def test_info_reaches_the_model_and_a_change_means_a_new_calculation(calculator:
     through = calculator("odd-info")
     copper.calc = through
     for charge, spin in [(0, 1), (2, 1), (np.int64(2), np.float64(3.5)), (0.1 + 0.2, 1e-300)]:
-        copper.info = {"charge": charge, "spin": spin, "nobody": object(), "field": np.arange(3.0), 7: "no text"}
+        copper.info = {"charge": charge, "spin": spin, "unused": object(), "field": np.arange(3.0), 7: "no text"}
         assert copper.get_potential_energy() == charge + 100 * spin
-    copper.info["nobody"] = object()
+    copper.info["unused"] = object()
     assert through.check_state(copper) == []
     copper.info["charge"] = 5
     assert through.check_state(copper) == ["info"]
 
 
 def test_arguments_of_setup_and_weights_of_ones_own(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
-    copper.calc = calculator("odd-told", setup_kwargs={"energy": 1.25})
+    copper.calc = calculator("odd-given", setup_kwargs={"energy": 1.25})
     assert copper.get_potential_energy() == 1.25
     weights = tmp_path / "my weights"
     weights.write_text("-4.5")

@@ -80,7 +80,7 @@ with Ours(env_name="none", checkpoint="none", root=sys.argv[2], usage_client=Non
             assert abs(forces - atoms.get_forces()).max() < 1e-10
             assert abs(virial / -atoms.get_volume() - atoms.get_stress(voigt=False)).max() < 1e-10
     process = server._process
-# It says goodbye and sends SIGTERM after it, which may be heard first.
+# It sends EXIT and then SIGTERM, which may arrive first.
 assert process.wait() in (0, 143), process.returncode
 ''' % VERSION
 

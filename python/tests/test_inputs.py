@@ -101,7 +101,7 @@ def test_what_has_not_changed_is_not_sent_again(calculator: Make) -> None:
     slab.info["charge"] = 1
     reader = within("reader")
     slab.calc = through = calculator(**script("reader"))
-    said = []
+    sent = []
     for step in range(5):
         slab.rattle(0.01, seed=step)
         slab.set_momenta(np.full((len(slab), 3), float(step)))
@@ -109,9 +109,9 @@ def test_what_has_not_changed_is_not_sent_again(calculator: Make) -> None:
         assert slab.get_potential_energy() == reader.results["energy"]
         assert through._worker is not None
         connection = through._worker.connection
-        said.append(connection._last_init)
+        sent.append(connection._last_init)
         assert (connection._memory is not None) == (step > 0)
-    assert all(text is said[0] for text in said)
+    assert all(text is sent[0] for text in sent)
     slab.set_initial_magnetic_moments([2.0] * len(slab))
     slab.rattle(0.01, seed=9)
     reader.calculate(slab)
@@ -139,7 +139,7 @@ def test_what_cannot_be_sent_is_an_error_where_it_is_used(calculator: Make, copp
             copper.get_potential_energy()
     del copper.info["odd"]
     copper.calc = calculator(**script("reader"))
-    # Whoever does not use it is not disturbed.
+    # Programs that do not use it are not affected.
     copper.calc = calculator("odd-info")
     copper.info = {"charge": 1, "spacegroup": Spacegroup(225)}
     assert copper.get_potential_energy() == 1.0

@@ -47,9 +47,9 @@ def test_forces_energy_and_pressure_are_ases_and_energy_is_conserved(example: Mo
         motion = in_order(lmp, "v") / np.sqrt(1.0364269e-4) ** -1
         kinetic = (63.546 * motion[:, :, None] * motion[:, None, :]).sum(axis=0) / within.get_volume()
         pressure = kinetic - within.get_stress(voigt=False)
-        told = [lmp.get_thermo(name) * bar for name in ("pxx", "pyy", "pzz", "pxy", "pxz", "pyz")]
+        computed = [lmp.get_thermo(name) * bar for name in ("pxx", "pyy", "pzz", "pxy", "pxz", "pyz")]
         expected = pressure[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
-        assert abs(told - expected).max() < 1e-6
+        assert abs(computed - expected).max() < 1e-6
     assert lmp.get_thermo("temp") < 400, "half of the motion has become potential energy"
     assert max(totals) - min(totals) < 1e-4 * len(atoms)
     lmp.close()

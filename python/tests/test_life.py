@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_in_a_step_is_replaced(calculator: Make, copper:
     killer.join()
 
 
-#: A model that kills its launcher at the third step, once, and prints until nobody reads it.
+#: A model that kills its launcher at the third step, once, and prints until its output is closed.
 PRINTS = """
 import ctypes, os, signal
 from ase.calculators.calculator import all_changes

@@ -1,4 +1,4 @@
-"""What is stored beside a number says where it comes from, and is what the worker was started with."""
+"""Stored results name their origin: what the worker was started with."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def test_what_is_stored_says_where_it_comes_from(calculator: Make, copper: Atoms
     copper.calc = calculator("odd-emt", device="cpu:0")
     assert copper.calc.todict() == {"model": "odd-emt", "device": "cpu:0"}
     copper.get_potential_energy()
-    said = {"model": "odd-emt", "device": "cpu:0", "environment": "odd", "generation": generation(root)}
-    assert copper.calc.todict() == said
+    origin = {"model": "odd-emt", "device": "cpu:0", "environment": "odd", "generation": generation(root)}
+    assert copper.calc.todict() == origin
     copper.calc.close()
-    assert copper.calc.todict() == said, "it is about the numbers, not about the worker"
+    assert copper.calc.todict() == origin, "it is about the numbers, not about the worker"
     write(tmp_path / "a.traj", copper)
-    assert read(tmp_path / "a.traj").calc.parameters == said
+    assert read(tmp_path / "a.traj").calc.parameters == origin
     with connect(tmp_path / "a.db") as database:
         database.write(copper)
-        assert database.get(id=1).calculator_parameters == said
-    # What somebody writes there changes no worker, and so no record.
+        assert database.get(id=1).calculator_parameters == origin
+    # A user's change of it changes no worker, and so no record.
     copper.calc.parameters["device"] = "cuda"
-    assert copper.calc.todict() == said
+    assert copper.calc.todict() == origin
 
 
 def test_weights_of_ones_own_are_stored_with_their_digest(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_a_change_of_arguments_starts_another_worker(calculator: Make, copper: A
 def test_what_cannot_be_changed_changes_nothing(calculator: Make, copper: Atoms, changes: dict[str, Any], message: str) -> None:
     copper.calc = calculator("odd-zero")
     copper.get_potential_energy()
-    worker, said = pid(copper.calc), copper.calc.todict()
+    worker, origin = pid(copper.calc), copper.calc.todict()
     with pytest.raises(TypeError, match=message):
         copper.calc.set(**changes)
-    assert pid(copper.calc) == worker and copper.calc.todict() == said and copper.calc.results["energy"] == 0.0
+    assert pid(copper.calc) == worker and copper.calc.todict() == origin and copper.calc.results["energy"] == 0.0
 
 
 def test_another_root_is_another_origin(calculator: Make, copper: Atoms, tmp_path: Path) -> None:

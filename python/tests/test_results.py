@@ -1,4 +1,4 @@
-"""All results of a model arrive, as they are in process, and only when somebody looks for them."""
+"""All results of a model arrive, as they are in process, and only when they are accessed."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_property_that_the_model_must_be_asked_for_is_computed_then(calculator
     same(through.get_property("charges", copper), copper.positions[:, 1] + 2)
     same(copper.get_magnetic_moments(), copper.positions * 2)
     copper.rattle(0.01)
-    # Nobody who only writes down has anything computed.
+    # Writing to a file computes nothing.
     assert through.get_property("charges", copper, allow_calculation=False) is None
     copper.get_forces()
     with pytest.raises(PropertyNotImplementedError):
@@ -121,7 +121,7 @@ def test_a_property_that_the_model_must_be_asked_for_is_computed_then(calculator
 
 def test_what_a_model_does_not_have_is_not_there(calculator: Make, copper: Atoms) -> None:
     copper.calc = calculator(**script("rich", "bare"))
-    for name in ("magmoms", "charges", "dipole", "of nobody"):
+    for name in ("magmoms", "charges", "dipole", "of no model"):
         with pytest.raises(PropertyNotImplementedError, match=f"there is no {name} for this system"):
             copper.calc.get_property(name, copper)
     assert sorted(copper.calc.results) == ["energy", "forces", "free_energy", "stress"]

@@ -36,7 +36,7 @@ fn is_too_long(path: &str) -> bool {
     path.len() > 2000 || path.split('/').any(|part| part.len() > 255)
 }
 
-/// Says what is wrong with a link at this path: it must be possible, and stay below the directory of all others.
+/// Refuses a link at this path that is unsafe: it must be possible, and stay below the directory of all others.
 pub fn check_link(link: &str, target: &str) -> Result<(), &'static str> {
     if !stays(link, target) {
         return Err("is a link that leaves the archive");

@@ -140,7 +140,7 @@ fn check_headers(from: impl Read) -> Result<(), Error> {
         if entry.size() > LONGEST {
             return Err(refused(format!("is a name of {} bytes", entry.size())));
         }
-        let wrong = refused("says another size than its header".to_owned());
+        let wrong = refused("has another size than in its header".to_owned());
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
         // Programs differ in whether they believe it.

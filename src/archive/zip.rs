@@ -64,7 +64,7 @@ pub fn open(file: SharedFile) -> Result<(Archive, Vec<Member>), String> {
 
 fn member(zip: &Archive, index: usize) -> Result<Member, String> {
     let entry = zip.by_index_data(index).map_err(|e| unreadable(&e))?;
-    // The format demands UTF-8 of wheels, whether or not the archive's flag says so.
+    // The format demands UTF-8 of wheels, whether or not the archive's flag is set.
     let path = str::from_utf8(entry.name_raw())
         .map_err(|_| "the path of a file in it is not UTF-8".to_owned())?;
     let wrong = |reason: &str| {

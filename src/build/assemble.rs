@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_assembled_is_what_its_tree_says_by_every_method() {
+    fn every_method_assembles_what_the_tree_lists() {
         let temporary = tempfile::tempdir().unwrap();
         let one = unpacked(
             &temporary.path().join("one"),
@@ -360,7 +360,7 @@ mod tests {
             let text = files::read_text(&into.join(inside::TREE)).unwrap();
             assert_eq!(text, assembled.tree.text());
             let python = interpreter();
-            let here = tree::Here {
+            let here = tree::Placeholders {
                 executable: &python.executable,
                 version: "3.11.7",
                 access: None,

@@ -43,7 +43,7 @@ pub enum Error {
         sources: std::path::PathBuf,
         /// How it ended.
         exit: process::Exit,
-        /// The end of what it said.
+        /// The end of its output.
         output: String,
     },
     /// The wheel store cannot be used.

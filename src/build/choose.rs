@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_not_fit_is_listed_with_its_reason() {
+    fn interpreters_that_do_not_fit_are_listed_with_the_reason() {
         let found = [
             interpreter("3.1.1", |_| {}),
             interpreter("3.11.1", |i| i.identity.implementation = "pypy".into()),
@@ -223,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_is_too_old_is_said_to_be() {
-        let said = |glibc: Option<&str>| {
+    fn a_machine_that_is_too_old_is_reported() {
+        let reason = |glibc: Option<&str>| {
             let found = [interpreter("3.11.4", |i| {
                 i.glibc = glibc.map(str::to_owned);
             })];
@@ -233,11 +233,11 @@ mod tests {
                 .to_string()
         };
         assert_eq!(
-            said(Some("2.17")),
+            reason(Some("2.17")),
             "the lock is for linux-x86_64 (glibc 2.28) or newer, and this machine runs on glibc 2.17"
         );
         assert_eq!(
-            said(None),
+            reason(None),
             "the lock is for linux-x86_64 (glibc 2.28) or newer, and this machine does not run on glibc"
         );
     }

@@ -3,7 +3,7 @@
 
 use crate::digest::Digest;
 use crate::files::{self, link};
-use crate::lock::{LockedEnvironment, LockedPackage, LockedTarget, SpelledPackage};
+use crate::lock::{InternedPackage, LockedEnvironment, LockedPackage, LockedTarget};
 use crate::python::Interpreter;
 use crate::store::installed::{self, Generation};
 use crate::store::interpreter::{self, Part};
@@ -42,7 +42,7 @@ pub enum Error {
     /// It is another one than the lock records.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Unlike(Box<record::Unlike>),
+    TreeMismatch(Box<record::TreeMismatch>),
 }
 
 /// What was made.
@@ -64,7 +64,7 @@ impl<'a> Job<'a> {
     }
 
     /// What building a package of it takes; nothing for wheels.
-    pub(super) fn requirements(&self, package: &LockedPackage) -> &'a [SpelledPackage] {
+    pub(super) fn requirements(&self, package: &LockedPackage) -> &'a [InternedPackage] {
         self.target
             .builds
             .get(&package.name)
@@ -129,8 +129,9 @@ impl<'a> Job<'a> {
         if let Some(recorded) = self.target.recorded(&stamp.id)
             && *recorded != stamp.tree
         {
-            let unlike = record::unlike(root, self.target, &stamp, *recorded, &assembled.tree)?;
-            return Err(Error::Unlike(Box::new(unlike)));
+            let mismatch =
+                record::tree_mismatch(root, self.target, &stamp, *recorded, &assembled.tree)?;
+            return Err(Error::TreeMismatch(Box::new(mismatch)));
         }
         let published = staging.publish(Candidate {
             stamp: &stamp,

@@ -15,7 +15,7 @@ use crate::store::wheels::{self, Scheme, UnpackedWheel};
 pub struct BuildEstimate {
     /// How many files are downloaded.
     pub files: usize,
-    /// How many bytes they have, as far as the lock says.
+    /// How many bytes they have, as far as the lock has it.
     pub download: u64,
     /// How many bytes the environment will have; where files are shared with the store, they are there once.
     pub bytes: u64,

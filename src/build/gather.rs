@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
-use crate::lock::{Distribution, LockedPackage, LockedTarget, SpelledPackage};
+use crate::lock::{Distribution, InternedPackage, LockedPackage, LockedTarget};
 use crate::project::git;
 use crate::python::Interpreter;
 use crate::store::Root;
@@ -41,7 +41,7 @@ mod prepare;
 pub(super) struct Need<'a> {
     pub(super) package: &'a LockedPackage,
     /// If it is built: what that takes.
-    pub(super) requirements: &'a [SpelledPackage],
+    pub(super) requirements: &'a [InternedPackage],
     pub(super) target: &'a LockedTarget,
     pub(super) interpreters: Vec<&'a Interpreter>,
 }
@@ -342,7 +342,7 @@ impl<'a> Need<'a> {
 /// What a package prepared for an interpreter is looked up by.
 pub(super) fn key(
     package: &LockedPackage,
-    requirements: &[SpelledPackage],
+    requirements: &[InternedPackage],
     interpreter: &Interpreter,
 ) -> Key {
     let what = match package.distribution() {
@@ -361,7 +361,7 @@ fn archive(root: &Root, package: &LockedPackage) -> PathBuf {
     root.archive(&package.sha256)
 }
 
-/// Whether this package would have to be downloaded, as far as looking tells: what was built from a source distribution
+/// Whether this package would have to be downloaded, judged by the files alone: what was built from a source distribution
 /// depends on the interpreter, and that is not asked for only to look.
 pub(super) fn is_missing(root: &Root, package: &LockedPackage) -> bool {
     !files::exists(&wheels::directory(root, &package.sha256))

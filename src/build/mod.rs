@@ -249,7 +249,7 @@ fn switch(step: &Step, root: &Root) -> files::Result<Switched> {
     })
 }
 
-/// How many files a plan would download, and how many bytes they have as far as the lock says.
+/// How many files a plan would download, and how many bytes they have as far as the lock has it.
 pub fn to_download(plan: &Plan, root: &Root) -> (usize, u64) {
     let builds = |step: &&Step| matches!(step.action, Action::Build { .. });
     let targets = plan.steps.iter().filter(builds).map(|step| step.target);

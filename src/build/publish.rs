@@ -34,7 +34,7 @@ pub enum Error {
     /// The same lock gave two different trees.
     #[error("`{}` was built before from the same lock with other files ({was} there, {now} now)", path.display())]
     #[diagnostic(help(
-        "one of the two builds is not what the lock says; `rootstock sync --force` builds it again and moves the \
+        "one of the two builds does not match the lock; `rootstock sync --force` builds it again and moves the \
          other to `trash`"
     ))]
     Differs {
@@ -69,7 +69,7 @@ pub struct Candidate<'a> {
     pub stamp: &'a Stamp,
     /// Digest of its source file.
     pub source: Digest,
-    /// Whether one that is there already counts only if every file of it is as its tree says.
+    /// Whether one that is there already counts only if every file of it is as in its tree.
     pub force: bool,
 }
 
@@ -253,7 +253,7 @@ pub(super) fn write_stamp_again(
     written.map(|()| true)
 }
 
-/// Points the environment to a generation: readers see the old or the new one. Says whether that generation is there
+/// Points the environment to a generation: readers see the old or the new one. Returns whether that generation is there
 /// afterwards: `gc` may have taken it away, because nothing led to it.
 pub fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<bool> {
     let link = root.current(environment);

@@ -1,4 +1,4 @@
-//! Managed interpreters: what the lock names is in the root, whole, and says what the lock says; or it is fetched,
+//! Managed interpreters: what the lock names is in the root, whole, and reports itself as locked; or it is fetched,
 //! unpacked and compiled. Once for all environments that stand on it.
 //!
 //! ```text
@@ -89,7 +89,7 @@ pub enum Error {
         /// Why.
         source: python::Error,
     },
-    /// It is another one than its archive's name says.
+    /// It is not the interpreter of its archive's name.
     #[error("the archive of the interpreter {name} holds {found}")]
     Other {
         /// Version and build.
@@ -197,7 +197,7 @@ pub(super) fn fetch(python: &LockedPython, context: &Context) -> Result<(), Erro
     Ok(())
 }
 
-/// Whether the interpreter of this archive would have to be downloaded, as far as looking tells.
+/// Whether the interpreter of this archive would have to be downloaded, judged by the files alone.
 pub(super) fn is_missing(root: &Root, archive: &LockedArchive) -> bool {
     !files::exists(&managed::directory(root, &archive.sha256))
         && !files::exists(&stored(root, archive))
@@ -236,7 +236,7 @@ impl Wanted<'_> {
         self.ask(&home, context)
     }
 
-    /// The interpreter in this directory. It must be what the lock says.
+    /// The interpreter in this directory. It must be the locked one.
     fn ask(&self, home: &Path, context: &Context) -> Result<Interpreter, Error> {
         let executable = managed::executable(home, self.python.series());
         let interpreter =
@@ -351,7 +351,7 @@ fn compile(
     // the bytes depend on that.
     let compiled = home.join(".bytecode");
     files::create_directory(&compiled)?;
-    // What does not compile is not compiled when it is imported either: Python says why, then.
+    // What does not compile is not compiled when it is imported either: Python reports the error then.
     Modules {
         sources: &library,
         targets: &compiled,

@@ -17,7 +17,7 @@ use crate::store::{Root, Stamp, Tree, Verifier, inside, trash};
      nothing was published"
 )]
 #[diagnostic(help("{help}"))]
-pub struct Unlike {
+pub struct TreeMismatch {
     /// The tree digest of what was built.
     pub built: Digest,
     /// What the lock records.
@@ -31,13 +31,13 @@ pub struct Unlike {
 }
 
 /// Explains what differs, and keeps the list of what was built for people to look at.
-pub(super) fn unlike(
+pub(super) fn tree_mismatch(
     root: &Root,
     target: &LockedTarget,
     stamp: &Stamp,
     recorded: Digest,
     tree: &Tree,
-) -> files::Result<Unlike> {
+) -> files::Result<TreeMismatch> {
     let label = format!("{}-{}", stamp.environment, stamp.id);
     let list = trash::keep(root, &label, inside::TREE, &tree.text())?;
     let python = &stamp.python.identity.version;
@@ -63,7 +63,7 @@ pub(super) fn unlike(
         inside::TREE,
         reasons.join("\n- ")
     );
-    Ok(Unlike {
+    Ok(TreeMismatch {
         built: stamp.tree,
         recorded,
         id: stamp.id.clone(),
@@ -75,11 +75,11 @@ pub(super) fn unlike(
 /// What is there to be recorded of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Built {
-    /// This generation, every byte of which is as its stamp says.
+    /// This generation, every byte of which is as in its tree.
     Whole {
         /// Its id.
         id: String,
-        /// What a lock says of it.
+        /// The lock's record of it.
         record: RecordedTree,
     },
     /// Nothing that is built from this answer; why.

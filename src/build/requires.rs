@@ -69,7 +69,7 @@ pub(super) fn check(job: &Job, parts: &[Part]) -> Result<(), Error> {
     };
     let kernel = rustix::system::uname();
     let [release, build] = [kernel.release(), kernel.version()].map(|text| text.to_string_lossy());
-    let here = Here {
+    let here = Interpreter {
         markers: job
             .target
             .target
@@ -106,13 +106,13 @@ fn given(job: &Job) -> BTreeSet<PackageName> {
 }
 
 /// The interpreter, and what is given on it.
-struct Here {
+struct Interpreter {
     version: Version,
     markers: MarkerEnvironment,
     given: BTreeSet<PackageName>,
 }
 
-impl Here {
+impl Interpreter {
     /// The headers of a wheel's metadata (core metadata, PEP 566). What cannot be parsed, the resolver has not heeded either.
     fn check(&self, package: &str, metadata: &str) -> Result<(), Error> {
         let headers = metadata.lines().take_while(|line| !line.trim().is_empty());

@@ -20,7 +20,7 @@ use pep508_rs::{Requirement, VersionOrUrl};
 
 use crate::digest::Digest;
 use crate::files::{self, Context, link};
-use crate::lock::{LockedPackage, LockedTarget, SpelledPackage};
+use crate::lock::{InternedPackage, LockedPackage, LockedTarget};
 use crate::name;
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::python::Interpreter;
@@ -40,7 +40,7 @@ pub struct Recipe<'a> {
     /// The interpreter to build with and for.
     pub interpreter: &'a Interpreter,
     /// Every package that building it takes.
-    pub requirements: &'a [SpelledPackage],
+    pub requirements: &'a [InternedPackage],
 }
 
 /// What a build finds on this machine.
@@ -141,7 +141,7 @@ impl Error {
             Error::Unlocked { .. } => Some(
                 "its requirements depend on the machine: run `rootstock lock` on a machine of this kind".to_owned(),
             ),
-            Error::Pointer { file, .. } => Some(unpack::about_pointers(file).to_owned()),
+            Error::Pointer { file, .. } => Some(unpack::pointer_advice(file).to_owned()),
             Error::Unpack(_) | Error::Assemble { .. } => None,
             Error::Store(error) => error.advice(),
         }
@@ -177,7 +177,7 @@ impl Recipe<'_> {
         text
     }
 
-    /// What tells one build from another.
+    /// Identifies a build.
     pub fn digest(&self) -> Digest {
         Digest::of(self.inputs())
     }

@@ -29,11 +29,11 @@ pub(super) fn build_all(
 ) -> Result<Vec<Result<Built, Error>>, RootError> {
     let workers = Workers::new(context.jobs)?;
     let interpreters = interpreters(steps, context, &workers);
-    let begun: Vec<Result<Begun, Error>> = steps
+    let begun: Vec<Result<PartialBuild, Error>> = steps
         .iter()
         .map(|step| begin(step, &interpreters, context))
         .collect();
-    let jobs: Vec<&Job> = begun.iter().filter_map(Begun::job).collect();
+    let jobs: Vec<&Job> = begun.iter().filter_map(PartialBuild::job).collect();
     let built = if jobs.is_empty() {
         Vec::new()
     } else {
@@ -41,8 +41,8 @@ pub(super) fn build_all(
     };
     let mut built = built.into_iter();
     let results = begun.into_iter().map(|begun| match begun? {
-        Begun::Adopted(built) => Ok(built),
-        Begun::Job(_) => built.next().expect("every job has a result"),
+        PartialBuild::Adopted(built) => Ok(built),
+        PartialBuild::Job(_) => built.next().expect("every job has a result"),
     });
     Ok(results.collect())
 }
@@ -66,7 +66,7 @@ fn share(
             .partition(|(at, other)| other.is_none() || jobs[*at].force);
         if !ours.is_empty() {
             let now: Vec<&Job> = ours.iter().map(|(at, _)| jobs[*at]).collect();
-            let results = held.beating(|| build(&now, context, workers))?;
+            let results = held.with_heartbeat(|| build(&now, context, workers))?;
             for ((at, _), result) in ours.into_iter().zip(results) {
                 built[at] = Some(result);
             }
@@ -91,16 +91,16 @@ fn share(
 }
 
 /// A build as far as it goes without packages.
-enum Begun<'a> {
+enum PartialBuild<'a> {
     /// It was there already.
     Adopted(Built),
     Job(Job<'a>),
 }
 
-impl<'a> Begun<'a> {
+impl<'a> PartialBuild<'a> {
     fn job<'b>(begun: &'b Result<Self, Error>) -> Option<&'b Job<'a>> {
         match begun {
-            Ok(Begun::Job(job)) => Some(job),
+            Ok(PartialBuild::Job(job)) => Some(job),
             _ => None,
         }
     }
@@ -164,7 +164,7 @@ fn begin<'a>(
     step: &Step<'a>,
     interpreters: &'a Interpreters,
     context: &Context,
-) -> Result<Begun<'a>, Error> {
+) -> Result<PartialBuild<'a>, Error> {
     let environment = step.environment;
     let source = files::read_of_project(context.project, Path::new(&environment.source.path))?;
     if Digest::of(&source) != environment.source.sha256 {
@@ -183,7 +183,7 @@ fn begin<'a>(
         ),
     };
     if let Some(built) = job.adopt(context.root)? {
-        return Ok(Begun::Adopted(built));
+        return Ok(PartialBuild::Adopted(built));
     }
     // Before anything is downloaded for it.
     source::check(
@@ -192,7 +192,7 @@ fn begin<'a>(
         job.interpreter,
         &context.variables,
     )?;
-    Ok(Begun::Job(job))
+    Ok(PartialBuild::Job(job))
 }
 
 /// Builds environments together: what they share is prepared once.

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_builder_that_says_nothing_is_not_waited_for_for_ever() {
+    fn a_silent_builder_is_not_waited_for_for_ever() {
         let claim = of_another_host();
         assert_eq!(looks(&mut |_| Some(claim.clone())), PATIENCE + 1);
     }
@@ -231,7 +231,7 @@ mod tests {
     fn a_builder_claims_and_gives_up_what_it_holds() {
         let (_temporary, root) = root();
         let (mut held, _) = Claims::take(&root, &[wanted()]);
-        let seen = held.beating(|| claims::all(&root));
+        let seen = held.with_heartbeat(|| claims::all(&root));
         assert_eq!(seen.len(), 1);
         drop(held);
         assert_eq!(claims::all(&root), []);

@@ -172,7 +172,7 @@ pub fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     // The command of `run` keeps the signal handling of its caller.
     if !matches!(arguments.command, Command::Run(_)) {
-        process::survive_large_files();
+        process::ignore_file_size_signal();
     }
     arguments.shared.complete();
     show::set_up(arguments.shared.color);

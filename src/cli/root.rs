@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, show};
 use crate::access::Access;
 use crate::files::trust::{Exposed, Trust};
-use crate::files::{self, link, standing};
+use crate::files::{self, link, ownership};
 use crate::manifest::{self, Cluster, Manifest};
 use crate::name::EnvironmentName;
 use crate::report::listed;
@@ -66,7 +66,7 @@ pub(super) fn with_own_policy(root: Root) -> Result<Root, Failure> {
 
 /// Makes sure that a root can be written in: not everybody can write in it too, and its folders lead nowhere else.
 fn check_who_writes(root: &Root) -> Result<(), Failure> {
-    if standing::is_open_to_all(root.path()) {
+    if ownership::is_open_to_all(root.path()) {
         let path = root.path().display();
         return Err(Failure::new(
             Exit::Failed,
@@ -88,7 +88,7 @@ fn under(root: Root, access: Option<Access>) -> Result<Root, Failure> {
 /// Sets the umask of this process to that of a root's policy, so that new files follow it.
 pub(super) fn apply_umask(root: &Root) {
     if let Some(access) = root.access() {
-        standing::set_umask(access.umask());
+        ownership::set_umask(access.umask());
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
 
 /// Warns before something runs from a root that everyone can write in.
 pub(super) fn warn_of_open(root: &Root) {
-    if standing::is_open_to_all(root.path()) {
+    if ownership::is_open_to_all(root.path()) {
         show::remark(&format!(
             "warning: everyone can write in the root `{}`, and so replace what runs from it",
             root.path().display()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::access::Access;
-use crate::files::standing::Standing;
-use crate::files::{self, Kind, acl, quoted, standing};
+use crate::files::ownership::Ownership;
+use crate::files::{self, Kind, acl, ownership, quoted};
 use crate::store::{Policy, Root, directory};
 
 use super::finding::{Code, Finding};
@@ -57,7 +57,7 @@ pub(super) fn examine(root: &Root, deep: bool) -> files::Result<(Reach, Vec<Find
         findings.extend(found.finding);
     }
     for top in &tops {
-        if root.policy().is_none() && standing::standing(top)?.mode & 0o001 == 0 {
+        if root.policy().is_none() && ownership::ownership(top)?.mode & 0o001 == 0 {
             closed.push((*top).to_owned());
         }
         let wanted = |path: &Path| *top == root.cache() || is_examined(path, deep);
@@ -76,7 +76,7 @@ struct Ancestor {
 }
 
 /// The permissions on a file of those whom the policy is for: the three bits of read, write and execute.
-pub(super) fn may(path: &Path, there: &Standing, policy: Option<&Policy>) -> u32 {
+pub(super) fn may(path: &Path, there: &Ownership, policy: Option<&Policy>) -> u32 {
     match policy.map(|policy| (policy.access(), policy.group())) {
         None | Some((Access::World | Access::WorldBy(_), _) | (Access::Group(_), None)) => {
             there.mode & 0o7
@@ -89,11 +89,11 @@ pub(super) fn may(path: &Path, there: &Standing, policy: Option<&Policy>) -> u32
 /// A directory above a root: those whom the policy is for must be able to pass it, and others must not be able to replace what
 /// is below it.
 fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
-    let there = standing::standing(path)?;
+    let there = ownership::ownership(path)?;
     let passes = may(path, &there, policy) & 0o1 != 0;
     let sticky = there.mode & 0o1000 != 0;
     let finding = match policy {
-        Some(policy) if !passes => Some(impassable(path, &there, policy)),
+        Some(policy) if !passes => Some(no_search_permission(path, &there, policy)),
         _ => (there.mode & 0o002 != 0 && !sticky).then(|| writable(path)),
     };
     Ok(Ancestor {
@@ -102,7 +102,7 @@ fn ancestor(path: &Path, policy: Option<&Policy>) -> files::Result<Ancestor> {
     })
 }
 
-fn impassable(path: &Path, there: &Standing, policy: &Policy) -> Finding {
+fn no_search_permission(path: &Path, there: &Ownership, policy: &Policy) -> Finding {
     let bits = match (policy.access(), policy.group()) {
         (Access::Group(_), Some(group)) if group == there.group => "g+x",
         _ => "o+x",
@@ -111,8 +111,8 @@ fn impassable(path: &Path, there: &Standing, policy: &Policy) -> Finding {
         "{} cannot pass through it: it has mode {:04o}, owner {} and group {}",
         whom(policy.access()),
         there.mode,
-        standing::user_name(there.owner),
-        standing::group_name(there.group)
+        ownership::user_name(there.owner),
+        ownership::group_name(there.group)
     );
     let fix = format!("chmod {bits} {}", quoted(path));
     Finding::new(Code::AccessAncestor, path, message, fix)
@@ -139,7 +139,7 @@ fn inside(
     is_examined: &dyn Fn(&Path) -> bool,
     findings: &mut Vec<Finding>,
 ) -> files::Result<()> {
-    let there = standing::standing(top)?;
+    let there = ownership::ownership(top)?;
     let itself = files::Entry {
         path: PathBuf::new(),
         kind: Kind::Directory,
@@ -201,10 +201,10 @@ fn deviation(
     let chmod = format!("chmod {mode:0width$o} {}", quoted(path));
     let access = policy.access();
     if let Some(group) = group.filter(|group| *group != entry.group) {
-        let name = standing::group_name(group);
+        let name = ownership::group_name(group);
         let message = format!(
             "it belongs to the group {}, and `access = \"{access}\"` means {name}",
-            standing::group_name(entry.group)
+            ownership::group_name(entry.group)
         );
         let fix = format!("chgrp {name} {} && {chmod}", quoted(path));
         return Some(Finding::new(Code::AccessGroup, path, message, fix));

@@ -8,7 +8,7 @@ use crate::files;
 use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Current, Generation, Installed};
 use crate::store::interpreter::Base;
-use crate::store::tree::{self, Here, What};
+use crate::store::tree::{self, DifferenceKind, Placeholders};
 use crate::store::{Root, Tree, Verifier, inside};
 
 use super::finding::{Code, Finding};
@@ -202,7 +202,7 @@ impl Examination<'_> {
         let python = &complete.stamp.python;
         let differences = match self.deep {
             Some(verifier) => {
-                let here = Here {
+                let here = Placeholders {
                     executable: &python.executable,
                     version: &python.identity.version,
                     access: self.root.access(),
@@ -213,11 +213,11 @@ impl Examination<'_> {
         };
         let finding = |tree::Difference { path, what }| {
             let code = match what {
-                What::Missing => Code::FileMissing,
-                What::Extra => Code::FileExtra,
-                What::Content => Code::FileChanged,
-                What::Mode => Code::FileMode,
-                What::Unreadable => Code::FileUnreadable,
+                DifferenceKind::Missing => Code::FileMissing,
+                DifferenceKind::Extra => Code::FileExtra,
+                DifferenceKind::Content => Code::FileChanged,
+                DifferenceKind::Mode => Code::FileMode,
+                DifferenceKind::Unreadable => Code::FileUnreadable,
             };
             self.finding(code, self.path.join(path), what.to_string())
         };
@@ -232,9 +232,9 @@ fn source_difference(complete: &Complete, tree: &Tree) -> Vec<tree::Difference> 
         _ => None,
     };
     let what = match complete.source {
-        None => What::Missing,
+        None => DifferenceKind::Missing,
         found if found == listed => return Vec::new(),
-        _ => What::Content,
+        _ => DifferenceKind::Content,
     };
     vec![tree::Difference {
         path: inside::SOURCE.to_owned(),

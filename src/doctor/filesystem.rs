@@ -23,12 +23,12 @@ pub struct Filesystem {
     /// The quotas that apply there, where they are known.
     pub quotas: Vec<Quota>,
     /// What it can do.
-    pub abilities: Tried,
+    pub abilities: ProbeResult,
 }
 
 /// The outcome of probing a filesystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tried {
+pub enum ProbeResult {
     /// Every ability.
     All(Vec<Ability>),
     /// Not probed: no write permission.
@@ -37,17 +37,17 @@ pub enum Tried {
     NoRoom(&'static str),
 }
 
-impl Tried {
+impl ProbeResult {
     /// Every ability, if they were probed.
     pub fn abilities(&self) -> Option<&[Ability]> {
         match self {
-            Tried::All(abilities) => Some(abilities),
-            Tried::MayNot | Tried::NoRoom(_) => None,
+            ProbeResult::All(abilities) => Some(abilities),
+            ProbeResult::MayNot | ProbeResult::NoRoom(_) => None,
         }
     }
 }
 
-impl Serialize for Tried {
+impl Serialize for ProbeResult {
     /// By name, whether each works; `null` where nothing was probed.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.abilities() {
@@ -114,13 +114,13 @@ pub(super) fn probe(root: &Root, search_path: &OsStr) -> files::Result<Filesyste
         space,
         quotas,
         abilities: abilities.unwrap_or_else(|error| match space::shortage(&error.source) {
-            Some(reason) => Tried::NoRoom(reason),
-            None => Tried::MayNot,
+            Some(reason) => ProbeResult::NoRoom(reason),
+            None => ProbeResult::MayNot,
         }),
     })
 }
 
-fn try_in(root: &Root) -> files::Result<Tried> {
+fn try_in(root: &Root) -> files::Result<ProbeResult> {
     let directory = files::temporary_directory(root.path(), ".doctor-")?;
     let tried = files::abilities::try_in(directory.path())?;
     let method = match link::probe(directory.path(), directory.path()) {
@@ -133,7 +133,7 @@ fn try_in(root: &Root) -> files::Result<Tried> {
         meaning,
         needed,
     };
-    Ok(Tried::All(vec![
+    Ok(ProbeResult::All(vec![
         ability(
             "rename-directory",
             tried.rename_refused_when_occupied,
@@ -193,7 +193,7 @@ impl Filesystem {
             inodes,
             ..
         } = self.space;
-        if let Tried::NoRoom(reason) = self.abilities {
+        if let ProbeResult::NoRoom(reason) = self.abilities {
             find(
                 Code::SpaceLow,
                 format!(

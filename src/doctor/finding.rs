@@ -14,11 +14,11 @@ use crate::files;
 pub enum Code {
     /// A directory above the root cannot be passed by those whom the policy is for.
     AccessAncestor,
-    /// A file belongs to another group than the policy says.
+    /// A file belongs to another group than the policy's.
     AccessGroup,
     /// A part of an interpreter is closed to those whom the policy is for.
     AccessInterpreter,
-    /// A file has another mode than the policy says.
+    /// A file has another mode than the policy's.
     AccessMode,
     /// The policy names a group that this machine does not have.
     AccessUnknown,
@@ -82,7 +82,7 @@ pub enum Code {
     TreeChanged,
     /// A file or directory of the root cannot be read.
     Unreadable,
-    /// A weight file has another size or digest than the catalogue says.
+    /// A weight file has another size or digest than in the catalogue.
     WeightChanged,
     /// A weight file is missing.
     WeightMissing,

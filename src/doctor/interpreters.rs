@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Kind, quoted, standing};
+use crate::files::{self, Kind, ownership, quoted};
 use crate::name::EnvironmentName;
 use crate::store::installed::{Complete, Generation, Installed};
 use crate::store::{Policy, Root};
@@ -112,7 +112,7 @@ fn all_of(library: &Path) -> impl Iterator<Item = (PathBuf, u32)> + '_ {
 
 /// Missing or invisible files are reported elsewhere.
 fn closed(path: &Path, needs: u32, policy: &Policy, why: &str) -> Option<Finding> {
-    let there = standing::standing(path).ok()?;
+    let there = ownership::ownership(path).ok()?;
     if may(path, &there, Some(policy)) & needs == needs {
         return None;
     }
@@ -130,8 +130,8 @@ fn closed(path: &Path, needs: u32, policy: &Policy, why: &str) -> Option<Finding
         "{} cannot {verb} it: it has mode {:04o}, owner {} and group {}; {why}",
         whom(policy.access()),
         there.mode,
-        standing::user_name(there.owner),
-        standing::group_name(there.group)
+        ownership::user_name(there.owner),
+        ownership::group_name(there.group)
     );
     let fix = format!("chmod {whose}+{letters} {}", quoted(path));
     Some(Finding::new(Code::AccessInterpreter, path, message, fix))

@@ -15,7 +15,7 @@ use crate::target::Glibc;
 
 use super::finding::{Code, Finding};
 
-/// Where the driver says which version it is.
+/// Where the driver's version is.
 const DRIVER: &str = "/proc/driver/nvidia/version";
 
 /// Where C libraries are, on the distributions of clusters.
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drivers_say_their_version_in_two_ways() {
+    fn drivers_print_their_version_in_two_ways() {
         for (text, version) in [
             (
                 "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version:  gcc version 12.2.0\n",
@@ -325,14 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn a_library_says_its_version() {
+    fn a_library_states_its_version() {
         let text = b"\0\x01GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\nCopyright";
         assert_eq!(glibc(text).unwrap().to_string(), "2.36");
         assert_eq!(glibc(b"musl libc"), None);
     }
 
     #[test]
-    fn packages_tell_their_cuda() {
+    fn packages_name_their_cuda() {
         for (package, major) in [
             ("nvidia_cuda_runtime_cu12 12.8.90", Some(12)),
             ("nvidia-cublas-cu11 11.1", Some(11)),

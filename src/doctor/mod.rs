@@ -28,7 +28,7 @@ mod store;
 mod weights;
 
 pub use access::Reach;
-pub use filesystem::{Ability, Filesystem, Room, Tried, room};
+pub use filesystem::{Ability, Filesystem, ProbeResult, Room, room};
 pub use finding::{Code, Finding};
 pub use import::{Import, Imports};
 pub use interpreters::examine_interpreters;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use crate::files::space::{self, Space};
-use crate::files::{self, standing};
+use crate::files::{self, ownership};
 use crate::process::{Command, find};
 use crate::store::Root;
 
@@ -73,7 +73,7 @@ pub(super) fn of(
 ) -> files::Result<Vec<Quota>> {
     let ids = (
         rustix::process::geteuid().as_raw(),
-        standing::standing(directory)?.group,
+        ownership::ownership(directory)?.group,
     );
     if space.kind == "lustre" {
         let Some(lfs) = program("lfs", search_path) else {
@@ -99,7 +99,7 @@ pub(super) fn of(
     }
 }
 
-/// What `lfs` says of a directory, which is its last argument.
+/// The output of `lfs` for a directory, which is its last argument.
 fn lustre(ask: &(dyn Fn(&[&str]) -> String + Sync), (user, group): (u32, u32)) -> Vec<Quota> {
     let quota = |kind: &str, option: &str, id: u32| {
         let text = ask(&["quota", "-q", option, &id.to_string()]);
@@ -126,7 +126,7 @@ fn program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
     find::find(name, search_path, &BTreeMap::new())
 }
 
-/// What `quota -u` or `quota -g` says of this user and this group: each table follows a line with the number in parentheses,
+/// The output of `quota -u` or `quota -g` for this user and this group: each table follows a line with the number in parentheses,
 /// `(uid 1000)`.
 fn tables(text: &str, (user, group): (u32, u32)) -> Vec<Quota> {
     let mut found = Vec::new();
@@ -146,7 +146,7 @@ fn tables(text: &str, (user, group): (u32, u32)) -> Vec<Quota> {
     found
 }
 
-/// The number of a directory's project, as `lfs project -d` says it first; 0 is none.
+/// The number of a directory's project, the first word of `lfs project -d`; 0 is none.
 fn project(text: &str) -> Option<u32> {
     let number = text.split_whitespace().next()?.parse().ok()?;
     Some(number).filter(|number| *number != 0)
@@ -229,7 +229,7 @@ mod tests {
     /// The Lustre manual, "Creating quota files and quota administration", has such answers; lfs-quota(1) explains star and
     /// brackets.
     #[test]
-    fn lustre_says_a_row_in_one_line_or_two() {
+    fn lustre_prints_a_row_in_one_line_or_two() {
         let expected = (limit(0, 300 * MIB, 309_200 << 10), limit(0, 10_000, 11_000));
         let one =
             "    /mnt/testfs       0  307200  309200       -       0   10000   11000       -\n";
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn quota_says_a_table_for_each_user_and_group() {
+    fn quota_prints_a_table_for_each_user_and_group() {
         let text = "Disk quotas for user me (uid 1000): \n\
             \x20    Filesystem   blocks   quota   limit   grace   files   quota   limit   grace\n\
             192.168.0.1:/home  254976  104857600 110100480       0    4953  500000 1000000       0\n\

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::name::EnvironmentName;
 use crate::report::{bytes, line};
 
-use super::{Ability, Filesystem, Finding, Import, Machine, Needs, Quota, Reach, Tried};
+use super::{Ability, Filesystem, Finding, Import, Machine, Needs, ProbeResult, Quota, Reach};
 
 /// What an examination found.
 #[derive(Debug, Serialize)]
@@ -123,13 +123,13 @@ fn write_filesystem(out: &mut Formatter<'_>, filesystem: &Filesystem) -> fmt::Re
         line(out, format_args!("  {quota}"))?;
     }
     match &filesystem.abilities {
-        Tried::All(abilities) => abilities.iter().try_for_each(|ability| {
+        ProbeResult::All(abilities) => abilities.iter().try_for_each(|ability| {
             let Ability { name, meaning, .. } = ability;
             let works = if ability.works { "yes" } else { "no" };
             line(out, format_args!("  {name:16}  {works:3}  {meaning}"))
         }),
-        Tried::MayNot => line(out, "  no write permission: filesystem not probed"),
-        Tried::NoRoom(reason) => line(out, format_args!("  {reason}: filesystem not probed")),
+        ProbeResult::MayNot => line(out, "  no write permission: filesystem not probed"),
+        ProbeResult::NoRoom(reason) => line(out, format_args!("  {reason}: filesystem not probed")),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Subject;
 use crate::digest::Digest;
-use crate::lock::{LockedPackage, LockedPython, LockedWeight, Origin, SpelledPackage};
+use crate::lock::{InternedPackage, LockedPackage, LockedPython, LockedWeight, Origin};
 use crate::percent::encode_segment;
 
 /// The bill of materials, by the version of this program.
@@ -66,7 +66,7 @@ pub fn cyclonedx(subject: &Subject, rootstock: &str) -> Value {
     })
 }
 
-fn package(package: &SpelledPackage, scope: &str) -> Value {
+fn package(package: &InternedPackage, scope: &str) -> Value {
     let LockedPackage {
         name,
         version,

@@ -45,7 +45,7 @@ pub fn pylock(subject: &Subject, addresses: &Addresses) -> Result<String, NoAddr
     Ok(text)
 }
 
-/// The line that says where a package's file comes from.
+/// The line with the origin of a package's file.
 fn source(package: &LockedPackage, addresses: &Addresses) -> Result<String, NoAddress> {
     let sha256 = package.sha256;
     let size = package

@@ -1,6 +1,6 @@
 //! Requirements with hashes, as pip and uv read them: `pip install --no-deps --require-hashes -r FILE`.
 //!
-//! Which index a package comes from cannot be said for one package there; it stands in a comment. pip knows no digest of
+//! Which index a package comes from cannot be expressed for one package there; it stands in a comment. pip knows no digest of
 //! a repository or a directory, and refuses them together with `--require-hashes`.
 
 use std::fmt::Write as _;

@@ -177,7 +177,9 @@ impl Client {
             built = built.header(*name, *value);
         }
         let mut authorization = request.authorization.iter();
-        if let Some(authorization) = authorization.find(|_| may_know(&request.address.url, at)) {
+        if let Some(authorization) =
+            authorization.find(|_| may_receive_credentials(&request.address.url, at))
+        {
             built = built.header("authorization", *authorization);
         }
         // What our own count of bytes does not see: framing that never becomes a byte of the body.
@@ -216,7 +218,7 @@ fn basic((name, password): &(String, String)) -> String {
 }
 
 /// Whether credentials for one address may be sent to another: it is of the same origin, or of the same host, encrypted now.
-fn may_know(first: &Url, at: &Url) -> bool {
+fn may_receive_credentials(first: &Url, at: &Url) -> bool {
     let standard = |url: &Url| url.port().is_none();
     let encrypted_now = (first.scheme(), at.scheme()) == ("http", "https")
         && first.host() == at.host()

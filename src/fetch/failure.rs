@@ -75,7 +75,7 @@ pub enum Error {
         /// The encoding.
         encoding: String,
     },
-    /// Nothing says where the response ends, so that a part of it could be taken for the whole.
+    /// The response has no stated end, so that a part of it could be taken for the whole.
     #[error("the server does not say how long `{address}` is")]
     NoLength {
         /// The address, without credentials.

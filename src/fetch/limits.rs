@@ -116,7 +116,7 @@ impl Deadline {
 
 /// Why waiting for a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Patience {
+pub(super) enum Timeout {
     /// So few bytes came in so long.
     #[error("{bytes} bytes in {waited:?}")]
     TooSlow { bytes: u64, waited: Duration },
@@ -136,7 +136,7 @@ struct Rate {
 
 impl Rate {
     /// Counts what a read brought. After each period of waiting the average is compared and counting begins anew.
-    fn add(&mut self, bytes: u64, waited: Duration) -> Result<(), Patience> {
+    fn add(&mut self, bytes: u64, waited: Duration) -> Result<(), Timeout> {
         self.bytes += bytes;
         self.waited += waited;
         if self.waited < self.timeout {
@@ -146,7 +146,7 @@ impl Rate {
         (self.bytes, self.waited) = (0, Duration::ZERO);
         let required = self.least.saturating_mul(waited.as_secs());
         if bytes < required {
-            return Err(Patience::TooSlow { bytes, waited });
+            return Err(Timeout::TooSlow { bytes, waited });
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl<R: Read> Metered<R> {
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.deadline.is_over() {
-            return Err(io::Error::other(Patience::Over));
+            return Err(io::Error::other(Timeout::Over));
         }
         let started = Instant::now();
         let read = self.body.read(buffer);
@@ -192,7 +192,7 @@ impl<R: Read> Read for Metered<R> {
             }
             Err(error) if is_timeout(&error) => {
                 let (bytes, waited) = (self.rate.bytes, self.rate.waited + waited);
-                Err(io::Error::other(Patience::TooSlow { bytes, waited }))
+                Err(io::Error::other(Timeout::TooSlow { bytes, waited }))
             }
             Err(error) => Err(error),
         }
@@ -213,13 +213,13 @@ pub(super) fn broken_off(
     bytes: u64,
 ) -> Error {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(Patience::TooSlow { bytes, waited }) => Error::TooSlow {
+        Some(Timeout::TooSlow { bytes, waited }) => Error::TooSlow {
             address: address.shown.clone(),
             bytes: *bytes,
             seconds: waited.as_secs_f64().round(),
             min_rate: limits.min_rate,
         },
-        Some(Patience::Over) => deadline.error(address),
+        Some(Timeout::Over) => deadline.error(address),
         None => Error::BrokenOff {
             file: address.file.clone(),
             host: address.host.clone(),
@@ -249,7 +249,7 @@ mod tests {
             let mut rate = rate(min_rate);
             (1..=100).find_map(|n| rate.add(each, waited).err().map(|error| (n, error)))
         };
-        let too_slow = |bytes| Patience::TooSlow {
+        let too_slow = |bytes| Timeout::TooSlow {
             bytes,
             waited: 10 * second,
         };

@@ -112,7 +112,7 @@ impl Drop for Part {
 fn reread(path: &Path) -> files::Result<Hashing<File>> {
     let mut out = Hashing::new(std::io::sink());
     std::io::copy(&mut files::open(path)?, &mut out).context("read", path)?;
-    Ok(out.onto(files::append(path)?))
+    Ok(out.with_writer(files::append(path)?))
 }
 
 /// An empty file of ours in its place.

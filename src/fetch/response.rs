@@ -15,7 +15,7 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// As `Content-Range` says.
+    /// From `Content-Range`.
     pub(super) fn of(response: &Response<Body>) -> Option<Self> {
         Self::parse(header(response, "content-range")?)
     }

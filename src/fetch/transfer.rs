@@ -35,7 +35,7 @@ pub(super) struct Transfer<'a> {
     address: &'a Address,
     /// The size that the file must have, if that is known.
     size: Option<u64>,
-    /// Whether its digest is known, so that wrong bytes are found whatever the server says.
+    /// Whether its digest is known, so that wrong bytes are found whatever the server states.
     is_verified: bool,
     on_progress: OnProgress<'a>,
     deadline: Deadline,

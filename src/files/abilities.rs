@@ -24,7 +24,7 @@ pub struct Abilities {
     pub lock_excludes: bool,
 }
 
-/// Tries everything in an empty directory. It is an error that there is no room to try: that says nothing of what works.
+/// Tries everything in an empty directory. A lack of room is an error: it does not show what works.
 pub fn try_in(directory: &Path) -> Result<Abilities> {
     let answer = |tried: std::io::Result<bool>| match tried {
         Err(error) if shortage(&error).is_some() => Err(error).context("write in", directory),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::standing::Standing;
+use super::ownership::Ownership;
 
 /// Where Linux keeps them: a version (2), then tag, permissions and number of each entry, little-endian.
 const NAME: &str = "system.posix_acl_access";
@@ -22,7 +22,7 @@ struct Entry {
 }
 
 /// What the members of a group may do with what stands so: the three bits of read, write and execute.
-pub fn group_may(path: &Path, there: &Standing, group: u32) -> u32 {
+pub fn group_may(path: &Path, there: &Ownership, group: u32) -> u32 {
     permissions(&read(path), there, group)
 }
 
@@ -79,7 +79,7 @@ fn parse(bytes: &[u8]) -> Option<Vec<Entry>> {
     entries.chunks(8).map(entry).collect()
 }
 
-fn permissions(entries: &[Entry], there: &Standing, group: u32) -> u32 {
+fn permissions(entries: &[Entry], there: &Ownership, group: u32) -> u32 {
     let of = |tag| entries.iter().find(|entry| entry.tag == tag);
     let mask = of(MASK).map_or(0o7, |entry| entry.permissions);
     let owner = of(GROUP_OWNER).map_or(there.mode >> 3 & 0o7, |entry| entry.permissions);
@@ -108,7 +108,7 @@ mod tests {
             bytes.extend(permissions.to_le_bytes());
             bytes.extend(number.to_le_bytes());
         }
-        let there = Standing {
+        let there = Ownership {
             owner: 0,
             group,
             mode,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_list_the_mode_says_it() {
+    fn without_a_list_the_mode_decides() {
         assert_eq!(may(0o2750, STAFF, &[]), 0o5);
         assert_eq!(may(0o2750, 60, &[]), 0o0);
         assert_eq!(may(0o751, 60, &[]), 0o1);

@@ -1,5 +1,5 @@
 //! What is made under a temporary name first, beside its place: files, directories and links. No two of them ever have
-//! one name: it tells boot, process namespace and process of its maker (see [`maker`]), so that two hosts with one
+//! one name: it has boot, process namespace and process of its maker (see [`maker`]), so that two hosts with one
 //! filesystem differ, and ends in characters drawn at random; a name that is there already is not taken, another one is
 //! drawn.
 

@@ -2,7 +2,7 @@
 //! running one still needs. An optimisation: nothing is ever wrong because staging was left, it only takes space.
 //!
 //! A name reads `<boot>-<namespace>-<process>-<start>`. Only where all of machine, boot and process namespace are our
-//! own can we see whether the process lives, and its start time tells it from another one that was given its number
+//! own can we see whether the process lives, and its start time distinguishes it from another one that was given its number
 //! since. In every other case, a second host or a container on one root, the maker may live and its staging stays;
 //! removing that is for a person who knows (`gc`).
 
@@ -42,14 +42,14 @@ fn lives(name: &str) -> Option<bool> {
     let mut parts = name.split('-');
     let (made_at, made_in) = (parts.next()?, parts.next()?);
     let (process, started) = (parts.next()?.parse().ok()?, parts.next()?);
-    // Where the system says nothing of itself, nothing is certain.
+    // Where the system does not identify itself, nothing is certain.
     if made_at.is_empty() || made_at != boot() || made_in.is_empty() || made_in != namespace() {
         return None;
     }
     Some(start(process).is_some_and(|start| start == started))
 }
 
-/// The part of a name that tells a process, and what follows it: `staging-<maker>-xyz`, `my-env-<maker>`.
+/// The part of a name that identifies a process, and what follows it: `staging-<maker>-xyz`, `my-env-<maker>`.
 pub fn in_name(name: &str) -> Option<&str> {
     let number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let after = name.match_indices('-').map(|(at, _)| &name[at + 1..]);

@@ -25,7 +25,7 @@ pub fn open(path: &Path) -> Result<File> {
 pub(super) fn try_open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).expect("they are few bits");
-    // A socket cannot be opened at all; what it is says more than the system's error.
+    // A socket cannot be opened at all; its kind explains more than the system's error.
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = match opened {
         Ok(file) => file,

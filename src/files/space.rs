@@ -1,4 +1,4 @@
-//! What kind of filesystem a path is on, and how much room it has, as the system says. Quotas of users and projects
+//! What kind of filesystem a path is on, and how much room it has, as the system reports. Quotas of users and projects
 //! are not in these numbers.
 
 use std::io;
@@ -24,7 +24,7 @@ pub struct Space {
     pub inodes: u64,
 }
 
-/// The numbers by which Linux tells filesystems apart (statfs(2), and the sources of those that are not part of it), and
+/// The numbers by which Linux distinguishes filesystems (statfs(2), and the sources of those that are not part of it), and
 /// whether they are shared over a network.
 const KINDS: &[(u64, &str, bool)] = &[
     (0xEF53, "ext4", false),
@@ -49,8 +49,8 @@ const KINDS: &[(u64, &str, bool)] = &[
 
 /// The filesystem that holds this path.
 pub fn of(path: &Path) -> Result<Space> {
-    let told = |result: rustix::io::Result<_>| result.map_err(io::Error::from);
-    let kind = told(rustix::fs::statfs(path).map(|s| s.f_type))
+    let converted = |result: rustix::io::Result<_>| result.map_err(io::Error::from);
+    let kind = converted(rustix::fs::statfs(path).map(|s| s.f_type))
         .context("examine the filesystem of", path)?;
     let room = rustix::fs::statvfs(path)
         .map_err(io::Error::from)

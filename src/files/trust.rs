@@ -8,7 +8,7 @@
 //! 2. No directory can be changed by everybody. The sticky bit protects what is in one (rule 1 holds for that).
 //! 3. What is at the end, and the directory it lies in, cannot be changed by everybody, nor by an access list for a user who
 //!    is not trusted, nor, where they are ours, by a group that others are in. Group-writable directories of root and of other
-//!    trusted users, and those whose set-group bit says that they are shared on purpose, are taken for software that a group
+//!    trusted users, and those that are shared on purpose by a set-group bit, are taken for software that a group
 //!    maintains. Further up, groups are not examined: who can write in a home directory needs no program of ours.
 //!
 //! In a user namespace that shows only some users, the owner of all others' files is the same number, which is trusted: root
@@ -22,7 +22,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::{Context, acl, standing};
+use super::{Context, acl, ownership};
 
 /// The variable with the users that are trusted beside root, separated by commas; `*` for everybody.
 pub const VARIABLE: &str = "ROOTSTOCK_TRUST";
@@ -30,7 +30,7 @@ pub const VARIABLE: &str = "ROOTSTOCK_TRUST";
 /// How many links may follow each other, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// Everything that a mode says of write permission: of everybody, of the group.
+/// The write permissions in a mode: of others, of the group.
 const EVERYBODY: u32 = 0o002;
 const GROUP: u32 = 0o020;
 const STICKY: u32 = 0o1000;
@@ -58,7 +58,7 @@ pub enum Exposed {
     #[error("it cannot be examined: {0}")]
     Unknown(#[from] io::Error),
     /// It, or something on the way to it, belongs to another user.
-    #[error("`{}` belongs to user {}, who is neither you nor root", at.display(), standing::user_name(*owner))]
+    #[error("`{}` belongs to user {}, who is neither you nor root", at.display(), ownership::user_name(*owner))]
     Owner {
         /// What.
         at: PathBuf,
@@ -87,15 +87,15 @@ impl Exposed {
         match self {
             Exposed::Unknown(_) => "check owner and mode, of the directories above it too".into(),
             Exposed::Owner { owner, .. } => {
-                let user = standing::user_name(*owner);
+                let user = ownership::user_name(*owner);
                 format!("if you trust {user} as you trust root, set {VARIABLE}={user}")
             }
-            Exposed::Writable { owner, fix, .. } if *owner == standing::us() => {
+            Exposed::Writable { owner, fix, .. } if *owner == ownership::effective_uid() => {
                 format!("look whether everything there is yours, then run `{fix}`")
             }
             Exposed::Writable { owner, fix, .. } => format!(
-                "have {} run `{fix}`; on a machine that nobody else uses, set {VARIABLE}='*'",
-                standing::user_name(*owner)
+                "have {} run `{fix}`; on a machine without other users, set {VARIABLE}='*'",
+                ownership::user_name(*owner)
             ),
         }
     }
@@ -111,7 +111,10 @@ impl Default for Trust {
     /// Us and root.
     fn default() -> Self {
         Self {
-            users: [0, standing::us()].into_iter().chain(unmapped()).collect(),
+            users: [0, ownership::effective_uid()]
+                .into_iter()
+                .chain(unmapped())
+                .collect(),
             any_owner: false,
             everybody: false,
         }
@@ -200,7 +203,7 @@ impl Trust {
         let metadata = &fs::symlink_metadata(at)?;
         let examined = Examined { at, metadata };
         self.check_owner(&examined)?;
-        examined.check_everybody()
+        examined.check_others()
     }
 
     /// What is at the end, or the directory it lies in.
@@ -209,10 +212,10 @@ impl Trust {
         let examined = Examined { at, metadata };
         self.check_owner(&examined)?;
         if metadata.file_type().is_socket() {
-            // Who may write to it may connect; who may replace it, its directory says.
+            // Write permission is permission to connect; its directory decides who may replace it.
             return Ok(());
         }
-        examined.check_everybody()?;
+        examined.check_others()?;
         if metadata.mode() & GROUP == 0 {
             return Ok(());
         }
@@ -233,7 +236,7 @@ impl Trust {
 }
 
 impl Examined<'_> {
-    fn check_everybody(&self) -> Result<(), Exposed> {
+    fn check_others(&self) -> Result<(), Exposed> {
         let mode = self.metadata.mode();
         let protected = self.metadata.is_dir() && mode & STICKY != 0;
         if mode & EVERYBODY == 0 || protected {
@@ -248,7 +251,7 @@ impl Examined<'_> {
         match users.into_iter().find(|user| !trust.users.contains(user)) {
             None => Ok(()),
             Some(user) => {
-                let name = standing::user_name(user);
+                let name = ownership::user_name(user);
                 let fix = format!("setfacl --remove=user:{name}");
                 Err(self.writable(format!("user {name}"), &fix))
             }
@@ -257,7 +260,7 @@ impl Examined<'_> {
 
     /// The groups that can write what is ours.
     fn check_group(&self) -> Result<(), Exposed> {
-        let ours = self.metadata.uid() == standing::us();
+        let ours = self.metadata.uid() == ownership::effective_uid();
         let on_purpose = self.metadata.is_dir() && self.metadata.mode() & SET_GROUP != 0;
         if !ours || on_purpose {
             return Ok(());
@@ -265,11 +268,11 @@ impl Examined<'_> {
         let groups = acl::groups_who_write(self.at, self.metadata.gid());
         match groups
             .into_iter()
-            .find(|group| !standing::is_private(*group))
+            .find(|group| !ownership::is_private(*group))
         {
             None => Ok(()),
             Some(group) => {
-                let name = standing::group_name(group);
+                let name = ownership::group_name(group);
                 Err(self.writable(format!("the group {name}"), "chmod g-w"))
             }
         }
@@ -310,8 +313,8 @@ pub fn own_directory(path: &Path, trust: &Trust) -> super::Result<()> {
         Ok(()) | Err(Exposed::Writable { .. }) => {}
         Err(exposed) => return not_private(path, exposed),
     }
-    let there = standing::standing(path)?;
-    if there.owner == standing::us() && there.mode & 0o077 != 0 {
+    let there = ownership::ownership(path)?;
+    if there.owner == ownership::effective_uid() && there.mode & 0o077 != 0 {
         super::set_mode(path, there.mode & 0o700)?;
     }
     match trust.check(path) {

@@ -132,12 +132,12 @@ mod tests {
         fs::write(path("b/c/file"), "12345").unwrap();
         super::super::symlink(Path::new("b"), &path("a")).unwrap();
         let found = walk(temporary.path()).unwrap();
-        let told: Vec<(&str, Kind)> = found
+        let entries: Vec<(&str, Kind)> = found
             .iter()
             .map(|entry| (entry.path.to_str().unwrap(), entry.kind))
             .collect();
         assert_eq!(
-            told,
+            entries,
             [
                 ("a", Kind::Link),
                 ("b", Kind::Directory),

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use ipi_client::{Calculator, Exception, Failure, Floats, Frame, Results, Session, System};
 
-/// The first byte says what the calculator does, the rest is what the server sends. However its bytes are cut, the
+/// The first byte selects what the calculator does, the rest is what the server sends. However its bytes are cut, the
 /// conversation is the same; it is the server's turn after every answer; what failed is never answered with a number.
 pub fn ipi(bytes: &[u8]) {
     let Some((&mode, input)) = bytes.split_first() else {
@@ -36,7 +36,7 @@ fn conversation(mode: u8, input: &[u8], piece: usize) -> (Vec<u8>, String) {
     (session.into_stream().answers, end)
 }
 
-/// A server that says all it has to say, in pieces.
+/// A server that sends its bytes in pieces.
 struct Server<'a> {
     input: &'a [u8],
     piece: usize,

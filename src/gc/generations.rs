@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Item, Kind, Looking, Survey, Why};
+use super::{Context, Item, Kind, Survey, Why};
 use crate::files::{self, maker, times};
 use crate::name::EnvironmentName;
 use crate::store::{Catalogue, Root, link_to, pins};
@@ -14,8 +14,8 @@ use crate::store::{Catalogue, Root, link_to, pins};
 pub(super) type Left = Vec<PathBuf>;
 
 /// Decides about each.
-pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Left> {
-    let root = looking.root;
+pub(super) fn survey(context: &Context, survey: &mut Survey) -> files::Result<Left> {
+    let root = context.root;
     let links = Links::read(root)?;
     let pins = pins::read(root)?;
     let kind = Kind::Generation;
@@ -35,7 +35,7 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Le
             };
             match why {
                 None => unreferenced.push((since(root, &links, &environment, &id)?, name, path)),
-                led_to => survey.settle(Item { kind, name, path }, led_to),
+                led_to => survey.add(Item { kind, name, path }, led_to),
             }
         }
         // The last ones first.
@@ -45,11 +45,11 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Le
             let keep = if links.dropped.contains_key(&environment) {
                 0
             } else {
-                looking.policy.keep
+                context.policy.keep
             };
             let newest = (index < keep).then_some(Why::Newest(keep));
-            let why = newest.or_else(|| looking.spares(&path, since));
-            survey.settle(Item { kind, name, path }, why);
+            let why = newest.or_else(|| context.reason_to_keep(&path, since));
+            survey.add(Item { kind, name, path }, why);
         }
     }
     for (name, id) in &links.dropped {
@@ -60,7 +60,7 @@ pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<Le
         let why = if files::exists(&generation) {
             None
         } else {
-            looking.is_recent(dropped_since(root, name)?)
+            context.is_recent(dropped_since(root, name)?)
         };
         if !stays && why.is_none() {
             let (kind, name) = (Kind::Link, name.to_string());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::needs::Needs;
-use super::{Item, Kind, LABEL, Looking, Survey, Why};
+use super::{Context, Item, Kind, LABEL, Survey, Why};
 use crate::files::{self, maker, times};
 use crate::store::unfinished::{self, State, Unfinished};
 use crate::store::{Catalogue, Root, claims, trash};
@@ -16,7 +16,7 @@ const BUILD: Duration = Duration::from_secs(48 * 3_600);
 /// Whether something unfinished is abandoned: its maker is gone or, where that cannot be seen, it has not been touched for
 /// long. A download that broke off is of use to the next sync, so it always waits for its time.
 pub(super) fn abandoned(
-    looking: &Looking,
+    context: &Context,
     kind: Kind,
     path: &Path,
     maker: &str,
@@ -36,13 +36,13 @@ pub(super) fn abandoned(
     };
     // A part that was given up has no maker.
     let seen = is_gone || (kind == Kind::Part && maker.is_empty());
-    let age = looking.now.duration_since(since).unwrap_or_default();
-    Ok(looking.is_recent(since).is_none() && (seen || age >= BUILD))
+    let age = context.now.duration_since(since).unwrap_or_default();
+    Ok(context.is_recent(since).is_none() && (seen || age >= BUILD))
 }
 
 /// Managed interpreters that nothing stands on.
-pub(super) fn pythons(looking: &Looking, needs: &Needs, survey: &mut Survey) -> files::Result<()> {
-    let pythons = looking.root.pythons();
+pub(super) fn pythons(context: &Context, needs: &Needs, survey: &mut Survey) -> files::Result<()> {
+    let pythons = context.root.pythons();
     for name in files::names(&pythons)? {
         let path = pythons.join(&name);
         if name.starts_with('.') || needs.python(&name) {
@@ -51,22 +51,22 @@ pub(super) fn pythons(looking: &Looking, needs: &Needs, survey: &mut Survey) -> 
         let kind = Kind::Python;
         let unknown = needs.unknown.clone().map(Why::Unknown);
         let since = times::changed(&path)?;
-        let why = unknown.or_else(|| looking.spares(&path, since));
-        survey.settle(Item { kind, name, path }, why);
+        let why = unknown.or_else(|| context.reason_to_keep(&path, since));
+        survey.add(Item { kind, name, path }, why);
     }
     Ok(())
 }
 
 /// What is unfinished, claims, parts of weights, the trash.
-pub(super) fn survey(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
-    let root = looking.root;
+pub(super) fn survey(context: &Context, survey: &mut Survey) -> files::Result<()> {
+    let root = context.root;
     for found in unfinished::unfinished(root)? {
-        unfinished(looking, survey, found)?;
+        unfinished(context, survey, found)?;
     }
-    claims(looking, survey)?;
-    parts_of_weights(looking, survey)?;
+    claims(context, survey)?;
+    parts_of_weights(context, survey)?;
     for name in files::names(&root.trash())? {
-        discarded(looking, survey, root.trash().join(&name), &name)?;
+        discarded(context, survey, root.trash().join(&name), &name)?;
     }
     Ok(())
 }
@@ -78,19 +78,19 @@ pub(super) fn made_by(root: &Root, maker: &str) -> files::Result<Vec<PathBuf>> {
     Ok(ours.map(|found| found.path).collect())
 }
 
-fn unfinished(looking: &Looking, survey: &mut Survey, found: Unfinished) -> files::Result<()> {
+fn unfinished(context: &Context, survey: &mut Survey, found: Unfinished) -> files::Result<()> {
     let Unfinished {
         path, name, maker, ..
     } = found;
     let (kind, name) = match found.state {
         State::Aside => {
             let label = name.strip_prefix(trash::ASIDE).unwrap_or(&name);
-            return discarded(looking, survey, path, label);
+            return discarded(context, survey, path, label);
         }
         State::Part => (Kind::Part, name.chars().take(12).collect()),
         State::Staging => (Kind::Unfinished, name),
     };
-    if abandoned(looking, kind, &path, &maker)? {
+    if abandoned(context, kind, &path, &maker)? {
         survey.items.push(Item { kind, name, path });
     }
     Ok(())
@@ -98,7 +98,7 @@ fn unfinished(looking: &Looking, survey: &mut Survey, found: Unfinished) -> file
 
 /// Something in the trash, or put aside. What `gc` itself moved there was not in use, and need not wait for its time.
 fn discarded(
-    looking: &Looking,
+    context: &Context,
     survey: &mut Survey,
     path: PathBuf,
     label: &str,
@@ -114,19 +114,19 @@ fn discarded(
             Err(error) => return Err(error),
         }
     };
-    let why = looking.spares(&path, since);
-    survey.settle(Item { kind, name, path }, why);
+    let why = context.reason_to_keep(&path, since);
+    survey.add(Item { kind, name, path }, why);
     Ok(())
 }
 
 /// Claims of builders that are gone.
-fn claims(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
-    let directory = looking.root.claims();
+fn claims(context: &Context, survey: &mut Survey) -> files::Result<()> {
+    let directory = context.root.claims();
     for name in files::names(&directory)? {
         let path = directory.join(&name);
         let maker = claims::parse(&path).map_or_else(String::new, |claim| claim.maker);
         let kind = Kind::Unfinished;
-        if !name.starts_with('.') && abandoned(looking, kind, &path, &maker)? {
+        if !name.starts_with('.') && abandoned(context, kind, &path, &maker)? {
             survey.items.push(Item { kind, name, path });
         }
     }
@@ -134,9 +134,9 @@ fn claims(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
 }
 
 /// Downloads of weights that broke off. Of the rest of a cache it is not known what needs it.
-fn parts_of_weights(looking: &Looking, survey: &mut Survey) -> files::Result<()> {
+fn parts_of_weights(context: &Context, survey: &mut Survey) -> files::Result<()> {
     // Where there is no catalogue that can be read, nothing is known of weights.
-    let Ok(Some(catalogue)) = Catalogue::read(&looking.root.models()) else {
+    let Ok(Some(catalogue)) = Catalogue::read(&context.root.models()) else {
         return Ok(());
     };
     let weights = catalogue.models.values().flat_map(|model| &model.weights);
@@ -147,10 +147,10 @@ fn parts_of_weights(looking: &Looking, survey: &mut Survey) -> files::Result<()>
         [Some(weight.path.clone()), blob].into_iter().flatten()
     });
     // Nothing is looked for, or removed, where a link leads out of the cache.
-    let ours = |name: &String| files::check_below(looking.root.cache(), name).is_ok();
+    let ours = |name: &String| files::check_below(context.root.cache(), name).is_ok();
     let mut paths: Vec<PathBuf> = names
         .filter(ours)
-        .map(|name| crate::store::weights::path(looking.root, &name))
+        .map(|name| crate::store::weights::path(context.root, &name))
         .collect();
     paths.sort();
     paths.dedup();
@@ -165,7 +165,7 @@ fn parts_of_weights(looking: &Looking, survey: &mut Survey) -> files::Result<()>
             };
             let path = directory.join(&name);
             let kind = Kind::Part;
-            if abandoned(looking, kind, &path, maker.trim_start_matches('-'))? {
+            if abandoned(context, kind, &path, maker.trim_start_matches('-'))? {
                 survey.items.push(Item { kind, name, path });
             }
         }

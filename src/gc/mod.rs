@@ -7,7 +7,7 @@
 //!
 //! A job on another node that runs from a generation cannot be seen from here, so what was led away from is left for a
 //! while, [`Policy::older_than`]: longer than the longest job. That is the only use of time, and of the filesystem's own
-//! clock; what a link or a pin leads to is left, whatever any clock says.
+//! clock; what a link or a pin leads to is left, whatever the time.
 //!
 //! A `sync` may run beside it. Both look again after they have acted: `gc`, after it has moved something to the trash,
 //! whether a link or a stamp wants it now, and puts it back; `sync`, after it has led a link to a generation, whether that
@@ -18,8 +18,8 @@ use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
-use crate::files::freed::{Room, Scales, remove_what_goes};
-use crate::files::{self, standing, times};
+use crate::files::reclaim::{DiskUsage, Room, remove_what_goes};
+use crate::files::{self, ownership, times};
 use crate::store::{Root, claims, layout, pins, trash};
 
 mod generations;
@@ -120,7 +120,7 @@ pub struct Survey {
 
 impl Survey {
     /// Puts something with what stays, for this reason, or with what goes, for want of one.
-    fn settle(&mut self, item: Item, why: Option<Why>) {
+    fn add(&mut self, item: Item, why: Option<Why>) {
         match why {
             Some(because) => {
                 let Item { kind, name, path } = item;
@@ -160,11 +160,11 @@ pub enum End {
     Stuck(files::Error),
 }
 
-/// Removes what can go by this policy, or says what that would be.
+/// Removes what can go by this policy, or reports what that would be.
 pub fn collect(root: &Root, policy: Policy, dry_run: bool) -> Result<Report, layout::Error> {
     let Survey { items, kept } = survey(root, policy)?;
     let gone = if dry_run {
-        let rooms = weigh(&items)?;
+        let rooms = reclaimable(&items)?;
         let each = items.into_iter().zip(rooms);
         each.map(|(item, room)| Gone {
             item,
@@ -189,33 +189,33 @@ pub fn survey(root: &Root, policy: Policy) -> Result<Survey, layout::Error> {
     if !layout::check(root)? {
         return Ok(Survey::default());
     }
-    let looking = Looking {
+    let context = Context {
         root,
         policy,
         now: times::now(root.path())?,
         used: Used::read(),
     };
     let mut survey = Survey::default();
-    let left = generations::survey(&looking, &mut survey)?;
+    let left = generations::survey(&context, &mut survey)?;
     let needs = Needs::of(&left);
-    leftovers::pythons(&looking, &needs, &mut survey)?;
-    store::survey(&looking, &needs, &mut survey)?;
-    leftovers::survey(&looking, &mut survey)?;
+    leftovers::pythons(&context, &needs, &mut survey)?;
+    store::survey(&context, &needs, &mut survey)?;
+    leftovers::survey(&context, &mut survey)?;
     Ok(survey)
 }
 
 /// What the removal of each of these gives back, one after another.
-pub fn weigh(items: &[Item]) -> files::Result<Vec<Room>> {
-    let mut scales = Scales::default();
-    items.iter().map(|item| scales.weigh(&item.path)).collect()
+pub fn reclaimable(items: &[Item]) -> files::Result<Vec<Room>> {
+    let mut usage = DiskUsage::default();
+    items.iter().map(|item| usage.add(&item.path)).collect()
 }
 
 /// Removes what a survey found. Uses the rayon pool it is called in.
 pub fn sweep(root: &Root, items: Vec<Item>) -> files::Result<Vec<Gone>> {
     if !items.is_empty() {
-        standing::may_write(root.path())?;
+        ownership::may_write(root.path())?;
     }
-    let rooms = weigh(&items)?;
+    let rooms = reclaimable(&items)?;
     let moved: Vec<Moved> = items.iter().map(|item| move_away(root, item)).collect();
     // After all was moved: a sync that needs one of them now has made its link before it looked whether it is there.
     let wanted = Wanted::read(root)?;
@@ -235,7 +235,7 @@ pub fn sweep(root: &Root, items: Vec<Item>) -> files::Result<Vec<Gone>> {
         .collect();
     for item in items.iter().filter(|item| !files::exists(&item.path)) {
         if let Some((environment, id)) = generations::of(item) {
-            // What says since when nothing leads to it is of no use without it.
+            // The file with the time of that is of no use without it.
             files::remove_if_present(&root.retired(&environment, &id))?;
             if !files::exists(&root.current(&environment)) {
                 files::remove_if_empty(&root.generations(&environment));
@@ -280,7 +280,7 @@ fn move_away(root: &Root, item: &Item) -> Moved {
     if let Kind::Link | Kind::Archive | Kind::Part | Kind::Unfinished | Kind::Trash = item.kind {
         return Moved::To(item.path.clone(), 0);
     }
-    let moved = standing::standing(&item.path).and_then(|there| {
+    let moved = ownership::ownership(&item.path).and_then(|there| {
         let place = trash::discard(root, &item.path, LABEL)?;
         Ok(place.map(|place| (place, there.mode)))
     });
@@ -306,7 +306,7 @@ fn put_back(place: &Path, path: &Path, mode: u32) -> End {
 }
 
 /// What a survey looks with.
-struct Looking<'a> {
+struct Context<'a> {
     root: &'a Root,
     policy: Policy,
     /// The filesystem's present.
@@ -314,9 +314,9 @@ struct Looking<'a> {
     used: Used,
 }
 
-impl Looking<'_> {
+impl Context<'_> {
     /// Why something that is not needed stays for now: it is in use here, or was changed too recently.
-    fn spares(&self, path: &Path, since: SystemTime) -> Option<Why> {
+    fn reason_to_keep(&self, path: &Path, since: SystemTime) -> Option<Why> {
         let below = path.strip_prefix(self.root.path()).unwrap_or(path);
         if let Some(processes) = self.used.by(below) {
             return Some(Why::InUse(processes));

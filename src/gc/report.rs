@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::{End, Gone, Kept, Kind, Policy, Why};
-use crate::files::freed::Room;
+use crate::files::reclaim::Room;
 use crate::report::{bytes, chain, counted, line};
 use crate::store::pins::Pin;
 

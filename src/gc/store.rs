@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::needs::Needs;
-use super::{Item, Kept, Kind, Looking, Survey, Why};
+use super::{Context, Item, Kept, Kind, Survey, Why};
 use crate::files::{self, times};
 use crate::store::wheels::{self, Content};
 
 /// Decides about everything in the store.
-pub(super) fn survey(looking: &Looking, needs: &Needs, survey: &mut Survey) -> files::Result<()> {
-    let objects = wheels::contents(looking.root)?;
+pub(super) fn survey(context: &Context, needs: &Needs, survey: &mut Survey) -> files::Result<()> {
+    let objects = wheels::contents(context.root)?;
     let needed: BTreeSet<String> = objects
         .iter()
         .filter_map(|object| match &object.content {
@@ -23,7 +23,7 @@ pub(super) fn survey(looking: &Looking, needs: &Needs, survey: &mut Survey) -> f
         survey.kept.push(Kept {
             kind: Kind::Wheel,
             name: "the store".into(),
-            path: looking.root.store(),
+            path: context.root.store(),
             because: Why::Unknown(path.clone()),
         });
     }
@@ -50,7 +50,7 @@ pub(super) fn survey(looking: &Looking, needs: &Needs, survey: &mut Survey) -> f
         };
         let path = object.path;
         let goes = match times::changed(&path) {
-            Ok(since) => looking.is_recent(since).is_none(),
+            Ok(since) => context.is_recent(since).is_none(),
             // A sync beside us is done with it.
             Err(error) if error.is_missing() => false,
             Err(error) => return Err(error),

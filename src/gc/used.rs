@@ -11,7 +11,7 @@ use crate::store::directory;
 #[derive(Debug, Default)]
 pub(super) struct Used(BTreeMap<PathBuf, Vec<u32>>);
 
-/// Parts of a root that programs run from, with how many names below them tell one thing from another.
+/// Parts of a root that programs run from, with how many names below them identify one thing.
 const PARTS: [(&str, usize); 3] = [
     (directory::GENERATIONS, 2),
     (directory::PYTHONS, 1),
@@ -39,7 +39,7 @@ impl Used {
     }
 
     /// A program may have come by any way to a root, so that a path is known by its end. What a process keeps to itself
-    /// says nothing.
+    /// is unknown.
     fn look_at(&mut self, process: u32) {
         let directory = PathBuf::from(format!("/proc/{process}"));
         for file in ["cmdline", "environ", "maps"] {

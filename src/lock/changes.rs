@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight, SpelledPackage};
+use super::{InternedPackage, Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
 
 /// One thing that is new, gone or another one.
 pub(crate) struct Change {
@@ -14,7 +14,7 @@ pub(crate) struct Change {
     /// Of which environment, or of which model.
     of: String,
     target: Option<&'static str>,
-    /// Which package or file; empty where the kind says it all.
+    /// Which package or file; empty where the kind is enough.
     name: String,
     was: Option<String>,
     now: Option<String>,
@@ -144,7 +144,7 @@ fn python(target: Option<&LockedTarget>) -> Facts {
     facts(target.map(|target| (String::new(), target.python.label())))
 }
 
-fn packages(target: Option<&LockedTarget>) -> BTreeMap<String, &SpelledPackage> {
+fn packages(target: Option<&LockedTarget>) -> BTreeMap<String, &InternedPackage> {
     let packages = target.map_or(&[][..], |target| &target.packages);
     packages
         .iter()
@@ -152,7 +152,7 @@ fn packages(target: Option<&LockedTarget>) -> BTreeMap<String, &SpelledPackage> 
         .collect()
 }
 
-fn builds(target: Option<&LockedTarget>) -> BTreeMap<String, &SpelledPackage> {
+fn builds(target: Option<&LockedTarget>) -> BTreeMap<String, &InternedPackage> {
     let builds = target.into_iter().flat_map(|target| &target.builds);
     builds
         .flat_map(|(sdist, packages)| {
@@ -187,10 +187,10 @@ impl Describe for String {
     }
 }
 
-impl Describe for &SpelledPackage {
+impl Describe for &InternedPackage {
     fn describe(&self, other: Option<&Self>) -> String {
         match other {
-            // The version says nothing: it is another file of the same one.
+            // It is another file of the same version.
             Some(other) if other.version == self.version && other.file != self.file => {
                 format!("{} {}", self.version, self.file)
             }

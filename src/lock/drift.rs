@@ -162,6 +162,11 @@ fn compare(
         );
     }
     compare_questions(found, manifest, environment, locked);
+    compare_variables(found, environment, locked);
+    compare_targets(found, manifest, environment, locked);
+}
+
+fn compare_variables(found: &mut Findings, environment: &Environment, locked: &LockedEnvironment) {
     if environment.variables != locked.variables {
         let text = |variables| serde_json::to_string(variables).ok();
         let (was, now) = (text(&locked.variables), text(&environment.variables));
@@ -178,6 +183,14 @@ fn compare(
         let what = "the variables it inherits have changed";
         found.add(Code::KeepChanged, what, was, now);
     }
+}
+
+fn compare_targets(
+    found: &mut Findings,
+    manifest: &Manifest,
+    environment: &Environment,
+    locked: &LockedEnvironment,
+) {
     for target in &manifest.targets {
         match locked.target(target.name()) {
             None => found.add(

@@ -101,14 +101,14 @@ pub enum Error {
     },
 }
 
-/// A text of which nothing can be said but that it is no lock.
+/// A text that is not a lock.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 #[error("`{name}` cannot be read: {reason}")]
 #[diagnostic(help("restore it from version control, or write it anew with `rootstock lock`"))]
 pub struct Unreadable {
     /// The file.
     pub name: String,
-    /// What the parser says.
+    /// The parser's message.
     pub reason: String,
     /// Its text.
     #[source_code]

@@ -18,11 +18,11 @@ pub mod drift;
 pub mod file;
 mod question;
 mod record;
-mod spelling;
+mod interned;
 
+pub use interned::InternedPackage;
 pub use question::question;
 pub use record::RecordedTree;
-pub use spelling::SpelledPackage;
 
 /// A whole lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,9 +83,9 @@ pub struct LockedTarget {
     /// The interpreter it is for.
     pub python: LockedPython,
     /// Every package, sorted by name.
-    pub packages: Vec<SpelledPackage>,
+    pub packages: Vec<InternedPackage>,
     /// For each source distribution among them, every package that building it takes, sorted by name.
-    pub builds: BTreeMap<PackageName, Vec<SpelledPackage>>,
+    pub builds: BTreeMap<PackageName, Vec<InternedPackage>>,
     /// Digest of the answer, see [`LockedEnvironment::answer`].
     pub digest: Digest,
     /// The tree that was built from this answer, by the generation's id: one for each interpreter on which it was
@@ -95,7 +95,7 @@ pub struct LockedTarget {
 
 impl LockedTarget {
     /// Every package of it, those that only building takes too.
-    pub fn files(&self) -> impl Iterator<Item = &SpelledPackage> {
+    pub fn files(&self) -> impl Iterator<Item = &InternedPackage> {
         self.packages.iter().chain(self.builds.values().flatten())
     }
 }
@@ -112,7 +112,7 @@ pub enum PythonSource {
 /// An archive with an interpreter, as the project python-build-standalone publishes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedArchive {
-    /// The day it was built, where its name says it: the same version of Python is built again and again, with other
+    /// The day it was built, where its name has it: the same version of Python is built again and again, with other
     /// libraries in it.
     pub build: Option<String>,
     /// Where its publisher has it; a mirror has it elsewhere.
@@ -221,7 +221,7 @@ pub struct LockedPackage {
     pub origin: Origin,
     /// The name of the file; a directory or a repository is locked as the archive that is made of it (`.tar`).
     pub file: String,
-    /// Its size in bytes, where the index says it.
+    /// Its size in bytes, where the index has it.
     pub size: Option<u64>,
     /// Its digest.
     pub sha256: Digest,
@@ -324,7 +324,7 @@ pub struct LockedModel {
 /// A weight file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedWeight {
-    /// Where it is, as the manifest says.
+    /// Where it is, from the manifest.
     pub url: String,
     /// Of a file of the hub, the commit that its revision meant.
     pub commit: Option<String>,

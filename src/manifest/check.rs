@@ -1,22 +1,18 @@
 //! From `rootstock.toml` as written to the manifest as meant; every complaint about the file.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use semver::{Version, VersionReq};
 use toml::de::DeTable;
 
-use super::complaint::{Complaint, Complaints, Text, nearest};
+use super::complaint::{Complaint, Complaints, Text};
+use super::environment::{self, Context, Environments};
+use super::general::{self, access, link_mode};
 use super::reader::{Placed, Section};
-use super::{
-    Cluster, Environment, ExcludeNewer, Index, Manifest, PythonSource, environment, model, value,
-};
-use crate::access::Access;
+use super::{Cluster, Environment, ExcludeNewer, Index, Manifest, model, value};
 use crate::fetch;
 use crate::files;
-use crate::files::link;
 use crate::name::{ClusterName, IndexName};
-use crate::target::{self, Glibc, Target};
 
 /// Checks a whole manifest. `here` is its directory, where environment sources are looked for.
 pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifest, Complaints> {
@@ -46,13 +42,13 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
             "models",
         ],
     );
-    let general = general(&mut text, here, &top);
+    let general = general::check(&mut text, here, &top);
     let clusters = clusters(&mut text, here, &top);
     let indexes = indexes(&mut text, here, &top);
     let mut sources = Vec::new();
     let (environments, mut models) = environments(
         &mut text,
-        &Surroundings {
+        &Context {
             here,
             python_source: general.python_source,
             indexes: &indexes,
@@ -86,7 +82,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     })
 }
 
-/// Checks only what says where the root is.
+/// Checks only where the root is.
 pub(super) fn root(
     path: &Path,
     here: &Path,
@@ -147,224 +143,16 @@ pub(super) fn root(
     }
 }
 
-struct General {
-    root: Option<PathBuf>,
-    targets: Vec<Target>,
-    exclude_newer: Option<String>,
-    /// Where the interpreters of environments that say nothing come from.
-    python_source: PythonSource,
-    /// Where archives with managed interpreters are mirrored.
-    python_mirror: Option<String>,
-    /// Who may use what is built.
-    access: Option<Access>,
-    /// How files of the store are put into environments.
-    link_mode: Option<link::Mode>,
-}
-
-fn general(text: &mut Text, here: &Path, top: &Section) -> General {
-    let floors = glibc_floors(text, top);
-    let mut general = General {
-        root: None,
-        targets: Vec::new(),
-        exclude_newer: None,
-        python_source: PythonSource::Managed,
-        python_mirror: None,
-        access: None,
-        link_mode: None,
-    };
-    if let Some(section) = top.table(text, "rootstock", "`[rootstock]`") {
-        section.check_keys(
-            text,
-            &[
-                "requires",
-                "root",
-                "targets",
-                "exclude-newer",
-                "python-source",
-                "python-mirror",
-                "access",
-                "link-mode",
-            ],
-        );
-        if let Some(requires) = section.string(text, "requires") {
-            check_requires(text, &requires);
-        }
-        general.root = section
-            .string(text, "root")
-            .map(|root| here.join(root.value));
-        general.exclude_newer = section
-            .string(text, "exclude-newer")
-            .and_then(|m| value::moment(text, &m));
-        if let Some(source) = section.string(text, "python-source") {
-            general.python_source = python_source(text, &source);
-        }
-        general.python_mirror = section
-            .string(text, "python-mirror")
-            .filter(|mirror| value::mirror(text, mirror))
-            .map(|mirror| absolute_mirror(here, &mirror.value));
-        general.access = section
-            .string(text, "access")
-            .and_then(|access| self::access(text, &access));
-        general.link_mode = section
-            .string(text, "link-mode")
-            .and_then(|mode| link_mode(text, &mode));
-        for name in section.strings(text, "targets") {
-            general.targets.extend(target(text, &name));
-        }
-    }
-    if general.targets.is_empty() {
-        general.targets.extend(Target::here());
-    }
-    for target in &mut general.targets {
-        if let Some(glibc) = floors.get(target.name()) {
-            target.glibc = *glibc;
-        }
-    }
-    general.targets.sort_by_key(Target::name);
-    general.targets.dedup();
-    general
-}
-
-/// Who may use a root; anything but a policy is complained about.
-fn access(text: &mut Text, access: &Placed<String>) -> Option<Access> {
-    let found = access.value.parse();
-    if found.is_err() {
-        let word = Some(access.value.as_str()).filter(|text| !text.contains(':'));
-        let near = word.and_then(|word| nearest(word, ["world", "owner"]));
-        let help = near.map_or_else(
-            || {
-                format!(
-                    "a group that uses the root is written `group:{0}`, one that maintains it for everybody `world:{0}`",
-                    access.value.rsplit(':').next().unwrap_or_default().trim()
-                )
-            },
-            |near| format!("did you mean `{near}`?"),
-        );
-        text.complain(
-            access.span.clone(),
-            format!("`{}` does not say who may use the root", access.value),
-            "`world`, `world:NAME`, `group:NAME` or `owner`",
-            Some(help),
-        );
-    }
-    found.ok()
-}
-
-/// How files of the store are put into environments; anything but a mode is complained about.
-fn link_mode(text: &mut Text, mode: &Placed<String>) -> Option<link::Mode> {
-    let found = mode.value.parse();
-    if found.is_err() {
-        let near = nearest(&mode.value, link::MODES);
-        text.complain(
-            mode.span.clone(),
-            format!("`{}` is no way to link files", mode.value),
-            "`auto`, `reflink`, `hardlink` or `copy`",
-            near.map(|near| format!("did you mean `{near}`?")),
-        );
-    }
-    found.ok()
-}
-
-/// A directory is meant from the manifest on.
-fn absolute_mirror(here: &Path, mirror: &str) -> String {
-    if mirror.contains("://") {
-        mirror.to_owned()
-    } else {
-        here.join(mirror).display().to_string()
-    }
-}
-
-/// `managed` or `system`; anything else is complained about.
-pub(super) fn python_source(text: &mut Text, source: &Placed<String>) -> PythonSource {
-    match source.value.as_str() {
-        "managed" => PythonSource::Managed,
-        "system" => PythonSource::System,
-        other => {
-            let help = nearest(other, ["managed", "system"])
-                .map_or("write `system`".into(), |near| {
-                    format!("did you mean `{near}`?")
-                });
-            text.complain(
-                source.span.clone(),
-                format!("`{other}` is not a source of interpreters"),
-                "`managed` or `system`",
-                Some(help),
-            );
-            PythonSource::System
-        }
-    }
-}
-
-fn check_requires(text: &mut Text, requires: &Placed<String>) {
-    let us: Version = env!("CARGO_PKG_VERSION")
-        .parse()
-        .expect("cargo checks a package's version");
-    match requires.value.parse::<VersionReq>() {
-        Ok(range) if range.matches(&us) => {}
-        Ok(_) => text.complain(
-            requires.span.clone(),
-            format!(
-                "this is rootstock {us}, but the manifest requires {}",
-                requires.value
-            ),
-            "does not include this version",
-            Some("install a rootstock of that range, or widen the range".into()),
-        ),
-        Err(error) => text.complain(
-            requires.span.clone(),
-            format!("`{}` is not a version range", requires.value),
-            error.to_string(),
-            Some("write it as Cargo does: `>=0.1, <0.3` or `^0.1`".into()),
-        ),
-    }
-}
-
-fn target(text: &mut Text, name: &Placed<String>) -> Option<Target> {
-    let target = Target::named(&name.value);
-    if target.is_none() {
-        let help = format!("the targets are: {}", target::NAMES.join(", "));
-        text.complain(
-            name.span.clone(),
-            format!("unknown target `{}`", name.value),
-            "not known here",
-            Some(help),
-        );
-    }
-    target
-}
-
-fn glibc_floors(text: &mut Text, top: &Section) -> BTreeMap<String, Glibc> {
-    let mut floors = BTreeMap::new();
-    for (name, section) in top.tables(text, "targets", "a target") {
-        section.check_keys(text, &["glibc"]);
-        let known = target(text, &name);
-        if let (Some(glibc), Some(target)) = (section.string(text, "glibc"), known) {
-            match glibc.value.parse() {
-                Ok(floor) => {
-                    floors.insert(target.name().to_owned(), floor);
-                }
-                Err(()) => text.complain(
-                    glibc.span.clone(),
-                    format!("`{}` is not a version of glibc", glibc.value),
-                    "here",
-                    Some("write it as `ldd --version` does: `2.28`".into()),
-                ),
-            }
-        }
-    }
-    floors
-}
-
 fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName, Cluster> {
     let mut clusters = BTreeMap::new();
     for (name, section) in top.tables(text, "clusters", "a cluster") {
         section.check_keys(text, &["root", "cache", "access", "link-mode"]);
         let link_mode = section
             .string(text, "link-mode")
-            .and_then(|mode| self::link_mode(text, &mode));
+            .and_then(|mode| link_mode(text, &mode));
         let access = section
             .string(text, "access")
-            .and_then(|access| self::access(text, &access));
+            .and_then(|policy| access(text, &policy));
         let cache = section
             .string(text, "cache")
             .map(|cache| here.join(cache.value));
@@ -460,21 +248,9 @@ fn index_exclude_newer(text: &mut Text, section: &Section) -> Option<ExcludeNewe
     None
 }
 
-pub(super) type Environments = Vec<(Placed<String>, Option<Environment>)>;
-
-/// What an environment's table is read against.
-pub(super) struct Surroundings<'a> {
-    /// The manifest's directory.
-    pub(super) here: &'a Path,
-    /// Where the interpreter of an environment that says nothing comes from.
-    pub(super) python_source: PythonSource,
-    /// The declared indexes.
-    pub(super) indexes: &'a BTreeMap<IndexName, Index>,
-}
-
 fn environments(
     text: &mut Text,
-    surroundings: &Surroundings,
+    context: &Context,
     top: &Section,
     sources: &mut Vec<Complaint>,
 ) -> (Environments, Vec<model::Placed>) {
@@ -482,7 +258,7 @@ fn environments(
     let mut models = Vec::new();
     for (name, section) in top.tables(text, "environments", "an environment") {
         let mut source_complaints = Vec::new();
-        let found = environment::check(text, surroundings, &name, &section, &mut source_complaints);
+        let found = environment::check(text, context, &name, &section, &mut source_complaints);
         sources.append(&mut source_complaints);
         models.extend(model::short_forms(text, &name, &section));
         if found.is_empty() {

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use pep440_rs::VersionSpecifiers;
+use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::PackageName;
 use toml::de::DeTable;
 
 use super::complaint::{Complaint, Text, nearest, nearest_path};
 use super::reader::{Placed, Section};
 use super::{
-    Environment, Index, Local, Requirement, also_python, check, local, python_allows, script, value,
+    Environment, Index, Local, PythonSource, Requirement, also_python, general, local,
+    python_allows, script, value,
 };
 use crate::digest::Digest;
 use crate::files;
@@ -37,7 +38,19 @@ const KEYS: [&str; 18] = [
     "indexes",
 ];
 
-/// What a source file says of itself.
+pub(super) type Environments = Vec<(Placed<String>, Option<Environment>)>;
+
+/// What an environment's table is read against.
+pub(super) struct Context<'a> {
+    /// The manifest's directory.
+    pub(super) here: &'a Path,
+    /// Where the interpreter of an environment without `python-source` comes from.
+    pub(super) python_source: PythonSource,
+    /// The declared indexes.
+    pub(super) indexes: &'a BTreeMap<IndexName, Index>,
+}
+
+/// The metadata of a source file.
 pub(super) struct Metadata {
     requires_python: Option<VersionSpecifiers>,
     dependencies: Vec<Requirement>,
@@ -47,13 +60,13 @@ pub(super) struct Metadata {
 /// The environment of a table, and the same for each other Python of `also-python`.
 pub(super) fn check(
     text: &mut Text,
-    surroundings: &check::Surroundings,
+    context: &Context,
     name: &Placed<String>,
     section: &Section,
     source_complaints: &mut Vec<Complaint>,
 ) -> Vec<Environment> {
     let others = also_python::read(text, section);
-    let environment = declared(text, surroundings, name, section, source_complaints);
+    let environment = declared(text, context, name, section, source_complaints);
     environment.map_or_else(Vec::new, |environment| {
         also_python::each(text, environment, others)
     })
@@ -61,43 +74,33 @@ pub(super) fn check(
 
 fn declared(
     text: &mut Text,
-    surroundings: &check::Surroundings,
+    context: &Context,
     name: &Placed<String>,
     section: &Section,
     source_complaints: &mut Vec<Complaint>,
 ) -> Option<Environment> {
     section.check_keys(text, &KEYS);
-    let check::Surroundings {
+    let Context {
         here,
         python_source,
         indexes: declared,
-    } = *surroundings;
+    } = *context;
     let valid_name = also_python::valid_name(text, name);
     let python_source = match section.string(text, "python-source") {
-        Some(source) => check::python_source(text, &source),
+        Some(source) => general::python_source(text, &source),
         None => python_source,
     };
     let python = section
         .string(text, "python")
         .and_then(|p| value::python(text, &p));
-    let names = |text: &mut Text, key: &str| -> BTreeSet<_> {
-        section
-            .strings(text, key)
-            .iter()
-            .filter_map(|placed| value::package(text, placed))
-            .collect()
-    };
-    let bounds = |text: &mut Text, key: &str| {
-        let placed = section.strings(text, key);
-        value::bounds(text, &placed)
-    };
     let asked = section.strings(text, "dependencies");
     let (mut dependencies, mut local) = local::dependencies(text, here, &asked);
-    let constraints = bounds(text, "constraints");
-    let build_constraints = bounds(text, "build-constraints");
+    let constraints = bounds(text, section, "constraints");
+    let build_constraints = bounds(text, section, "build-constraints");
     let build_dependencies = build_dependencies(text, section);
-    let overrides = bounds(text, "overrides");
-    let (exclude, sdists) = (names(text, "exclude"), names(text, "sdists"));
+    let overrides = bounds(text, section, "overrides");
+    let exclude = packages(text, section, "exclude");
+    let sdists = packages(text, section, "sdists");
     let indexes = routes(text, section, declared);
     let variables = variables(text, section, name);
     let keep = section
@@ -112,16 +115,7 @@ fn declared(
     let metadata = read_metadata(here, &source, &bytes, source_complaints)?;
     dependencies.extend(metadata.dependencies);
     local.extend(metadata.local);
-    if let (Some(version), Some(specifiers)) = (&python, &metadata.requires_python)
-        && !python_allows(specifiers, version)
-    {
-        text.complain(
-            section.key_span("python"),
-            format!("Python {version} is not what `{source}` requires"),
-            format!("`requires-python = \"{specifiers}\"` there"),
-            Some("make the two agree".into()),
-        );
-    }
+    check_python(text, section, &source, python.as_ref(), &metadata);
     Some(Environment {
         name: valid_name?,
         source,
@@ -145,7 +139,38 @@ fn declared(
     })
 }
 
-/// What building packages takes that these do not say.
+fn packages(text: &mut Text, section: &Section, key: &str) -> BTreeSet<PackageName> {
+    let placed = section.strings(text, key);
+    let packages = placed.iter().filter_map(|name| value::package(text, name));
+    packages.collect()
+}
+
+fn bounds(text: &mut Text, section: &Section, key: &str) -> Vec<Requirement> {
+    let placed = section.strings(text, key);
+    value::bounds(text, &placed)
+}
+
+/// The manifest's Python must be one that the source supports.
+fn check_python(
+    text: &mut Text,
+    section: &Section,
+    source: &str,
+    python: Option<&Version>,
+    metadata: &Metadata,
+) {
+    if let (Some(version), Some(specifiers)) = (python, &metadata.requires_python)
+        && !python_allows(specifiers, version)
+    {
+        text.complain(
+            section.key_span("python"),
+            format!("Python {version} is not what `{source}` requires"),
+            format!("`requires-python = \"{specifiers}\"` there"),
+            Some("make the two agree".into()),
+        );
+    }
+}
+
+/// Requirements of builds beyond those that packages declare.
 fn build_dependencies(
     text: &mut Text,
     section: &Section,

@@ -5,7 +5,7 @@ use std::fmt;
 use super::reference::Invalid;
 use crate::digest::{Algorithm, Checksum};
 
-/// What a direct reference says beside where its file is.
+/// The fragment of a direct reference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Fragment {
     /// Where in the archive the project is.
@@ -84,7 +84,7 @@ impl Fragment {
     }
 }
 
-/// Nothing, or `#` and what it says.
+/// Nothing, or `#` and the fragment.
 impl fmt::Display for Fragment {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = '#';

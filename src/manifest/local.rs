@@ -48,48 +48,24 @@ pub(super) fn dependencies(
     (requirements, local)
 }
 
-/// What is at this path; or what is wrong with it, and what to do.
-fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, (String, &'static str)> {
-    const WHAT: &str = "name a wheel, a source distribution (.tar.gz, .zip) or a directory with a `pyproject.toml`, \
-                        relative to the manifest";
+const WHAT: &str = "name a wheel, a source distribution (.tar.gz, .zip) or a directory with a `pyproject.toml`, \
+                    relative to the manifest";
+
+/// What is wrong with a path, and what to do.
+type Refusal = (String, &'static str);
+
+fn unreadable(error: files::Error) -> Refusal {
+    (error.source.to_string(), WHAT)
+}
+
+/// What is at this path.
+fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, Refusal> {
     let there = here.join(path);
-    let unreadable = |error: files::Error| (error.source.to_string(), WHAT);
     if files::exists(&there) {
         files::in_project(here, Path::new(path)).map_err(unreadable)?;
     }
     if files::is_directory(&there) {
-        let manifest = files::real_path(&here.join(".")).map_err(unreadable)?;
-        if pack::holds(&files::real_path(&there).map_err(unreadable)?, &manifest) {
-            return Err((
-                "this directory holds the manifest itself".to_owned(),
-                "a lock cannot hold a digest of itself: keep the project in a directory beside the manifest",
-            ));
-        }
-        if let Some(checksum) = fragment.checksums.first() {
-            return Err((
-                format!("a directory has no {}", checksum.algorithm().name()),
-                "remove the digest: the lock has one of the directory's files",
-            ));
-        }
-        let project = match &fragment.subdirectory {
-            Some(within) => there.join(within),
-            None => there.clone(),
-        };
-        if !["pyproject.toml", "setup.py"]
-            .iter()
-            .any(|name| files::exists(&project.join(name)))
-        {
-            return Err((
-                "neither `pyproject.toml` nor `setup.py` is there".to_owned(),
-                WHAT,
-            ));
-        }
-        let Packed { sha256, size } = pack::digest(&there).map_err(unreadable)?;
-        return Ok(Local {
-            sha256,
-            size,
-            directory: true,
-        });
+        return directory(here, &there, fragment);
     }
     if !is_archive(path) {
         let label = if files::exists(&there) {
@@ -99,10 +75,49 @@ fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, (String, 
         };
         return Err((label.to_owned(), WHAT));
     }
+    archive(&there, fragment)
+}
+
+fn directory(here: &Path, there: &Path, fragment: &Fragment) -> Result<Local, Refusal> {
+    let manifest = files::real_path(&here.join(".")).map_err(unreadable)?;
+    if pack::holds(&files::real_path(there).map_err(unreadable)?, &manifest) {
+        return Err((
+            "this directory holds the manifest itself".to_owned(),
+            "a lock cannot hold a digest of itself: keep the project in a directory beside the manifest",
+        ));
+    }
+    if let Some(checksum) = fragment.checksums.first() {
+        return Err((
+            format!("a directory has no {}", checksum.algorithm().name()),
+            "remove the digest: the lock has one of the directory's files",
+        ));
+    }
+    let project = match &fragment.subdirectory {
+        Some(within) => there.join(within),
+        None => there.to_owned(),
+    };
+    if !["pyproject.toml", "setup.py"]
+        .iter()
+        .any(|name| files::exists(&project.join(name)))
+    {
+        return Err((
+            "neither `pyproject.toml` nor `setup.py` is there".to_owned(),
+            WHAT,
+        ));
+    }
+    let Packed { sha256, size } = pack::digest(there).map_err(unreadable)?;
+    Ok(Local {
+        sha256,
+        size,
+        directory: true,
+    })
+}
+
+fn archive(there: &Path, fragment: &Fragment) -> Result<Local, Refusal> {
     if !fragment.checksums.is_empty() {
-        let file = files::open(&there).map_err(unreadable)?;
+        let file = files::open(there).map_err(unreadable)?;
         let compared = digest::compare(file, &fragment.checksums);
-        let compared = compared.context("read", &there).map_err(unreadable)?;
+        let compared = compared.context("read", there).map_err(unreadable)?;
         compared.map_err(|mismatch| {
             (
                 format!("it {mismatch}"),
@@ -110,9 +125,9 @@ fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, (String, 
             )
         })?;
     }
-    let file = files::open(&there).map_err(unreadable)?;
+    let file = files::open(there).map_err(unreadable)?;
     let (sha256, size) = Digest::of_reader(file)
-        .context("read", &there)
+        .context("read", there)
         .map_err(unreadable)?;
     Ok(Local {
         sha256,

@@ -21,6 +21,7 @@ mod check;
 mod complaint;
 mod environment;
 mod fragment;
+mod general;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod local;
@@ -141,7 +142,7 @@ pub struct Environment {
     pub python: Option<Version>,
     /// Where its interpreter comes from.
     pub python_source: PythonSource,
-    /// The Python versions the source says it runs on.
+    /// The Python versions that the source supports.
     pub requires_python: Option<VersionSpecifiers>,
     /// The dependencies of source and manifest together.
     pub dependencies: Vec<Requirement>,
@@ -151,7 +152,7 @@ pub struct Environment {
     pub constraints: Vec<Requirement>,
     /// Bounds on packages that building source distributions takes.
     pub build_constraints: Vec<Requirement>,
-    /// By package, what building it takes beside what it says itself.
+    /// By package, requirements of its build beside those it declares.
     pub build_dependencies: BTreeMap<PackageName, Vec<Requirement>>,
     /// Requirements that replace those of the packages.
     pub overrides: Vec<Requirement>,
@@ -204,9 +205,9 @@ pub struct Weight {
     pub url: String,
     /// Where it goes below the cache, with `/`; a file of the hub goes to where its library looks if `None`.
     pub path: Option<String>,
-    /// Its digest, if the manifest says it.
+    /// Its digest, if the manifest has it.
     pub sha256: Option<Digest>,
-    /// Its size in bytes, if the manifest says it.
+    /// Its size in bytes, if the manifest has it.
     pub size: Option<u64>,
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::check::Environments;
 use super::complaint::{Text, nearest};
+use super::environment::Environments;
 use super::reader::{self, Section};
 use super::{Fragment, Model, Weight, value};
 use crate::digest::Digest;
@@ -169,7 +169,7 @@ fn weights(text: &mut Text, section: &Section) -> Vec<Weight> {
     weights
 }
 
-/// The address without its fragment, and the sha256 that this names; `None` if it says anything else.
+/// The address without its fragment, and the sha256 that this names; `None` if it is anything else.
 fn named_sha256(
     text: &mut Text,
     url: reader::Placed<String>,
@@ -195,7 +195,7 @@ fn named_sha256(
         };
         text.complain(
             url.span,
-            format!("`#{fragment}` says nothing that can be compared with a weight file"),
+            format!("`#{fragment}` is not a digest that can be compared with a weight file"),
             label,
             Some("write `sha256 = \"…\"` beside `url`, and the address without `#`".into()),
         );
@@ -269,7 +269,7 @@ fn known_environment(
 }
 
 /// Sorted by id; an id given twice is complained about where it is given again, and so is one that differs from another
-/// only in its capitals: people and some filesystems could not tell them apart.
+/// only in its capitals: people and some filesystems do not distinguish them.
 pub(super) fn unique(text: &mut Text, models: Vec<Placed>) -> Vec<Model> {
     let mut seen = BTreeSet::new();
     let mut kept = Vec::new();

@@ -16,14 +16,14 @@ use url::Url;
 
 use super::fragment::Fragment;
 
-/// Where a requirement says that its package is.
+/// Where a requirement locates its package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reference {
     /// A wheel or a source distribution at an address.
     Url {
         /// The address, without its fragment.
         url: String,
-        /// What its fragment says.
+        /// Its fragment.
         fragment: Fragment,
     },
     /// A repository.

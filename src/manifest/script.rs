@@ -106,7 +106,7 @@ fn is_content(line: &str) -> bool {
 }
 
 /// The block's lines without their comment signs, everything else blanked out byte by byte.
-/// (Only a TOML multi-line string could tell the two blanks from nothing.)
+/// (Only a TOML multi-line string would differ with the blanks.)
 fn masked(source: &str, block: &[Line<'_>]) -> Block {
     let mut toml: Vec<u8> = source
         .bytes()

@@ -1,5 +1,5 @@
 //! What is wrong with a text that is not TOML, where the parser's own words do not help: typographic quotes, and what is
-//! there twice. Finds places, says nothing.
+//! there twice. Finds places, reports nothing.
 
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ pub(super) fn first(text: &str, place: &Range<usize>) -> Option<Range<usize>> {
             above.into_iter().chain(segments(key)).collect()
         }
     };
-    // It is twice where the path says; what follows there is below it.
+    // The duplicate is at this path; what follows there is below it.
     let end = path.iter().rposition(|part| part == name)?;
     path.truncate(end + 1);
     let (table, _) = DeTable::parse_recoverable(before);

@@ -1,4 +1,4 @@
-//! Requirements (PEP 508) from texts that anybody may have written. `pep508_rs` panics at some of them.
+//! Requirements (PEP 508) from untrusted texts. `pep508_rs` panics at some of them.
 
 use pep508_rs::{Pep508Error, Pep508ErrorSource, Pep508Url, Requirement};
 
@@ -40,7 +40,7 @@ fn unfinished_name(text: &str) -> Option<usize> {
     let unfinished = names
         .filter(|name| name.starts_with(|first: char| first.is_ascii_alphanumeric()))
         .find(|name| name.ends_with(['.', '-', '_']))?;
-    // A part of the text, so its place in memory says where it stands in it.
+    // A part of the text, so its address in memory gives its position.
     Some(unfinished.as_ptr() as usize + unfinished.len() - 1 - text.as_ptr() as usize)
 }
 

@@ -34,14 +34,14 @@ pub struct Plan<'a> {
     pub references: BTreeMap<String, String>,
     /// The catalogue to write, if the one on disk differs.
     pub catalogue: Option<Catalogue>,
-    /// Who may use the root from now on, if the root says something else.
+    /// Who may use the root from now on, if the root has another policy.
     pub access: Option<AccessStep>,
 }
 
 /// A policy that has to be applied to a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessStep {
-    /// What the root says; `None` if it says nothing yet.
+    /// The root's policy; `None` if it has none yet.
     pub was: Option<Access>,
     /// What is wanted.
     pub now: Access,
@@ -100,7 +100,7 @@ pub enum Action {
     },
 }
 
-/// The lock says nothing about this machine type.
+/// The lock has no answer for this machine type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 #[error("the lock has no `{target}` for the environment `{environment}`; it has {has}")]
 #[diagnostic(help("add \"{target}\" to `targets` in the manifest and run `rootstock lock`"))]
@@ -120,7 +120,7 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The environments.
     pub environments: &'a [EnvironmentName],
-    /// Environments of which the lock does not say what is wanted: what the root says of them stays.
+    /// Environments that have drifted: their entries in the root stay.
     pub drifted: BTreeSet<EnvironmentName>,
     /// Those of them whose models may be called to fetch what they need.
     pub prefetch: &'a [EnvironmentName],
@@ -190,7 +190,7 @@ fn access(wanted: Option<&Access>, there: Option<&Access>) -> Option<AccessStep>
 }
 
 fn weights<'a>(lock: &'a Lock, chosen: &[EnvironmentName], disk: &Disk) -> Vec<WeightStep<'a>> {
-    // What is there was fetched as what the catalogue says; its size alone would not distinguish it from another version.
+    // What is there was fetched as the catalogue has it; its size alone would not distinguish it from another version.
     let fetched_as = |path: &str| {
         let models = disk.catalogue.iter().flat_map(|c| c.models.values());
         let mut weights = models.flat_map(|model| &model.weights);
@@ -257,7 +257,7 @@ fn action(environment: &LockedEnvironment, target: &LockedTarget, installed: &In
     }
 }
 
-/// What each model id means, as the lock says; for environments that have drifted, what the catalogue had before.
+/// What each model id means, from the lock; for environments that have drifted, what the catalogue had before.
 fn catalogue_of(lock: &Lock, request: &Request, there: Option<&Catalogue>) -> Catalogue {
     let drifted = |name: &EnvironmentName| request.drifted.contains(name);
     let stay = there.iter().flat_map(|there| &there.environments);

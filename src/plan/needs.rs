@@ -1,4 +1,4 @@
-//! What has to be known of a root before a plan can be made, as the lock says. No input, no output.
+//! What has to be known of a root before a plan can be made, as the lock has it. No input, no output.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ pub fn weights_of<'a>(
 /// path, the commit.
 ///
 /// A library that is asked for no revision looks for `main`. So a repository of which the lock knows only one commit has
-/// that one there; where it knows several, `main` is what the manifest says, or nothing: an error is better than the
+/// that one there; where it knows several, `main` is the manifest's revision, or nothing: an error is better than the
 /// wrong model.
 pub fn references_of(lock: &Lock, chosen: &[EnvironmentName]) -> BTreeMap<String, String> {
     let mut references = BTreeMap::new();

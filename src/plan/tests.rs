@@ -148,7 +148,7 @@ fn what_is_as_locked_is_kept() {
 }
 
 #[test]
-fn what_is_not_as_locked_is_built_and_the_reason_is_told() {
+fn what_differs_from_the_lock_is_built_and_the_reason_is_given() {
     let digest = |version: &str| locked("emt", version).targets[0].digest;
     let path = PathBuf::from("/usr/bin/python3.11");
     for (disk, state, reason) in [
@@ -223,14 +223,14 @@ fn a_recorded_tree_binds_the_generation_it_was_recorded_for_and_no_other() {
     };
     let trees = &mut environment.targets[0].trees;
     trees.insert("that of another interpreter".into(), record.clone());
-    let told = |environment: &LockedEnvironment| {
+    let state = |environment: &LockedEnvironment| {
         reason(environment, &environment.targets[0], &installed).map(|reason| reason.state())
     };
-    assert_eq!(told(&environment), None);
+    assert_eq!(state(&environment), None);
     let target = &mut environment.targets[0];
     let id = generation_id(&target.digest, &interpreter().identity.digest());
     target.trees.insert(id, record);
-    assert_eq!(told(&environment), Some("broken"));
+    assert_eq!(state(&environment), Some("broken"));
 }
 
 #[test]

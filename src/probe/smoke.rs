@@ -1,5 +1,5 @@
 //! Whether a model's numbers make sense: finite, forces that sum to nothing, forces and stress that are the slopes of the
-//! energy. Says nothing about accuracy: it is a smoke test, with tolerances that float32 models meet.
+//! energy. It is no test of accuracy: it is a smoke test, with tolerances that float32 models meet.
 
 use std::io::{Read, Write};
 

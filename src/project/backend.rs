@@ -48,20 +48,20 @@ pub struct Hook<'a> {
 /// A backend cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `pyproject.toml` is not what PEP 518 says.
+    /// `pyproject.toml` is not valid (PEP 518).
     #[error("its `pyproject.toml` cannot be used: {0}")]
     Project(String),
     /// A hook failed.
-    #[error("its build backend `{backend}` {exit}:\n{said}")]
+    #[error("its build backend `{backend}` {exit}:\n{output}")]
     Failed {
         /// The backend.
         backend: String,
         /// How it ended.
         exit: Exit,
-        /// The end of what it said.
-        said: String,
+        /// The end of its output.
+        output: String,
     },
-    /// A hook answered something else than PEP 517 says.
+    /// A hook's answer is not valid (PEP 517).
     #[error("its build backend `{0}` gave no answer that can be read")]
     Answer(String),
     /// The interpreter cannot be started.
@@ -88,7 +88,7 @@ struct WrittenSystem {
 }
 
 impl Backend {
-    /// The backend of the project in this directory; setuptools where it names none, as PEP 517 says.
+    /// The backend of the project in this directory; setuptools where it names none (PEP 517).
     pub fn of(project: &Path) -> Result<Self, Error> {
         let text = files::read_text_if_present(&project.join("pyproject.toml"))?;
         let written: Written = match text {
@@ -168,7 +168,7 @@ impl Backend {
             .run()?;
         if !output.exit.success() {
             let stdout = String::from_utf8_lossy(&output.stdout);
-            let said = if output.stderr.trim().is_empty() {
+            let printed = if output.stderr.trim().is_empty() {
                 &*stdout
             } else {
                 &output.stderr
@@ -176,7 +176,7 @@ impl Backend {
             return Err(Error::Failed {
                 backend: self.object.clone(),
                 exit: output.exit,
-                said: process::tail(said, 20),
+                output: process::tail(printed, 20),
             });
         }
         let text = files::read_text_if_present(&answer)?.unwrap_or_default();

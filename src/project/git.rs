@@ -16,15 +16,15 @@ pub enum Error {
         /// The repository.
         url: String,
     },
-    /// git says no.
-    #[error("git cannot fetch the commit {commit} of `{url}`: {said}")]
+    /// git has failed.
+    #[error("git cannot fetch the commit {commit} of `{url}`: {output}")]
     Failed {
         /// The repository.
         url: String,
         /// The commit.
         commit: String,
-        /// The end of what it said.
-        said: String,
+        /// The end of its output.
+        output: String,
     },
     /// A file of the project is kept elsewhere and could not be fetched from there.
     #[error(
@@ -60,6 +60,16 @@ impl Error {
     }
 }
 
+/// What is checked out must not depend on the user's configuration.
+const SETTINGS: [&str; 6] = [
+    "core.autocrlf=false",
+    "core.eol=lf",
+    "core.attributesFile=/dev/null",
+    "core.hooksPath=/dev/null",
+    "advice.detachedHead=false",
+    "init.defaultBranch=main",
+];
+
 /// The files of a commit, its submodules included, below the empty directory `into`; those that are kept in Git LFS
 /// with their contents, where they lie in the project's own directory `within`. Credentials are git's business:
 /// its helpers and `ssh` are used as the user has set them up, and it never asks.
@@ -77,20 +87,7 @@ pub fn fetch(
     files::create_directories(into)?;
     let run_in = |place: &Path, arguments: &[&str]| -> Result<Result<(), String>, Error> {
         let output = Command::new(&git)
-            // What is checked out must not depend on the user's taste.
-            .arguments(["-c", "core.autocrlf=false", "-c", "core.eol=lf"])
-            .arguments([
-                "-c",
-                "core.attributesFile=/dev/null",
-                "-c",
-                "core.hooksPath=/dev/null",
-            ])
-            .arguments([
-                "-c",
-                "advice.detachedHead=false",
-                "-c",
-                "init.defaultBranch=main",
-            ])
+            .arguments(SETTINGS.into_iter().flat_map(|setting| ["-c", setting]))
             .arguments(arguments)
             .variables(variables)
             .variables(process::GIT_LIMITS)
@@ -107,14 +104,14 @@ pub fn fetch(
     };
     let run = |arguments: &[&str]| run_in(into, arguments);
     let must = |arguments: &[&str]| -> Result<(), Error> {
-        run(arguments)?.map_err(|said| Error::Failed {
+        run(arguments)?.map_err(|output| Error::Failed {
             url: url.to_owned(),
             commit: commit.to_owned(),
-            said,
+            output,
         })
     };
     must(&["init", "--quiet"])?;
-    // Submodules may say where they are relative to it.
+    // Submodules may have addresses relative to it.
     must(&["remote", "add", "origin", url])?;
     // The commit alone; a server that does not give single commits gives all its branches and tags.
     if run(&["fetch", "--quiet", "--depth=1", url, commit])?.is_err() {
@@ -138,7 +135,7 @@ pub fn fetch(
     contents(url, within, into, &run_in)
 }
 
-/// Runs git in a directory; what it says where it fails.
+/// Runs git in a directory; its output if it fails.
 type Git<'a> = dyn Fn(&Path, &[&str]) -> Result<Result<(), String>, Error> + 'a;
 
 /// Replaces pointers of Git LFS by what they stand for, in each repository that has some.
@@ -161,14 +158,14 @@ fn contents(url: &str, within: Option<&str>, into: &Path, git: &Git) -> Result<(
         if done.as_deref() == Some(repository) {
             return Err(failed(String::new()));
         }
-        // What the project's directory does not have is not fetched, and what a repository says not to fetch is.
+        // What the project's directory does not have is not fetched, and what a repository excludes is.
         let below = project.strip_prefix(repository).unwrap_or(Path::new(""));
         let include = format!("--include={}", below.join("**").display());
         for arguments in [
             &["lfs", "install", "--local", "--skip-repo", "--skip-smudge"][..],
             &["lfs", "pull", &include, "--exclude="],
         ] {
-            git(repository, arguments)?.map_err(|said| failed(format!(": {said}")))?;
+            git(repository, arguments)?.map_err(|output| failed(format!(": {output}")))?;
         }
         done = Some(repository.to_owned());
     }
@@ -180,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_without_git_is_told_so() {
+    fn a_missing_git_is_named() {
         let temporary = tempfile::tempdir().unwrap();
         let none = BTreeMap::new();
         let into = temporary.path().join("into");

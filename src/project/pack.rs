@@ -1,7 +1,7 @@
 //! A directory as an archive: the same files make the same bytes for every user, at any time and place.
 //!
-//! The archive is an uncompressed tar (GNU format). Every file stands below `project/`, sorted by path, owned by
-//! nobody, from 1980-01-01, with mode 0644 or, if its owner may run it, 0755; symbolic links are links. Empty
+//! The archive is an uncompressed tar (GNU format). Every file stands below `project/`, sorted by path, with no
+//! owner, from 1980-01-01, with mode 0644 or, if its owner may run it, 0755; symbolic links are links. Empty
 //! directories are left out, and so is what no project is made of: see [`is_left_out`]. The digest of a directory is
 //! the sha256 of this archive.
 

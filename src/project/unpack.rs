@@ -13,7 +13,7 @@ use crate::archive::zip;
 use crate::files::{self, Context, SharedFile};
 
 /// What to do about a pointer of Git LFS in an archive of this name.
-pub fn about_pointers(name: &str) -> &'static str {
+pub fn pointer_advice(name: &str) -> &'static str {
     if name.rsplit('.').next() == Some("tar") {
         "run `git lfs pull` in the project's directory"
     } else {
@@ -25,7 +25,7 @@ pub fn about_pointers(name: &str) -> &'static str {
 /// An archive cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its bytes are not what its name says, or it would write elsewhere.
+    /// Its bytes do not match its name, or it would write elsewhere.
     #[error("`{file}` cannot be unpacked: {reason}")]
     Archive {
         /// The archive's name.
@@ -148,13 +148,13 @@ fn zip(file: SharedFile, into: &Path, broken: &dyn Fn(String) -> Error) -> Resul
                 let entry = archive
                     .by_index(member.index)
                     .map_err(|error| broken(error.to_string()))?;
-                // Never more than the archive's directory says, which is compared at the end.
+                // Never more than in the archive's directory, which is compared at the end.
                 let mut entry = entry.take(member.size + 1);
                 let size =
                     write(&mut entry, &to, member.executable).map_err(|e| e.into(&to, broken))?;
                 if size != member.size {
                     return Err(broken(format!(
-                        "{:?} is longer or shorter than its directory says",
+                        "{:?} is longer or shorter than in its directory",
                         member.path
                     )));
                 }
@@ -235,7 +235,7 @@ impl Failure {
     }
 }
 
-/// Writes a file piece by piece and says how long it is.
+/// Writes a file piece by piece and returns its length.
 fn write(from: &mut dyn Read, to: &Path, executable: bool) -> Result<u64, Failure> {
     let mut out = files::create_new(to, 0o600)?;
     let mut buffer = vec![0; 128 * 1024];
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_those_of_the_archive_less_what_is_nobodys_business() {
+    fn modes_are_those_of_the_archive_without_special_bits() {
         let temporary = tempfile::tempdir().unwrap();
         let archive = temporary.path().join("x");
         files::write(

@@ -1,5 +1,5 @@
-//! One question to uv on one version of Python. Packages of a named index come from there and from nowhere else, whoever
-//! asks for them: the environment, another package, or the build that uv runs to read a package's metadata.
+//! One question to uv on one version of Python. Packages of a named index come from there and from nowhere else, whatever
+//! requires them: the environment, another package, or the build that uv runs to read a package's metadata.
 //!
 //! uv has no such rule of its own: it takes an index for what the question itself names, and everything else from the
 //! default index. So three things are done here. Packages that other packages ask for are added to the question. Until
@@ -137,7 +137,7 @@ impl Solver<'_> {
                     });
                 }
             }
-            let unresolved = match uv(&self.tools.uv, &ask) {
+            let unresolved = match uv(&self.resolver.uv, &ask) {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(unresolved) => unresolved,
             };
@@ -172,7 +172,7 @@ impl Solver<'_> {
         let here = targets
             .find(|target| target.name() == here.name())
             .unwrap_or(&here);
-        let mut interpreters = self.tools.interpreters.iter();
+        let mut interpreters = self.resolver.interpreters.iter();
         let runs = interpreters.find(|i| Some(i.executable.as_path()) == ask.interpreter);
         let python = runs.and_then(crate::python::Interpreter::version);
         let python = python.as_ref().unwrap_or(asking.python);
@@ -188,7 +188,7 @@ impl Solver<'_> {
             interpreter: ask.interpreter,
             ..Compile::default()
         };
-        let answer = self.tools.uv.compile(&question, here, python);
+        let answer = self.resolver.uv.compile(&question, here, python);
         let answer = answer.map_err(|unresolved| failed(unresolved.explained()))?;
         let of = For {
             environment,
@@ -204,7 +204,7 @@ impl Solver<'_> {
             let archive = self
                 .archive(&chosen)
                 .map_err(|error| failed(error.to_string()))?;
-            let place = self.tools.work.path().join("for-builds");
+            let place = self.resolver.work.path().join("for-builds");
             let place = place.join(chosen.package.sha256.to_string());
             // uv reads a wheel's name from its path.
             let wheel = place.join(&chosen.package.file);

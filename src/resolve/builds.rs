@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
-use super::choose::{Chosen, For};
+use super::choose::{Chosen, Criteria};
 use super::{Failure, Solver, routes};
 use crate::fetch;
 use crate::files;
-use crate::lock::{Distribution, LockedPackage, LockedTarget, Question, SpelledPackage};
+use crate::lock::{Distribution, InternedPackage, LockedPackage, LockedTarget, Question};
 use crate::manifest::{Requirement, normal_form};
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::target::Target;
@@ -71,12 +71,12 @@ impl Error {
     /// What a person can do about it.
     fn advice(&self) -> &'static str {
         match self {
-            Error::Pointer { file, .. } => unpack::about_pointers(file),
+            Error::Pointer { file, .. } => unpack::pointer_advice(file),
             Error::Fetch(error) => error
                 .advice()
                 .unwrap_or("its address must be reachable from here"),
             _ => {
-                "a source distribution is built with what the lock says; a version that is published as a wheel needs no \
+                "a source distribution is built with locked packages; a version that is published as a wheel needs no \
                  build"
             }
         }
@@ -85,7 +85,7 @@ impl Error {
 
 /// A source distribution on its way into the lock.
 struct Project<'a> {
-    of: &'a For<'a>,
+    of: &'a Criteria<'a>,
     question: &'a Question,
     package: &'a LockedPackage,
     backend: Backend,
@@ -110,11 +110,11 @@ impl Solver<'_> {
     /// For each source distribution, every package that building it takes.
     pub(super) fn builds(
         &self,
-        of: &For,
+        of: &Criteria,
         question: &Question,
         old: Option<&LockedTarget>,
         all: &[Chosen],
-    ) -> Result<BTreeMap<PackageName, Vec<SpelledPackage>>, Failure> {
+    ) -> Result<BTreeMap<PackageName, Vec<InternedPackage>>, Failure> {
         let mut builds = BTreeMap::new();
         let sources = all
             .iter()
@@ -135,11 +135,11 @@ impl Solver<'_> {
 
     fn build(
         &self,
-        of: &For,
+        of: &Criteria,
         question: &Question,
         (old, pins): (Vec<(String, String)>, Vec<String>),
         chosen: &Chosen,
-    ) -> Result<Vec<SpelledPackage>, Failure> {
+    ) -> Result<Vec<InternedPackage>, Failure> {
         let package = &chosen.package;
         let failed = |why: Error| Failure::Build {
             environment: of.environment.name.clone(),
@@ -147,7 +147,7 @@ impl Solver<'_> {
             advice: why.advice().to_owned(),
             why: Box::new(why),
         };
-        let place = files::temporary_directory(self.tools.work.path(), "build-")
+        let place = files::temporary_directory(self.resolver.work.path(), "build-")
             .map_err(|error| failed(error.into()))?;
         let directory = self.source(chosen, place.path()).map_err(failed)?;
         let backend = Backend::of(&directory).map_err(|error| failed(error.into()))?;
@@ -212,14 +212,14 @@ impl Solver<'_> {
     pub(super) fn archive(&self, chosen: &Chosen) -> Result<PathBuf, Error> {
         let LockedPackage { sha256, size, .. } = &chosen.package;
         let archive = self
-            .tools
+            .resolver
             .work
             .path()
             .join("archives")
             .join(sha256.to_string());
         if !files::exists(&archive) {
             fetch::download(
-                &self.tools.client,
+                &self.resolver.client,
                 &chosen.address,
                 &archive,
                 sha256,
@@ -266,7 +266,7 @@ impl Solver<'_> {
         self.chosen(&of, self.candidates(of.environment, requires, answer)?)
     }
 
-    /// What the backend asks for beside what the project says.
+    /// What the backend requires beside the project's own list.
     fn asked(&self, project: &Project, wheels: &[Chosen]) -> Result<Vec<String>, Error> {
         let python = project.of.python;
         let interpreter = self.interpreter(python).filter(|interpreter| {

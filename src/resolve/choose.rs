@@ -22,14 +22,14 @@ pub(super) struct Chosen {
     pub(super) address: String,
 }
 
-/// A package of an answer, and the one file it has if a direct reference says where it is.
+/// A package of an answer, and the one file it has if it is a direct reference.
 pub(super) struct Candidate {
     pub(super) package: Package,
     pub(super) direct: Option<(Origin, File)>,
 }
 
 /// What files are chosen for.
-pub(super) struct For<'a> {
+pub(super) struct Criteria<'a> {
     pub(super) environment: &'a Environment,
     pub(super) target: &'a Target,
     pub(super) python: &'a Version,
@@ -43,7 +43,7 @@ pub(super) struct For<'a> {
     pub(super) stay: &'a BTreeSet<Digest>,
 }
 
-/// Tells digest and size of a file whose sha256 is not known.
+/// Finds digest and size of a file whose sha256 is not known.
 pub(super) type Digests<'a> =
     dyn Fn(&PackageName, &Version, &File) -> Result<(Digest, Option<u64>), Failure> + 'a;
 
@@ -64,7 +64,7 @@ pub(super) struct Needed {
 }
 
 /// The packages of an answer, and what the choice of their files depends on.
-pub(super) fn needed(of: &For, answer: Vec<Candidate>) -> Result<Vec<Needed>, Failure> {
+pub(super) fn needed(of: &Criteria, answer: Vec<Candidate>) -> Result<Vec<Needed>, Failure> {
     let wrong = |reason: String| Failure::Answer {
         environment: of.environment.name.clone(),
         reason,
@@ -102,7 +102,7 @@ pub(super) fn needed(of: &For, answer: Vec<Candidate>) -> Result<Vec<Needed>, Fa
 
 /// One file for each package, sorted by name. `remark` gets what a person should know of them.
 pub(super) fn packages(
-    of: &For,
+    of: &Criteria,
     needed: Vec<Needed>,
     yanked: &Yanked,
     digests: &Digests,
@@ -152,28 +152,39 @@ pub(super) fn packages(
     let chosen = chosen.into_iter().map(|(name, version, file, direct)| {
         let routed = || Origin::Index(environment.indexes.get(&name).cloned());
         let origin = direct.unwrap_or_else(routed);
-        let (sha256, size) = match file.sha256 {
-            Some(sha256) => (sha256, file.size),
-            None => digests(&name, &version, &file)?,
-        };
-        Ok(Chosen {
-            address: file.url,
-            package: LockedPackage {
-                name,
-                version,
-                origin,
-                file: file.name,
-                size,
-                sha256,
-            },
-        })
+        locked(name, version, file, origin, digests)
     });
     let mut chosen: Vec<Chosen> = chosen.collect::<Result<_, _>>()?;
     chosen.sort_by(|a, b| a.package.name.cmp(&b.package.name));
     Ok(chosen)
 }
 
-impl For<'_> {
+/// A package with this file of it, whose digest is looked up if it is not known.
+fn locked(
+    name: PackageName,
+    version: Version,
+    file: File,
+    origin: Origin,
+    digests: &Digests,
+) -> Result<Chosen, Failure> {
+    let (sha256, size) = match file.sha256 {
+        Some(sha256) => (sha256, file.size),
+        None => digests(&name, &version, &file)?,
+    };
+    Ok(Chosen {
+        address: file.url,
+        package: LockedPackage {
+            name,
+            version,
+            origin,
+            file: file.name,
+            size,
+            sha256,
+        },
+    })
+}
+
+impl Criteria<'_> {
     fn tags(&self) -> Tags {
         let release = self.python.release();
         self.target.tags((release[0], release[1]))
@@ -226,7 +237,7 @@ fn file<'p>(
         .wheels
         .iter()
         .filter_map(|wheel| Some((rank(&wheel.name, tags)?, wheel)));
-    // Of equal tags the higher build number wins, as the specification says; then the name, so that one always does.
+    // Of equal tags the higher build number wins, as specified; then the name, so that one always does.
     let best = |keep: &dyn Fn(&File) -> bool| {
         let fitting = fitting.clone().filter(|(_, wheel)| keep(wheel));
         let best = fitting.min_by(|(a, x), (b, y)| a.cmp(b).then_with(|| y.name.cmp(&x.name)));
@@ -266,7 +277,7 @@ fn rank(file: &str, tags: &Tags) -> Option<(usize, std::cmp::Reverse<(u64, Strin
     Some((tags.rank(tag[0], tag[1], tag[2])?, std::cmp::Reverse(build)))
 }
 
-fn refusal(of: &For, refused: &[Refused]) -> Failure {
+fn refusal(of: &Criteria, refused: &[Refused]) -> Failure {
     let line = |Refused { name, version, why }: &Refused| match why {
         Why::OnlySource => {
             format!("`{name} {version}` has no wheel that fits, only a source distribution")

@@ -11,7 +11,7 @@ use super::{Failure, Moving, Solver};
 use crate::digest::{Checksum, Digest, Mismatch};
 use crate::fetch::file_address;
 use crate::files;
-use crate::lock::{LockedEnvironment, LockedTarget, Origin, SpelledPackage};
+use crate::lock::{InternedPackage, LockedEnvironment, LockedTarget, Origin};
 use crate::manifest::{Environment, Fragment, Reference, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::project::{Packed, git, pack, unpack};
@@ -86,7 +86,7 @@ impl Solver<'_> {
         within: Option<&str>,
     ) -> Result<String, Failure> {
         let failed = |error| unpacked(environment, path, &error);
-        let there = self.tools.here.join(path);
+        let there = self.resolver.here.join(path);
         let directory = environment.local.get(path).is_some_and(|l| l.directory);
         let project = match within {
             None if !directory => {
@@ -95,7 +95,7 @@ impl Solver<'_> {
             None => there,
             Some(within) if directory => there.join(within),
             Some(within) => {
-                let place = files::temporary_directory(self.tools.work.path(), "unpacked-");
+                let place = files::temporary_directory(self.resolver.work.path(), "unpacked-");
                 let place = place.map_err(failed)?.keep();
                 let file = path.rsplit('/').next().unwrap_or(path);
                 let top = unpack::unpack(&there, file, &place.join("source"));
@@ -243,7 +243,7 @@ impl Solver<'_> {
             path: path.clone(),
             subdirectory: fragment.subdirectory.clone(),
         };
-        let there = self.tools.here.join(path);
+        let there = self.resolver.here.join(path);
         if local.directory {
             let (archive, now) = self
                 .packed(&there)
@@ -275,7 +275,7 @@ impl Solver<'_> {
         package: &Package,
         (file, given): (&File, &[Checksum]),
     ) -> Result<File, Failure> {
-        let said = |requirement: &Requirement| match &requirement.version_or_url {
+        let digest_of = |requirement: &Requirement| match &requirement.version_or_url {
             Some(VersionOrUrl::Url(Reference::Url { fragment, .. }))
                 if requirement.name.as_ref() == package.name =>
             {
@@ -284,8 +284,12 @@ impl Solver<'_> {
             _ => None,
         };
         let requires = requires.iter().filter_map(|line| line.parse().ok());
-        let by_build: Vec<_> = requires.filter_map(|line| said(&line)).collect();
-        let by_manifest: Vec<_> = environment.dependencies.iter().filter_map(said).collect();
+        let by_build: Vec<_> = requires.filter_map(|line| digest_of(&line)).collect();
+        let by_manifest: Vec<_> = environment
+            .dependencies
+            .iter()
+            .filter_map(digest_of)
+            .collect();
         let all: Vec<Checksum> = by_build
             .iter()
             .chain(&by_manifest)
@@ -322,7 +326,7 @@ impl Solver<'_> {
 
     /// A directory as an archive, in a place of its own.
     fn packed(&self, directory: &Path) -> files::Result<(PathBuf, Packed)> {
-        let place = files::temporary_directory(self.tools.work.path(), "packed-")?.keep();
+        let place = files::temporary_directory(self.resolver.work.path(), "packed-")?.keep();
         let archive = place.join("project.tar");
         let packed = pack::pack(directory, files::create_new(&archive, 0o644)?)?;
         Ok((archive, packed))
@@ -335,7 +339,7 @@ impl Solver<'_> {
         commit: &str,
         within: Option<&str>,
     ) -> Result<(PathBuf, Packed), git::Error> {
-        let place = files::temporary_directory(self.tools.work.path(), "commit-")?;
+        let place = files::temporary_directory(self.resolver.work.path(), "commit-")?;
         git::fetch(
             url,
             commit,
@@ -372,10 +376,10 @@ impl Solver<'_> {
     pub(super) fn preferences(
         &self,
         environment: &EnvironmentName,
-        packages: &[SpelledPackage],
+        packages: &[InternedPackage],
     ) -> Vec<(String, String)> {
         let pin =
-            |package: &SpelledPackage| (package.name.to_string(), package.version.to_string());
+            |package: &InternedPackage| (package.name.to_string(), package.version.to_string());
         let stays = packages.iter().filter(|package| {
             self.stays(environment, &package.name) && matches!(package.origin, Origin::Index(_))
         });

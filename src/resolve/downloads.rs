@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use super::{Context, Weighed};
+use super::{Context, MeasuredWeight};
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
 use crate::files;
@@ -21,13 +21,13 @@ const LONGEST_LIST: u64 = 16 << 20;
 pub(super) struct Lists(Mutex<BTreeMap<String, Option<String>>>);
 
 /// Commit, size and digest of a weight file; the reason, with what to do, if they cannot be had.
-pub(super) fn weight(weight: &Weight, context: &Context) -> Result<Weighed, String> {
+pub(super) fn weight(weight: &Weight, context: &Context) -> Result<MeasuredWeight, String> {
     let hub = context.hub;
     let client = hub.client(context.variables).map_err(|e| explained(&e))?;
     let client = client.with(context.credentials_for_weights);
     let Ok(file) = weight.url.parse::<hub::File>() else {
         let (sha256, size) = digest_by_download(&client, &weight.url, &weight.url, context)?;
-        return Ok(Weighed {
+        return Ok(MeasuredWeight {
             commit: None,
             size: Some(size),
             sha256,
@@ -46,7 +46,7 @@ pub(super) fn weight(weight: &Weight, context: &Context) -> Result<Weighed, Stri
             (sha256, Some(size))
         }
     };
-    Ok(Weighed {
+    Ok(MeasuredWeight {
         commit: Some(known.commit),
         size,
         sha256,

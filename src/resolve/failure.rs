@@ -37,7 +37,7 @@ pub enum Failure {
     Resolver {
         /// The environment.
         environment: EnvironmentName,
-        /// What it said.
+        /// Its message.
         why: String,
         /// What to do.
         #[help]
@@ -77,7 +77,7 @@ pub enum Failure {
     },
     /// The digest of an archive with a managed interpreter cannot be had.
     #[error(
-        "the interpreter of environment `{environment}` cannot be locked: nobody says the sha256 of `{url}`\n{reason}"
+        "the interpreter of environment `{environment}` cannot be locked: no server gives the sha256 of `{url}`\n{reason}"
     )]
     #[diagnostic(help(
         "a site without access names a mirror of such archives in `python-mirror` or ROOTSTOCK_PYTHON_MIRROR, or uses \
@@ -230,7 +230,7 @@ pub enum Failure {
         /// The environment's source file.
         source_path: String,
     },
-    /// Whether a package is needed depends on the kernel, of which a lock says nothing.
+    /// Whether a package is needed depends on the kernel, which no lock states.
     #[error(
         "environment `{environment}`: whether `{package}` is needed depends on the machine's kernel: {marker}"
     )]

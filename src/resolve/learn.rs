@@ -21,7 +21,7 @@ impl Solver<'_> {
     /// file that changes is an error when it is fetched, not a new digest.
     pub(super) fn digest(
         &self,
-        of: &For,
+        of: &Criteria,
         name: &PackageName,
         version: &Version,
         file: &File,
@@ -48,7 +48,7 @@ impl Solver<'_> {
     /// manifest gives its digest.
     pub(super) fn is_the_locked_file(
         &self,
-        of: &For,
+        of: &Criteria,
         package: &LockedPackage,
     ) -> Result<(), Failure> {
         let environment = of.environment;
@@ -96,10 +96,10 @@ impl Solver<'_> {
             advice: advice.map(str::to_owned),
         };
         let local = |error: files::Error| failed(format!("{error}: {}", error.source), None);
-        let work = self.tools.work.path();
+        let work = self.resolver.work.path();
         let place = files::temporary_directory(work, "learn-").map_err(local)?;
         let archive = place.path().join("file");
-        let (sha256, size) = fetch::discover(&self.tools.client, &file.url, &archive, &|_| {})
+        let (sha256, size) = fetch::discover(&self.resolver.client, &file.url, &archive, &|_| {})
             .map_err(|error| failed(chain(&error), error.advice()))?;
         let mut checksums = file.checksums.clone();
         checksums.extend_from_slice(given);

@@ -38,8 +38,8 @@ pub use assemble::Resolved;
 pub use builds::Error as BuildError;
 pub use failure::{Error, Failure, Failures};
 use kept::python_fits;
-use solver::{Solver, Tools, routes, unanswered};
-pub use weights::Weighed;
+use solver::{Resolver, Solver, routes, unanswered};
+pub use weights::MeasuredWeight;
 
 /// What to move on from the versions of the old lock, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,12 +117,12 @@ pub fn resolve(
         |environment: &&Environment| only.is_none_or(|only| only.contains(&environment.name));
     let asked: Vec<&Environment> = manifest.environments.iter().filter(asked).collect();
     let something_to_solve = asked.iter().any(|environment| kept(environment).is_none());
-    let tools = something_to_solve
-        .then(|| Tools::new(manifest, context))
+    let resolver = something_to_solve
+        .then(|| Resolver::new(manifest, context))
         .transpose()?;
-    let solver = tools
+    let solver = resolver
         .as_ref()
-        .map(|tools| Solver::new(manifest, old, upgrade, tools, context));
+        .map(|resolver| Solver::new(manifest, old, upgrade, resolver, context));
     let solve = |environment: &&Environment| match (kept(environment), &solver) {
         (Some(locked), _) => Ok(kept::refreshed(environment, locked)),
         (None, Some(solver)) => solver.environment(

@@ -2,7 +2,7 @@
 //! version of that, so its answer must be the same on all of them: it is asked for on the lowest, on the highest, on
 //! those of this machine, and around those that a requirement or a marker names.
 //!
-//! The same holds for the kernel, of which a target says nothing.
+//! The same holds for the kernel, which no target states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -51,7 +51,7 @@ impl Solver<'_> {
         };
         let mut versions: BTreeSet<Version> = [lowest, highest].into_iter().cloned().collect();
         let here = self
-            .tools
+            .resolver
             .interpreters
             .iter()
             .filter_map(crate::python::Interpreter::version);
@@ -104,7 +104,7 @@ impl Solver<'_> {
         python: &Version,
         answers: BTreeMap<Version, Result<Vec<Package>, Failure>>,
     ) -> Result<Vec<Package>, Failure> {
-        let said = |answer: &Result<Vec<Package>, Failure>| match answer {
+        let versions = |answer: &Result<Vec<Package>, Failure>| match answer {
             Ok(packages) => packages
                 .iter()
                 .map(|package| format!("{} {}", package.name, package.version))
@@ -114,16 +114,21 @@ impl Solver<'_> {
         let (first, of_first) = answers
             .first_key_value()
             .expect("at least one is asked for");
-        let of_first = said(of_first);
-        let other = answers.iter().find(|(_, answer)| said(answer) != of_first);
+        let of_first = versions(of_first);
+        let other = answers
+            .iter()
+            .find(|(_, answer)| versions(answer) != of_first);
         let Some((other, of_other)) = other else {
             let mut answers = answers;
             let (_, answer) = answers.pop_first().expect("at least one is asked for");
             return answer;
         };
-        let of_other = said(of_other);
+        let of_other = versions(of_other);
         let only = |of: &BTreeSet<String>, not: &BTreeSet<String>| {
-            let only: Vec<String> = of.difference(not).map(|said| format!("`{said}`")).collect();
+            let only: Vec<String> = of
+                .difference(not)
+                .map(|version| format!("`{version}`"))
+                .collect();
             if only.is_empty() {
                 "without that".to_owned()
             } else {
@@ -132,7 +137,7 @@ impl Solver<'_> {
         };
         let series = &python.release()[..2];
         let here = self
-            .tools
+            .resolver
             .interpreters
             .iter()
             .filter_map(crate::python::Interpreter::version);

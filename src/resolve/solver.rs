@@ -26,7 +26,7 @@ use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
 
 /// What is needed only if there is something to solve.
-pub(super) struct Tools {
+pub(super) struct Resolver {
     pub(super) uv: Uv,
     pub(super) interpreters: Vec<Interpreter>,
     /// Removed with everything in it when all is solved.
@@ -36,7 +36,7 @@ pub(super) struct Tools {
     pub(super) here: PathBuf,
 }
 
-impl Tools {
+impl Resolver {
     pub(super) fn new(manifest: &Manifest, context: &Context) -> Result<Self, Error> {
         let uv = (context.uv)()?.with_indexes(&manifest.indexes);
         let interpreters = (context.interpreters)();
@@ -63,7 +63,7 @@ pub(super) struct Solver<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) old: Option<&'a Lock>,
     pub(super) upgrade: &'a Upgrade,
-    pub(super) tools: &'a Tools,
+    pub(super) resolver: &'a Resolver,
     pub(super) pythons: Pythons<'a>,
     pub(super) known: yanked::Known,
     /// For builds of uv in an environment: packages of named indexes, each with the address of its wheel on this disk.
@@ -76,19 +76,19 @@ impl<'a> Solver<'a> {
         manifest: &'a Manifest,
         old: Option<&'a Lock>,
         upgrade: &'a Upgrade,
-        tools: &'a Tools,
+        resolver: &'a Resolver,
         context: &'a Context<'a>,
     ) -> Self {
         Self {
             manifest,
             old,
             upgrade,
-            tools,
+            resolver,
             pythons: Pythons {
                 targets: &manifest.targets,
                 upgrade,
-                uv: &tools.uv,
-                interpreters: &tools.interpreters,
+                uv: &resolver.uv,
+                interpreters: &resolver.interpreters,
                 context,
                 lists: downloads::Lists::default(),
                 builds: OnceLock::new(),
@@ -122,7 +122,7 @@ impl Solver<'_> {
                     without_solution.push(series);
                 }
                 Ok(locked) => {
-                    self.remark_series(environment, series, &without_solution);
+                    self.report_series(environment, series, &without_solution);
                     return Ok(locked);
                 }
                 Err(failure) => return Err(failure),
@@ -131,7 +131,7 @@ impl Solver<'_> {
     }
 
     /// Names the series that was chosen, and the newer ones that were not.
-    fn remark_series(
+    fn report_series(
         &self,
         environment: &Environment,
         (major, minor): Series,
@@ -180,7 +180,7 @@ impl Solver<'_> {
             variables: environment.variables.clone(),
             keep: environment.keep.clone(),
             question,
-            resolver: self.tools.uv.identity(),
+            resolver: self.resolver.uv.identity(),
             inputs: Digest::of(""),
             targets,
         };
@@ -276,14 +276,14 @@ impl Solver<'_> {
     pub(super) fn interpreter(&self, python: &Version) -> Option<&Interpreter> {
         let release = python.release();
         let same = |parts: usize| {
-            self.tools.interpreters.iter().find(move |interpreter| {
+            self.resolver.interpreters.iter().find(move |interpreter| {
                 let version = interpreter.version();
                 version.is_some_and(|v| v.release().starts_with(&release[..parts]))
             })
         };
         same(release.len())
             .or_else(|| same(2))
-            .or_else(|| self.tools.interpreters.first())
+            .or_else(|| self.resolver.interpreters.first())
     }
 }
 

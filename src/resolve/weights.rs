@@ -10,7 +10,7 @@ use crate::name::EnvironmentName;
 
 /// What was found out about a weight file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weighed {
+pub struct MeasuredWeight {
     /// The commit, of a file of the hub.
     pub commit: Option<String>,
     /// Its size in bytes.
@@ -90,14 +90,14 @@ fn weight(
     let of_the_hub: Option<hub::File> = url.parse().ok();
     let pinned = of_the_hub.as_ref().and_then(hub::File::commit);
     let found = if let Some(there) = locked.iter().find(known) {
-        Weighed {
+        MeasuredWeight {
             commit: there.commit.clone(),
             size: there.size,
             sha256: there.sha256,
         }
     } else {
         match sha256 {
-            Some(sha256) if of_the_hub.is_some() == pinned.is_some() => Weighed {
+            Some(sha256) if of_the_hub.is_some() == pinned.is_some() => MeasuredWeight {
                 commit: pinned.map(str::to_owned),
                 size: *size,
                 sha256: *sha256,
@@ -109,12 +109,12 @@ fn weight(
         && *size != found
     {
         return Err(format!(
-            "`{url}` has {found} bytes, not {size} as the manifest says"
+            "`{url}` has {found} bytes, not {size} as in the manifest"
         ));
     }
     if let Some(sha256) = sha256.filter(|sha256| *sha256 != found.sha256) {
         return Err(format!(
-            "`{url}` has the sha256 {}, not {sha256} as the manifest says",
+            "`{url}` has the sha256 {}, not {sha256} as in the manifest",
             found.sha256
         ));
     }

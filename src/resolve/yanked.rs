@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use pep440_rs::Operator;
 use pep508_rs::{PackageName, VersionOrUrl};
 
-use super::choose::{self, Candidate, Chosen, For, Yanked};
+use super::choose::{self, Candidate, Chosen, Criteria, Yanked};
 use super::{Failure, Solver};
 use crate::fetch;
 use crate::manifest::{Environment, Index};
@@ -30,9 +30,9 @@ type Place = (Option<IndexName>, Option<PackageName>);
 pub(super) struct Known {
     /// Where each index is; `None` is the default index.
     indexes: Mutex<BTreeMap<Option<IndexName>, Result<Index, String>>>,
-    /// What each page says.
+    /// The content of each page.
     pages: Mutex<BTreeMap<Place, Names>>,
-    /// Whether it was said that nothing can be known.
+    /// Whether the warning that nothing can be known was given.
     offline: OnceLock<()>,
 }
 
@@ -43,7 +43,7 @@ const AT_ONCE: usize = 8;
 const LONGEST: u64 = 64 << 20;
 
 /// Whether the manifest asks for a package by its number.
-fn is_pinned(of: &For, name: &PackageName) -> bool {
+fn is_pinned(of: &Criteria, name: &PackageName) -> bool {
     let Environment {
         dependencies,
         constraints,
@@ -66,7 +66,11 @@ fn is_pinned(of: &For, name: &PackageName) -> bool {
 
 impl Solver<'_> {
     /// The files that are locked of an answer, sorted by the names of their packages.
-    pub(super) fn chosen(&self, of: &For, answer: Vec<Candidate>) -> Result<Vec<Chosen>, Failure> {
+    pub(super) fn chosen(
+        &self,
+        of: &Criteria,
+        answer: Vec<Candidate>,
+    ) -> Result<Vec<Chosen>, Failure> {
         let mut needed = choose::needed(of, answer)?;
         for needed in &mut needed {
             // uv leaves yanked versions out by itself, but not those that it finds on a page with links.
@@ -86,11 +90,11 @@ impl Solver<'_> {
         Ok(chosen)
     }
 
-    fn yanked(&self, of: &For, names: &[&PackageName]) -> Result<Yanked, Failure> {
+    fn yanked(&self, of: &Criteria, names: &[&PackageName]) -> Result<Yanked, Failure> {
         if names.is_empty() {
             return Ok(Yanked::new());
         }
-        if self.tools.uv.is_offline() {
+        if self.resolver.uv.is_offline() {
             self.known.offline.get_or_init(|| {
                 (self.context.remark)(
                     "warning: UV_OFFLINE forbids to ask the index which files are yanked; one of them may be locked",
@@ -119,7 +123,7 @@ impl Solver<'_> {
     }
 
     /// The yanked files of one package.
-    fn of_package(&self, of: &For, name: &PackageName) -> Result<BTreeSet<String>, Failure> {
+    fn of_package(&self, of: &Criteria, name: &PackageName) -> Result<BTreeSet<String>, Failure> {
         let index_name = of.environment.indexes.get(name);
         let failed = |reason: String| Failure::Listing {
             environment: of.environment.name.clone(),
@@ -143,7 +147,7 @@ impl Solver<'_> {
             } else {
                 format!("{}/{name}/", place.trim_end_matches('/'))
             };
-            let page = fetch::page(&self.tools.client, &place, page::KINDS, LONGEST);
+            let page = fetch::page(&self.resolver.client, &place, page::KINDS, LONGEST);
             let page = page.map_err(|error| chain(&error))?;
             page::yanked(&page)
         };
@@ -151,12 +155,16 @@ impl Solver<'_> {
     }
 
     /// Where an index is.
-    fn index(&self, of: &For, name: Option<&IndexName>) -> Result<Result<Index, String>, Failure> {
+    fn index(
+        &self,
+        of: &Criteria,
+        name: Option<&IndexName>,
+    ) -> Result<Result<Index, String>, Failure> {
         let interpreter = self.any_interpreter(of.environment, of.python, of.here)?;
         let mut indexes = self.known.indexes.lock().expect("no thread panics with it");
         let ask = || {
             let interpreter = interpreter.as_ref().map(|i| i.executable.as_path());
-            self.tools.uv.index(name, interpreter)
+            self.resolver.uv.index(name, interpreter)
         };
         Ok(indexes.entry(name.cloned()).or_insert_with(ask).clone())
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::{Selected, Variables};
 use crate::files::trust::{Trust, own_directory};
-use crate::files::{self, standing};
+use crate::files::{self, ownership};
 use crate::store::Root;
 
 /// The user, the devices and processors of the job, and its number of threads. Those that name devices are passed on
@@ -239,7 +239,7 @@ pub fn user_cache(inherited: &Variables) -> PathBuf {
         Some(cache) => cache.join("rootstock"),
         None => given("TMPDIR")
             .unwrap_or_else(|| "/tmp".into())
-            .join(format!("rootstock-{}", standing::us())),
+            .join(format!("rootstock-{}", ownership::effective_uid())),
     }
 }
 

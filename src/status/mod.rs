@@ -59,7 +59,7 @@ pub fn read(subject: &Subject, sizes: bool) -> Result<Report, look::Error> {
 
 /// Every environment of the manifest, and those of earlier manifests that are still linked.
 fn names(subject: &Subject) -> Vec<EnvironmentName> {
-    // Where the links cannot be listed, the status of each environment says so.
+    // Where the links cannot be listed, the status of each environment reports it.
     let linked = files::names(&subject.root.environments()).unwrap_or_default();
     let linked = linked.iter().filter_map(|name| name.parse().ok());
     let environments = subject.manifest.environments.iter();

@@ -88,7 +88,7 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
-/// What every version of the index says.
+/// The part that every version of the index has.
 #[derive(Deserialize)]
 struct Schema {
     schema: u32,
@@ -98,7 +98,7 @@ struct Schema {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
     root: Root,
-    /// What it says it has.
+    /// What it lists.
     pub index: Index,
 }
 

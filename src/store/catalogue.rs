@@ -96,7 +96,7 @@ pub enum Error {
     },
 }
 
-/// What every version of the file says.
+/// The part that every version of the file has.
 #[derive(Deserialize)]
 struct Schema {
     schema: u32,

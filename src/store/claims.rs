@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Root;
-use crate::files::{self, maker, standing, times};
+use crate::files::{self, maker, ownership, times};
 use crate::name::EnvironmentName;
 
 /// The schema this version writes and reads.
@@ -63,7 +63,7 @@ impl Claim {
             schema: SCHEMA,
             environment: environment.clone(),
             id: id.to_owned(),
-            user: standing::user_name(standing::us()),
+            user: ownership::user_name(ownership::effective_uid()),
             host: maker::host(),
             process: std::process::id(),
             maker: maker::this_process(),

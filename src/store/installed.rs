@@ -10,7 +10,7 @@ use crate::name::EnvironmentName;
 
 use super::interpreter::{self, Base};
 use super::stamp::{Found, Stamp};
-use super::tree::{self, Here, Tree};
+use super::tree::{self, Placeholders, Tree};
 use super::{Root, Verifier, inside};
 
 /// What is on disk for one environment.
@@ -103,7 +103,7 @@ pub fn is_intact(
         return Ok(false);
     };
     let python = &stamp.python;
-    let here = Here {
+    let here = Placeholders {
         executable: &python.executable,
         version: &python.identity.version,
         access: root.access(),

@@ -19,7 +19,7 @@ struct Layout {
     access: Option<Access>,
 }
 
-/// What every version of the file says.
+/// The part that every version of the file has.
 #[derive(Deserialize)]
 struct Schema {
     schema: u32,
@@ -123,7 +123,7 @@ pub fn check(root: &Root) -> Result<bool, Error> {
     Ok(read(root)?.is_some())
 }
 
-/// Who may use the root, as it says itself.
+/// Who may use the root, from its own policy file.
 pub fn access(root: &Root) -> Result<Option<Access>, Error> {
     Ok(read(root)?.and_then(|layout| layout.access))
 }
@@ -147,7 +147,7 @@ fn read(root: &Root) -> Result<Option<Layout>, Error> {
     Ok(Some(serde_json::from_str(&text).map_err(broken)?))
 }
 
-/// Makes the root and its directories, and says which layout it has and who may use it. What is there already is left
+/// Makes the root and its directories, and writes which layout it has and who may use it. What is there already is left
 /// alone, but for the modes of the root's own directories where it has a policy.
 pub fn create(root: &Root) -> Result<(), Error> {
     files::create_directories(root.path())?;

@@ -48,7 +48,7 @@ pub struct Disk {
     pub references: BTreeMap<String, String>,
     /// The catalogue, if there is one that can be read.
     pub catalogue: Option<Catalogue>,
-    /// Who may use the root, as it says itself.
+    /// Who may use the root, from its own policy file.
     pub access: Option<Access>,
 }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::files;
 
-use super::tree::{self, Difference, Here, Tree};
+use super::tree::{self, Difference, Placeholders, Tree};
 use super::{Root, Verifier, inside, sealed};
 
 /// Counts up when this program would make other files of the same archive.
@@ -108,7 +108,7 @@ pub fn state(
         return Ok(State::Unknown);
     };
     // Nothing in it stands for a machine: the placeholders of generations have no meaning here.
-    let here = Here {
+    let here = Placeholders {
         executable: Path::new(""),
         version: "",
         access: root.access(),

@@ -69,7 +69,7 @@ pub(crate) mod directory {
     pub(crate) const TRASH: &str = "trash";
 }
 
-/// An install root. Holding one says nothing about what exists below it.
+/// An install root. Holding one does not mean that anything exists below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
     path: PathBuf,
@@ -118,12 +118,12 @@ impl Root {
         Some(self.cache()).filter(|cache| *cache != self.path.join("cache"))
     }
 
-    /// Says which layout the root has.
+    /// The file with the root's layout.
     pub fn layout(&self) -> PathBuf {
         self.path.join("layout.json")
     }
 
-    /// Says what each model id means.
+    /// The file with what each model id means.
     pub fn models(&self) -> PathBuf {
         self.path.join("models.json")
     }
@@ -153,7 +153,7 @@ impl Root {
         self.generations(environment).join(id)
     }
 
-    /// Its time of change says since when the link of the environment does not lead to this generation any more. There is
+    /// Its time of change is when the environment's link was switched away from this generation. There is
     /// none if that was never so.
     pub fn retired(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
         self.generations(environment).join(format!("{RETIRED}{id}"))

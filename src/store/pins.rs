@@ -1,4 +1,4 @@
-//! `pins/<env>@<id>`: generations that `gc` keeps. The file is empty; its owner and its time tell who pinned it, and when.
+//! `pins/<env>@<id>`: generations that `gc` keeps. The file is empty; its owner and its time show who pinned it, and when.
 //! A person may make and remove such files by hand. Removes nothing but pins.
 
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Root, directory};
 use crate::access::Access;
-use crate::files::{self, Kind, standing};
+use crate::files::{self, Kind, ownership};
 
 /// A policy as this machine understands it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub enum Error {
     Groups {
         /// Its name.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Some things belong to others, who alone can change who may use them.
     #[error(
-        "{count} files and directories are not as `access = \"{access}\"` says and belong to others; the first is `{}`, of \
+        "{count} files and directories do not conform to `access = \"{access}\"` and belong to others; the first is `{}`, of \
          {owner}",
         first.display()
     )]
@@ -76,7 +76,7 @@ impl Policy {
     /// The policy, with the group's number on this machine.
     pub fn of(access: Access) -> Result<Self, Error> {
         let number = |name: &str| {
-            let found = standing::group_named(name).map_err(|source| Error::Groups {
+            let found = ownership::group_named(name).map_err(|source| Error::Groups {
                 name: name.to_owned(),
                 source,
             })?;
@@ -116,7 +116,7 @@ impl Policy {
 
     /// Makes a file readable for everybody that the policy is for.
     pub fn make_readable(&self, file: &Path) -> files::Result<()> {
-        let mode = standing::standing(file)?.mode;
+        let mode = ownership::ownership(file)?.mode;
         self.apply_to(file, self.access.shared(mode))
     }
 
@@ -175,7 +175,7 @@ impl Policy {
     }
 
     fn apply_to(&self, path: &Path, mode: u32) -> files::Result<()> {
-        standing::settle(path, mode, self.group)
+        ownership::set_ownership(path, mode, self.group)
     }
 
     /// Lets maintainers write in a directory of the root itself. One that belongs to another user stays as it is: only its
@@ -220,7 +220,7 @@ impl Policy {
             Some(first) => Err(Error::OfOthers {
                 access: self.access.clone(),
                 count: of_others.len(),
-                owner: standing::user_name(standing::standing(first)?.owner),
+                owner: ownership::user_name(ownership::ownership(first)?.owner),
                 first: first.clone(),
             }),
         }
@@ -228,7 +228,7 @@ impl Policy {
 }
 
 fn is_of_others(path: &Path) -> bool {
-    standing::standing(path).is_ok_and(|there| there.owner != standing::us())
+    ownership::ownership(path).is_ok_and(|there| there.owner != ownership::effective_uid())
 }
 
 /// What a directory below a root is for: generations and managed interpreters are published whole.

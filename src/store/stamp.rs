@@ -68,7 +68,7 @@ pub enum Found {
     Newer(u32),
 }
 
-/// What every version of the file says.
+/// The part that every version of the file has.
 #[derive(Deserialize)]
 struct Schema {
     schema: u32,

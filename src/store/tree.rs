@@ -62,7 +62,7 @@ pub struct Tree(pub BTreeMap<String, Item>);
 pub struct Invalid {
     /// Which line, from 1.
     pub line: usize,
-    /// What it says.
+    /// Its content.
     pub text: String,
 }
 
@@ -156,18 +156,18 @@ pub fn normal_interpreter() -> Item {
     Item::Link(PYTHON.to_owned())
 }
 
-/// What is not as the tree says.
+/// A difference from the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The path below the generation.
     pub path: String,
     /// What is wrong with it.
-    pub what: What,
+    pub what: DifferenceKind,
 }
 
 /// What can be wrong with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum DifferenceKind {
     /// Listed, and not there.
     Missing,
     /// There, and not listed.
@@ -180,14 +180,14 @@ pub enum What {
     Unreadable,
 }
 
-impl std::fmt::Display for What {
+impl std::fmt::Display for DifferenceKind {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
-            What::Missing => "is missing",
-            What::Extra => "does not belong there",
-            What::Content => "has changed",
-            What::Mode => "has another mode",
-            What::Unreadable => "cannot be read",
+            DifferenceKind::Missing => "is missing",
+            DifferenceKind::Extra => "does not belong there",
+            DifferenceKind::Content => "has changed",
+            DifferenceKind::Mode => "has another mode",
+            DifferenceKind::Unreadable => "cannot be read",
         })
     }
 }
@@ -198,12 +198,12 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// Everything in a generation that is not as its tree says, sorted by path: every file is read. Uses the rayon pool
+/// Everything in a generation that differs from its tree, sorted by path: every file is read. Uses the rayon pool
 /// it is called in.
 pub fn differences(
     generation: &Path,
     tree: &Tree,
-    here: Here,
+    here: Placeholders,
     verifier: &Verifier,
 ) -> files::Result<Vec<Difference>> {
     let found: BTreeMap<String, files::Entry> = files::walk(generation)?
@@ -215,7 +215,7 @@ pub fn differences(
     let extra = found
         .keys()
         .filter(|path| !tree.0.contains_key(*path))
-        .map(|path| (path, What::Extra));
+        .map(|path| (path, DifferenceKind::Extra));
     let machine = Machine { here, verifier };
     let mut differences: Vec<Difference> = tree
         .0
@@ -239,7 +239,7 @@ pub fn differences(
 
 /// What the normal form stands for in this root.
 #[derive(Debug, Clone, Copy)]
-pub struct Here<'a> {
+pub struct Placeholders<'a> {
     /// The interpreter that a stamp names.
     pub executable: &'a Path,
     /// Its version.
@@ -249,7 +249,7 @@ pub struct Here<'a> {
 }
 
 struct Machine<'a> {
-    here: Here<'a>,
+    here: Placeholders<'a>,
     verifier: &'a Verifier<'a>,
 }
 
@@ -260,9 +260,9 @@ impl Machine<'_> {
         path: &str,
         item: &Item,
         found: Option<&files::Entry>,
-    ) -> files::Result<Option<What>> {
+    ) -> files::Result<Option<DifferenceKind>> {
         let Some(found) = found else {
-            return Ok(Some(What::Missing));
+            return Ok(Some(DifferenceKind::Missing));
         };
         let here = generation.join(path);
         match item {
@@ -274,21 +274,23 @@ impl Machine<'_> {
                 };
                 let same = found.kind == Kind::Link
                     && files::link_target(&here)?.as_deref() == Some(target);
-                Ok((!same).then_some(What::Content))
+                Ok((!same).then_some(DifferenceKind::Content))
             }
             Item::File { sha256, executable } => {
                 if found.kind != Kind::File {
-                    return Ok(Some(What::Content));
+                    return Ok(Some(DifferenceKind::Content));
                 }
                 match self.digest(&here, path) {
                     Ok(digest) if digest == *sha256 => {}
-                    Ok(_) => return Ok(Some(What::Content)),
-                    Err(error) if error.is_missing() => return Ok(Some(What::Missing)),
-                    Err(error) if error.is_refused() => return Ok(Some(What::Unreadable)),
+                    Ok(_) => return Ok(Some(DifferenceKind::Content)),
+                    Err(error) if error.is_missing() => return Ok(Some(DifferenceKind::Missing)),
+                    Err(error) if error.is_refused() => {
+                        return Ok(Some(DifferenceKind::Unreadable));
+                    }
                     Err(error) => return Err(error),
                 }
                 let mode = access::published(self.here.access, *executable);
-                Ok((found.mode != mode).then_some(What::Mode))
+                Ok((found.mode != mode).then_some(DifferenceKind::Mode))
             }
         }
     }
@@ -297,7 +299,7 @@ impl Machine<'_> {
         if below != inside::CONFIGURATION || files::size(path)? > LONGEST_CONFIGURATION {
             return self.verifier.digest(path);
         }
-        let Here {
+        let Placeholders {
             executable,
             version,
             access: _,
@@ -358,7 +360,7 @@ mod tests {
 
     fn check(generation: &Path) -> Vec<String> {
         let python = Path::new("/usr/bin/python3.11");
-        let here = Here {
+        let here = Placeholders {
             executable: python,
             version: "3.11.7",
             access: None,

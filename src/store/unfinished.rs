@@ -17,7 +17,7 @@ pub(crate) struct Unfinished {
     pub(crate) path: PathBuf,
     /// Its name there.
     pub(crate) name: String,
-    /// Who made it, as its name says; empty where it does not say.
+    /// Who made it, from its name; empty where the name has none.
     pub(crate) maker: String,
     /// In which state it is.
     pub(crate) state: State,

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::digest::Digest;
-use crate::files::{self, Context, standing};
+use crate::files::{self, Context, ownership};
 
 /// What was read so far.
 pub struct Verifier<'a> {
     watch: &'a (dyn Fn(u64) + Sync),
     files: AtomicU64,
     bytes: AtomicU64,
-    /// Digests of files that have several names, by what tells the file; the first to come reads, others wait for it.
-    shared: Mutex<HashMap<standing::File, Arc<OnceLock<Option<Digest>>>>>,
+    /// Digests of files that have several names, by device and inode; the first thread reads, others wait for it.
+    shared: Mutex<HashMap<ownership::File, Arc<OnceLock<Option<Digest>>>>>,
 }
 
 impl<'a> Verifier<'a> {
@@ -32,14 +32,14 @@ impl<'a> Verifier<'a> {
     /// The digest of a file that several ask for: it is read once, though it has only one name.
     pub fn digest_once(&self, path: &Path) -> files::Result<Digest> {
         let file = files::open(path)?;
-        let which = standing::identity(&file).context("examine", path)?;
+        let which = ownership::identity(&file).context("examine", path)?;
         self.known(&file, path, which)
     }
 
     /// The digest of a file.
     pub fn digest(&self, path: &Path) -> files::Result<Digest> {
         let file = files::open(path)?;
-        match standing::shared(&file).context("examine", path)? {
+        match ownership::shared(&file).context("examine", path)? {
             Some(which) => self.known(&file, path, which),
             None => self.read(&file, path),
         }
@@ -49,7 +49,7 @@ impl<'a> Verifier<'a> {
         &self,
         file: &files::File,
         path: &Path,
-        which: standing::File,
+        which: ownership::File,
     ) -> files::Result<Digest> {
         let mut all = self
             .shared
@@ -68,7 +68,7 @@ impl<'a> Verifier<'a> {
         match (digest, failed) {
             (Some(digest), _) => Ok(*digest),
             (None, Some(error)) => Err(error),
-            // Under its other name it could not be read: this one says why.
+            // Under its other name it could not be read: this one has the reason.
             (None, None) => self.read(file, path),
         }
     }

@@ -22,7 +22,7 @@ mod project;
 pub struct Request<'a> {
     /// It is carried along.
     pub manifest: &'a Manifest,
-    /// It says which files are needed.
+    /// It has the files that are needed.
     pub lock: &'a Lock,
     /// Where the lock lies.
     pub lock_path: &'a Path,
@@ -90,7 +90,7 @@ pub enum Error {
     /// It cannot be made in this directory.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Place(#[from] project::Misplaced),
+    Place(#[from] project::InvalidDirectory),
     /// The lock has nothing for a machine type.
     #[error(transparent)]
     #[diagnostic(transparent)]

@@ -182,7 +182,7 @@ pub fn carry_out<'p>(
     let written = build::write_small_files(&plan, root);
     build::look_again(&mut environments, root);
     if written.is_err() {
-        // The catalogue says with what a model is called.
+        // The catalogue has what a model is called with.
         plan.prefetch.clear();
     }
     let has_failed = |step: &PrefetchStep| {

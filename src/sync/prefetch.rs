@@ -117,7 +117,7 @@ pub fn prefetch(
     }
     let used = setup::call(root, &selected, &variables, inherited).map_err(Error::Failed)?;
     if !used.home.is_empty() {
-        warn(&at_home(step, &used.home));
+        warn(&home_files_advice(step, &used.home));
     }
     let after = list(root.cache())?;
     let paths = touched(root, &before, &after, &used.opened)?;
@@ -221,7 +221,7 @@ fn below_cache(root: &Root, opened: &[String]) -> files::Result<Vec<String>> {
 const NAMED: usize = 5;
 
 /// What to do about files that other users of the root do not have.
-fn at_home(step: &PrefetchStep, paths: &[String]) -> String {
+fn home_files_advice(step: &PrefetchStep, paths: &[String]) -> String {
     let PrefetchStep { model, .. } = step;
     let environment = &model.environment;
     let mut named: Vec<String> = paths

@@ -15,7 +15,7 @@ pub struct Preview<'p> {
     pub estimates: Vec<Option<BuildEstimate>>,
     /// How many files would be downloaded.
     pub files: usize,
-    /// How many bytes they have, as far as the lock says.
+    /// How many bytes they have, as far as the lock has it.
     pub download: u64,
     /// How many bytes everything that is built takes, if nothing is linked.
     pub bytes: u64,

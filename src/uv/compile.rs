@@ -35,7 +35,7 @@ pub struct Compile<'a> {
     pub excludes: Vec<String>,
     /// Versions to stay with where they still fit.
     pub preferences: Vec<(String, String)>,
-    /// By package, what building it takes beside what it says itself.
+    /// By package, requirements of its build beside those it declares.
     pub build_dependencies: Option<&'a BTreeMap<PackageName, Vec<Requirement>>>,
     /// Nothing uploaded after this time is considered.
     pub exclude_newer: Option<&'a str>,
@@ -60,7 +60,7 @@ pub struct Compile<'a> {
 pub struct Route<'a> {
     /// The package.
     pub package: &'a PackageName,
-    /// The index's name; [`Uv::with_indexes`] says where it is.
+    /// The index's name; [`Uv::with_indexes`] has its address.
     pub index: &'a IndexName,
 }
 
@@ -355,16 +355,16 @@ fn preferences(pins: &[(String, String)]) -> String {
 }
 
 fn explain(output: &process::Output) -> Unresolved {
-    let said = output.stderr.trim();
-    match said.split_once("No solution found when resolving dependencies") {
+    let message = output.stderr.trim();
+    match message.split_once("No solution found when resolving dependencies") {
         Some((_, why)) => Unresolved::Unsatisfiable(words::plain(why)),
-        None if said.is_empty() => Unresolved::Failed {
+        None if message.is_empty() => Unresolved::Failed {
             why: format!("it {}", output.exit),
             advice: None,
         },
         None => Unresolved::Failed {
-            why: words::plain(said.strip_prefix("error: ").unwrap_or(said)),
-            advice: words::advice(said),
+            why: words::plain(message.strip_prefix("error: ").unwrap_or(message)),
+            advice: words::advice(message),
         },
     }
 }
@@ -418,8 +418,8 @@ mod tests {
         };
         let new = "error: No solution found when resolving dependencies\n  cause: Because a needs b.\n         So on.\n";
         let old = "  × No solution found when resolving dependencies:\n  ╰─▶ Because a needs b.\n      So on.\n";
-        for said in [new, old] {
-            match explained(said) {
+        for message in [new, old] {
+            match explained(message) {
                 Unresolved::Unsatisfiable(why) => assert_eq!(why, "Because a needs b.\nSo on."),
                 other => panic!("{other:?}"),
             }

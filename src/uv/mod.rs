@@ -125,14 +125,14 @@ impl Uv {
             .variables(search.environment)
             .run_limited();
         let output = asked.map_err(|error| chain(&error))?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
         // `uv 0.13.9 (x86_64-unknown-linux-gnu)`
-        let version = said
+        let version = answer
             .strip_prefix("uv ")
             .and_then(|rest| rest.split_whitespace().next());
         let version = version.and_then(|version| version.parse().ok());
         let version = version
-            .ok_or_else(|| format!("it does not say a version of uv but `{}`", said.trim()))?;
+            .ok_or_else(|| format!("its output is not a version of uv but `{}`", answer.trim()))?;
         let scratch = search.cache.join("resolve");
         let indexes = BTreeMap::new();
         Ok(Self {
@@ -198,7 +198,7 @@ impl Uv {
         let url = line.ok_or_else(|| {
             format!(
                 "uv does not say where the default index is: {}",
-                said(&output)
+                error_output(&output)
             )
         })?;
         Ok(Index {
@@ -233,7 +233,7 @@ impl Uv {
     }
 }
 
-/// The end of what a failed program said.
-fn said(output: &process::Output) -> String {
+/// The end of a failed program's output.
+fn error_output(output: &process::Output) -> String {
     format!("it {}: {}", output.exit, process::tail(&output.stderr, 5))
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Search, said};
+use super::{Error, Search, error_output};
 use crate::digest::Digest;
 use crate::files::trust::{Trust, own_directory};
 use crate::files::{self, Context};
@@ -115,7 +115,7 @@ fn download(search: &Search, work: &Path) -> Result<Vec<u8>, Error> {
             .run_limited();
         match output {
             Ok(output) if output.exit.success() => return verified(work),
-            Ok(output) => reasons.push(format!("pip of {interpreter}: {}", said(&output))),
+            Ok(output) => reasons.push(format!("pip of {interpreter}: {}", error_output(&output))),
             Err(error) => reasons.push(chain(&error)),
         }
     }
@@ -129,7 +129,7 @@ fn verified(work: &Path) -> Result<Vec<u8>, Error> {
     let name = files::names(work)?
         .into_iter()
         .find(|name| name.starts_with("uv-"));
-    let name = name.ok_or_else(|| unavailable("pip said it succeeded but left no wheel"))?;
+    let name = name.ok_or_else(|| unavailable("pip succeeded but wrote no wheel"))?;
     let bytes = files::read(&work.join(&name))?;
     let digest = Digest::of(&bytes).to_string();
     if !WHEELS.iter().any(|(wheel, _)| *wheel == digest) {

@@ -20,7 +20,7 @@ pub struct Package {
     pub wheels: Vec<File>,
     /// Its source distribution.
     pub sdist: Option<File>,
-    /// Where it is, if a direct reference says so; it has no other file then.
+    /// Where it is, if it is a direct reference; it has no other file then.
     pub direct: Option<Direct>,
     /// Whether the whole version is yanked (PEP 592), at least every file of it that uv would install.
     pub yanked: bool,
@@ -56,7 +56,7 @@ pub struct File {
     pub name: String,
     /// Its address; it never enters a lock.
     pub url: String,
-    /// Its size, where the index says it.
+    /// Its size, where the index has it.
     pub size: Option<u64>,
     /// Its digest, if it is known. Of an address that names one it is that one, whatever the file's own is.
     pub sha256: Option<Digest>,

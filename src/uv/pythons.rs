@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use pep440_rs::Version;
 use serde::Deserialize;
 
-use super::{Uv, said};
+use super::{Uv, error_output};
 use crate::process;
 use crate::target::Architecture;
 
@@ -15,7 +15,7 @@ use crate::target::Architecture;
 pub struct Build {
     /// The exact version.
     pub version: Version,
-    /// The day it was built, where its name says it.
+    /// The day it was built, where its name has it.
     pub build: Option<String>,
     /// Where it is.
     pub url: String,
@@ -33,12 +33,12 @@ pub enum Error {
     /// uv failed.
     #[error("uv cannot list interpreters: {0}")]
     Failed(String),
-    /// uv said something else.
+    /// uv's output is not such a list.
     #[error("uv's list of interpreters cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
 }
 
-/// What uv says of one archive.
+/// uv's entry for one archive.
 #[derive(Deserialize)]
 struct Listed {
     version: String,
@@ -59,7 +59,7 @@ impl Uv {
             .arguments(["--all-platforms", "--all-arches", "--output-format", "json"])
             .run_limited()?;
         if !output.exit.success() {
-            return Err(Error::Failed(said(&output)));
+            return Err(Error::Failed(error_output(&output)));
         }
         Ok(builds(serde_json::from_slice(&output.stdout)?))
     }
@@ -135,8 +135,8 @@ mod tests {
         ]);
         let builds = builds(serde_json::from_value(list).unwrap());
         let of = |architecture| {
-            let said = |build: &Build| format!("{} {:?}", build.version, build.build);
-            builds[&architecture].iter().map(said).collect::<Vec<_>>()
+            let shown = |build: &Build| format!("{} {:?}", build.version, build.build);
+            builds[&architecture].iter().map(shown).collect::<Vec<_>>()
         };
         assert_eq!(
             of(Architecture::X86_64),

@@ -1,5 +1,5 @@
-//! What uv says, for people who use this program: without its drawing, and without options and keys that only uv has.
-//! What they can do instead is said in ours.
+//! uv's messages for users of this program: without its drawing, and without options and keys that only uv has.
+//! What to do instead is given in ours.
 
 /// What stands in a hint that only users of uv can follow.
 const ONLY_UV: [&str; 7] = [
@@ -13,8 +13,8 @@ const ONLY_UV: [&str; 7] = [
 ];
 
 /// uv's words without its drawing; of its hints, the sentences that hold here.
-pub(super) fn plain(said: &str) -> String {
-    let lines = said.lines().map(|line| {
+pub(super) fn plain(message: &str) -> String {
+    let lines = message.lines().map(|line| {
         let line = line.trim_start_matches([' ', ':', '╰', '─', '▶', '│', '├', '×']);
         line.strip_prefix("cause: ").unwrap_or(line).trim_end()
     });
@@ -47,7 +47,7 @@ fn ours(hint: &str) -> Option<String> {
     }
     if hint.contains("`--python-version`") {
         return Some(
-            "hint: these packages need another Python; `python = \"3.12\"` in the environment's table says which".to_owned(),
+            "hint: these packages need another Python; write it as `python = \"3.12\"` in the environment's table".to_owned(),
         );
     }
     if let Some((filtered, _)) = hint.split_once(" Consider using `exclude-newer-package`") {
@@ -63,8 +63,8 @@ fn ours(hint: &str) -> Option<String> {
 }
 
 /// Of a build that could not import something: the package, and what it does not say that it needs.
-fn missing_requirement(said: &str) -> Option<(&str, &str)> {
-    let (before, after) = said.split_once("` depends on `")?;
+fn missing_requirement(message: &str) -> Option<(&str, &str)> {
+    let (before, after) = message.split_once("` depends on `")?;
     let package = before.rsplit('`').next()?.split('@').next()?;
     let (missing, rest) = after.split_once('`')?;
     rest.starts_with(", but doesn't declare it as a build dependency")
@@ -72,8 +72,8 @@ fn missing_requirement(said: &str) -> Option<(&str, &str)> {
 }
 
 /// The message without names, addresses and digests, which may contain any word or number.
-fn without_names(said: &str) -> String {
-    let unquoted: Vec<&str> = said.split('`').step_by(2).collect();
+fn without_names(message: &str) -> String {
+    let unquoted: Vec<&str> = message.split('`').step_by(2).collect();
     let unquoted = unquoted.join("`");
     let words = unquoted
         .split_whitespace()
@@ -82,10 +82,10 @@ fn without_names(said: &str) -> String {
 }
 
 /// What to do about a failure, where uv's words show what it is.
-pub(super) fn advice(said: &str) -> Option<String> {
-    let own_words = without_names(said);
+pub(super) fn advice(message: &str) -> Option<String> {
+    let own_words = without_names(message);
     let any = |words: &[&str]| words.iter().any(|word| own_words.contains(word));
-    if let Some((package, missing)) = missing_requirement(&said.replace('\n', " ")) {
+    if let Some((package, missing)) = missing_requirement(&message.replace('\n', " ")) {
         return Some(format!(
             "`{package}` needs `{missing}` to be built and does not say so; write in the environment's table of the \
              manifest:\n  build-dependencies = {{ {package} = [\"{missing}\"] }}"
@@ -109,8 +109,8 @@ pub(super) fn advice(said: &str) -> Option<String> {
         "correct the address or the name in the requirement: a file is called as it was published, and a wheel \
          NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
     } else if any(&["Hash mismatch"]) {
-        "the server sent another file than the one that it announced: try again, and if it stays so, tell who maintains the \
-         index or mirror"
+        "the server sent another file than the one that it announced: try again, and if it stays so, report it to the \
+         maintainer of the index or mirror"
     } else if any(&["URL dependencies must be expressed as direct"]) {
         "write this requirement under `dependencies` of the environment as well"
     } else if any(&["(401 ", "(403 ", "(407 "]) {
@@ -172,7 +172,7 @@ mod tests {
             advice_.contains("build-dependencies = { a = [\"torch\"] }"),
             "{advice_}"
         );
-        for (said, word) in [
+        for (message, word) in [
             (
                 "Failed to build `a`\ncause: The build backend returned an error",
                 "build-constraints",
@@ -199,8 +199,8 @@ mod tests {
             ),
             ("cause: tcp connect error", "is the package index reachable"),
         ] {
-            let found = advice(said).unwrap();
-            assert!(found.contains(word), "{said}: {found}");
+            let found = advice(message).unwrap();
+            assert!(found.contains(word), "{message}: {found}");
             assert_eq!(
                 found.contains("reachable from here?"),
                 word.contains("reachable")

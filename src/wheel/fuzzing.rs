@@ -12,7 +12,7 @@ use crate::lock::{LockedPackage, Origin};
 use crate::store::Root;
 use crate::store::wheels::{self, Scheme, Staging, UnpackedFile};
 
-/// Whatever is in a wheel, it is unpacked as its `RECORD` says, or refused; a disk without faults is not blamed.
+/// Whatever is in a wheel, it is unpacked as its `RECORD` lists it, or refused; a disk without faults is not blamed.
 pub fn wheel(bytes: &[u8]) {
     let bytes = if bytes.starts_with(b"PK") {
         Cow::Borrowed(bytes)
@@ -75,7 +75,7 @@ fn listed(path: &str, contents: &[u8]) -> UnpackedFile {
     }
 }
 
-/// What is said to be there is there, and in `RECORD`.
+/// Every file that is reported as installed exists, and is in `RECORD`.
 fn assert_installed(installed: &[UnpackedFile], staging: &Staging) {
     let place = |file: &UnpackedFile| staging.directory_of(file.scheme).join(&file.path);
     let record = installed
@@ -102,7 +102,7 @@ fn assert_installed(installed: &[UnpackedFile], staging: &Staging) {
     }
 }
 
-/// What a `RECORD` says is a digest or an error; what is written of files is what is read of them.
+/// A `RECORD` gives digests or an error; what is written about files is what is read back.
 pub fn record(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(record) = Record::parse(&text) {

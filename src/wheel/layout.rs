@@ -23,7 +23,7 @@ pub(super) struct Item {
     pub(super) scheme: Scheme,
     /// Its path there.
     pub(super) path: String,
-    /// What its `RECORD` says of its contents.
+    /// Its contents as in its `RECORD`.
     pub(super) claim: Claim,
     /// Whether it is written, and not only verified.
     pub(super) written: bool,
@@ -88,7 +88,7 @@ fn leave_out_bytecode(items: &mut [Item]) {
     }
 }
 
-/// Where a member goes: to `site-packages`, or as its directory in `.data` says.
+/// Where a member goes: to `site-packages`, or to the scheme of its directory in `.data`.
 fn destination(path: &str, package: &LockedPackage) -> Result<(Scheme, String), Defect> {
     let (top, below) = path.split_once('/').unwrap_or(("", path));
     if top.strip_suffix(".data").is_none() {
@@ -149,7 +149,7 @@ fn merge(items: &mut [Item]) -> Result<(), Defect> {
                 scheme.directory()
             )));
         }
-        // A script may have to be rewritten, and is a program whatever the archive says.
+        // A script may have to be rewritten, and is a program whatever its mode in the archive.
         let (kept, dropped) = if items[first].scheme == Scheme::Scripts {
             (first, number)
         } else {

@@ -43,7 +43,7 @@ pub(super) fn unpack(
         && size != member.size
     {
         return Err(refused(Defect(format!(
-            "`{}` is {} bytes long, and its RECORD says {size}",
+            "`{}` is {} bytes long, not {size} as in its RECORD",
             member.path, member.size
         ))));
     }
@@ -95,7 +95,7 @@ fn write_whole(to: &Path, bytes: &[u8], executable: bool) -> files::Result<()> {
     make_reproducible(&out, to, executable)
 }
 
-/// What a member holds, on its way to its place: never more than the archive says, never in memory as a whole.
+/// What a member holds, on its way to its place: never more than the archive's directory states, never in memory as a whole.
 struct Contents<'a> {
     from: &'a mut dyn Read,
     check: Check<'a>,
@@ -165,7 +165,7 @@ impl Contents<'_> {
         self.verify()
     }
 
-    /// The first piece, long enough to tell how a script begins.
+    /// The first piece, long enough for the first line of a script.
     fn start(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         let mut n = 0;
         while n < scripts::MARK.len() {
@@ -188,7 +188,7 @@ impl Contents<'_> {
         self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
             let member = self.member;
             Failure::Defect(Defect(format!(
-                "`{member}` is longer than the archive's directory says"
+                "`{member}` is longer than in the archive's directory"
             )))
         })?;
         self.check.update(&buffer[..n]);
@@ -199,7 +199,7 @@ impl Contents<'_> {
         let member = self.member;
         self.check.finish().ok_or_else(|| {
             Failure::Defect(Defect(format!(
-                "`{member}` does not have the digest that its RECORD says"
+                "`{member}` does not have the digest in its RECORD"
             )))
         })
     }

@@ -23,7 +23,7 @@ struct Line {
     size: Option<u64>,
 }
 
-/// What a `RECORD` says of a file.
+/// A `RECORD`'s entry for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
     /// Its digests, at least one.
@@ -92,7 +92,7 @@ impl Record {
         Ok(Self(lines))
     }
 
-    /// What it says of the file of this path. Lines about files that a wheel does not hold are never asked for.
+    /// The entry for this path. Lines about files that a wheel does not hold are never asked for.
     pub(super) fn claim(&self, path: &str) -> Result<Claim, Defect> {
         let lines = self
             .0

@@ -103,7 +103,7 @@ pub(super) fn check(address: &Address) -> Result<(), Error> {
             Err(Error::TooLong(path.clone()))
         }
         Address::Unix(path) => match trusted(path) {
-            Err(Tried::Foreign(exposed)) => Err(foreign(address, exposed)),
+            Err(AttemptError::Foreign(exposed)) => Err(foreign(address, exposed)),
             // It may come.
             _ => Ok(()),
         },
@@ -112,25 +112,25 @@ pub(super) fn check(address: &Address) -> Result<(), Error> {
 }
 
 /// Why one try failed.
-enum Tried {
+enum AttemptError {
     /// Who else can answer there.
     Foreign(Exposed),
-    /// What the system said.
+    /// The system's error.
     System(io::Error),
 }
 
-impl From<io::Error> for Tried {
+impl From<io::Error> for AttemptError {
     fn from(error: io::Error) -> Self {
-        Tried::System(error)
+        AttemptError::System(error)
     }
 }
 
 /// Makes sure that a socket is there, and that it is ours or root's. No other user can take the place of such a one in
 /// `/tmp`, so that it is looked at before the connection is made.
-fn trusted(path: &Path) -> Result<(), Tried> {
+fn trusted(path: &Path) -> Result<(), AttemptError> {
     match Trust::default().check(path) {
         Err(Exposed::Unknown(error)) => Err(error.into()),
-        Err(exposed) => Err(Tried::Foreign(exposed)),
+        Err(exposed) => Err(AttemptError::Foreign(exposed)),
         Ok(()) => Ok(()),
     }
 }
@@ -154,9 +154,9 @@ pub(super) fn connect<'a>(
         let left = deadline.saturating_duration_since(Instant::now());
         let source = match attempt(address, left.clamp(INTERVAL, LONGEST_ATTEMPT)) {
             Ok(socket) => return Ok(Connection::new(socket, signals)),
-            Err(Tried::System(error)) if may_be_temporary(&error) => error,
-            Err(Tried::Foreign(exposed)) => return Err(foreign(address, exposed)),
-            Err(Tried::System(source)) => {
+            Err(AttemptError::System(error)) if may_be_temporary(&error) => error,
+            Err(AttemptError::Foreign(exposed)) => return Err(foreign(address, exposed)),
+            Err(AttemptError::System(source)) => {
                 return Err(Error::Refused {
                     address: address.to_string(),
                     source,
@@ -196,7 +196,7 @@ fn may_be_temporary(error: &io::Error) -> bool {
     )
 }
 
-fn attempt(address: &Address, timeout: Duration) -> Result<OwnedFd, Tried> {
+fn attempt(address: &Address, timeout: Duration) -> Result<OwnedFd, AttemptError> {
     match address {
         Address::Unix(path) => {
             trusted(path)?;

@@ -128,7 +128,7 @@ impl Calculator for Model<'_> {
 
     fn wait_for_message(&mut self) -> Result<(), Failure> {
         while let Some(cause) = self.watch_shared_steps()? {
-            if let Err(failure) = self.revive(cause) {
+            if let Err(failure) = self.replace_python(cause) {
                 // The client wakes up when the bell is closed by everyone.
                 self.python = None;
                 self.leave_memory();

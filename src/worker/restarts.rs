@@ -82,7 +82,7 @@ impl Model<'_> {
 
     /// Replaces a Python that died at a step in shared memory, where the new one finds the step; but not if the one before
     /// died at the same step.
-    pub(super) fn revive(&mut self, cause: String) -> Result<(), Failure> {
+    pub(super) fn replace_python(&mut self, cause: String) -> Result<(), Failure> {
         let shared = self.shared.as_mut().expect("only shared steps are watched");
         if let Some(first) = shared.died_before(&cause) {
             return Err(died_twice(&first, &cause));

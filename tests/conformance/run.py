@@ -5,7 +5,7 @@
 PYTHON is that of the environment `peers`, which ROOT has. i-PI's tests come from the source distribution of 3.2.0, the
 last that has them, fetched by its hash into SCRATCH; they run against the i-PI of the environment. ASE's are in ASE.
 i-PI's have sockets with fixed names in /tmp, so there can be one run at a time; those of a run that was killed are
-removed if they are ours and nobody listens.
+removed if they are ours and no process listens.
 """
 
 import os

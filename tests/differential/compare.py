@@ -62,12 +62,12 @@ def installed(uv, directory, python, cutoff):
     """What `uv pip install` would install: for each package the file it selects."""
     command = [uv, "--no-config", "pip", "install", "--dry-run", "--verbose", "--target", "nowhere"]
     command += ["--exclude-newer", cutoff, "--python-version", python, "--python-platform", PLATFORM]
-    said = run([*command, "-r", "requirements.txt"], directory).stderr
+    output = run([*command, "-r", "requirements.txt"], directory).stderr
     selected = {}
-    for name, version, file in re.findall(r"Selecting: (\S+?)==(\S+) \[\S+\] \((\S+?)\)", said):
+    for name, version, file in re.findall(r"Selecting: (\S+?)==(\S+) \[\S+\] \((\S+?)\)", output):
         # A package with extras is selected once for each of them.
         selected[name.split("[")[0], version] = file
-    result = re.findall(r"^ \+ (\S+)==(\S+)$", said, re.MULTILINE)
+    result = re.findall(r"^ \+ (\S+)==(\S+)$", output, re.MULTILINE)
     return {(name, version, selected[name, version]) for name, version in result}
 
 

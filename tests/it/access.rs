@@ -7,15 +7,15 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::sandbox::person::{Person, can_be_others};
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 /// Runs rootstock with this umask.
-fn run(sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Said {
+fn run(sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Output {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
     shell.arg(env!("CARGO_BIN_EXE_rootstock")).args(arguments);
     sandbox.set_up(&mut shell);
-    Said::from(shell.output().unwrap())
+    Output::from(shell.output().unwrap())
 }
 
 /// Everything in a directory, itself included, with its mode and group; links have neither.
@@ -94,9 +94,9 @@ fn trees_and_modes_are_the_same_whatever_the_umask() {
         }
         for root in ["root", "a/deeper/root"] {
             run(&sandbox, "027", &["sync", "--check", "--root", root]).expect(0);
-            let said = run(&sandbox, "027", &["doctor", "--deep", "--root", root]);
-            let findings = said.stdout.contains("file-mode");
-            assert!(!findings, "{}", said.stdout);
+            let result = run(&sandbox, "027", &["doctor", "--deep", "--root", root]);
+            let findings = result.stdout.contains("file-mode");
+            assert!(!findings, "{}", result.stdout);
         }
     }
 }
@@ -121,18 +121,18 @@ fn a_policy_is_applied_to_what_is_there_and_then_stays_with_the_root() {
     let manifest = sandbox.read("rootstock.toml");
     policy(&sandbox, "world");
     sandbox.run(&["lock", "--check"]).expect(0);
-    let said = run(&sandbox, "077", &["sync", "one", "--check"]);
-    said.expect(3);
+    let output = run(&sandbox, "077", &["sync", "one", "--check"]);
+    output.expect(3);
     assert!(
-        said.stdout.contains("access: world (not set before)"),
+        output.stdout.contains("access: world (not set before)"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert_eq!(modes(&sandbox.path("root")), before, "--check");
     run(&sandbox, "077", &["sync", "one"]).expect(0);
     assert_follows(&modes(&sandbox.path("root")), 0o755, 0o555, 0o444);
-    let said = run(&sandbox, "077", &["sync", "one"]);
-    assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+    let output = run(&sandbox, "077", &["sync", "one"]);
+    assert!(output.stdout.starts_with("up to date"), "{}", output.stdout);
 
     // A manifest that says nothing leaves it as it is.
     sandbox.write("rootstock.toml", &manifest);
@@ -149,7 +149,7 @@ fn a_policy_is_applied_to_what_is_there_and_then_stays_with_the_root() {
 }
 
 #[test]
-fn modes_that_somebody_has_changed_are_mended() {
+fn changed_modes_are_repaired() {
     let sandbox = Sandbox::single();
     policy(&sandbox, "world");
     sandbox.sync(&[]);
@@ -163,8 +163,8 @@ fn modes_that_somebody_has_changed_are_mended() {
     ] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let said = sandbox.sync(&["--repair"]);
-    assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+    let output = sandbox.sync(&["--repair"]);
+    assert!(output.stdout.starts_with("up to date"), "{}", output.stdout);
     assert_eq!(modes(&sandbox.path("root")), before);
 }
 
@@ -182,24 +182,25 @@ fn what_is_no_policy_or_no_group_is_refused() {
         ),
     ] {
         policy(&sandbox, access);
-        let said = sandbox.run(&["sync"]);
-        said.expect(2);
-        assert!(said.told().contains(help), "{}", said.stderr);
+        let output = sandbox.run(&["sync"]);
+        output.expect(2);
+        assert!(output.message().contains(help), "{}", output.stderr);
         assert!(
-            said.stderr.contains("does not say who may use the root"),
+            output.stderr.contains("does not say who may use the root"),
             "{}",
-            said.stderr
+            output.stderr
         );
         sandbox.write("rootstock.toml", &good);
     }
     policy(&sandbox, "group:no-such-group");
-    let said = sandbox.run(&["sync"]);
-    said.expect(2);
+    let output = sandbox.run(&["sync"]);
+    output.expect(2);
     assert!(
-        said.stderr
+        output
+            .stderr
             .contains("this machine knows no group `no-such-group`"),
         "{}",
-        said.stderr
+        output.stderr
     );
     assert!(!sandbox.path("root").exists());
 }
@@ -249,13 +250,13 @@ fn maintainers_of_one_group_sync_one_root_after_each_other() {
         return;
     }
     let sandbox = carried("group:users");
-    // Whoever is not in the group cannot give anything to it.
-    let said = EVE.run(&sandbox, "022", &SYNC);
-    said.expect(1);
-    let told = said.told();
+    // Only members of a group give files to it.
+    let output = EVE.run(&sandbox, "022", &SYNC);
+    output.expect(1);
+    let message = output.message();
     assert!(
-        told.contains("cannot give to its group") && told.contains("only members of a group"),
-        "{told}"
+        message.contains("cannot give to its group") && message.contains("only members of a group"),
+        "{message}"
     );
     fs::remove_dir(sandbox.path("shared/root")).unwrap();
 
@@ -314,7 +315,7 @@ fn a_group_maintains_what_everybody_uses() {
     assert!(modes.values().all(|(_, group)| *group == 100), "{modes:?}");
     assert_eq!(audit(&sandbox, "shared/root", &["--deep"]), []);
 
-    // Whoever is not in the group uses it, and changes nothing.
+    // Users outside the group can read it and change nothing.
     let code = "import first; print(first.VERSION)";
     let run = [
         "run",
@@ -329,12 +330,12 @@ fn a_group_maintains_what_everybody_uses() {
     assert_eq!(EVE.run(&sandbox, "022", &run).expect(0).stdout, "1.0\n");
     sandbox.write_source("one", &["shared", "first"], "# again\n");
     sandbox.lock();
-    let said = EVE.run(&sandbox, "022", &SYNC);
-    said.expect(1);
+    let output = EVE.run(&sandbox, "022", &SYNC);
+    output.expect(1);
     assert!(
-        said.told().contains("you may not write there"),
+        output.message().contains("you may not write there"),
         "{}",
-        said.stderr
+        output.stderr
     );
 }
 
@@ -347,10 +348,18 @@ fn what_belongs_to_others_is_named_with_its_owner() {
     ALICE.run(&sandbox, "022", &SYNC).expect(0);
     let manifest = sandbox.read("rootstock.toml");
     sandbox.write("rootstock.toml", &manifest.replace("group:users", "world"));
-    let said = BOB.run(&sandbox, "022", &SYNC);
-    said.expect(1);
-    assert!(said.stderr.contains("belong to others"), "{}", said.stderr);
-    assert!(said.stderr.contains("have 61001 run"), "{}", said.stderr);
+    let output = BOB.run(&sandbox, "022", &SYNC);
+    output.expect(1);
+    assert!(
+        output.stderr.contains("belong to others"),
+        "{}",
+        output.stderr
+    );
+    assert!(
+        output.stderr.contains("have 61001 run"),
+        "{}",
+        output.stderr
+    );
     let layout = sandbox.read("shared/root/layout.json");
     assert!(layout.contains("group:users"), "{layout}");
     ALICE.run(&sandbox, "022", &SYNC).expect(0);
@@ -360,9 +369,9 @@ fn what_belongs_to_others_is_named_with_its_owner() {
 /// What doctor finds about access below a project's directory: code, path below it, fix.
 fn audit(sandbox: &Sandbox, root: &str, arguments: &[&str]) -> Vec<(String, String, String)> {
     let here = sandbox.path("").canonicalize().unwrap();
-    let said = sandbox.run(&[&["doctor", "--json", "--root", root], arguments].concat());
+    let output = sandbox.run(&[&["doctor", "--json", "--root", root], arguments].concat());
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let answer = said.json();
+    let answer = output.json();
     let findings = answer["findings"].as_array().unwrap();
     findings
         .iter()
@@ -380,7 +389,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The owner may do everything in all of these cases, and still each is found; what is told to do mends it.
+/// The owner may do everything in all of these cases, and still each is found; the printed fix repairs it.
 #[test]
 fn doctor_sees_what_others_would_and_its_fixes_mend_it() {
     let sandbox = Sandbox::single().with_weights();
@@ -393,10 +402,10 @@ fn doctor_sees_what_others_would_and_its_fixes_mend_it() {
     let path = |below: &str| sandbox.path(root).join(below);
     // The classic: the root is as it should be, and the directory above it is private.
     let found = audit(&sandbox, root, &[]);
-    let told: Vec<(&str, &str)> = found.iter().map(|f| (f.0.as_str(), f.1.as_str())).collect();
-    assert_eq!(told, [("access-ancestor", "group")]);
-    let said = sandbox.run(&["doctor", "--root", root]);
-    let line = said
+    let message: Vec<(&str, &str)> = found.iter().map(|f| (f.0.as_str(), f.1.as_str())).collect();
+    assert_eq!(message, [("access-ancestor", "group")]);
+    let output = sandbox.run(&["doctor", "--root", root]);
+    let line = output
         .stdout
         .lines()
         .find(|line| line.starts_with("access: "));
@@ -448,21 +457,21 @@ fn doctor_sees_what_others_would_and_its_fixes_mend_it() {
 }
 
 #[test]
-fn doctor_says_how_it_stands_where_nobody_has_said_for_whom() {
+fn doctor_reports_access_without_a_policy() {
     let sandbox = Sandbox::single();
     run(&sandbox, "077", &["sync"]).expect(0);
     assert_eq!(audit(&sandbox, "root", &["--deep"]), []);
-    let said = sandbox.run(&["doctor"]);
-    said.expect(0);
-    let told = "access: no policy (`access` in the manifest); others cannot pass ";
-    assert!(said.stdout.contains(told), "{}", said.stdout);
+    let output = sandbox.run(&["doctor"]);
+    output.expect(0);
+    let message = "access: no policy (`access` in the manifest); others cannot pass ";
+    assert!(output.stdout.contains(message), "{}", output.stdout);
     // What everybody can change decides what runs in everybody's name, whatever the policy is.
     chmod(&sandbox.path("root/envs"), 0o777);
     chmod(&sandbox.path(""), 0o777);
     let found = audit(&sandbox, "root", &[]);
-    let told: Vec<(&str, &str)> = found.iter().map(|f| (f.0.as_str(), f.1.as_str())).collect();
+    let message: Vec<(&str, &str)> = found.iter().map(|f| (f.0.as_str(), f.1.as_str())).collect();
     assert_eq!(
-        told,
+        message,
         [("access-writable", ""), ("access-writable", "root/envs")]
     );
 }

@@ -7,7 +7,7 @@
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Numbers, Said, Sandbox, setting, trace};
+use crate::sandbox::{Numbers, Output, Sandbox, setting, trace};
 
 /// What nothing leads to goes, however young it is.
 const GC: [&str; 5] = ["gc", "--keep", "0", "--older-than", "0s"];
@@ -59,7 +59,7 @@ fn gc_at_any_moment_of_a_repair() {
                 between += 1;
             }
             // It was faster than the one that was counted.
-            Err(said) => drop(said.expect(0)),
+            Err(output) => drop(output.expect(0)),
         }
         assert_whole(&sandbox);
     }
@@ -78,8 +78,8 @@ const COMMANDS: [&[&str]; 6] = [
 ];
 
 /// Kills each of these at a moment of its own; which of them were faster.
-fn kill_at(children: Vec<(Child, Instant)>) -> Vec<Option<Said>> {
-    let mut ended: Vec<Option<Option<Said>>> = children.iter().map(|_| None).collect();
+fn kill_at(children: Vec<(Child, Instant)>) -> Vec<Option<Output>> {
+    let mut ended: Vec<Option<Option<Output>>> = children.iter().map(|_| None).collect();
     let mut children: Vec<Option<(Child, Instant)>> = children.into_iter().map(Some).collect();
     while ended.iter().any(Option::is_none) {
         for (child, ended) in children.iter_mut().zip(&mut ended) {
@@ -94,7 +94,7 @@ fn kill_at(children: Vec<(Child, Instant)>) -> Vec<Option<Said>> {
             running.kill().unwrap();
             let (running, _) = child.take().unwrap();
             let output = running.wait_with_output().unwrap();
-            *ended = Some(output.status.code().map(|_| Said::from(output)));
+            *ended = Some(output.status.code().map(|_| Output::from(output)));
         }
         // A nap, so that the processors are left to them.
         std::thread::sleep(Duration::from_micros(200));
@@ -129,20 +129,20 @@ fn killed_beside_each_other_at_random_moments() {
             let end = Instant::now() + Duration::from_micros(numbers.below(longest));
             (sandbox.start(command), end)
         });
-        for (said, command) in kill_at(children.into()).iter().zip(COMMANDS) {
-            let Some(said) = said else {
+        for (output, command) in kill_at(children.into()).iter().zip(COMMANDS) {
+            let Some(output) = output else {
                 killed += 1;
                 continue;
             };
             faster += 1;
             // Beside the others a `doctor` sees what is being done, and a `sync` what was taken away: never more than findings.
             let is_expected = match command[0] {
-                "doctor" => matches!(said.code, Some(0 | 1)),
-                _ => said.code == Some(0),
+                "doctor" => matches!(output.code, Some(0 | 1)),
+                _ => output.code == Some(0),
             };
             assert!(
                 is_expected,
-                "seed {seed}, round {round}, {command:?}: {said:?}"
+                "seed {seed}, round {round}, {command:?}: {output:?}"
             );
         }
         // At rest all is whole again, and nothing of the killed ones is left.

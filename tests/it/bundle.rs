@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::sandbox::{Interpreters, Said, Sandbox, Sdist, Wheel, lacking};
+use crate::sandbox::{Interpreters, Output, Sandbox, Sdist, Wheel, lacking};
 
 /// Two environments that share a package, one of them with a model and its weights; locked.
 fn project() -> Sandbox {
@@ -92,8 +92,8 @@ fn a_sync_from_a_bundle_needs_no_network_and_builds_the_same() {
         "--bundle",
         "brought",
     ];
-    let said = Said::from(cut_off(&sandbox, &arguments).output().unwrap());
-    said.expect(0);
+    let result = Output::from(cut_off(&sandbox, &arguments).output().unwrap());
+    result.expect(0);
     let built = names.map(|name| ["id", "tree"].map(|field| sandbox.stamp("there", name, field)));
     assert_eq!(built, expected);
     assert_eq!(sandbox.read("there/cache/potentials/p.bin"), "numbers");
@@ -108,7 +108,7 @@ fn a_sync_from_a_bundle_needs_no_network_and_builds_the_same() {
         command.args(arguments.map(|word| if word == "there" { "alone" } else { word }));
         sandbox.set_up(&mut command);
         let path = format!("{}:/usr/bin:/bin", sandbox.path("bin").display());
-        Said::from(command.env("PATH", path).output().unwrap()).expect(0);
+        Output::from(command.env("PATH", path).output().unwrap()).expect(0);
         let built =
             names.map(|name| ["id", "tree"].map(|field| sandbox.stamp("alone", name, field)));
         assert_eq!(built, expected);
@@ -116,11 +116,11 @@ fn a_sync_from_a_bundle_needs_no_network_and_builds_the_same() {
 }
 
 #[test]
-fn offline_lists_all_that_is_missing_in_one_breath() {
+fn offline_lists_all_that_is_missing_at_once() {
     let sandbox = project();
-    let said = sandbox.run(&["sync", "--offline"]);
-    said.expect(1);
-    let told = said.told();
+    let result = sandbox.run(&["sync", "--offline"]);
+    result.expect(1);
+    let message = result.message();
     for part in [
         "3 files are neither in the root's store nor in a bundle, and `--offline` forbids to download:",
         "first-1.0-py3-none-any.whl",
@@ -128,18 +128,23 @@ fn offline_lists_all_that_is_missing_in_one_breath() {
         "weights `potentials/p.bin` of potential: it is neither in the cache nor in a bundle",
         "--bundle DIR",
     ] {
-        assert!(told.contains(part), "{part}: {}", said.stderr);
+        assert!(message.contains(part), "{part}: {}", result.stderr);
     }
-    assert_eq!(told.matches("3 files are").count(), 1, "{}", said.stderr);
+    assert_eq!(
+        message.matches("3 files are").count(),
+        1,
+        "{}",
+        result.stderr
+    );
     // What an earlier sync has left in the store needs no network.
     sandbox.sync(&[]);
     fs::remove_dir_all(sandbox.path("root/envs")).unwrap();
-    let said = Said::from(
+    let result = Output::from(
         cut_off(&sandbox, &["sync", "--offline", "--force"])
             .output()
             .unwrap(),
     );
-    said.expect(0);
+    result.expect(0);
 }
 
 #[test]
@@ -150,15 +155,15 @@ fn a_damaged_bundle_is_refused_by_name_and_put_right() {
     damage(&first);
     damage(&sandbox.path("carried/cache/potentials/p.bin"));
     let arguments = ["sync", "--offline", "--bundle", "carried"];
-    let said = Said::from(cut_off(&sandbox, &arguments).output().unwrap());
-    said.expect(1);
-    let told = said.told();
+    let result = Output::from(cut_off(&sandbox, &arguments).output().unwrap());
+    result.expect(1);
+    let message = result.message();
     for part in [
         "one failed: the bundle's copy of `first-1.0-py3-none-any.whl` cannot be used",
         "weights `potentials/p.bin` of potential",
         "has the sha256",
     ] {
-        assert!(told.contains(part), "{part}: {}", said.stderr);
+        assert!(message.contains(part), "{part}: {}", result.stderr);
     }
     assert_eq!(sandbox.names("root/envs"), ["two"]);
     let before = sandbox.index.asked();
@@ -167,8 +172,8 @@ fn a_damaged_bundle_is_refused_by_name_and_put_right() {
     after.retain(|file| file == "first-1.0-py3-none-any.whl" || !before.contains(file));
     assert_eq!(sandbox.index.asked().len(), before.len() + 1);
     assert_eq!(after.len(), 2, "{after:?}");
-    let said = Said::from(cut_off(&sandbox, &arguments).output().unwrap());
-    said.expect(0);
+    let result = Output::from(cut_off(&sandbox, &arguments).output().unwrap());
+    result.expect(0);
 }
 
 #[test]
@@ -177,17 +182,22 @@ fn a_bundle_that_was_not_finished_is_none() {
     sandbox
         .index
         .replace("second-1.0-py3-none-any.whl", b"something else");
-    let said = sandbox.run(&["bundle", "-o", "carried"]);
-    said.expect(1);
+    let output = sandbox.run(&["bundle", "-o", "carried"]);
+    output.expect(1);
     assert!(
-        said.stderr
+        output
+            .stderr
             .contains("`second-1.0-py3-none-any.whl` cannot be downloaded"),
         "{}",
-        said.stderr
+        output.stderr
     );
-    let said = sandbox.run(&["sync", "--bundle", "carried"]);
-    said.expect(2);
-    assert!(said.stderr.contains("is not a bundle"), "{}", said.stderr);
+    let output = sandbox.run(&["sync", "--bundle", "carried"]);
+    output.expect(2);
+    assert!(
+        output.stderr.contains("is not a bundle"),
+        "{}",
+        output.stderr
+    );
     sandbox.index.restore("second-1.0-py3-none-any.whl");
     let before = sandbox.index.asked().len();
     sandbox.run(&["bundle", "-o", "carried"]).expect(0);
@@ -205,9 +215,13 @@ fn a_bundle_that_was_not_finished_is_none() {
         .read("carried/rootstock-bundle.json")
         .replace("\"schema\": 1", "\"schema\": 9");
     sandbox.write("carried/rootstock-bundle.json", &newer);
-    let said = sandbox.run(&["sync", "--bundle", "carried"]);
-    said.expect(2);
-    assert!(said.stderr.contains("newer rootstock"), "{}", said.stderr);
+    let output = sandbox.run(&["sync", "--bundle", "carried"]);
+    output.expect(2);
+    assert!(
+        output.stderr.contains("newer rootstock"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -221,7 +235,7 @@ fn a_bundle_is_for_the_machine_that_is_named() {
     sandbox.run(&["bundle", "-o", "carried"]).expect(3);
     assert!(sandbox.names("carried").is_empty());
     sandbox.lock();
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "bundle",
         "-o",
         "carried",
@@ -231,18 +245,18 @@ fn a_bundle_is_for_the_machine_that_is_named() {
         "linux-x86_64",
         "--json",
     ]);
-    said.expect(0);
+    output.expect(0);
     assert_eq!(
         index(&sandbox)["targets"],
         serde_json::json!(["linux-aarch64", "linux-x86_64"])
     );
-    assert_eq!(said.json()["files"], index(&sandbox)["files"]);
-    let said = sandbox.run(&["bundle", "-o", "other", "--target", "linux-riscv64"]);
-    said.expect(2);
+    assert_eq!(output.json()["files"], index(&sandbox)["files"]);
+    let output = sandbox.run(&["bundle", "-o", "other", "--target", "linux-riscv64"]);
+    output.expect(2);
     assert!(
-        said.stderr.contains("`linux-aarch64`, `linux-x86_64`"),
+        output.stderr.contains("`linux-aarch64`, `linux-x86_64`"),
         "{}",
-        said.stderr
+        output.stderr
     );
 }
 
@@ -287,7 +301,7 @@ fn what_is_built_from_source_and_what_lies_beside_the_manifest_is_carried_too() 
         "--bundle",
         "carried",
     ];
-    Said::from(cut_off(&sandbox, &arguments).output().unwrap()).expect(0);
+    Output::from(cut_off(&sandbox, &arguments).output().unwrap()).expect(0);
     for field in ["id", "tree"] {
         let [here, there] = ["here", "there"].map(|root| sandbox.stamp(root, "one", field));
         assert_eq!(here, there, "{field}");
@@ -310,12 +324,12 @@ fn a_bundle_is_not_made_where_it_would_destroy_something() {
     Sdist::new("tree", "1.0").write(&sandbox.path("libs/tree"));
     sandbox.lock();
     for place in [".", "libs/..", "libs/tree", "libs/tree/carried"] {
-        let said = sandbox.run(&["bundle", "-o", place]);
-        said.expect(2);
+        let output = sandbox.run(&["bundle", "-o", place]);
+        output.expect(2);
         assert!(
-            said.stderr.contains("name another"),
+            output.stderr.contains("name another"),
             "{place}: {}",
-            said.stderr
+            output.stderr
         );
     }
     assert!(sandbox.path("libs/tree/pyproject.toml").is_file());

@@ -82,7 +82,7 @@ fn the_hook_runs_when_one_of_its_three_kinds_of_file_is_committed() {
 
 /// A test that cannot be run where something is missing says so, and fails where all tests are to be run.
 #[test]
-fn a_test_that_lacks_something_is_skipped_aloud_and_fails_where_all_are_to_run() {
+fn a_skipped_test_is_printed_and_fails_where_all_are_to_run() {
     let run = |complete: &str, may_lack: &str| {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::killed_at_every_rename"])
@@ -91,15 +91,15 @@ fn a_test_that_lacks_something_is_skipped_aloud_and_fails_where_all_are_to_run()
             .env("ROOTSTOCK_TEST_MAY_LACK", may_lack)
             .output()
             .unwrap();
-        let told = [output.stdout, output.stderr].concat();
-        let told = String::from_utf8(told).unwrap();
-        (output.status.success(), told)
+        let message = [output.stdout, output.stderr].concat();
+        let message = String::from_utf8(message).unwrap();
+        (output.status.success(), message)
     };
     let skipped = "SKIPPED crash::killed_at_every_rename: this machine lacks strace";
     for (complete, may_lack) in [("", ""), ("1", "users strace")] {
-        let (passed, told) = run(complete, may_lack);
-        assert!(passed && told.contains(skipped), "{told}");
+        let (passed, message) = run(complete, may_lack);
+        assert!(passed && message.contains(skipped), "{message}");
     }
-    let (passed, told) = run("1", "users");
-    assert!(!passed && told.contains("needs strace"), "{told}");
+    let (passed, message) = run("1", "users");
+    assert!(!passed && message.contains("needs strace"), "{message}");
 }

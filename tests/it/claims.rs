@@ -1,8 +1,8 @@
-//! Who builds says so, so that nobody does the same work; nobody depends on it.
+//! A build is announced by a claim, so that no work is done twice; correctness does not depend on claims.
 
 use std::io::{BufRead, BufReader, Read};
 
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 const FILE: &str = "second-1.0-py3-none-any.whl";
 
@@ -22,28 +22,28 @@ fn a_second_sync_takes_what_the_first_one_builds() {
             "{building}"
         );
     }
-    let said = sandbox.run(&["status"]);
+    let output = sandbox.run(&["status"]);
     let line = format!("(process {}) since", first.id());
     assert!(
-        said.stdout.contains("one: being built by "),
+        output.stdout.contains("one: being built by "),
         "{}",
-        said.stdout
+        output.stdout
     );
-    assert!(said.stdout.contains(&line), "{}", said.stdout);
+    assert!(output.stdout.contains(&line), "{}", output.stdout);
 
     let mut second = sandbox.start(&["sync"]);
-    let mut told = BufReader::new(second.stderr.take().unwrap());
+    let mut message = BufReader::new(second.stderr.take().unwrap());
     let mut line = String::new();
-    told.read_line(&mut line).unwrap();
+    message.read_line(&mut line).unwrap();
     assert!(line.starts_with("one is built by "), "{line}");
     assert!(
         line.contains(&format!("(process {})", first.id())),
         "{line}"
     );
     sandbox.index.release();
-    told.read_to_string(&mut line).unwrap();
+    message.read_to_string(&mut line).unwrap();
     let [first, second] =
-        [first, second].map(|child| Said::from(child.wait_with_output().unwrap()));
+        [first, second].map(|child| Output::from(child.wait_with_output().unwrap()));
     first.expect(0);
     assert!(
         first.stdout.starts_with("built one, two"),
@@ -70,8 +70,8 @@ fn who_waits_builds_if_the_builder_dies() {
     let mut others: Vec<_> = (0..3).map(|_| sandbox.start(&["sync"])).collect();
     for other in &mut others {
         let mut line = String::new();
-        let mut told = BufReader::new(other.stderr.as_mut().unwrap());
-        told.read_line(&mut line).unwrap();
+        let mut message = BufReader::new(other.stderr.as_mut().unwrap());
+        message.read_line(&mut line).unwrap();
         assert!(
             line.contains(&format!("(process {})", first.id())),
             "{line}"
@@ -113,9 +113,13 @@ fn a_builder_that_was_killed_is_taken_over_at_once_with_its_staging() {
         let link = sandbox.path(&format!("root/envs/.one-{maker}"));
         std::os::unix::fs::symlink("../generations/one/x", link).unwrap();
     }
-    let said = sandbox.sync(&[]);
-    assert!(!said.stderr.contains("is built by"), "{}", said.stderr);
-    assert!(said.stdout.starts_with("built one, two"), "{}", said.stdout);
+    let output = sandbox.sync(&[]);
+    assert!(!output.stderr.contains("is built by"), "{}", output.stderr);
+    assert!(
+        output.stdout.starts_with("built one, two"),
+        "{}",
+        output.stdout
+    );
     let hidden = |directory: &str| {
         let mut names = sandbox.names(directory);
         names.retain(|name| name.starts_with('.') && !name.starts_with(".retired"));
@@ -132,7 +136,7 @@ fn a_builder_that_was_killed_is_taken_over_at_once_with_its_staging() {
 }
 
 #[test]
-fn claims_that_are_damaged_or_cannot_be_written_keep_nobody_from_building() {
+fn damaged_or_unwritable_claims_block_no_build() {
     let sandbox = Sandbox::single();
     sandbox.sync(&[]);
     let generation = sandbox.generation("root", "one");
@@ -144,6 +148,6 @@ fn claims_that_are_damaged_or_cannot_be_written_keep_nobody_from_building() {
         assert_eq!(sandbox.names(&format!("{root}/claims")), [""; 0]);
     }
     sandbox.write("occupied/claims", "a file where the directory would be");
-    let said = sandbox.sync(&["--root", "occupied"]);
-    assert!(said.stdout.starts_with("built one"), "{}", said.stdout);
+    let output = sandbox.sync(&["--root", "occupied"]);
+    assert!(output.stdout.starts_with("built one"), "{}", output.stdout);
 }

@@ -1,4 +1,4 @@
-//! Every way in which a lock can fail to answer its manifest has a code, in every form in which findings are told.
+//! Every way in which a lock can fail to answer its manifest has a code, in every output format.
 
 use std::collections::BTreeSet;
 
@@ -180,22 +180,22 @@ fn edit(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
     sandbox.write(file, &text.replacen(from, to, 1));
 }
 
-/// The findings of a check, as `code file:line`, sorted; told the same way in all forms.
+/// The findings of a check, as `code file:line`, sorted; equal in all formats.
 fn found(sandbox: &Sandbox) -> Vec<String> {
-    let said = sandbox.run(&["lock", "--check", "--json"]);
-    said.expect(3);
-    let plain = said.json()["findings"].as_array().unwrap().clone();
-    let said = sandbox.run(&["lock", "--check", "--sarif"]);
-    said.expect(3);
-    let log = said.json();
+    let output = sandbox.run(&["lock", "--check", "--json"]);
+    output.expect(3);
+    let plain = output.json()["findings"].as_array().unwrap().clone();
+    let output = sandbox.run(&["lock", "--check", "--sarif"]);
+    output.expect(3);
+    let log = output.json();
     let results = log["runs"][0]["results"].as_array().unwrap();
-    let said = sandbox.run(&["lock", "--check", "--github", "--sarif", "log.sarif"]);
-    said.expect(3);
+    let output = sandbox.run(&["lock", "--check", "--github", "--sarif", "log.sarif"]);
+    output.expect(3);
     assert_eq!(
         serde_json::from_str::<Value>(&sandbox.read("log.sarif")).unwrap(),
         log
     );
-    let annotations: Vec<&str> = said.stdout.lines().collect();
+    let annotations: Vec<&str> = output.stdout.lines().collect();
     assert_eq!(
         (plain.len(), annotations.len()),
         (results.len(), results.len())
@@ -209,9 +209,9 @@ fn found(sandbox: &Sandbox) -> Vec<String> {
         let start = format!("::error file={file},line={line},title=rootstock {code}::");
         assert!(annotation.starts_with(&start), "{annotation}, not {start}");
         assert!(
-            said.stderr.contains(&format!("[{code}]")),
+            output.stderr.contains(&format!("[{code}]")),
             "{}",
-            said.stderr
+            output.stderr
         );
         found.push(format!("{code} {place}"));
     }
@@ -325,9 +325,9 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
 #[test]
 fn nothing_found_is_a_log_without_results() {
     let (sandbox, _own) = project();
-    let said = sandbox.run(&["lock", "--check", "--sarif"]);
-    said.expect(0);
-    let run = &said.json()["runs"][0];
+    let output = sandbox.run(&["lock", "--check", "--sarif"]);
+    output.expect(0);
+    let run = &output.json()["runs"][0];
     assert_eq!(run["results"], Value::Array(Vec::new()));
     assert_eq!(
         run["tool"]["driver"]["rules"].as_array().unwrap().len(),
@@ -376,8 +376,8 @@ fn drift_unsatisfiable_and_unreadable_have_exit_codes_of_their_own() {
     ] {
         assert_ne!(text, lock, "{why}");
         sandbox.write("rootstock.lock", &text);
-        let said = sandbox.run(&["lock", "--check", "--sarif", "never.sarif"]);
-        assert_eq!(said.code, Some(code), "{why}: {}", said.stderr);
+        let output = sandbox.run(&["lock", "--check", "--sarif", "never.sarif"]);
+        assert_eq!(output.code, Some(code), "{why}: {}", output.stderr);
         assert_eq!(sandbox.path("never.sarif").exists(), code == 3, "{why}");
         let _ = std::fs::remove_file(sandbox.path("never.sarif"));
         sandbox.run(&["sync"]).expect(code);

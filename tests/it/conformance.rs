@@ -30,28 +30,28 @@ fn run(suite: &str) -> String {
         .current_dir(here)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let message = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
-        "{told}\n{}",
+        "{message}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    told
+    message
 }
 
 /// 35 simulations, each with a worker of its own; `.ci/run` asks for them.
 #[test]
 #[ignore = "five minutes, and its sockets have fixed names in /tmp: `cargo test --test it conformance -- --ignored`"]
 fn regression_tests_of_ipi() {
-    let told = run("ipi");
+    let message = run("ipi");
     assert!(
-        told.contains(" passed") && !told.contains("skipped"),
-        "{told}"
+        message.contains(" passed") && !message.contains("skipped"),
+        "{message}"
     );
 }
 
 #[test]
 fn socket_tests_of_ase() {
-    let told = run("ase");
-    assert!(told.contains("3 passed"), "{told}");
+    let message = run("ase");
+    assert!(message.contains("3 passed"), "{message}");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rootstock::digest::Digest;
 
-use crate::sandbox::{Numbers, Said, Sandbox, Wheel, setting, trace};
+use crate::sandbox::{Numbers, Output, Sandbox, Wheel, setting, trace};
 
 const SIGKILL: i32 = 9;
 
@@ -46,8 +46,8 @@ fn nothing_half_made_is_visible(sandbox: &Sandbox) {
 }
 
 /// A sync after the crash ends well and leaves no staging.
-fn the_next_sync_finishes(sandbox: &Sandbox) -> Said {
-    let said = sandbox.sync(&[]);
+fn the_next_sync_finishes(sandbox: &Sandbox) -> Output {
+    let output = sandbox.sync(&[]);
     for environment in ["one", "two"] {
         assert_eq!(
             sandbox.python(environment, "import shared; print(shared.VERSION)"),
@@ -58,7 +58,7 @@ fn the_next_sync_finishes(sandbox: &Sandbox) -> Said {
     }
     assert_eq!(sandbox.names("root/envs"), ["one", "two"]);
     sandbox.run(&["sync", "--check"]).expect(0);
-    said
+    output
 }
 
 #[test]

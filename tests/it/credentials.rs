@@ -1,10 +1,10 @@
-//! Who we are is told to the server that asks, and nowhere else; and no other setting of a user changes an answer.
+//! Credentials go to the server they are for and to no other; no other setting of a user changes an answer.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::sandbox::{Index, Said, Sandbox, Wheel};
+use crate::sandbox::{Index, Output, Sandbox, Wheel};
 
 const SECRET: &str = "s3cr3t-w0rd";
 
@@ -75,12 +75,12 @@ fn works(variables: &[(&str, &str)], path: Option<&str>) {
             "netrc",
             &format!("machine 127.0.0.1 login me password {SECRET}\n"),
         );
-        Said::from(command.output().unwrap())
+        Output::from(command.output().unwrap())
     };
     for arguments in [&["lock"][..], &["sync"], &["sync", "--json"]] {
-        let said = run(arguments);
-        said.expect(0);
-        assert!(!said.stdout.contains(SECRET) && !said.stderr.contains(SECRET));
+        let result = run(arguments);
+        result.expect(0);
+        assert!(!result.stdout.contains(SECRET) && !result.stderr.contains(SECRET));
     }
     assert_eq!(
         sandbox.python("one", "import demo; print(demo.VERSION)"),
@@ -88,10 +88,10 @@ fn works(variables: &[(&str, &str)], path: Option<&str>) {
     );
     let arguments = sandbox.read("arguments");
     assert!(arguments.contains("pip compile"), "{arguments}");
-    let told: Vec<String> = ["rootstock.lock", "arguments"]
+    let message: Vec<String> = ["rootstock.lock", "arguments"]
         .map(|name| sandbox.read(name))
         .into();
-    for text in &told {
+    for text in &message {
         assert!(!text.contains(SECRET), "{text}");
     }
     let mut pending = vec![sandbox.path("root")];
@@ -112,7 +112,7 @@ fn works(variables: &[(&str, &str)], path: Option<&str>) {
 }
 
 #[test]
-fn an_index_is_told_what_its_variables_say() {
+fn an_index_gets_the_credentials_in_its_variables() {
     let variables = [
         ("UV_INDEX_OUR_OWN_USERNAME", "me"),
         ("UV_INDEX_OUR_OWN_PASSWORD", SECRET),
@@ -121,12 +121,12 @@ fn an_index_is_told_what_its_variables_say() {
 }
 
 #[test]
-fn an_index_is_told_what_netrc_says() {
+fn an_index_gets_the_credentials_in_netrc() {
     works(&[("NETRC", "HEREnetrc")], None);
 }
 
 #[test]
-fn an_index_is_told_what_the_keyring_says() {
+fn an_index_gets_the_credentials_in_the_keyring() {
     let script = format!("#!/bin/sh\n[ \"$3\" = me ] && echo {SECRET}\n");
     let variables = [
         ("UV_KEYRING_PROVIDER", "subprocess"),
@@ -144,16 +144,16 @@ fn a_wrong_password_is_refused_and_not_repeated() {
             .env("NETRC", "/nowhere")
             .env("UV_INDEX_OUR_OWN_USERNAME", "me")
             .env("UV_INDEX_OUR_OWN_PASSWORD", password);
-        Said::from(command.output().unwrap())
+        Output::from(command.output().unwrap())
     };
-    let said = run(&["lock"], "wr0ng");
-    said.expect(1);
-    assert!(!said.stderr.contains("wr0ng"), "{}", said.stderr);
+    let result = run(&["lock"], "wr0ng");
+    result.expect(1);
+    assert!(!result.stderr.contains("wr0ng"), "{}", result.stderr);
     run(&["lock"], SECRET).expect(0);
     own.guard("me", "another");
-    let said = run(&["sync"], "wr0ng");
-    said.expect(1);
-    assert!(!said.stderr.contains("wr0ng"), "{}", said.stderr);
+    let result = run(&["sync"], "wr0ng");
+    result.expect(1);
+    assert!(!result.stderr.contains("wr0ng"), "{}", result.stderr);
 }
 
 #[test]
@@ -186,9 +186,13 @@ fn links_in_a_directory_serve_what_is_routed_there_and_nothing_else() {
         "rootstock.toml",
         &format!("{manifest}url = \"https://example.org\"\n"),
     );
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(2);
-    assert!(said.stderr.contains("both `url` and"), "{}", said.stderr);
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(2);
+    assert!(
+        output.stderr.contains("both `url` and"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -269,7 +273,7 @@ fn no_other_setting_of_a_user_changes_an_answer() {
     ] {
         command.env(name, &constraints);
     }
-    Said::from(command.output().unwrap()).expect(0);
+    Output::from(command.output().unwrap()).expect(0);
     assert_eq!(sandbox.read("rootstock.lock"), lock);
     assert_eq!(evil.asked(), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! What is damaged in a root is told of the environment that it is in, and hides nothing of the others; it is repaired.
+//! Damage in a root is reported for the environment it is in, hides nothing of the others, and is repaired.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -32,8 +32,8 @@ fn becomes(path: &Path, directory: bool) {
 }
 
 fn state(sandbox: &Sandbox, root: &str, environment: &str) -> (String, Value) {
-    let said = sandbox.run(&["--root", root, "status", "--json"]);
-    let status = said.expect(0).json();
+    let output = sandbox.run(&["--root", root, "status", "--json"]);
+    let status = output.expect(0).json();
     let mut all = status["environments"].as_array().unwrap().iter();
     let found = all.find(|e| e["name"] == environment).unwrap();
     (
@@ -44,8 +44,8 @@ fn state(sandbox: &Sandbox, root: &str, environment: &str) -> (String, Value) {
 
 /// What doctor finds, as `code path`.
 fn findings(sandbox: &Sandbox, root: &str, arguments: &[&str]) -> Vec<String> {
-    let said = sandbox.run(&[&["--root", root, "doctor", "--json"], arguments].concat());
-    let answer = said.json();
+    let output = sandbox.run(&[&["--root", root, "doctor", "--json"], arguments].concat());
+    let answer = output.json();
     let found = answer["findings"].as_array().unwrap().iter();
     let found: Vec<String> = found
         .map(|f| {
@@ -56,7 +56,7 @@ fn findings(sandbox: &Sandbox, root: &str, arguments: &[&str]) -> Vec<String> {
             )
         })
         .collect();
-    said.expect(i32::from(!found.is_empty()));
+    output.expect(i32::from(!found.is_empty()));
     found
 }
 
@@ -80,7 +80,7 @@ fn worker(sandbox: &Sandbox, environment: &str) -> Option<i32> {
     sandbox.run(&arguments).code
 }
 
-/// Where it is below the root, with `ID` for the generation; whether it becomes a directory; the state that is told.
+/// Where it is below the root, with `ID` for the generation; whether it becomes a directory; the state that is reported.
 const OF_ONE: [(&str, bool, &str); 11] = [
     ("generations/one/ID/bin/python", false, "broken"),
     ("generations/one/ID/bin/python", true, "broken"),
@@ -103,7 +103,7 @@ const OF_ONE: [(&str, bool, &str); 11] = [
 fn what_is_damaged_of_one_environment_hides_nothing_of_another_and_is_repaired() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
-    for (below, directory, told) in OF_ONE {
+    for (below, directory, message) in OF_ONE {
         let case = format!(
             "{below} becomes a {}",
             if directory { "directory" } else { "file" }
@@ -116,7 +116,7 @@ fn what_is_damaged_of_one_environment_hides_nothing_of_another_and_is_repaired()
         );
 
         let (state_of_one, reason) = state(&sandbox, "root", "one");
-        assert_eq!(state_of_one, told, "{case}: {reason}");
+        assert_eq!(state_of_one, message, "{case}: {reason}");
         assert_eq!(state(&sandbox, "root", "two").0, "fresh", "{case}");
         let found = findings(&sandbox, "root", &["--deep"]);
         assert!(!found.is_empty(), "{case}");
@@ -128,19 +128,19 @@ fn what_is_damaged_of_one_environment_hides_nothing_of_another_and_is_repaired()
             sandbox.run(gc).expect(0);
         }
         assert_eq!(runs(&sandbox, "two"), Some(0), "{case}");
-        let usable = told == "fresh" || below.ends_with("env_source.py");
+        let usable = message == "fresh" || below.ends_with("env_source.py");
         if !usable {
             assert_eq!(runs(&sandbox, "one"), Some(4), "{case}");
             assert_eq!(worker(&sandbox, "one"), Some(4), "{case}");
             sandbox.run(&["sync", "--check"]).expect(3);
         }
-        let repair = if told == "fresh" {
+        let repair = if message == "fresh" {
             &["--repair"][..]
         } else {
             &[]
         };
-        let said = sandbox.sync(repair);
-        assert!(said.stdout.contains("one"), "{case}: {}", said.stdout);
+        let output = sandbox.sync(repair);
+        assert!(output.stdout.contains("one"), "{case}: {}", output.stdout);
         sandbox.run(&["sync", "--check"]).expect(0);
         assert_eq!(findings(&sandbox, "root", &["--deep"]), [""; 0], "{case}");
         assert_eq!(runs(&sandbox, "one"), Some(0), "{case}");
@@ -149,7 +149,7 @@ fn what_is_damaged_of_one_environment_hides_nothing_of_another_and_is_repaired()
 
 /// A copy that follows links, as `cp -rL` and `rsync -L` make it.
 #[test]
-fn a_copy_that_followed_links_is_told_and_repaired() {
+fn a_copy_that_followed_links_is_reported_and_repaired() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
     let copied = Command::new("cp")
@@ -162,8 +162,8 @@ fn a_copy_that_followed_links_is_told_and_repaired() {
     }
     let found = findings(&sandbox, "copy", &[]);
     for code in ["link-elsewhere", "generation-damaged"] {
-        let told = found.iter().filter(|f| f.starts_with(code)).count();
-        assert_eq!(told, 2, "{code}: {found:?}");
+        let message = found.iter().filter(|f| f.starts_with(code)).count();
+        assert_eq!(message, 2, "{code}: {found:?}");
     }
     sandbox
         .run(&["--root", "copy", "gc", "--dry-run"])
@@ -171,8 +171,12 @@ fn a_copy_that_followed_links_is_told_and_repaired() {
     sandbox
         .run(&["--root", "copy", "sync", "--check"])
         .expect(3);
-    let said = sandbox.sync(&["--root", "copy", "--repair"]);
-    assert!(said.stdout.starts_with("built one, two"), "{}", said.stdout);
+    let result = sandbox.sync(&["--root", "copy", "--repair"]);
+    assert!(
+        result.stdout.starts_with("built one, two"),
+        "{}",
+        result.stdout
+    );
     assert_eq!(findings(&sandbox, "copy", &["--deep"]), [""; 0]);
     for environment in ["one", "two"] {
         for field in ["id", "tree"] {

@@ -33,9 +33,9 @@ fn zeros(algorithm: &str) -> String {
 }
 
 /// Whether a message has these words; a long one is broken where it is drawn.
-fn says(told: &str, sentence: &str) -> bool {
+fn has_sentence(message: &str, sentence: &str) -> bool {
     let joined = |text: &str| text.split_whitespace().collect::<String>();
-    joined(told).contains(&joined(sentence))
+    joined(message).contains(&joined(sentence))
 }
 
 /// The line of the lock with this file.
@@ -64,15 +64,19 @@ fn a_digest_in_an_address_is_compared_in_every_algorithm() {
             format!("md5={}&{algorithm}={zeros}", hashlib("md5", &wheel.bytes())),
         ] {
             ask(&fragment);
-            let said = sandbox.run(&["lock"]);
+            let output = sandbox.run(&["lock"]);
             // Two values of one algorithm contradict each other, whatever the file has.
             let twice = fragment.matches("md5=").count() == 2;
-            said.expect(if twice { 2 } else { 1 });
+            output.expect(if twice { 2 } else { 1 });
             let sentence = format!(
                 "`{address}` has the {algorithm} {}, but {zeros} is expected",
                 hashlib(algorithm, &wheel.bytes())
             );
-            assert!(twice || says(&said.told(), &sentence), "{}", said.told());
+            assert!(
+                twice || has_sentence(&output.message(), &sentence),
+                "{}",
+                output.message()
+            );
         }
         assert!(!sandbox.path("rootstock.lock").exists(), "{algorithm}");
     }
@@ -83,11 +87,11 @@ fn a_digest_in_an_address_is_compared_in_every_algorithm() {
     ask(&all.join("&").to_uppercase());
     sandbox.lock();
     ask(&all.join("&"));
-    let said = sandbox.run(&["lock", "--check"]);
+    let output = sandbox.run(&["lock", "--check"]);
     assert!(
-        !said.told().contains("requirement-changed"),
+        !output.message().contains("requirement-changed"),
         "{}",
-        said.told()
+        output.message()
     );
     sandbox.lock();
     sandbox.run(&["lock", "--check"]).expect(0);
@@ -119,9 +123,9 @@ fn a_forged_lock_does_not_answer_a_digest_in_an_address() {
     sandbox.lock();
     let sha256 = hashlib("sha256", &right.bytes());
     sandbox.write_source("one", &[&format!("demo @ {address}#sha256={sha256}")], "");
-    let said = sandbox.run(&["lock", "--check", "--json"]);
-    said.expect(3);
-    let findings = said.json()["findings"].to_string();
+    let output = sandbox.run(&["lock", "--check", "--json"]);
+    output.expect(3);
+    let findings = output.json()["findings"].to_string();
     assert!(
         findings.contains("version-violates-manifest") && findings.contains("requirement-changed"),
         "{findings}"
@@ -141,10 +145,10 @@ fn a_digest_that_another_package_gives_is_compared() {
             let other = Wheel::simple("other", "1.0").requires(&requirement);
             let other = elsewhere.put("other-1.0-py3-none-any.whl", &other.bytes());
             let sandbox = Sandbox::new(&[("one", &[&format!("other @ {other}")])]);
-            let said = sandbox.run(&["lock"]);
-            said.expect(code);
-            let found = said.told().contains(&format!("has the {algorithm} "));
-            assert_eq!(found, code == 1, "{}", said.told());
+            let output = sandbox.run(&["lock"]);
+            output.expect(code);
+            let found = output.message().contains(&format!("has the {algorithm} "));
+            assert_eq!(found, code == 1, "{}", output.message());
         }
     }
     // So is one among the build requirements of a source distribution.
@@ -176,10 +180,14 @@ fn a_digest_of_a_file_beside_the_manifest_is_compared() {
             sandbox.run(&["lock", "--check"]).expect(0);
             ask(&zeros(algorithm));
             for command in [&["lock"][..], &["lock", "--check"], &["sync"]] {
-                let said = sandbox.run(command);
-                said.expect(2);
+                let output = sandbox.run(command);
+                output.expect(2);
                 let sentence = format!("it has the {algorithm} {right}, but {}", zeros(algorithm));
-                assert!(says(&said.told(), &sentence), "{}", said.told());
+                assert!(
+                    has_sentence(&output.message(), &sentence),
+                    "{}",
+                    output.message()
+                );
             }
         }
     }
@@ -191,9 +199,9 @@ fn a_digest_that_cannot_be_compared_is_refused() {
     Sdist::new("tree", "1.0").write(&sandbox.path("libs/tree"));
     let check = |reference: &str| {
         sandbox.write_source("one", &[&format!("tree @ {reference}")], "");
-        let said = sandbox.run(&["lock", "--check"]);
-        said.expect(2);
-        said
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(2);
+        output
     };
     let archive = "https://example.org/tree-1.0.zip";
     check(&format!("{archive}#sha256=0000")).stderr_is(&sandbox, str![[r#"
@@ -275,17 +283,17 @@ fn a_digest_in_the_address_of_weights_is_compared() {
     ask(&format!("sha256={wrong}"), "");
     sandbox.run(&["lock", "--check"]).expect(3);
     sandbox.lock();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    assert!(said.told().contains(&right), "{}", said.told());
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    assert!(output.message().contains(&right), "{}", output.message());
     ask(
         &format!("sha256={wrong}"),
         &format!(", sha256 = \"{right}\""),
     );
     sandbox.run(&["lock"]).expect(2);
     ask(&format!("md5={}", hashlib("md5", b"numbers")), "");
-    let said = sandbox.run(&["lock"]);
-    said.expect(2).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(2).stderr_is(&sandbox, str![[r#"
   × one thing is wrong with the manifest
 Error:
   × `#md5=ee5c35ce3d081da90622a10d2272ed5e` says nothing that can be compared with a weight file
@@ -335,21 +343,25 @@ fn an_index_without_sha256_is_locked_by_what_is_downloaded() {
         sandbox.index.replace(&file, &other.bytes());
         sandbox.index.add(&Wheel::simple("more", "1.0"));
         sandbox.write_source("one", &["demo", "more"], "");
-        let said = sandbox.run(&["lock"]);
+        let output = sandbox.run(&["lock"]);
         let lock = sandbox.read("rootstock.lock");
         assert!(line(&sandbox, &file).contains(&sha256), "{claim}: {lock}");
         if claim == json!({}) {
             // uv reads the file itself, as it is now.
-            said.expect(1);
+            output.expect(1);
             let now = hashlib("sha256", &other.bytes());
             let sentence = format!("`{file}` (the default index) has changed: its sha256 is {now}");
-            assert!(says(&said.told(), &sentence), "{}", said.told());
-            assert!(said.told().contains("rootstock lock --upgrade=demo"));
+            assert!(
+                has_sentence(&output.message(), &sentence),
+                "{}",
+                output.message()
+            );
+            assert!(output.message().contains("rootstock lock --upgrade=demo"));
             sandbox.run(&["lock", "--upgrade=demo"]).expect(0);
             assert!(line(&sandbox, &file).contains(&now));
             continue;
         }
-        said.expect(0);
+        output.expect(0);
         sandbox.run(&["sync", "--root", "other"]).expect(1);
     }
 }
@@ -377,17 +389,21 @@ fn a_file_that_has_changed_where_it_comes_from_is_not_locked_again() {
             std::fs::remove_dir_all(sandbox.path("uv-cache")).unwrap();
             let changed = environments.last().unwrap();
             sandbox.write_source(changed, &[&requirement, "more"], "");
-            let said = sandbox.run(&["lock"]);
-            said.expect(1);
+            let output = sandbox.run(&["lock"]);
+            output.expect(1);
             let sentence = format!(
                 "has changed: its sha256 is {}",
                 hashlib("sha256", &other.bytes())
             );
-            assert!(says(&said.told(), &sentence), "{}", said.told());
             assert!(
-                said.told().contains("demo-1.0-py3-none-any.whl"),
+                has_sentence(&output.message(), &sentence),
                 "{}",
-                said.told()
+                output.message()
+            );
+            assert!(
+                output.message().contains("demo-1.0-py3-none-any.whl"),
+                "{}",
+                output.message()
             );
             assert_eq!(sandbox.read("rootstock.lock"), whole);
             sandbox.run(&["lock", "--upgrade=demo"]).expect(0);
@@ -429,10 +445,14 @@ fn each_package_s_digest_of_an_address_is_compared() {
             &[&wrong, &right, &plain],
         ] {
             sandbox.write_source("one", dependencies, "");
-            let said = sandbox.run(&["lock"]);
-            said.expect(1);
+            let output = sandbox.run(&["lock"]);
+            output.expect(1);
             let sentence = format!("has the {algorithm} {}", hashlib(algorithm, &wheel.bytes()));
-            assert!(says(&said.told(), &sentence), "{}", said.told());
+            assert!(
+                has_sentence(&output.message(), &sentence),
+                "{}",
+                output.message()
+            );
         }
     }
     let (one, two) = (
@@ -451,9 +471,13 @@ fn each_package_s_digest_of_an_address_is_compared() {
         ("sha1=00".to_owned(), "its sha1 is not one"),
     ] {
         sandbox.write_source("one", &[&asking("wrong", &fragment)], "");
-        let said = sandbox.run(&["lock"]);
-        said.expect(1);
-        assert!(says(&said.told(), reason), "{}", said.told());
+        let output = sandbox.run(&["lock"]);
+        output.expect(1);
+        assert!(
+            has_sentence(&output.message(), reason),
+            "{}",
+            output.message()
+        );
     }
 }
 
@@ -467,12 +491,16 @@ fn a_digest_of_an_index_is_compared_when_it_is_locked() {
         sandbox
             .index
             .claim(&wheel.file_name(), json!({ algorithm: zeros }));
-        let said = sandbox.run(&["lock"]);
-        said.expect(1);
+        let output = sandbox.run(&["lock"]);
+        output.expect(1);
         let sentence = format!(
             "has the {algorithm} {}, but {zeros} is expected",
             hashlib(algorithm, &wheel.bytes())
         );
-        assert!(says(&said.told(), &sentence), "{}", said.told());
+        assert!(
+            has_sentence(&output.message(), &sentence),
+            "{}",
+            output.message()
+        );
     }
 }

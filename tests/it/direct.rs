@@ -5,13 +5,13 @@ use std::process::Command;
 
 use snapbox::str;
 
-use crate::sandbox::{Index, Said, Sandbox, Sdist, Wheel, lacking};
+use crate::sandbox::{Index, Output, Sandbox, Sdist, Wheel, lacking};
 
 /// The codes of the findings of `lock --check`.
 fn findings(sandbox: &Sandbox) -> Vec<String> {
-    let said = sandbox.run(&["lock", "--check", "--json"]);
-    let findings = said.json()["findings"].as_array().unwrap().clone();
-    assert_eq!(said.code, Some(if findings.is_empty() { 0 } else { 3 }));
+    let output = sandbox.run(&["lock", "--check", "--json"]);
+    let findings = output.json()["findings"].as_array().unwrap().clone();
+    assert_eq!(output.code, Some(if findings.is_empty() { 0 } else { 3 }));
     let code = |finding: &serde_json::Value| finding["code"].as_str().unwrap().to_owned();
     findings.iter().map(code).collect()
 }
@@ -60,11 +60,11 @@ impl<'a> Repository<'a> {
 }
 
 /// The sandbox with the machine's git on its search path.
-fn with_git(sandbox: &Sandbox, arguments: &[&str]) -> Said {
+fn with_git(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", sandbox.path("bin").display());
     let output = sandbox.command(arguments).env("PATH", path).output();
-    Said::from(output.unwrap())
+    Output::from(output.unwrap())
 }
 
 #[test]
@@ -100,9 +100,13 @@ fn a_wheel_at_an_address_is_locked_by_its_bytes() {
         "demo-1.0-py3-none-any.whl",
         &Wheel::simple("demo", "1.0").bytes(),
     );
-    let said = sandbox.run(&["sync", "--root", "other"]);
-    said.expect(1);
-    assert!(said.told().contains("has the sha256"), "{}", said.told());
+    let output = sandbox.run(&["sync", "--root", "other"]);
+    output.expect(1);
+    assert!(
+        output.message().contains("has the sha256"),
+        "{}",
+        output.message()
+    );
 
     // The same package from elsewhere is another question.
     sandbox.write_source("one", &["demo", "other"], "");
@@ -193,11 +197,11 @@ fn a_branch_is_locked_to_its_commit_until_it_moves_on() {
     refused.expect(1);
     assert!(
         refused
-            .told()
+            .message()
             .contains("`demo 1.0` is asked for as source, which must be built")
-            && refused.told().contains("sdists = [\"demo\"]"),
+            && refused.message().contains("sdists = [\"demo\"]"),
         "{}",
-        refused.told()
+        refused.message()
     );
     sandbox.more("sdists = [\"demo\"]");
     with_git(&sandbox, &["lock"]).expect(0);
@@ -232,12 +236,12 @@ fn a_branch_is_locked_to_its_commit_until_it_moves_on() {
     sandbox.sync_carried("there");
     assert_eq!(sandbox.stamp("there", "one", "packages"), 2);
     // Without git, who needs it is named.
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
     assert!(
-        said.told().contains("`git` is not on PATH"),
+        output.message().contains("`git` is not on PATH"),
         "{}",
-        said.told()
+        output.message()
     );
     with_git(&sandbox, &["sync"]).expect(0);
     assert_eq!(
@@ -265,39 +269,39 @@ fn a_branch_is_locked_to_its_commit_until_it_moves_on() {
 fn references_that_cannot_be_locked_are_refused_without_their_passwords() {
     let refused = |requirement: &str| {
         let sandbox = Sandbox::new(&[("one", &[requirement])]);
-        let said = sandbox.run(&["lock", "--check"]);
-        said.expect(2);
-        assert_eq!(said.stdout, "");
-        said.told()
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(2);
+        assert_eq!(output.stdout, "");
+        output.message()
     };
     for requirement in [
         "demo @ https://me:secret@example.org/demo-1.0-py3-none-any.whl",
         "demo @ https://secret@example.org/demo-1.0-py3-none-any.whl",
         "demo @ git+https://secret@example.org/demo",
     ] {
-        let said = refused(requirement);
-        assert!(!said.contains("secret"), "{said}");
+        let output = refused(requirement);
+        assert!(!output.contains("secret"), "{output}");
         assert!(
-            said.contains("may not hold credentials") && said.contains("netrc"),
-            "{said}"
+            output.contains("may not hold credentials") && output.contains("netrc"),
+            "{output}"
         );
     }
-    let said = refused("demo @ /somewhere/demo-1.0-py3-none-any.whl");
+    let output = refused("demo @ /somewhere/demo-1.0-py3-none-any.whl");
     assert!(
-        said.contains("an absolute path is another one on every machine"),
-        "{said}"
+        output.contains("an absolute path is another one on every machine"),
+        "{output}"
     );
-    let said = refused("demo @ ./missing");
+    let output = refused("demo @ ./missing");
     assert!(
-        said.contains("`./missing` cannot be installed") && said.contains("there is nothing"),
-        "{said}"
+        output.contains("`./missing` cannot be installed") && output.contains("there is nothing"),
+        "{output}"
     );
-    let said = refused("demo @ .");
-    assert!(said.contains("holds the manifest itself"), "{said}");
+    let output = refused("demo @ .");
+    assert!(output.contains("holds the manifest itself"), "{output}");
 }
 
 #[test]
-fn checking_a_lock_with_references_starts_nothing_and_needs_nobody() {
+fn checking_a_lock_with_references_starts_no_program_and_needs_no_network() {
     let sandbox = Sandbox::new(&[("one", &["tree @ ./libs/tree"])]);
     sandbox.more("sdists = [\"tree\"]");
     Sdist::new("tree", "1.0").write(&sandbox.path("libs/tree"));
@@ -310,7 +314,7 @@ fn checking_a_lock_with_references_starts_nothing_and_needs_nobody() {
         .env("HOME", "/nowhere")
         .env("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
         .output();
-    Said::from(output.unwrap()).expect(0);
+    Output::from(output.unwrap()).expect(0);
     assert_eq!(crate::sandbox::traces(&sandbox.path("")), before);
 }
 
@@ -362,8 +366,8 @@ fn a_subdirectory_of_an_archive_is_what_is_built() {
         sandbox.write_source("one", &[&format!("demo @ {asked}")], "");
         let code = if asked.contains("libs/tree") { 2 } else { 3 };
         sandbox.run(&["lock", "--check"]).expect(code);
-        let said = sandbox.run(&["lock"]);
-        assert!(matches!(said.code, Some(1 | 2)), "{}", said.told());
+        let output = sandbox.run(&["lock"]);
+        assert!(matches!(output.code, Some(1 | 2)), "{}", output.message());
     }
 }
 
@@ -381,18 +385,18 @@ fn an_address_that_is_wrong_is_not_taken_for_a_failing_network() {
         (format!("other @ {good}"), "`other`"),
     ] {
         let sandbox = Sandbox::new(&[("one", &[&requirement])]);
-        let said = sandbox.run(&["lock"]);
-        said.expect(1);
-        let told = said.told();
+        let output = sandbox.run(&["lock"]);
+        output.expect(1);
+        let message = output.message();
         assert!(
-            told.contains(word) && told.contains("correct the address"),
-            "{told}"
+            message.contains(word) && message.contains("correct the address"),
+            "{message}"
         );
-        assert!(!told.contains("reachable"), "{told}");
+        assert!(!message.contains("reachable"), "{message}");
     }
     let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {}", good.replace("1.0", "2.0"))])]);
-    let said = sandbox.run(&["lock"]);
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1).stderr_is(&sandbox, str![[r#"
 resolving one …
   × one environment could not be locked
 Error:
@@ -403,8 +407,8 @@ Error:
     let sandbox = Sandbox::new(&[("one", &[&format!("demo @ {good}")])]);
     sandbox.lock();
     drop(elsewhere);
-    let said = sandbox.run(&["sync"]);
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["sync"]);
+    output.expect(1).stderr_is(&sandbox, str![[r#"
 preparing 1 packages
 downloading 1 files, [SIZE]
   × one failed: `demo-1.0-py3-none-any.whl` cannot be downloaded: cannot reach `127.0.0.1:[PORT]` to download `demo-1.0-py3-none-any.whl`: io: Connection refused (os error 111)

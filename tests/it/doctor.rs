@@ -1,10 +1,10 @@
-//! `rootstock doctor` finds whatever was changed in a root and names it; `rootstock sync --repair` mends it.
+//! `rootstock doctor` finds every change in a root and names it; `rootstock sync --repair` repairs it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Interpreters, Sandbox, Wheel, heard, maker_like};
+use crate::sandbox::{Interpreters, Sandbox, Wheel, maker_like, retry_until};
 
 /// A synced sandbox: environment `one` with package `single`, and a model with a weight file.
 fn synced() -> Sandbox {
@@ -15,8 +15,8 @@ fn synced() -> Sandbox {
 
 /// The findings of an examination, as `code path`, the path below the root.
 fn findings(sandbox: &Sandbox, arguments: &[&str]) -> Vec<String> {
-    let said = sandbox.run(&[&["doctor", "--json"], arguments].concat());
-    let answer = said.json();
+    let output = sandbox.run(&[&["doctor", "--json"], arguments].concat());
+    let answer = output.json();
     let found: Vec<String> = answer["findings"]
         .as_array()
         .unwrap()
@@ -29,7 +29,11 @@ fn findings(sandbox: &Sandbox, arguments: &[&str]) -> Vec<String> {
             format!("{} {}", finding["code"].as_str().unwrap(), path.display())
         })
         .collect();
-    assert_eq!(said.code, Some(i32::from(!found.is_empty())), "{said:?}");
+    assert_eq!(
+        output.code,
+        Some(i32::from(!found.is_empty())),
+        "{output:?}"
+    );
     found
 }
 
@@ -61,7 +65,7 @@ fn file(directory: &Path, end: &str) -> PathBuf {
 }
 
 #[test]
-fn one_changed_byte_anywhere_is_found_and_mended() {
+fn one_changed_byte_anywhere_is_found_and_repaired() {
     let sandbox = synced();
     assert_eq!(findings(&sandbox, &["--deep"]), [""; 0]);
     let generation = sandbox.generation("root", "one");
@@ -137,7 +141,7 @@ fn shares(store: &Path, path: &Path) -> bool {
 
 /// What environments stand on is read to the end as well, and so is what the store has for environments to come.
 #[test]
-fn one_changed_byte_in_an_interpreter_or_in_the_store_alone_is_found_and_mended() {
+fn one_changed_byte_in_an_interpreter_or_in_the_store_alone_is_found_and_repaired() {
     let sandbox = Sandbox::new(&[("one", &["single"])]);
     sandbox.index.add(&Wheel::simple("single", "1.0"));
     let _interpreters = Interpreters::new(&sandbox);
@@ -193,7 +197,7 @@ fn one_changed_byte_in_an_interpreter_or_in_the_store_alone_is_found_and_mended(
 }
 
 #[test]
-fn what_is_missing_or_does_not_belong_is_found_and_mended() {
+fn what_is_missing_or_does_not_belong_is_found_and_repaired() {
     let sandbox = synced();
     let generation = sandbox.generation("root", "one");
     let packages = generation.join("lib/python3.11/site-packages");
@@ -249,17 +253,17 @@ fn a_root_answers_for_itself_without_manifest_and_nothing_is_left_in_it() {
     let sandbox = synced();
     fs::remove_file(sandbox.path("rootstock.toml")).unwrap();
     let root = sandbox.path("root");
-    let said = sandbox.run(&["--root", root.to_str().unwrap(), "doctor"]);
-    said.expect(0);
+    let output = sandbox.run(&["--root", root.to_str().unwrap(), "doctor"]);
+    output.expect(0);
     assert!(
-        said.stdout.contains("rename-directory  yes"),
+        output.stdout.contains("rename-directory  yes"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert!(
-        said.stdout.ends_with("no problems found\n"),
+        output.stdout.ends_with("no problems found\n"),
         "{}",
-        said.stdout
+        output.stdout
     );
     let left = sandbox.names("root");
     assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
@@ -278,11 +282,11 @@ fn a_root_answers_for_itself_without_manifest_and_nothing_is_left_in_it() {
 #[test]
 fn six_changes_that_others_do_not_see() {
     let drift = |sandbox: &Sandbox, arguments: &[&str], words: &[&str]| {
-        let said = sandbox.run(arguments);
-        said.expect(3);
-        let told = format!("{}{}", said.stdout, said.stderr);
+        let output = sandbox.run(arguments);
+        output.expect(3);
+        let message = format!("{}{}", output.stdout, output.stderr);
         for word in words {
-            assert!(told.contains(word), "{arguments:?}: {told}");
+            assert!(message.contains(word), "{arguments:?}: {message}");
         }
     };
     // 1. The environment's source in the repository is edited.
@@ -317,10 +321,10 @@ fn six_changes_that_others_do_not_see() {
     let sandbox = synced();
     let module = file(&sandbox.generation("root", "one"), "single/__init__.py");
     tamper(&module);
-    let said = sandbox.run(&["doctor", "--deep"]);
-    said.expect(1);
+    let output = sandbox.run(&["doctor", "--deep"]);
+    output.expect(1);
     let line = format!("{}: has changed [file-changed]", module.display());
-    assert!(said.stdout.contains(&line), "{}", said.stdout);
+    assert!(output.stdout.contains(&line), "{}", output.stdout);
 
     // 5. The source in the built environment is changed: what workers load.
     let sandbox = synced();
@@ -371,12 +375,12 @@ fn what_environments_need_of_the_machine_is_compared_with_it() {
         findings(&sandbox, &here),
         ["driver-old envs/one", "glibc-old envs/one"]
     );
-    let said = sandbox.run(&[&["doctor"], &here[..]].concat());
+    let output = sandbox.run(&[&["doctor"], &here[..]].concat());
     let needs =
         "one needs glibc 2.17 (torch 2.9.1+cu128), NVIDIA driver 525.60.13 (torch 2.9.1+cu128)";
-    assert!(said.stdout.contains(needs), "{}", said.stdout);
+    assert!(output.stdout.contains(needs), "{}", output.stdout);
     sandbox.run(&["doctor", "--driver", "new"]).expect(2);
-    // What cannot be read may need more, and is mended like any other damage.
+    // What cannot be read may need more, and is repaired like any other damage.
     let wheel = file(&sandbox.generation("root", "one"), ".dist-info/WHEEL");
     let directory = wheel.parent().unwrap();
     let mode = fs::metadata(directory).unwrap().permissions();
@@ -437,7 +441,7 @@ fn what_killed_builds_have_left_is_found_wherever_it_lies() {
 
 /// Programs that know of quotas are asked where they are there, and not waited for.
 #[test]
-fn quotas_are_told_where_a_program_knows_of_them() {
+fn quotas_are_reported_where_a_program_knows_them() {
     use std::os::unix::fs::MetadataExt;
     let sandbox = synced();
     let us = fs::metadata(sandbox.path("root")).unwrap();
@@ -460,20 +464,20 @@ fn quotas_are_told_where_a_program_knows_of_them() {
         )
     };
     quota(&table(7));
-    let told = heard(quotas, |told| *told != none);
+    let message = retry_until(quotas, |message| *message != none);
     let expected = serde_json::json!([{
         "whose": format!("user {}", us.uid()),
         "bytes": { "used": 1_048_576, "soft": 0, "hard": 10_240_000_000_u64, "left": 10_238_951_424_u64 },
         "inodes": { "used": 7, "soft": 100_000, "hard": 200_000, "left": 99_993 },
     }]);
-    assert_eq!(told, expected);
+    assert_eq!(message, expected);
     assert_eq!(findings(&sandbox, &[]), [""; 0]);
     let text = || sandbox.run(&["doctor"]);
     let line = format!("  quota of user {}: 10.24 GB, 99993 files left\n", us.uid());
-    let said = heard(text, |said| said.stdout.contains(&line));
-    assert!(said.expect(0).stdout.contains(&line), "{}", said.stdout);
+    let output = retry_until(text, |output| output.stdout.contains(&line));
+    assert!(output.expect(0).stdout.contains(&line), "{}", output.stdout);
 
-    for (used, told) in [
+    for (used, message) in [
         (60_000, "leaves 40000 files"),
         (
             100_001,
@@ -482,10 +486,14 @@ fn quotas_are_told_where_a_program_knows_of_them() {
         (200_000, "is used up: 200000 files"),
     ] {
         quota(&table(used));
-        let found = heard(|| findings(&sandbox, &[]), |found| !found.is_empty());
+        let found = retry_until(|| findings(&sandbox, &[]), |found| !found.is_empty());
         assert_eq!(found, ["quota-low "]);
-        let said = heard(text, |said| said.stdout.contains(told));
-        assert!(said.expect(1).stdout.contains(told), "{}", said.stdout);
+        let output = retry_until(text, |output| output.stdout.contains(message));
+        assert!(
+            output.expect(1).stdout.contains(message),
+            "{}",
+            output.stdout
+        );
     }
     for silent in [
         "exec /bin/sleep 1000",

@@ -254,7 +254,7 @@ fn a_lock_that_is_missing_is_drift_and_one_that_is_no_lock_is_unreadable() {
     fs::remove_file(copy.path("rootstock.lock")).unwrap();
     assert_eq!(copy.findings(), ["lock-missing lock"]);
     let conflict = "<<<<<<< HEAD\nversion = 1\n=======\nversion = 1\n>>>>>>> other\n";
-    for (text, said) in [
+    for (text, message) in [
         (conflict, "cannot be read"),
         ("version = 2\n", "format version 2"),
         ("", "cannot be read"),
@@ -263,7 +263,7 @@ fn a_lock_that_is_missing_is_drift_and_one_that_is_no_lock_is_unreadable() {
         let output = copy.check(&[]);
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(
-            String::from_utf8_lossy(&output.stderr).contains(said),
+            String::from_utf8_lossy(&output.stderr).contains(message),
             "{text}"
         );
     }
@@ -272,17 +272,17 @@ fn a_lock_that_is_missing_is_drift_and_one_that_is_no_lock_is_unreadable() {
 /// What is wrong with a damaged lock, for exit codes that say so; anything else fails the test.
 fn reason(copy: &Copy, damage: &str) -> String {
     let output = copy.check(&[]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         matches!(output.status.code(), Some(2 | 3)),
-        "{damage}: exit {:?}: {said}",
+        "{damage}: exit {:?}: {message}",
         output.status.code()
     );
     assert!(
-        said.contains("rootstock.lock") && !said.contains("panicked"),
-        "{damage}: {said}"
+        message.contains("rootstock.lock") && !message.contains("panicked"),
+        "{damage}: {message}"
     );
-    said
+    message
 }
 
 /// 300 places and bytes by a generator with a fixed seed (Knuth's MMIX constants), the same in every run.
@@ -325,8 +325,8 @@ fn a_lock_that_was_cut_off_or_merged_badly_is_never_taken_for_whole() {
         whole.replacen(line, &conflict, 1),
     )
     .unwrap();
-    let said = reason(&copy, "conflict");
-    assert!(said.contains("<<<<<<< HEAD"), "{said}");
+    let output = reason(&copy, "conflict");
+    assert!(output.contains("<<<<<<< HEAD"), "{output}");
 }
 
 #[test]

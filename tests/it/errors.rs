@@ -32,7 +32,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn a_missing_manifest_says_where_to_go() {
+fn a_missing_manifest_is_reported_with_the_next_step() {
     let output = rootstock(&[], &["lock"], &[]);
     assert_eq!(output.status.code(), Some(2));
     assert_data_eq!(
@@ -74,7 +74,7 @@ Error:
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_with_what_to_write() {
+fn all_errors_are_reported_at_once_with_what_to_write() {
     let manifest = r#"[rootstock]
 python-sorce = "system"
 
@@ -285,16 +285,16 @@ fn no_fitting_interpreter_lists_those_that_were_found() {
         &[("PATH", &format!("{path}:/bin"))],
     );
     assert_eq!(output.status.code(), Some(1));
-    let said = stderr(&output);
+    let message = stderr(&output);
     assert!(
-        said.contains(
+        message.contains(
             "no Python on PATH satisfies `requires-python = \">=3.14\"` of environment `emt`"
         ),
-        "{said}"
+        "{message}"
     );
     assert!(
-        said.contains("found cpython 3.9.1 (linux-x86_64) at /usr/bin/python"),
-        "{said}"
+        message.contains("found cpython 3.9.1 (linux-x86_64) at /usr/bin/python"),
+        "{message}"
     );
 }
 
@@ -314,12 +314,12 @@ echo 'uv 0.4.1'
         &[],
     );
     assert_eq!(output.status.code(), Some(1));
-    let said = stderr(&output);
+    let message = stderr(&output);
     assert!(
-        said.contains("cannot be used: its version is 0.4.1"),
-        "{said}"
+        message.contains("cannot be used: its version is 0.4.1"),
+        "{message}"
     );
-    assert!(said.contains("name a uv >=0.13, <0.14"), "{said}");
+    assert!(message.contains("name a uv >=0.13, <0.14"), "{message}");
 }
 
 #[test]
@@ -429,12 +429,12 @@ fn a_misspelt_path_of_the_manifest_gets_a_suggestion() {
             "write the file, with its `setup()`, or correct the path",
         ),
     ] {
-        let told = files(source, "./libs/demo");
-        assert!(told.contains(words), "{source}: {told}");
+        let message = files(source, "./libs/demo");
+        assert!(message.contains(words), "{source}: {message}");
     }
     for dependency in ["./libs/dmeo", "./lib/demo"] {
-        let told = files("environments/mace.py", dependency);
-        assert!(told.contains("did you mean `./libs/demo`?"), "{told}");
+        let message = files("environments/mace.py", dependency);
+        assert!(message.contains("did you mean `./libs/demo`?"), "{message}");
     }
 }
 
@@ -470,11 +470,11 @@ fn long_lines_and_many_complaints_can_be_drawn() {
         ),
     ] {
         let output = rootstock(&[("rootstock.toml", &manifest)], &["lock", "--check"], &[]);
-        let told = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.len() < 100_000, "{}", told.len());
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.len() < 100_000, "{}", message.len());
         for words in words {
-            assert!(told.contains(words), "{words}: {told}");
+            assert!(message.contains(words), "{words}: {message}");
         }
     }
     let lock = format!("version = 1\nx = \"{long}\", z = 1\n");

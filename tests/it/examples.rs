@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::sandbox::Said;
+use super::sandbox::Output;
 use super::worker::{ROOTSTOCK, here, root};
 
 /// Runs a command in an empty directory with the environment's programs, which have ASE and i-PI, and this model. Returns only
 /// when all that it has started is gone: who holds its output open is waited for.
-fn example(directory: &Path, command: &[&str], model: &str) -> Said {
+fn example(directory: &Path, command: &[&str], model: &str) -> Output {
     let bin = root().join("envs/odd/bin");
     let rootstock = Path::new(ROOTSTOCK).parent().unwrap();
     let path = format!("{}:{}:/usr/bin:/bin", bin.display(), rootstock.display());
@@ -20,7 +20,7 @@ fn example(directory: &Path, command: &[&str], model: &str) -> Said {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(directory)
         .output();
-    Said::from(output.unwrap())
+    Output::from(output.unwrap())
 }
 
 /// Processes that work in this directory.
@@ -49,20 +49,20 @@ fn no_server_is_left_behind_by_a_worker_that_cannot_start() {
     let script = script.to_str().unwrap();
     // One that is unknown, and one whose Python fails.
     for model in ["no-such-model", "odd-fails"] {
-        let said = example(directory.path(), &["/bin/sh", script], model);
-        assert!(![Some(0), None].contains(&said.code), "{said:?}");
-        assert!(!said.stderr.is_empty(), "{model}: {said:?}");
+        let output = example(directory.path(), &["/bin/sh", script], model);
+        assert!(![Some(0), None].contains(&output.code), "{output:?}");
+        assert!(!output.stderr.is_empty(), "{model}: {output:?}");
         assert_eq!(processes(directory.path()), Vec::<String>::new());
     }
     let ase = examples.join("ase_md.py");
-    let said = example(
+    let output = example(
         directory.path(),
         &["python", ase.to_str().unwrap()],
         "no-such-model",
     );
-    assert!(![Some(0), None].contains(&said.code), "{said:?}");
-    assert!(said.stderr.contains("no-such-model"), "{said:?}");
-    assert!(!said.stderr.contains("KeyboardInterrupt"), "{said:?}");
+    assert!(![Some(0), None].contains(&output.code), "{output:?}");
+    assert!(output.stderr.contains("no-such-model"), "{output:?}");
+    assert!(!output.stderr.contains("KeyboardInterrupt"), "{output:?}");
 }
 
 #[test]
@@ -72,6 +72,6 @@ fn no_worker_waits_for_a_server_that_is_not_there() {
         .arg(script)
         .env("PATH", "/usr/bin:/bin")
         .output();
-    let said = Said::from(output.unwrap());
-    assert_eq!(said.expect(127).stderr, "i-pi is not on PATH\n");
+    let result = Output::from(output.unwrap());
+    assert_eq!(result.expect(127).stderr, "i-pi is not on PATH\n");
 }

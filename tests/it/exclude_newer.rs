@@ -27,8 +27,8 @@ fn an_index_without_upload_times_can_be_excepted() {
     let own = Index::start();
     own.speak_html();
     let sandbox = project(&own, "");
-    let said = sandbox.run(&["lock"]);
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1).stderr_is(&sandbox, str![[r#"
 resolving one …
   × one environment could not be locked
 Error:
@@ -55,9 +55,9 @@ fn an_index_can_have_a_cut_off_of_its_own() {
     // It is part of the question, for the environments that use the index.
     let manifest = manifest.replace(after, "exclude-newer = false\n");
     sandbox.write("rootstock.toml", &manifest);
-    let said = sandbox.run(&["lock", "--check", "--json"]);
+    let output = sandbox.run(&["lock", "--check", "--json"]);
     assert_eq!(
-        said.expect(3).json()["findings"][0]["code"],
+        output.expect(3).json()["findings"][0]["code"],
         "index-changed"
     );
 }
@@ -67,12 +67,12 @@ fn what_is_neither_a_moment_nor_false_is_refused_in_its_place() {
     let own = Index::start();
     let lock = |value: &str| {
         let sandbox = project(&own, &format!("exclude-newer = {value}\n"));
-        let said = sandbox.run(&["lock"]);
-        said.expect(2);
-        (sandbox, said)
+        let output = sandbox.run(&["lock"]);
+        output.expect(2);
+        (sandbox, output)
     };
-    let (sandbox, said) = lock("true");
-    said.stderr_is(
+    let (sandbox, output) = lock("true");
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × one thing is wrong with the manifest
@@ -88,8 +88,8 @@ Error:
   help: leave it out to have that of `[rootstock]`, or write a moment, or `false` for none
 "#]],
     );
-    let (sandbox, said) = lock("\"never\"");
-    said.stderr_is(
+    let (sandbox, output) = lock("\"never\"");
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × one thing is wrong with the manifest
@@ -105,8 +105,8 @@ Error:
   help: write it as RFC 3339 does, with a time zone: `2026-11-01T00:00:00Z`, or a date: `2026-11-01`
 "#]],
     );
-    let (sandbox, said) = lock("3");
-    said.stderr_is(
+    let (sandbox, output) = lock("3");
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × one thing is wrong with the manifest

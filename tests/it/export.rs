@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::sandbox::{Index, Said, Sandbox, Wheel};
+use crate::sandbox::{Index, Output, Sandbox, Wheel};
 
 /// An environment with packages of two indexes and a model with weights, locked.
 fn project() -> (Sandbox, Index) {
@@ -71,16 +71,16 @@ fn installed(python: &Path) -> String {
         .args(["-I", "-c", code])
         .output()
         .unwrap();
-    let said = Said::from(output);
-    said.expect(0);
-    said.stdout
+    let result = Output::from(output);
+    result.expect(0);
+    result.stdout
 }
 
 /// Runs a program in the project with the project's index and without a proxy.
-fn run(sandbox: &Sandbox, program: &Path, arguments: &[&str]) -> Said {
+fn run(sandbox: &Sandbox, program: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
     sandbox.set_up(command.args(arguments));
-    Said::from(
+    Output::from(
         command
             .env("PIP_INDEX_URL", sandbox.index.url())
             .output()
@@ -89,7 +89,7 @@ fn run(sandbox: &Sandbox, program: &Path, arguments: &[&str]) -> Said {
 }
 
 #[test]
-fn uv_and_pip_install_what_pylock_says() {
+fn uv_and_pip_install_what_pylock_lists() {
     let (sandbox, _own) = project();
     let export = ["export", "one", "--format", "pylock"];
     sandbox
@@ -101,7 +101,7 @@ fn uv_and_pip_install_what_pylock_says() {
     let uv = sandbox.path("venv/bin/uv");
     venv(&sandbox.path("by-uv"), &[]);
     let into = sandbox.path("by-uv/bin/python");
-    let said = run(
+    let output = run(
         &sandbox,
         &uv,
         &[
@@ -113,7 +113,7 @@ fn uv_and_pip_install_what_pylock_says() {
             "pylock.one.toml",
         ],
     );
-    said.expect(0);
+    output.expect(0);
     assert_eq!(installed(&into), "1.0 2.0 1.0\n");
     let pip = ["-m", "pip", "install", "-q", "-r", "pylock.one.toml"];
     run(&sandbox, &python, &pip).expect(0);
@@ -129,22 +129,26 @@ fn uv_and_pip_install_what_pylock_says() {
         &pip[4..],
     ]
     .concat();
-    let said = run(&sandbox, &python, &again);
-    said.expect(1);
+    let output = run(&sandbox, &python, &again);
+    output.expect(1);
     assert!(
-        said.stderr.to_lowercase().contains("hash"),
+        output.stderr.to_lowercase().contains("hash"),
         "{}",
-        said.stderr
+        output.stderr
     );
-    let said = sandbox.run(&[&export[..], &["-o", "locked.toml"]].concat());
-    said.expect(2);
-    assert!(said.stderr.contains("pylock.one.toml"), "{}", said.stderr);
+    let output = sandbox.run(&[&export[..], &["-o", "locked.toml"]].concat());
+    output.expect(2);
+    assert!(
+        output.stderr.contains("pylock.one.toml"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
 fn pip_installs_the_hashed_requirements() {
     let (sandbox, own) = project();
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "export",
         "one",
         "--format",
@@ -152,7 +156,7 @@ fn pip_installs_the_hashed_requirements() {
         "-o",
         "requirements.txt",
     ]);
-    said.expect(0);
+    output.expect(0);
     let text = sandbox.read("requirements.txt");
     assert!(
         text.contains("# from the index own:\nsecond==2.0 \\\n    --hash=sha256:"),
@@ -180,12 +184,12 @@ fn pip_installs_the_hashed_requirements() {
 fn a_bill_of_materials_has_packages_interpreter_and_weights() {
     let (sandbox, _own) = project();
     let export = ["export", "one", "--format", "cyclonedx"];
-    let said = sandbox.run(&export);
-    said.expect(0);
-    let bill = said.json();
+    let output = sandbox.run(&export);
+    output.expect(0);
+    let bill = output.json();
     assert_eq!(
         sandbox.run(&export).stdout,
-        said.stdout,
+        output.stdout,
         "the same each time"
     );
     let named: Vec<String> = bill["components"]
@@ -220,27 +224,27 @@ fn a_bill_of_materials_has_packages_interpreter_and_weights() {
         &sandbox.path("venv"),
         &["cyclonedx-python-lib[json-validation]==11.12.0"],
     );
-    sandbox.write("bill.json", &said.stdout);
+    sandbox.write("bill.json", &output.stdout);
     let code = "import sys; from cyclonedx.validation.json import JsonStrictValidator as V; \
                 from cyclonedx.schema import SchemaVersion; \
                 wrong = V(SchemaVersion.V1_6).validate_str(open('bill.json').read()); sys.exit(wrong and repr(wrong))";
     run(&sandbox, &python, &["-I", "-c", code]).expect(0);
     // A validator that finds nothing wrong with anything would prove nothing.
     let broken: Value =
-        serde_json::from_str(&said.stdout.replace("\"platform\"", "\"platfrom\"")).unwrap();
+        serde_json::from_str(&output.stdout.replace("\"platform\"", "\"platfrom\"")).unwrap();
     sandbox.write("bill.json", &broken.to_string());
     run(&sandbox, &python, &["-I", "-c", code]).expect(1);
 }
 
 #[test]
-fn what_cannot_be_exported_is_told() {
+fn what_cannot_be_exported_is_an_error() {
     let (sandbox, _own) = project();
-    let said = sandbox.run(&["export", "two", "--format", "requirements"]);
-    said.expect(2);
+    let output = sandbox.run(&["export", "two", "--format", "requirements"]);
+    output.expect(2);
     assert!(
-        said.stderr.contains("the environments are: one"),
+        output.stderr.contains("the environments are: one"),
         "{}",
-        said.stderr
+        output.stderr
     );
     let target = [
         "export",

@@ -1,4 +1,4 @@
-//! What fails in the system under a sync: told with its place and what to do, or worked around; never half done. A full
+//! System calls that fail under a sync: reported with the path and what to do, or worked around; never half done. A full
 //! disk under `doctor`.
 //!
 //! The kernel refuses system calls by a filter, which works everywhere; one call among many, or on one path, fails by
@@ -6,10 +6,10 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::sandbox::{Said, Sandbox, refuse, trace};
+use crate::sandbox::{Output, Sandbox, refuse, trace};
 
 /// A sync in which these system calls fail like this; `None` if this machine cannot do that.
-fn sync_with(sandbox: &Sandbox, calls: &str, fault: &str, arguments: &[&str]) -> Option<Said> {
+fn sync_with(sandbox: &Sandbox, calls: &str, fault: &str, arguments: &[&str]) -> Option<Output> {
     let always = fault
         .strip_prefix("error=")
         .filter(|error| !error.contains(':'));
@@ -23,7 +23,7 @@ fn sync_with(sandbox: &Sandbox, calls: &str, fault: &str, arguments: &[&str]) ->
         return None;
     };
     let output = command.args(["sync", "-j", "1"]).args(arguments).output();
-    Some(Said::from(output.unwrap()))
+    Some(Output::from(output.unwrap()))
 }
 
 #[test]
@@ -36,10 +36,10 @@ fn a_filesystem_that_refuses_links_gets_copies_and_the_same_tree() {
         ("sometimes", "error=EMLINK:when=3+"),
         ("forbidden", "error=EPERM"),
     ] {
-        let Some(said) = sync_with(&sandbox, "link,linkat", fault, &["--root", root]) else {
+        let Some(output) = sync_with(&sandbox, "link,linkat", fault, &["--root", root]) else {
             continue;
         };
-        said.expect(0);
+        output.expect(0);
         let module = "lib/python3.11/site-packages/single/__init__.py";
         let there = std::fs::metadata(sandbox.generation(root, "one").join(module)).unwrap();
         // A copy, not a link to what is in the store.
@@ -56,8 +56,8 @@ fn a_filesystem_that_refuses_links_gets_copies_and_the_same_tree() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_the_old_environment_still_served() {
-    for (error, told) in [
+fn a_full_disk_is_reported_and_the_old_environment_stays() {
+    for (error, message) in [
         ("ENOSPC", "the filesystem is full"),
         ("EDQUOT", "your quota of bytes or files is used up"),
         ("EROFS", "it is mounted read-only here"),
@@ -68,12 +68,12 @@ fn a_full_disk_is_told_and_the_old_environment_still_served() {
         sandbox.write_source("one", &["single"], "# edited\n");
         sandbox.lock();
         let fault = format!("error={error}");
-        let Some(said) = sync_with(&sandbox, "mkdir,mkdirat", &fault, &[]) else {
+        let Some(output) = sync_with(&sandbox, "mkdir,mkdirat", &fault, &[]) else {
             return;
         };
-        said.expect(1);
-        assert!(said.stderr.contains(told), "{}", said.stderr);
-        assert!(said.stderr.contains("cannot create"), "{}", said.stderr);
+        output.expect(1);
+        assert!(output.stderr.contains(message), "{}", output.stderr);
+        assert!(output.stderr.contains("cannot create"), "{}", output.stderr);
         assert_eq!(sandbox.generation("root", "one"), before);
         sandbox.sync(&[]);
         assert_ne!(sandbox.generation("root", "one"), before);
@@ -81,13 +81,13 @@ fn a_full_disk_is_told_and_the_old_environment_still_served() {
 }
 
 #[test]
-fn a_disk_that_does_not_take_the_bytes_is_told_before_anything_is_published() {
+fn a_failing_write_is_reported_before_anything_is_published() {
     let sandbox = Sandbox::single();
-    let Some(said) = sync_with(&sandbox, "syncfs", "error=EIO", &[]) else {
+    let Some(output) = sync_with(&sandbox, "syncfs", "error=EIO", &[]) else {
         return;
     };
-    said.expect(1);
-    assert!(said.stderr.contains("cannot flush"), "{}", said.stderr);
+    output.expect(1);
+    assert!(output.stderr.contains("cannot flush"), "{}", output.stderr);
     assert_eq!(sandbox.names("root/envs"), [""; 0]);
     sandbox.sync(&[]);
 }
@@ -100,10 +100,10 @@ fn no_lock_is_ever_asked_for() {
         let fault = format!("error={error}");
         // Offline: uv does lock its cache, which lies with the user and not in the root.
         let arguments = ["--force", "--offline"];
-        let Some(said) = sync_with(&sandbox, "flock,locks", &fault, &arguments) else {
+        let Some(output) = sync_with(&sandbox, "flock,locks", &fault, &arguments) else {
             return;
         };
-        said.expect(0);
+        output.expect(0);
     }
 }
 
@@ -124,27 +124,28 @@ fn a_catalogue_that_cannot_be_written_hides_no_environment() {
         &models,
         &["trace=rename,renameat,renameat2", fault],
     );
-    let said = Said::from(command.args(["sync", "-j", "1"]).output().unwrap());
-    said.expect(1);
+    let result = Output::from(command.args(["sync", "-j", "1"]).output().unwrap());
+    result.expect(1);
     assert!(
-        said.stdout
+        result
+            .stdout
             .starts_with("built one; failed two; failed to write models.json"),
         "{}",
-        said.stdout
+        result.stdout
     );
-    assert!(said.stderr.contains("two failed:"), "{}", said.stderr);
+    assert!(result.stderr.contains("two failed:"), "{}", result.stderr);
     assert!(
-        said.stderr.contains("the filesystem is full"),
+        result.stderr.contains("the filesystem is full"),
         "{}",
-        said.stderr
+        result.stderr
     );
     assert!(!models.exists());
     sandbox.index.restore("second-1.0-py3-none-any.whl");
-    let said = sandbox.sync(&[]);
+    let result = sandbox.sync(&[]);
     assert!(
-        said.stdout.starts_with("built two; kept one"),
+        result.stdout.starts_with("built two; kept one"),
         "{}",
-        said.stdout
+        result.stdout
     );
     assert!(models.exists());
 }
@@ -174,8 +175,8 @@ fn a_clock_that_jumps_changes_nothing() {
         std::time::SystemTime::now() + century,
     ] {
         set_times(&sandbox.path("root"), time);
-        let said = sandbox.sync(&[]);
-        assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+        let output = sandbox.sync(&[]);
+        assert!(output.stdout.starts_with("up to date"), "{}", output.stdout);
         sandbox.run(&["doctor", "--deep"]).expect(0);
         sandbox.run(&["gc"]).expect(0);
         sandbox.sync(&["--force"]);
@@ -184,7 +185,7 @@ fn a_clock_that_jumps_changes_nothing() {
 }
 
 #[test]
-fn a_quota_of_files_that_is_used_up_at_any_step_is_told_and_the_old_environment_still_served() {
+fn an_exhausted_quota_of_files_is_reported_at_any_step_and_the_old_environment_stays() {
     // Links of the interpreter and of the environment; hard links; names given by rename.
     for calls in [
         "symlink,symlinkat",
@@ -196,16 +197,17 @@ fn a_quota_of_files_that_is_used_up_at_any_step_is_told_and_the_old_environment_
         let before = sandbox.generation("root", "one");
         sandbox.write_source("one", &["single"], "# edited\n");
         sandbox.lock();
-        let Some(said) = sync_with(&sandbox, calls, "error=EDQUOT", &[]) else {
+        let Some(output) = sync_with(&sandbox, calls, "error=EDQUOT", &[]) else {
             return;
         };
         // Without hard links there are copies.
         if calls != "link,linkat" {
-            said.expect(1);
+            output.expect(1);
             assert!(
-                said.stderr
+                output
+                    .stderr
                     .contains("your quota of bytes or files is used up"),
-                "{said:?}"
+                "{output:?}"
             );
             assert_eq!(sandbox.generation("root", "one"), before);
         }
@@ -223,12 +225,13 @@ fn a_download_that_is_cut_off_is_begun_again_by_the_next_sync() {
     let sandbox = Sandbox::single();
     let file = "single-1.0-py3-none-any.whl";
     sandbox.index.cut(file);
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
     assert!(
-        said.told()
+        output
+            .message()
             .contains("the download goes on where it broke off"),
-        "{said:?}"
+        "{output:?}"
     );
     assert_eq!(sandbox.names("root/envs"), [""; 0]);
     let parts = sandbox.names("root/store/archives");
@@ -248,10 +251,10 @@ fn no_call_that_some_filesystems_lack_is_needed() {
     let calls = "renameat2,copy_file_range,sendfile";
     for error in ["ENOSYS", "EINVAL"] {
         let (root, fault) = (format!("root-{error}"), format!("error={error}"));
-        let Some(said) = sync_with(&sandbox, calls, &fault, &["--root", &root]) else {
+        let Some(output) = sync_with(&sandbox, calls, &fault, &["--root", &root]) else {
             return;
         };
-        said.expect(0);
+        output.expect(0);
         let arguments = ["--root", &root, "--link-mode", "copy", "--force"];
         sync_with(&sandbox, calls, &fault, &arguments)
             .unwrap()
@@ -280,33 +283,33 @@ fn doctor_on_a_full_disk_finds_that_it_is_full_and_not_that_it_is_unfit() {
         let doctor = |arguments: &[&str]| {
             let mut command = refuse::command(&sandbox, &calls, error)?;
             let output = command.arg("doctor").args(arguments).output();
-            Some(Said::from(output.unwrap()))
+            Some(Output::from(output.unwrap()))
         };
-        let Some(said) = doctor(&["--json"]) else {
+        let Some(result) = doctor(&["--json"]) else {
             return;
         };
-        said.expect(1);
-        let answer = said.json();
+        result.expect(1);
+        let answer = result.json();
         let findings = answer["findings"].as_array().unwrap().iter();
         let about_it = |code: &str| code.starts_with("space-") || code.starts_with("filesystem-");
         let codes = findings.filter_map(|finding| finding["code"].as_str());
         let codes: Vec<&str> = codes.filter(|code| about_it(code)).collect();
         assert_eq!(codes, [code], "{calls:?} {error}: {answer:#}");
         if code == "space-low" {
-            let told = doctor(&[]).unwrap().stdout;
+            let message = doctor(&[]).unwrap().stdout;
             let reason = match error {
                 "ENOSPC" => "the filesystem is full",
                 _ => "a quota of bytes or files is used up",
             };
             assert!(
-                told.contains(&format!("  {reason}: filesystem not probed\n")),
-                "{told}"
+                message.contains(&format!("  {reason}: filesystem not probed\n")),
+                "{message}"
             );
             assert!(
-                told.contains(&format!("nothing can be written there: {reason}")),
-                "{told}"
+                message.contains(&format!("nothing can be written there: {reason}")),
+                "{message}"
             );
-            assert!(!told.contains("another filesystem"), "{told}");
+            assert!(!message.contains("another filesystem"), "{message}");
             assert!(answer["filesystem"]["abilities"].is_null(), "{answer:#}");
         }
         assert!(

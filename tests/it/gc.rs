@@ -1,4 +1,4 @@
-//! `rootstock gc` removes what a root can do without, and nothing that somebody needs.
+//! `rootstock gc` removes what a root can do without, and nothing that is needed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::sandbox::{Said, Sandbox, maker_like, trace, traces};
+use crate::sandbox::{Output, Sandbox, maker_like, trace, traces};
 
 /// What nothing leads to goes, however young it is.
 const ALL: [&str; 4] = ["--keep", "0", "--older-than", "0s"];
@@ -55,9 +55,9 @@ fn sorted(ids: &[String]) -> Vec<String> {
 }
 
 fn gc(sandbox: &Sandbox, arguments: &[&str]) -> Value {
-    let said = sandbox.run(&[&["gc", "--json"], arguments].concat());
-    said.expect(0);
-    said.json()
+    let output = sandbox.run(&[&["gc", "--json"], arguments].concat());
+    output.expect(0);
+    output.json()
 }
 
 /// What was asked for beside this.
@@ -119,8 +119,8 @@ fn going_back_to_an_old_lock_builds_nothing() {
     let (sandbox, ids) = with_generations(2);
     gc(&sandbox, &["--older-than", "0s"]);
     let store = traces(&sandbox.path("root/store"));
-    let said = edit(&sandbox, 0);
-    assert!(said.starts_with("switched one"), "{said}");
+    let output = edit(&sandbox, 0);
+    assert!(output.starts_with("switched one"), "{output}");
     assert_eq!(id(&sandbox, "one"), ids[0]);
     assert_eq!(traces(&sandbox.path("root/store")), store);
     // What is led to again is not taken for one that was left when it was left before.
@@ -131,11 +131,11 @@ fn going_back_to_an_old_lock_builds_nothing() {
 }
 
 #[test]
-fn whatever_the_clock_says_a_link_or_a_pin_holds() {
+fn a_link_or_a_pin_holds_whatever_the_time() {
     let (sandbox, ids) = with_generations(3);
-    let said = sandbox.run(&["gc", "--pin", &format!("one@{}", &ids[0][..12])]);
-    said.expect(0);
-    assert_eq!(said.stdout, format!("pinned one@{}\n", ids[0]));
+    let output = sandbox.run(&["gc", "--pin", &format!("one@{}", &ids[0][..12])]);
+    output.expect(0);
+    assert_eq!(output.stdout, format!("pinned one@{}\n", ids[0]));
     // A link that a person has made.
     let link = sandbox.path("root/envs/one-of-before");
     std::os::unix::fs::symlink(format!("../generations/one/{}", ids[1]), link).unwrap();
@@ -154,8 +154,8 @@ fn whatever_the_clock_says_a_link_or_a_pin_holds() {
     gc(&sandbox, &ALL);
     assert_eq!(generations(&sandbox, "one"), sorted(&ids[1..]));
     // The present one, by its environment alone.
-    let said = sandbox.run(&["gc", "--pin", "one"]);
-    assert_eq!(said.stdout, format!("pinned one@{}\n", ids[2]));
+    let output = sandbox.run(&["gc", "--pin", "one"]);
+    assert_eq!(output.stdout, format!("pinned one@{}\n", ids[2]));
     for wrong in ["one@ffff", "two", "NO"] {
         sandbox.run(&["gc", "--pin", wrong]).expect(2);
     }
@@ -215,11 +215,11 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
     sandbox.run(&["doctor", "--deep"]).expect(0);
 
     let before = sandbox.index.asked();
-    let said = sandbox.sync(&[]);
+    let output = sandbox.sync(&[]);
     assert!(
-        said.stdout.starts_with("built two; kept one"),
+        output.stdout.starts_with("built two; kept one"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert_eq!(
         asked_since(&sandbox, before),
@@ -230,11 +230,11 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
 }
 
 #[test]
-fn what_nobody_can_read_may_need_everything() {
+fn what_is_unreadable_may_need_everything() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
     fs::remove_file(sandbox.path("root/envs/two")).unwrap();
-    // Of the current one nobody can tell what it needs.
+    // What the current one needs is unknown.
     let stamp = sandbox
         .generation("root", "one")
         .join("rootstock-stamp.json");
@@ -253,18 +253,18 @@ fn what_nobody_can_read_may_need_everything() {
 }
 
 #[test]
-fn a_dry_run_says_what_a_run_frees_and_removes_nothing() {
+fn a_dry_run_reports_what_a_run_frees_and_removes_nothing() {
     let (sandbox, _) = with_generations(3);
     let before = traces(&sandbox.path("root/generations"));
     let foretold = gc(&sandbox, &[&ALL[..], &["--dry-run"]].concat());
     assert_eq!(traces(&sandbox.path("root/generations")), before);
-    let said = sandbox.run(&[&["gc", "--dry-run"], &ALL[..]].concat());
+    let output = sandbox.run(&[&["gc", "--dry-run"], &ALL[..]].concat());
     assert!(
-        said.stdout.contains("would remove generation one@"),
+        output.stdout.contains("would remove generation one@"),
         "{}",
-        said.stdout
+        output.stdout
     );
-    assert!(said.stdout.contains("would free "), "{}", said.stdout);
+    assert!(output.stdout.contains("would free "), "{}", output.stdout);
 
     let inodes = || traces(&sandbox.path("root")).len() as u64;
     let there = inodes();
@@ -274,11 +274,11 @@ fn a_dry_run_says_what_a_run_frees_and_removes_nothing() {
     }
     // Files that the store still has are no inodes of a generation's.
     assert!(done["inodes"].as_u64().unwrap() <= there - inodes());
-    let said = sandbox.run(&[&["gc"], &ALL[..]].concat());
+    let output = sandbox.run(&[&["gc"], &ALL[..]].concat());
     assert!(
-        said.stdout.starts_with("nothing to remove in `"),
+        output.stdout.starts_with("nothing to remove in `"),
         "{}",
-        said.stdout
+        output.stdout
     );
 }
 
@@ -319,7 +319,7 @@ fn what_a_killed_sync_has_left_goes_and_what_a_running_one_makes_stays() {
     sandbox.index.wait_for(file);
     gc(&sandbox, &ALL);
     sandbox.index.release();
-    Said::from(running.wait_with_output().unwrap()).expect(0);
+    Output::from(running.wait_with_output().unwrap()).expect(0);
     sandbox.run(&["sync", "--check"]).expect(0);
     sandbox.run(&["doctor", "--deep"]).expect(0);
 }
@@ -341,7 +341,7 @@ fn what_a_sync_is_about_to_link_is_made_again() {
     );
     let before = sandbox.index.asked();
     sandbox.index.release();
-    Said::from(running.wait_with_output().unwrap()).expect(0);
+    Output::from(running.wait_with_output().unwrap()).expect(0);
     assert_eq!(
         asked_since(&sandbox, before),
         ["shared-1.0-py3-none-any.whl"]
@@ -362,9 +362,9 @@ fn a_generation_that_goes_while_a_sync_leads_to_it_is_built_again() {
         trace::stopped_after(&sandbox, "rename,renameat,renameat2", 1, &["sync"]).unwrap();
     gc(&sandbox, &ALL);
     assert_eq!(generations(&sandbox, "one"), &ids[1..]);
-    let said = stopped.go_on();
-    said.expect(0);
-    assert!(said.stdout.starts_with("built one"), "{}", said.stdout);
+    let output = stopped.go_on();
+    output.expect(0);
+    assert!(output.stdout.starts_with("built one"), "{}", output.stdout);
     assert_eq!(id(&sandbox, "one"), ids[0]);
     sandbox.run(&["doctor", "--deep"]).expect(0);
 }
@@ -378,8 +378,12 @@ fn a_link_that_is_not_yet_in_its_place_leads_already() {
     lock(&sandbox, 0);
     let stopped = trace::stopped_after(&sandbox, "symlink,symlinkat", 1, &["sync"]).unwrap();
     assert_eq!(code(&gc(&sandbox, &ALL), &ids[0]), "led-to");
-    let said = stopped.go_on();
-    assert!(said.stdout.starts_with("switched one"), "{}", said.stdout);
+    let output = stopped.go_on();
+    assert!(
+        output.stdout.starts_with("switched one"),
+        "{}",
+        output.stdout
+    );
     // One that a killed sync has left leads nowhere any more.
     let link = format!("root/envs/.one-{}", maker_like(u32::MAX));
     let target = format!("../generations/one/{}", ids[1]);
@@ -401,11 +405,11 @@ fn a_generation_that_is_led_to_while_it_goes_is_put_back() {
     assert_eq!(generations(&sandbox, "one"), &ids[1..]);
     let link = sandbox.path("root/envs/one-of-before");
     std::os::unix::fs::symlink(format!("../generations/one/{}", ids[0]), link).unwrap();
-    let said = stopped.go_on();
-    said.expect(0);
+    let output = stopped.go_on();
+    output.expect(0);
     assert!(
-        said.stderr.contains("is needed again and stays"),
-        "{said:?}"
+        output.stderr.contains("is needed again and stays"),
+        "{output:?}"
     );
     assert_eq!(generations(&sandbox, "one"), sorted(&ids));
     fs::remove_file(sandbox.path("root/envs/one-of-before")).unwrap();
@@ -421,17 +425,17 @@ fn what_cannot_be_removed_waits_in_the_trash() {
     // As on NFS, where a file that is in use leaves a `.nfs…` behind and its directory cannot go.
     let fault = "inject=rmdir,unlinkat:error=EBUSY:when=1";
     let mut command = trace::command(&sandbox, &["trace=rmdir,unlinkat", fault]);
-    let said = command.arg("gc").args(ALL).output().unwrap();
-    let said = Said::from(said);
-    said.expect(0);
+    let result = command.arg("gc").args(ALL).output().unwrap();
+    let result = Output::from(result);
+    result.expect(0);
     assert!(
-        said.stderr.contains("wait in the trash for the next gc"),
-        "{said:?}"
+        result.stderr.contains("wait in the trash for the next gc"),
+        "{result:?}"
     );
-    assert!(said.stderr.contains(&ids[0]), "{said:?}");
+    assert!(result.stderr.contains(&ids[0]), "{result:?}");
     assert_eq!(generations(&sandbox, "one"), &ids[1..]);
     assert_eq!(sandbox.names("root/trash").len(), 1);
-    // It was nobody's when it was moved there: the next one does not wait for its time.
+    // No process used it when it was moved there: the next one does not wait for its time.
     gc(&sandbox, &[]);
     assert_eq!(sandbox.names("root/trash"), [""; 0]);
 
@@ -439,10 +443,13 @@ fn what_cannot_be_removed_waits_in_the_trash() {
     edit(&sandbox, 7);
     let fault = "inject=rename,renameat,renameat2:error=EACCES";
     let mut command = trace::command(&sandbox, &["trace=rename,renameat,renameat2", fault]);
-    let said = command.arg("gc").args(ALL).output().unwrap();
-    let said = Said::from(said);
-    said.expect(1);
-    assert!(said.stderr.contains("you may not write there"), "{said:?}");
+    let result = command.arg("gc").args(ALL).output().unwrap();
+    let result = Output::from(result);
+    result.expect(1);
+    assert!(
+        result.stderr.contains("you may not write there"),
+        "{result:?}"
+    );
     sandbox.run(&["doctor", "--deep"]).expect(0);
 }
 
@@ -477,7 +484,7 @@ fn a_managed_interpreter_stays_as_long_as_something_stands_on_it() {
 }
 
 #[test]
-fn a_mistake_is_told_as_one() {
+fn a_wrong_argument_is_a_usage_error() {
     let sandbox = Sandbox::single();
     sandbox.run(&["gc"]).expect(2);
     sandbox.sync(&[]);
@@ -531,11 +538,11 @@ fn an_environment_that_was_dropped_goes_with_its_link_when_that_was_long_ago() {
     let answer = gc(&sandbox, &["--dry-run"]);
     assert_eq!(items(&answer), expected);
     assert_eq!(traces(&sandbox.path("root")).len(), before.len());
-    let said = sandbox.run(&["gc", "--dry-run"]);
+    let output = sandbox.run(&["gc", "--dry-run"]);
     assert!(
-        said.stdout.contains("would remove link two: "),
+        output.stdout.contains("would remove link two: "),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert_eq!(items(&gc(&sandbox, &[])), expected);
     assert_eq!(sandbox.names("root/envs"), ["one"]);
@@ -546,7 +553,7 @@ fn an_environment_that_was_dropped_goes_with_its_link_when_that_was_long_ago() {
     sandbox
         .run(&["run", "one", "--", "python", "-c", "import first, shared"])
         .expect(0);
-    // Wheels that only it had are of no use to anybody.
+    // Wheels that only it had are unused.
     gc(&sandbox, &ALL);
     let wheels = fs::read_dir(sandbox.path("root/store"))
         .unwrap()
@@ -584,7 +591,7 @@ fn a_renamed_environment_leaves_nothing_under_its_old_name() {
 }
 
 #[test]
-fn what_is_dropped_stays_if_somebody_holds_it_or_takes_it_up_again() {
+fn what_is_dropped_stays_if_it_is_held_or_taken_up_again() {
     let (sandbox, dropped, before) = with_one_dropped();
     // A link of a person's own, a pin, a root without a catalogue.
     let link = sandbox.path("root/envs/two-for-the-paper");
@@ -601,8 +608,8 @@ fn what_is_dropped_stays_if_somebody_holds_it_or_takes_it_up_again() {
     // A manifest that has it again.
     sandbox.write("rootstock.toml", &before);
     sandbox.lock();
-    let said = sandbox.sync(&[]);
-    assert!(!said.stdout.contains("built"), "{}", said.stdout);
+    let output = sandbox.sync(&[]);
+    assert!(!output.stdout.contains("built"), "{}", output.stdout);
     assert_eq!(code(&gc(&sandbox, &ALL), &dropped), "led-to");
     sandbox
         .run(&["run", "two", "--", "python", "-c", "import second"])

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rootstock::digest::Digest;
 
 use crate::sandbox::archive::{Entry, MODULE, RawWheel};
-use crate::sandbox::{Interpreters, Said, Sandbox, Sdist};
+use crate::sandbox::{Interpreters, Output, Sandbox, Sdist};
 use crate::wheels::{Case, Has, Prints, Refused, try_all};
 
 /// A member that is listed, with something else wrong.
@@ -188,7 +188,7 @@ fn wheels_that_must_not_be_believed_are_refused_each_alone() {
 /// A member of a tar archive: its path, what it is, and what it holds or where it leads.
 type Member = (&'static str, tar::EntryType, &'static str);
 
-/// What it is, the member, and what is said of it. `@` stands for the canary's path, `LONG` for 300 letters.
+/// What it is, the member, and the message. `@` stands for the canary's path, `LONG` for 300 letters.
 type Tar = (&'static str, Member, &'static str);
 
 const FILE: tar::EntryType = tar::EntryType::Regular;
@@ -307,12 +307,12 @@ impl Canary {
 }
 
 /// Runs the program with memory for no archive as a whole.
-fn limited(sandbox: &Sandbox, arguments: &str) -> Said {
+fn limited(sandbox: &Sandbox, arguments: &str) -> Output {
     let mut command = Command::new("/bin/sh");
     let line = format!("ulimit -v 1000000; exec \"$0\" {arguments}");
     command.args(["-c", &line, env!("CARGO_BIN_EXE_rootstock")]);
     sandbox.set_up(&mut command);
-    Said::from(command.stdin(Stdio::null()).output().unwrap())
+    Output::from(command.stdin(Stdio::null()).output().unwrap())
 }
 
 #[test]
@@ -332,16 +332,16 @@ fn interpreters_that_would_write_elsewhere_are_refused_before_anything_is_writte
         let mut interpreters = Interpreters::new(&sandbox);
         interpreters.publish(Interpreters::version(), "20990101", &bytes);
         sandbox.lock();
-        let said = limited(&sandbox, "sync");
-        said.expect(1);
-        assert!(said.told().contains(why), "{what}: {}", said.stderr);
+        let output = limited(&sandbox, "sync");
+        output.expect(1);
+        assert!(output.message().contains(why), "{what}: {}", output.stderr);
         assert_eq!(sandbox.names("root/pythons"), [""; 0], "{what}");
         canary.sings(what);
     }
     println!("{} archives with interpreters tried", TARS.len());
 }
 
-/// Whoever proposes a lock can name another archive than the one that uv unpacked, and would have refused.
+/// A proposed lock can name another archive than the one that uv unpacked, and would have refused.
 fn lock_names(sandbox: &Sandbox, archive: &[u8], instead_of: &[u8]) {
     let digests = [instead_of, archive].map(|bytes| Digest::of(bytes).to_string());
     let sizes = [instead_of, archive].map(|bytes| format!("size = {},", bytes.len()));
@@ -391,9 +391,9 @@ fn source_distributions_that_would_write_elsewhere_are_refused() {
         let archive = tar_of(&members);
         lock_names(&sandbox, &archive, &sdist.bytes());
         sandbox.index.exchange(&file, archive);
-        let said = limited(&sandbox, "sync");
-        assert_eq!(said.code, Some(1), "{what}: {}", said.stderr);
-        assert!(said.told().contains(why), "{what}: {}", said.stderr);
+        let output = limited(&sandbox, "sync");
+        assert_eq!(output.code, Some(1), "{what}: {}", output.stderr);
+        assert!(output.message().contains(why), "{what}: {}", output.stderr);
         canary.sings(what);
     }
     println!("{} source distributions tried", TARS.len());
@@ -437,19 +437,21 @@ fn weights_are_not_put_where_a_shell_or_terminal_would_stumble() {
                  weights = [{{ url = \"https://example.org/w\", path = \"{path}\" }}]\n"
             ),
         );
-        let said = sandbox.run(&["lock", "--check"]);
-        said.expect(2);
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(2);
         assert!(
-            said.stderr.contains(&format!("`{shown}` ")),
+            output.stderr.contains(&format!("`{shown}` ")),
             "{path}: {}",
-            said.stderr
+            output.stderr
         );
         let place = format!("rootstock.toml:{}:", lines + 5);
-        assert!(said.stderr.contains(&place), "{path}: {}", said.stderr);
+        assert!(output.stderr.contains(&place), "{path}: {}", output.stderr);
         assert!(
-            !said.stderr.contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']),
+            !output
+                .stderr
+                .contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']),
             "{path}: {:?}",
-            said.stderr
+            output.stderr
         );
     }
     println!("{} paths tried", PATHS.len());

@@ -1,7 +1,7 @@
 //! Models that answer with what is no result, or whose exceptions say what no message was made for. What is compared
 //! stands in `tests/python/hostile_models.py`.
 
-use super::sandbox::{Said, Sandbox, Wheel};
+use super::sandbox::{Output, Sandbox, Wheel};
 use super::worker::{here, run};
 
 macro_rules! cases {
@@ -33,7 +33,7 @@ fn exceptions_arrive_in_memory() {
     );
 }
 
-/// What `sync` loads once and what `doctor` imports is told in the same way.
+/// What `sync` loads once and what `doctor` imports is reported in the same way.
 #[test]
 fn exceptions_arrive_at_a_sync_and_a_doctor() {
     let raises = "raise ValueError('begins caf\\udce9 \\x1b[31m' + 'x' * (100 << 20) + 'ends')";
@@ -45,19 +45,19 @@ fn exceptions_arrive_at_a_sync_and_a_doctor() {
     sandbox.write_source("imports", &["single"], &format!("{replaced}{raises}\n"));
     sandbox.more("\n[models.a]\nenvironment = \"loads\"\nargument = \"a\"");
     sandbox.lock();
-    let arrives = |said: &Said| {
-        let told = format!("{}{}", said.expect(1).stdout, said.told());
+    let arrives = |output: &Output| {
+        let message = format!("{}{}", output.expect(1).stdout, output.message());
         assert!(
-            told.len() < 20_000 && !told.contains('\u{1b}'),
+            message.len() < 20_000 && !message.contains('\u{1b}'),
             "{} bytes",
-            told.len()
+            message.len()
         );
         for fragment in [
             "ValueError: begins caf\\udce9 \\x1b[31m",
             "left out",
             "ends",
         ] {
-            assert!(told.contains(fragment), "{told}");
+            assert!(message.contains(fragment), "{message}");
         }
     };
     arrives(&sandbox.run(&["sync"]));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::sandbox::remote::Remote;
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 const FIRST: &str = "1111111111111111111111111111111111111111";
 const SECOND: &str = "2222222222222222222222222222222222222222";
@@ -22,7 +22,7 @@ fn project(weights: &str) -> (Sandbox, Remote) {
     (sandbox, hub)
 }
 
-fn run(sandbox: &Sandbox, hub: &Remote, token: Option<&str>, arguments: &[&str]) -> Said {
+fn run(sandbox: &Sandbox, hub: &Remote, token: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = sandbox.command(arguments);
     command
         .env("HF_ENDPOINT", hub.url())
@@ -31,7 +31,7 @@ fn run(sandbox: &Sandbox, hub: &Remote, token: Option<&str>, arguments: &[&str])
     if let Some(token) = token {
         command.env("HF_TOKEN", token);
     }
-    Said::from(command.output().unwrap())
+    Output::from(command.output().unwrap())
 }
 
 #[test]
@@ -59,19 +59,23 @@ fn a_branch_is_locked_to_its_commit_and_stays_there() {
     sandbox.run(&["lock", "--check"]).expect(0);
     assert_eq!(sandbox.read("rootstock.lock"), lock);
     assert_eq!(hub.asked(), [""; 0]);
-    let said = run(&sandbox, &hub, None, &["lock", "--upgrade-env=one"]);
-    said.expect(0);
+    let output = run(&sandbox, &hub, None, &["lock", "--upgrade-env=one"]);
+    output.expect(0);
     assert!(sandbox.read("rootstock.lock").contains(SECOND));
-    assert!(said.stdout.contains("model m"), "{}", said.stdout);
-    // A commit that the manifest names is compared without asking anybody.
+    assert!(output.stdout.contains("model m"), "{}", output.stdout);
+    // A commit that the manifest names is compared without a request.
     let manifest = sandbox.read("rootstock.toml");
     sandbox.write(
         "rootstock.toml",
         &manifest.replace("@main/", &format!("@{FIRST}/")),
     );
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(3);
-    assert!(said.stderr.contains("[weights-changed]"), "{}", said.stderr);
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(3);
+    assert!(
+        output.stderr.contains("[weights-changed]"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -81,12 +85,12 @@ fn files_lie_where_the_library_looks() {
          { url = \"hf://org/name@main/a/b.ckpt\", path = \"plain/b\" }",
     );
     run(&sandbox, &hub, None, &["lock"]).expect(0);
-    let said = run(&sandbox, &hub, None, &["sync"]);
-    said.expect(0);
+    let output = run(&sandbox, &hub, None, &["sync"]);
+    output.expect(0);
     assert!(
-        said.stdout.contains("fetched 3 weight files"),
+        output.stdout.contains("fetched 3 weight files"),
         "{}",
-        said.stdout
+        output.stdout
     );
     let link = fs::read_link(
         sandbox
@@ -139,12 +143,12 @@ fn files_lie_where_the_library_looks() {
     let status = sandbox.run(&["status", "--json"]).json();
     assert_eq!(status["models"][0]["state"], "missing");
     fs::write(sandbox.path(CACHE).join("refs/main"), SECOND).unwrap();
-    let said = sandbox.run(&["sync", "--check"]);
-    said.expect(3);
+    let output = sandbox.run(&["sync", "--check"]);
+    output.expect(3);
     assert!(
-        said.stdout.contains("it is not there") && said.stdout.contains("refs/main: update"),
+        output.stdout.contains("it is not there") && output.stdout.contains("refs/main: update"),
         "{}",
-        said.stdout
+        output.stdout
     );
     run(&sandbox, &hub, None, &["sync"]).expect(0);
     assert_eq!(sandbox.read(&format!("{CACHE}/refs/main")), FIRST);
@@ -171,7 +175,7 @@ fn a_link_that_another_host_is_about_to_rename_stays() {
         .args([env!("CARGO_BIN_EXE_rootstock"), "sync"]);
     sandbox.set_up(&mut shell);
     shell.env("HF_ENDPOINT", hub.url()).env_remove("HF_TOKEN");
-    Said::from(shell.output().unwrap()).expect(0);
+    Output::from(shell.output().unwrap()).expect(0);
     let names: Vec<PathBuf> = fs::read_dir(&directory)
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -212,23 +216,32 @@ fn several_commits_leave_no_doubt_what_main_is() {
 fn a_token_opens_what_is_gated_and_is_found_nowhere() {
     let (sandbox, hub) = project("{ url = \"hf://org/name@main/a/b.ckpt\" }");
     hub.gate("org/name", "hf_secret");
-    let said = run(&sandbox, &hub, None, &["lock"]);
-    said.expect(1);
+    let result = run(&sandbox, &hub, None, &["lock"]);
+    result.expect(1);
     assert!(
-        said.told()
+        result
+            .message()
             .contains("the hub does not show `org/name` (status 401)"),
         "{}",
-        said.stderr
+        result.stderr
     );
-    assert!(said.told().contains("set HF_TOKEN"), "{}", said.stderr);
+    assert!(
+        result.message().contains("set HF_TOKEN"),
+        "{}",
+        result.stderr
+    );
     run(&sandbox, &hub, Some("hf_secret"), &["lock"]).expect(0);
-    let said = run(&sandbox, &hub, None, &["sync"]);
-    said.expect(1);
-    assert!(said.told().contains("set HF_TOKEN"), "{}", said.stderr);
+    let result = run(&sandbox, &hub, None, &["sync"]);
+    result.expect(1);
+    assert!(
+        result.message().contains("set HF_TOKEN"),
+        "{}",
+        result.stderr
+    );
     hub.asked();
-    let said = run(&sandbox, &hub, Some("hf_secret"), &["sync"]);
-    said.expect(0);
-    assert!(!said.stdout.contains("hf_secret") && !said.stderr.contains("hf_secret"));
+    let result = run(&sandbox, &hub, Some("hf_secret"), &["sync"]);
+    result.expect(0);
+    assert!(!result.stdout.contains("hf_secret") && !result.stderr.contains("hf_secret"));
     let found = Command::new("grep")
         .args(["-r", "hf_secret", "."])
         .current_dir(sandbox.path(""))
@@ -237,7 +250,7 @@ fn a_token_opens_what_is_gated_and_is_found_nowhere() {
     let asked = hub.asked();
     let resolved = format!("/org/name/resolve/{FIRST}/a/b.ckpt authorization=Bearer hf_secret");
     assert_eq!(asked[0], resolved);
-    // The hub sends us to another server, which is not told who we are.
+    // The hub redirects to another server, which gets no credentials.
     assert!(
         asked[1].starts_with("/cdn/f3c7807d") && !asked[1].contains("authorization"),
         "{asked:?}"
@@ -245,8 +258,8 @@ fn a_token_opens_what_is_gated_and_is_found_nowhere() {
 }
 
 #[test]
-fn what_the_hub_does_not_have_is_told() {
-    for (url, told) in [
+fn what_the_hub_does_not_have_is_reported() {
+    for (url, message) in [
         (
             "hf://org/name@v9/a/b.ckpt",
             "the hub has no revision `v9` of `org/name`",
@@ -258,18 +271,18 @@ fn what_the_hub_does_not_have_is_told() {
     ] {
         let (sandbox, hub) = project(&format!("{{ url = \"{url}\" }}"));
         let before = sandbox.read("rootstock.lock");
-        let said = run(&sandbox, &hub, None, &["lock"]);
-        said.expect(1);
-        assert!(said.told().contains(told), "{}", said.stderr);
+        let output = run(&sandbox, &hub, None, &["lock"]);
+        output.expect(1);
+        assert!(output.message().contains(message), "{}", output.stderr);
         assert_eq!(sandbox.read("rootstock.lock"), before);
     }
     let (sandbox, hub) = project("{ url = \"hf://org/name/a/b.ckpt\" }");
-    let said = run(&sandbox, &hub, None, &["lock"]);
-    said.expect(2);
+    let output = run(&sandbox, &hub, None, &["lock"]);
+    output.expect(2);
     assert!(
-        said.stderr.contains("it has no revision"),
+        output.stderr.contains("it has no revision"),
         "{}",
-        said.stderr
+        output.stderr
     );
 }
 
@@ -296,10 +309,10 @@ fn the_real_library_finds_them_offline() {
         .env("HF_HUB_OFFLINE", "1")
         .output()
         .unwrap();
-    let said = Said::from(output);
-    said.expect(0);
+    let result = Output::from(output);
+    result.expect(0);
     assert_eq!(
-        said.stdout,
+        result.stdout,
         "numbers numbers numbers numbers {} ['a', 'config.json']\n"
     );
 }
@@ -349,14 +362,14 @@ fn nothing_is_written_through_a_link_that_leads_out_of_the_cache() {
         let link = sandbox.path(planted);
         fs::create_dir_all(link.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(sandbox.path("outside"), &link).unwrap();
-        let said = run(&sandbox, &hub, None, &["sync"]);
-        said.expect(1);
-        let told = said.told();
+        let output = run(&sandbox, &hub, None, &["sync"]);
+        output.expect(1);
+        let message = output.message();
         assert!(
-            told.contains("a link on the way leads out of"),
-            "{planted}: {told}"
+            message.contains("a link on the way leads out of"),
+            "{planted}: {message}"
         );
-        assert!(told.contains("remove the link"), "{planted}: {told}");
+        assert!(message.contains("remove the link"), "{planted}: {message}");
         assert_eq!(sandbox.names("outside"), [""; 0], "{planted}");
         fs::remove_dir_all(sandbox.path("root/cache")).unwrap();
     }

@@ -1,5 +1,5 @@
-//! `rootstock doctor --import`: what was built can be imported, as a worker would do it; or it is said which environment
-//! cannot, where it failed, and what mends that.
+//! `rootstock doctor --import`: what was built can be imported, as a worker would do it; or the report names the environment that
+//! cannot, where it failed, and the fix.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::sandbox::{Said, Sandbox, Wheel, traces};
+use crate::sandbox::{Output, Sandbox, Wheel, traces};
 
 /// Environments with these sources, all with the package `single`, built.
 fn built(sources: &[(&str, &str)]) -> Sandbox {
@@ -27,9 +27,9 @@ fn built(sources: &[(&str, &str)]) -> Sandbox {
 }
 
 /// Each finding as `code path`, the path below the root; with the whole of it.
-fn findings(sandbox: &Sandbox, said: &Said) -> Vec<(String, Value)> {
+fn findings(sandbox: &Sandbox, output: &Output) -> Vec<(String, Value)> {
     let root = sandbox.path("root").canonicalize().unwrap();
-    let answer = said.json();
+    let answer = output.json();
     let findings = answer["findings"].as_array().unwrap();
     let named = findings.iter().map(|finding| {
         let path = Path::new(finding["path"].as_str().unwrap());
@@ -44,7 +44,7 @@ fn findings(sandbox: &Sandbox, said: &Said) -> Vec<(String, Value)> {
 const FIRST: usize = 8;
 
 #[test]
-fn what_can_be_imported_is_told_from_what_cannot() {
+fn broken_imports_are_reported() {
     // Its `setup()` would end it; the variables are a worker's.
     let fine = "import os, single\n\
         def setup(*_): os._exit(7)\n\
@@ -60,11 +60,11 @@ fn what_can_be_imported_is_told_from_what_cannot() {
         ["envs", "generations", "store"].map(|name| traces(&sandbox.path("root").join(name)));
     let import = |arguments: &[&str]| {
         let mut command = sandbox.command(&[&["doctor", "--import"], arguments].concat());
-        Said::from(command.env("PYTHONPATH", "/evil").output().unwrap())
+        Output::from(command.env("PYTHONPATH", "/evil").output().unwrap())
     };
-    let said = import(&["--json"]);
-    said.expect(1);
-    let imports = said.json()["imports"].clone();
+    let result = import(&["--json"]);
+    result.expect(1);
+    let imports = result.json()["imports"].clone();
     let expected = serde_json::json!([
         { "environment": "fine", "imported": true, "reason": null },
         { "environment": "killed", "imported": false, "reason": "Python was killed by signal 9 (out of memory?)" },
@@ -72,7 +72,7 @@ fn what_can_be_imported_is_told_from_what_cannot() {
         { "environment": "leaving", "imported": false, "reason": "SystemExit: 3" },
     ]);
     assert_eq!(imports, expected);
-    let found = findings(&sandbox, &said);
+    let found = findings(&sandbox, &result);
     let codes: Vec<&str> = found.iter().map(|(code, _)| code.as_str()).collect();
     assert_eq!(
         codes,
@@ -113,29 +113,29 @@ fn what_can_be_imported_is_told_from_what_cannot() {
     let after =
         ["envs", "generations", "store"].map(|name| traces(&sandbox.path("root").join(name)));
     assert_eq!(before, after);
-    // Nothing is imported that nobody asks for.
-    let said = sandbox.run(&["doctor", "--json"]);
-    assert_eq!(said.expect(0).json()["imports"], Value::Null);
-    let said = sandbox.run(&["doctor", "--import", "fine", "--deep"]);
-    assert!(said.expect(0).stdout.contains("can be imported: fine\n"));
+    // Nothing is imported unless it is asked for.
+    let result = sandbox.run(&["doctor", "--json"]);
+    assert_eq!(result.expect(0).json()["imports"], Value::Null);
+    let result = sandbox.run(&["doctor", "--import", "fine", "--deep"]);
+    assert!(result.expect(0).stdout.contains("can be imported: fine\n"));
 }
 
 #[test]
-fn what_takes_too_long_is_ended_and_says_where_it_stands() {
+fn an_import_that_takes_too_long_is_ended_and_located() {
     let hanging = "import threading\nprint('waiting')\nthreading.Event().wait()\n";
     let sandbox = built(&[("hanging", hanging)]);
     // Where the machine is busy, Python may not have come as far within a second.
-    let (seconds, said) = (0..10)
+    let (seconds, output) = (0..10)
         .map(|doubled| {
             let seconds = (1 << doubled).to_string();
             let arguments = ["doctor", "--import", "--import-timeout", &seconds, "--json"];
-            let said = sandbox.run(&arguments);
-            (seconds, said)
+            let output = sandbox.run(&arguments);
+            (seconds, output)
         })
-        .find(|(_, said)| said.stdout.contains("in wait"))
+        .find(|(_, output)| output.stdout.contains("in wait"))
         .expect("it waits in `wait`");
-    said.expect(1);
-    let found = findings(&sandbox, &said);
+    output.expect(1);
+    let found = findings(&sandbox, &output);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].0, "import-failed envs/hanging");
     let message = found[0].1["message"].as_str().unwrap();
@@ -153,7 +153,7 @@ fn what_takes_too_long_is_ended_and_says_where_it_stands() {
 
 /// The files of an environment that cannot be imported are looked at without being asked for: they explain it better.
 #[test]
-fn damage_that_keeps_an_environment_from_being_imported_is_found_and_mended() {
+fn damage_that_breaks_an_import_is_found_and_repaired() {
     let sandbox = built(&[("one", "from single import VERSION\n"), ("two", "")]);
     sandbox.run(&["doctor", "--import"]).expect(0);
     let packages = sandbox
@@ -163,9 +163,9 @@ fn damage_that_keeps_an_environment_from_being_imported_is_found_and_mended() {
     fs::remove_file(packages.join("__init__.py")).unwrap();
     fs::set_permissions(&packages, fs::Permissions::from_mode(0o555)).unwrap();
     assert_eq!(findings(&sandbox, &sandbox.run(&["doctor", "--json"])), []);
-    let said = sandbox.run(&["doctor", "--import", "--json"]);
-    said.expect(1);
-    let found = findings(&sandbox, &said);
+    let output = sandbox.run(&["doctor", "--import", "--json"]);
+    output.expect(1);
+    let found = findings(&sandbox, &output);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0].0, "import-failed envs/one");
     assert!(
@@ -192,11 +192,11 @@ fn only_what_is_named_is_imported_and_must_be_there() {
     sandbox.write_source("later", &["single"], "");
     sandbox.lock();
     sandbox.sync(&["--only", "envs"]);
-    let said = sandbox.run(&["doctor", "--import", "fine", "fine"]);
-    assert!(said.expect(0).stdout.contains("can be imported: fine\n"));
+    let output = sandbox.run(&["doctor", "--import", "fine", "fine"]);
+    assert!(output.expect(0).stdout.contains("can be imported: fine\n"));
     // What was never built lacks nothing.
-    let said = sandbox.run(&["doctor", "--import", "--json"]);
-    let imports = said.expect(1).json()["imports"].clone();
+    let output = sandbox.run(&["doctor", "--import", "--json"]);
+    let imports = output.expect(1).json()["imports"].clone();
     let names: Vec<&str> = imports
         .as_array()
         .unwrap()
@@ -204,14 +204,14 @@ fn only_what_is_named_is_imported_and_must_be_there() {
         .map(|import| import["environment"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["broken", "fine"]);
-    for (name, code, told) in [
+    for (name, code, message) in [
         ("nothing", 2, "the root has no environment `nothing`"),
         ("fine-short", 2, "`fine-short` is a model"),
         ("later", 4, "environment `later` is not built"),
     ] {
-        let said = sandbox.run(&["doctor", "--import", name]);
-        said.expect(code);
-        assert!(said.stderr.contains(told), "{}", said.stderr);
+        let output = sandbox.run(&["doctor", "--import", name]);
+        output.expect(code);
+        assert!(output.stderr.contains(message), "{}", output.stderr);
     }
     // An environment that cannot run says so where it was not named.
     let python = sandbox
@@ -219,17 +219,18 @@ fn only_what_is_named_is_imported_and_must_be_there() {
         .join("rootstock-stamp.json");
     fs::set_permissions(&python, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&python, "{}").unwrap();
-    let said = sandbox.run(&["doctor", "--import"]);
-    said.expect(1);
+    let output = sandbox.run(&["doctor", "--import"]);
+    output.expect(1);
     assert!(
-        said.stdout
+        output
+            .stdout
             .contains("  skipped: environment `fine` is not built\n"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert!(
-        said.stdout.contains("[stamp-unreadable]"),
+        output.stdout.contains("[stamp-unreadable]"),
         "{}",
-        said.stdout
+        output.stdout
     );
 }

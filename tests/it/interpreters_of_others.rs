@@ -1,5 +1,5 @@
-//! A root is for others only if the interpreters below its environments are: the owner is warned, and whom one is closed to
-//! is told of each environment by itself.
+//! A root is for others only if the interpreters below its environments are: the owner is warned, and a user
+//! without access gets a state for each environment.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::sandbox::person::{Person, can_be_others};
-use crate::sandbox::{Said, Sandbox, python};
+use crate::sandbox::{Output, Sandbox, python};
 
 const EVE: Person = Person {
     user: 61003,
@@ -81,14 +81,14 @@ fn sync_warns_and_doctor_finds_what_of_an_interpreter_is_closed() {
     private_python(&sandbox);
     let home = sandbox.path("home").canonicalize().unwrap();
     for _ in 0..2 {
-        let said = sandbox.sync(&[]);
-        let told = said.told();
+        let output = sandbox.sync(&[]);
+        let message = output.message();
         let fix = format!("chmod o+x {}", home.display());
         for part in ["warning:", "cannot pass through it", "`one` runs on", &fix] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(message.contains(part), "{part}: {message}");
         }
     }
-    // The home, then each place on the way and the program itself; what is told to do puts it right.
+    // The home, then each place on the way and the program itself; the printed command puts it right.
     for (below, mode) in [
         ("home", 0o700),
         ("home/py", 0o750),
@@ -115,10 +115,10 @@ fn sync_warns_and_doctor_finds_what_of_an_interpreter_is_closed() {
     assert_eq!(closed(&sandbox), []);
 }
 
-/// The states of environments `one` and `two`, and why, as Eve is told them.
+/// The states of environments `one` and `two`, and why, as Eve sees them.
 fn states(sandbox: &Sandbox) -> Vec<(String, String)> {
-    let said = EVE.bare(sandbox, &["status", "--json"]);
-    let status = said.expect(0).json();
+    let output = EVE.bare(sandbox, &["status", "--json"]);
+    let status = output.expect(0).json();
     let environments = status["environments"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     environments
@@ -126,12 +126,12 @@ fn states(sandbox: &Sandbox) -> Vec<(String, String)> {
         .collect()
 }
 
-fn runs(sandbox: &Sandbox, environment: &str) -> Said {
+fn runs(sandbox: &Sandbox, environment: &str) -> Output {
     EVE.bare(sandbox, &["run", environment, "--", "python", "-c", "0"])
 }
 
 #[test]
-fn whom_something_is_closed_to_is_told_of_each_environment() {
+fn a_user_without_access_gets_a_state_for_each_environment() {
     if !can_be_others() {
         return;
     }
@@ -140,26 +140,30 @@ fn whom_something_is_closed_to_is_told_of_each_environment() {
     sandbox.sync(&["one"]);
     takes(&sandbox, &copied_python(&sandbox, "open"));
     sandbox.sync(&["two"]);
-    let told = states(&sandbox);
-    assert_eq!(told[0].0, "broken");
+    let message = states(&sandbox);
+    assert_eq!(message[0].0, "broken");
     assert!(
-        told[0].1.starts_with("you may not read its Python (`"),
-        "{told:?}"
+        message[0].1.starts_with("you may not read its Python (`"),
+        "{message:?}"
     );
-    assert_eq!(told[1].0, "fresh");
-    let said = EVE.bare(&sandbox, &["doctor", "--deep"]);
-    said.expect(1);
+    assert_eq!(message[1].0, "fresh");
+    let output = EVE.bare(&sandbox, &["doctor", "--deep"]);
+    output.expect(1);
     for part in ["[access-interpreter]", "[interpreter-closed]"] {
-        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
-    assert!(!said.told().contains("you may not write there"), "{said:?}");
-    let said = runs(&sandbox, "one");
-    said.expect(4);
     assert!(
-        said.told()
+        !output.message().contains("you may not write there"),
+        "{output:?}"
+    );
+    let output = runs(&sandbox, "one");
+    output.expect(4);
+    assert!(
+        output
+            .message()
             .contains("no permission to read the Python of environment `one`"),
         "{}",
-        said.stderr
+        output.stderr
     );
     runs(&sandbox, "two").expect(0);
 
@@ -177,22 +181,22 @@ fn whom_something_is_closed_to_is_told_of_each_environment() {
     ] {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         chmod(&path, 0);
-        let told = states(&sandbox);
+        let message = states(&sandbox);
         assert_eq!(
-            told[0].0 == "broken",
+            message[0].0 == "broken",
             is_seen,
-            "{}: {told:?}",
+            "{}: {message:?}",
             path.display()
         );
         assert!(
-            !is_seen || told[0].1.contains("Permission denied"),
-            "{told:?}"
+            !is_seen || message[0].1.contains("Permission denied"),
+            "{message:?}"
         );
-        assert_eq!(told[1].0, "fresh", "{}", path.display());
+        assert_eq!(message[1].0, "fresh", "{}", path.display());
         for arguments in [&["doctor"][..], &["doctor", "--deep"]] {
-            let said = EVE.bare(&sandbox, arguments);
-            said.expect(1);
-            assert!(said.stdout.contains("finding"), "{said:?}");
+            let output = EVE.bare(&sandbox, arguments);
+            output.expect(1);
+            assert!(output.stdout.contains("finding"), "{output:?}");
         }
         runs(&sandbox, "two").expect(0);
         chmod(&path, mode);

@@ -1,7 +1,7 @@
-//! A sync that is told to end leaves nothing half-made, keeps what it has downloaded, and says so.
+//! A sync that is interrupted leaves nothing half-made, keeps what it has downloaded, and reports it.
 
 use crate::sandbox::events::{Lifeline, Watched};
-use crate::sandbox::{Said, Sandbox, Wheel, send, trace};
+use crate::sandbox::{Output, Sandbox, Wheel, send, trace};
 
 const FILE: &str = "large-1.0-py3-none-any.whl";
 
@@ -56,19 +56,24 @@ fn in_the_middle_of_a_download() {
         // The first half is on its way from one process to another.
         watched.wait_until(part);
         send(signal, child.id());
-        let said = Said::from(child.wait_with_output().unwrap());
-        said.expect(code);
+        let output = Output::from(child.wait_with_output().unwrap());
+        output.expect(code);
         assert!(
-            said.stderr
+            output
+                .stderr
                 .contains("interrupted: nothing half-made is left"),
-            "{said:?}"
+            "{output:?}"
         );
-        assert_eq!(said.stdout, "");
+        assert_eq!(output.stdout, "");
         assert_eq!(unfinished(&sandbox), [""; 0]);
         assert!(part(), "what was downloaded is kept");
         sandbox.index.release();
-        let said = sandbox.sync(&[]);
-        assert!(said.stdout.starts_with("built one, two"), "{}", said.stdout);
+        let output = sandbox.sync(&[]);
+        assert!(
+            output.stdout.starts_with("built one, two"),
+            "{}",
+            output.stdout
+        );
         let archives = sandbox.names("root/store/archives");
         assert_eq!(archives, [""; 0], "it was taken over");
         sandbox.run(&["doctor", "--deep"]).expect(0);
@@ -92,7 +97,7 @@ fn in_the_middle_of_a_build_with_all_it_has_started() {
             }
             Err(ended) => ended,
         };
-        // The signal arrives beside the work: whoever is interrupted at the last of it may be done before.
+        // The signal arrives beside the work: a sync that is interrupted near its end may have finished.
         if ended.code == Some(0) {
             sandbox.run(&["sync", "--check"]).expect(0);
         } else {
@@ -119,7 +124,7 @@ fn nothing_that_it_has_started_goes_on() {
     let child = sandbox.start(&["sync"]);
     let started = lifeline.wait_for_start();
     send("INT", child.id());
-    Said::from(child.wait_with_output().unwrap()).expect(130);
+    Output::from(child.wait_with_output().unwrap()).expect(130);
     started.wait_for_end();
 }
 
@@ -145,11 +150,11 @@ fn in_the_middle_of_a_doctors_imports_with_all_they_have_started() {
         .unwrap();
     let started = lifeline.wait_for_start();
     send("INT", child.id());
-    let said = Said::from(child.wait_with_output().unwrap());
-    said.expect(130);
-    assert_eq!(said.stdout, "");
-    let told = "interrupted: nothing of it is left in the root";
-    assert!(said.stderr.contains(told), "{said:?}");
+    let output = Output::from(child.wait_with_output().unwrap());
+    output.expect(130);
+    assert_eq!(output.stdout, "");
+    let message = "interrupted: nothing of it is left in the root";
+    assert!(output.stderr.contains(message), "{output:?}");
     started.wait_for_end();
     assert_eq!(unfinished(&sandbox), [""; 0]);
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::sandbox::remote::Remote;
 use crate::sandbox::snapshot::{self, check};
-use crate::sandbox::{Said, Sandbox, Wheel, python};
+use crate::sandbox::{Output, Sandbox, Wheel, python};
 
 /// Two environments, one of them with a model and its weights; locked.
 fn project() -> Sandbox {
@@ -192,8 +192,8 @@ fn sync_of_models_that_are_loaded_once() {
     sandbox.lock();
     let with_remote = |name: &str, arguments: &[&str]| {
         let mut command = sandbox.command(arguments);
-        let said = Said::from(command.env("REMOTE", remote.url()).output().unwrap());
-        snapshot::compare(&sandbox, name, arguments, &said);
+        let result = Output::from(command.env("REMOTE", remote.url()).output().unwrap());
+        snapshot::compare(&sandbox, name, arguments, &result);
     };
     with_remote("prefetch-dry-run", &["sync", "--dry-run", "--json"]);
     with_remote("prefetch", &["sync", "--json"]);
@@ -233,7 +233,7 @@ fn status_while_something_is_built() {
     sandbox.index.wait_for(FILE);
     check(&sandbox, "status-building", &["status", "--json"]);
     sandbox.index.release();
-    Said::from(sync.wait_with_output().unwrap()).expect(0);
+    Output::from(sync.wait_with_output().unwrap()).expect(0);
 }
 
 #[test]
@@ -331,14 +331,14 @@ fn run_and_export() {
     sandbox.sync(&[]);
     let arguments = ["run", "one", "--clean", "--print", "json"];
     let mut command = sandbox.command(&arguments);
-    let said = Said::from(
+    let result = Output::from(
         command
             .env_clear()
             .env("HOME", "/nowhere")
             .output()
             .unwrap(),
     );
-    snapshot::compare(&sandbox, "run", &arguments, &said);
+    snapshot::compare(&sandbox, "run", &arguments, &result);
     check(
         &sandbox,
         "export-cyclonedx",
@@ -353,8 +353,8 @@ fn probe() {
     symlink(python(), sandbox.path("bin/python3")).unwrap();
     let root = super::worker::root().to_str().unwrap();
     let probe = |name: &str, arguments: &[&str]| {
-        let said = sandbox.run(&[&["probe", "--root", root, "--json"], arguments].concat());
-        snapshot::compare(&sandbox, name, &[&["probe"], arguments].concat(), &said);
+        let output = sandbox.run(&[&["probe", "--root", root, "--json"], arguments].concat());
+        snapshot::compare(&sandbox, name, &[&["probe"], arguments].concat(), &output);
     };
     probe("probe", &["odd-zero", "--steps", "2"]);
     probe(
@@ -389,18 +389,18 @@ fn a_path_that_is_not_utf_8_is_an_error() {
     for command in ["doctor", "gc", "status"] {
         let run = |arguments: &[&str]| {
             let mut command = sandbox.command(arguments);
-            Said::from(command.arg("--root").arg(&root).output().unwrap())
+            Output::from(command.arg("--root").arg(&root).output().unwrap())
         };
-        let said = run(&[command, "--json"]);
+        let result = run(&[command, "--json"]);
         assert_eq!(
-            (said.code, said.stdout.as_str()),
+            (result.code, result.stdout.as_str()),
             (Some(1), ""),
             "{command}"
         );
-        let told = said.told();
+        let message = result.message();
         assert!(
-            told.contains("cannot print as JSON: path contains invalid UTF-8"),
-            "{told}"
+            message.contains("cannot print as JSON: path contains invalid UTF-8"),
+            "{message}"
         );
         assert!(run(&[command]).stdout.contains("r\u{fffd}"), "{command}");
     }

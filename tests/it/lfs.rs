@@ -7,7 +7,7 @@ use std::path::Path;
 use snapbox::str;
 
 use crate::direct::Repository;
-use crate::sandbox::{Index, Said, Sandbox, Sdist};
+use crate::sandbox::{Index, Output, Sandbox, Sdist};
 
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
     oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
@@ -35,7 +35,7 @@ fn programs(place: &Path, lfs: Option<&str>) {
     }
 }
 
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> Said {
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let path = format!(
         "{}:{}",
         sandbox.path("bin").display(),
@@ -48,7 +48,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Said {
         .env("PATH", path)
         .env("HOME", sandbox.path("home"))
         .output();
-    Said::from(output.unwrap())
+    Output::from(output.unwrap())
 }
 
 #[test]
@@ -70,12 +70,12 @@ fn a_git_dependency_gets_its_files_or_is_refused() {
     )]);
     sandbox.more("sdists = [\"demo\"]");
     let refused = |arguments: &[&str]| {
-        let said = run(&sandbox, arguments);
-        said.expect(1);
-        let told = said.told();
+        let output = run(&sandbox, arguments);
+        output.expect(1);
+        let message = output.message();
         assert!(
-            told.contains("`python/data.bin`") && told.contains("install git-lfs"),
-            "{told}"
+            message.contains("`python/data.bin`") && message.contains("install git-lfs"),
+            "{message}"
         );
     };
     programs(&sandbox.path("programs"), None);
@@ -127,12 +127,12 @@ fn a_submodule_gets_its_files_or_is_refused() {
     let sandbox = Sandbox::new(&[("one", &[&requirement])]);
     sandbox.more("sdists = [\"demo\"]");
     programs(&sandbox.path("programs"), None);
-    let said = run(&sandbox, &["lock"]);
-    said.expect(1);
+    let output = run(&sandbox, &["lock"]);
+    output.expect(1);
     assert!(
-        said.told().contains("`python/data/data.bin`"),
+        output.message().contains("`python/data/data.bin`"),
         "{}",
-        said.told()
+        output.message()
     );
     let lfs = "case $1 in pull) printf contents > data.bin;; esac";
     programs(&sandbox.path("programs"), Some(lfs));
@@ -155,22 +155,22 @@ fn a_directory_or_an_archive_with_a_pointer_is_refused() {
     let address = elsewhere.put("demo-1.0.tar.gz", &demo.bytes());
     for reference in ["./libs/demo", "./libs/demo-1.0.tar.gz", &address] {
         sandbox.write_source("one", &[&format!("demo @ {reference}")], "");
-        let said = sandbox.run(&["lock"]);
-        said.expect(1);
-        let told = said.told();
+        let output = sandbox.run(&["lock"]);
+        output.expect(1);
+        let message = output.message();
         let advice = if reference == "./libs/demo" {
             "run `git lfs pull`"
         } else {
             "without Git LFS"
         };
         assert!(
-            told.contains("`package/data.bin` in") && told.contains(advice),
-            "{told}"
+            message.contains("`package/data.bin` in") && message.contains(advice),
+            "{message}"
         );
     }
     sandbox.write_source("one", &["demo @ ./libs/demo"], "");
-    let said = sandbox.run(&["lock"]);
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1).stderr_is(&sandbox, str![[r#"
 resolving one …
   × one environment could not be locked
 Error:
@@ -180,9 +180,13 @@ Error:
     // So is a source distribution of an index.
     sandbox.index.add_sdist(&demo);
     sandbox.write_source("one", &["demo"], "");
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    assert!(said.told().contains("package/data.bin"), "{}", said.told());
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    assert!(
+        output.message().contains("package/data.bin"),
+        "{}",
+        output.message()
+    );
 }
 
 #[test]
@@ -197,17 +201,17 @@ fn weights_that_are_a_pointer_are_refused() {
         );
         sandbox.write("rootstock.toml", &model);
     };
-    let pointer = |said: &Said| {
-        let told = said.told();
-        assert!(told.contains("is a Git LFS pointer"), "{told}");
+    let pointer = |output: &Output| {
+        let message = output.message();
+        assert!(message.contains("is a Git LFS pointer"), "{message}");
     };
     model("");
     pointer(sandbox.run(&["lock"]).expect(1));
     let digest = rootstock::digest::Digest::of(POINTER).to_string();
     model(&format!(", sha256 = \"{digest}\""));
     sandbox.lock();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["sync"]);
+    output.expect(1).stderr_is(&sandbox, str![[r#"
 preparing 1 packages
 downloading 1 files, [SIZE]
 linking one
@@ -216,8 +220,8 @@ downloading 1 files, [SIZE]
   help: write the address of the file itself: of a repository with Git LFS, the one that its page downloads from
 "#]]);
     assert!(!sandbox.path("root/cache/p.bin").exists());
-    let said = sandbox.run(&["probe", "one:custom", "--weights", "remote/weights.bin"]);
-    said.expect(2).stderr_is(
+    let output = sandbox.run(&["probe", "one:custom", "--weights", "remote/weights.bin"]);
+    output.expect(2).stderr_is(
         &sandbox,
         str![[r#"
   × `remote/weights.bin` is a Git LFS pointer, not the weights themselves

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::sandbox::person::{Person, can_be_others};
-use super::sandbox::{Said, Sandbox};
+use super::sandbox::{Output, Sandbox};
 
 /// The kernel counts processes of each user, and root's not at all.
-const SOMEBODY: Person = Person {
+const COUNTED: Person = Person {
     user: 61_009,
     groups: "61009",
 };
@@ -64,11 +64,11 @@ fn uv() -> PathBuf {
     .expect("lock has fetched it")
 }
 
-/// A shell command in the project, by somebody whose processes are counted, where there can be one.
-fn shell(sandbox: &Sandbox, others: bool, script: &str, arguments: &[&str]) -> Said {
+/// A shell command in the project, by a user whose processes are counted, where there can be one.
+fn shell(sandbox: &Sandbox, others: bool, script: &str, arguments: &[&str]) -> Output {
     let bash = Path::new("/bin/bash");
     let mut command = if others {
-        SOMEBODY.command(sandbox, bash)
+        COUNTED.command(sandbox, bash)
     } else {
         let mut command = Command::new(bash);
         sandbox.set_up(&mut command);
@@ -79,7 +79,7 @@ fn shell(sandbox: &Sandbox, others: bool, script: &str, arguments: &[&str]) -> S
         .args(arguments)
         .env("XDG_CACHE_HOME", sandbox.path("home/cache"))
         .env("ROOTSTOCK_UV", uv());
-    Said::from(command.output().unwrap())
+    Output::from(command.output().unwrap())
 }
 
 #[test]
@@ -104,20 +104,20 @@ fn no_limit_makes_a_command_panic() {
                 "rm -rf fresh carried; ulimit \"$1\" \"$2\" || exit 99; shift 2; exec \"$@\"";
             let mut arguments = vec![*option, *value, env!("CARGO_BIN_EXE_rootstock")];
             arguments.extend(line.split(' '));
-            let said = shell(&sandbox, others, limited, &arguments);
-            let named = said.stderr.contains(&format!("(`ulimit {option}`)"));
+            let output = shell(&sandbox, others, limited, &arguments);
+            let named = output.stderr.contains(&format!("(`ulimit {option}`)"));
             // What `doctor` finds, and what a command of `run` says, is on another stream, or theirs.
             let is_silent = !named
-                && matches!(said.code, Some(1 | 4))
+                && matches!(output.code, Some(1 | 4))
                 && !line.starts_with("doctor")
                 && !line.starts_with("run");
-            if matches!(said.code, None | Some(99 | 101 | 134))
-                || said.stderr.contains("panicked at src/")
+            if matches!(output.code, None | Some(99 | 101 | 134))
+                || output.stderr.contains("panicked at src/")
                 || is_silent
             {
                 wrong.push(format!(
                     "ulimit {option} {value}; {line}: {:?}\n{}\n{}",
-                    said.code, said.stdout, said.stderr
+                    output.code, output.stdout, output.stderr
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! `rootstock lock`: the same manifest, the same bytes; what is locked stays until somebody asks for more.
+//! `rootstock lock`: the same manifest, the same bytes; what is locked stays until it is upgraded.
 
 use crate::sandbox::{Index, Sandbox, Wheel};
 
@@ -51,10 +51,11 @@ fn what_is_locked_stays_until_it_is_upgraded() {
         lock.contains("\"first 1.0 ") && !lock.contains("\"first 2.0 "),
         "{lock}"
     );
-    let said = sandbox.run(&["lock", "--upgrade=shared"]);
-    said.expect(0);
+    let output = sandbox.run(&["lock", "--upgrade=shared"]);
+    output.expect(0);
     assert_eq!(
-        said.stdout
+        output
+            .stdout
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect::<Vec<_>>()[..3],
@@ -77,7 +78,7 @@ fn a_package_comes_from_its_own_index_and_nothing_else_does() {
         .add(&Wheel::simple("first", "1.0").requires("shared"));
     sandbox.index.add(&Wheel::simple("shared", "3.0"));
     own.add(&Wheel::simple("shared", "2.0"));
-    // Nobody asked this index for `first`: its version is never chosen, however high.
+    // `first` is not routed to this index: its version is never chosen, however high.
     own.add(&Wheel::simple("first", "99.0"));
     let manifest = sandbox.read("rootstock.toml");
     let indexes = format!(
@@ -186,18 +187,18 @@ fn what_cannot_be_resolved_is_explained_by_environment() {
         .add(&Wheel::simple("second", "1.0").requires("shared==2"));
     sandbox.index.add(&Wheel::simple("shared", "1"));
     sandbox.index.add(&Wheel::simple("shared", "2"));
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    let told = said.told();
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    let message = output.message();
     assert!(
-        told.contains("environment `one` has no solution for linux-"),
-        "{told}"
+        message.contains("environment `one` has no solution for linux-"),
+        "{message}"
     );
     assert!(
-        told.contains("versions of second depend on shared==2"),
-        "{told}"
+        message.contains("versions of second depend on shared==2"),
+        "{message}"
     );
-    assert!(!told.contains("environment `two`"), "{told}");
+    assert!(!message.contains("environment `two`"), "{message}");
     let lock = sandbox.read("rootstock.lock");
     assert!(
         lock.contains("name = \"two\"") && !lock.contains("name = \"one\""),
@@ -217,12 +218,12 @@ fn without_the_index_the_old_lock_is_kept_and_the_way_out_is_named() {
         .env("UV_HTTP_RETRIES", "0");
     command.env("UV_CACHE_DIR", sandbox.path("empty-cache"));
     let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let result = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{result}");
     assert!(
-        said.contains("environment `one` could not be resolved")
-            && said.contains("UV_DEFAULT_INDEX"),
-        "{said}"
+        result.contains("environment `one` could not be resolved")
+            && result.contains("UV_DEFAULT_INDEX"),
+        "{result}"
     );
     assert_eq!(sandbox.read("rootstock.lock"), before);
 }

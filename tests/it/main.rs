@@ -44,7 +44,7 @@ mod own_processes;
 mod parallel;
 mod partial;
 mod patches;
-mod foresee;
+mod dry_run;
 mod python_client;
 mod pythons;
 mod probe;

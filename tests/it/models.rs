@@ -14,7 +14,7 @@ fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn told(output: &Output) -> String {
+fn message(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -31,7 +31,7 @@ fn sync(root: &Path, names: &[&str]) {
         .current_dir(here())
         .output();
     let output = output.unwrap();
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", message(&output));
 }
 
 /// A root with the environments under test; kept from run to run, because syncing a root that is up to date costs
@@ -76,7 +76,7 @@ fn run(python: &Path, script: &str, arguments: &[&std::ffi::OsStr]) {
     assert!(
         output.status.success(),
         "{script} {arguments:?}\n{}",
-        told(&output)
+        message(&output)
     );
 }
 
@@ -115,13 +115,13 @@ fn the_default_environments_are_carried_into_an_empty_directory_and_built_withou
     let (carried, brought) = (place.path().join("carried"), place.path().join("brought"));
     let succeeds = |command: &mut Command, what: &str| {
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{what}: {}", told(&output));
-        told(&output)
+        assert!(output.status.success(), "{what}: {}", message(&output));
+        message(&output)
     };
     let mut bundle = Command::new(ROOTSTOCK);
     bundle.current_dir(here()).arg("--root").arg(root());
-    let said = succeeds(bundle.args(["bundle", "-o"]).arg(&carried), "bundle");
-    assert!(!said.contains("not in the bundle"), "{said}");
+    let result = succeeds(bundle.args(["bundle", "-o"]).arg(&carried), "bundle");
+    assert!(!result.contains("not in the bundle"), "{result}");
     std::fs::rename(&carried, &brought).unwrap();
     let there = place.path().join("there");
     let cut_off = || {
@@ -145,8 +145,8 @@ fn the_default_environments_are_carried_into_an_empty_directory_and_built_withou
             assert_eq!(here[field], there[field], "{environment} {field}");
         }
     }
-    let said = succeeds(cut_off().args(["status", "--json"]), "status");
-    let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let result = succeeds(cut_off().args(["status", "--json"]), "status");
+    let status: serde_json::Value = serde_json::from_str(&result).unwrap();
     for (kind, name, state) in [
         ("environments", "emt", "fresh"),
         ("models", "gfn1-xtb", "fresh"),
@@ -154,10 +154,10 @@ fn the_default_environments_are_carried_into_an_empty_directory_and_built_withou
     ] {
         let mut all = status[kind].as_array().unwrap().iter();
         let found = all.find(|one| one["name"] == name || one["id"] == name);
-        assert_eq!(found.unwrap()["state"], state, "{name}: {said}");
+        assert_eq!(found.unwrap()["state"], state, "{name}: {result}");
     }
-    let said = succeeds(cut_off().args(arguments), "again");
-    assert!(said.starts_with("up to date"), "{said}");
+    let result = succeeds(cut_off().args(arguments), "again");
+    assert!(result.starts_with("up to date"), "{result}");
 }
 
 /// Another path, another number of threads, another umask.
@@ -173,7 +173,7 @@ fn two_roots_hold_the_same_trees_bytecode_included_and_the_same_modes() {
         .current_dir(here())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", message(&output));
     for environment in ["emt", "tblite"] {
         let (here, there) = (stamp(root(), environment), stamp(&elsewhere, environment));
         assert_eq!(here["tree"], there["tree"], "{environment}");
@@ -184,21 +184,21 @@ fn two_roots_hold_the_same_trees_bytecode_included_and_the_same_modes() {
     make_removable(&elsewhere);
 }
 
-/// Every path below a directory with its mode, as `find` tells it; links have none of their own.
+/// Every path below a directory with its mode, as `find` prints it; links have none of their own.
 fn modes(directory: &Path) -> Vec<String> {
     let output = Command::new("find")
         .arg(directory.canonicalize().unwrap())
         .args(["!", "-type", "l", "-printf", "%m %P\n"])
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", message(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }
 
-/// Published directories are read-only; whoever is not root cannot empty them.
+/// Published directories are read-only; only root can empty them.
 fn make_removable(directory: &Path) {
     let changed = Command::new("chmod")
         .args(["-R", "u+w"])
@@ -221,7 +221,11 @@ fn a_minimal_repository_is_complete() {
             .arg(&root)
             .current_dir(&example);
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{arguments:?}\n{}", told(&output));
+        assert!(
+            output.status.success(),
+            "{arguments:?}\n{}",
+            message(&output)
+        );
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::sandbox::Said;
+use super::sandbox::Output;
 
 const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
 
@@ -23,7 +23,7 @@ fn built() -> std::path::PathBuf {
         .arg("--root")
         .arg(&root)
         .output();
-    Said::from(output.unwrap()).expect(0);
+    Output::from(output.unwrap()).expect(0);
     root
 }
 
@@ -38,7 +38,7 @@ fn commands_and_workers_are_the_tasks_that_mpiexec_starts() {
             .env("ROOTSTOCK_ROOT", &root)
             .current_dir(env!("CARGO_TARGET_TMPDIR"))
             .output();
-        Said::from(output.unwrap())
+        Output::from(output.unwrap())
     };
     let python = ["python", "-c", PROGRAM];
     let run = [ROOTSTOCK, "run", "mpi"];
@@ -48,8 +48,8 @@ fn commands_and_workers_are_the_tasks_that_mpiexec_starts() {
         &[&run[..], &["--clean", "--"], &python].concat(),
         &["/bin/sh", "-c", shell, ROOTSTOCK, PROGRAM],
     ] {
-        let said = two(command);
-        let mut lines: Vec<&str> = said.expect(0).stdout.lines().collect();
+        let result = two(command);
+        let mut lines: Vec<&str> = result.expect(0).stdout.lines().collect();
         lines.sort_unstable();
         assert_eq!(
             lines,
@@ -58,9 +58,9 @@ fn commands_and_workers_are_the_tasks_that_mpiexec_starts() {
         );
     }
     let server = ["--unix", "nowhere", "--species", "H", "--pbc", "FFF"];
-    let said = two(&[&[ROOTSTOCK, "worker", "mpi-rank"], &server[..]].concat());
-    said.expect(1);
+    let result = two(&[&[ROOTSTOCK, "worker", "mpi-rank"], &server[..]].concat());
+    result.expect(1);
     for task in ["a task of ['0', '2']", "a task of ['1', '2']"] {
-        assert!(said.stderr.contains(task), "{}", said.stderr);
+        assert!(result.stderr.contains(task), "{}", result.stderr);
     }
 }

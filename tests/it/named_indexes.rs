@@ -1,4 +1,4 @@
-//! A package of a named index comes from there alone, whoever asks for it, also while uv builds another one to read its
+//! A package of a named index comes from there alone, whatever requires it, also while uv builds another one to read its
 //! metadata (dependency confusion).
 
 use crate::sandbox::{Index, Sandbox, Sdist, Wheel};
@@ -34,7 +34,7 @@ fn a_build_that_reads_metadata_takes_a_package_from_its_own_index() {
         };
         let sandbox = project(&["demo"], &own, more);
         let demo = importing(&sandbox, "demo");
-        // Whoever can publish to the default index, with a version that is never too low.
+        // An attacker who can publish to the default index, with a version that is never too low.
         sandbox.index.add(&Wheel::simple("library", "1.9"));
         sandbox.index.add(&Wheel::simple("library", "99.0"));
         sandbox.index.add(&Wheel::simple("below", "1.0"));
@@ -73,12 +73,12 @@ fn a_build_that_reads_metadata_is_refused_what_its_own_index_does_not_have() {
         sandbox.index.remove("demo");
         sandbox.index.add_sdist(&demo.clone().requires(requires));
         let _ = std::fs::remove_dir_all(sandbox.path("uv-cache"));
-        let said = sandbox.run(&["lock"]);
-        said.expect(1);
-        let told = said.told();
+        let output = sandbox.run(&["lock"]);
+        output.expect(1);
+        let message = output.message();
         assert!(
-            told.contains("needs a build with `library` of index `own`"),
-            "{told}"
+            message.contains("needs a build with `library` of index `own`"),
+            "{message}"
         );
         assert!(!sandbox.path("marks").exists());
     }

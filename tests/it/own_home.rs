@@ -5,7 +5,7 @@ use std::fs;
 
 use snapbox::str;
 
-use super::sandbox::{Said, Sandbox};
+use super::sandbox::{Output, Sandbox};
 
 /// Libraries that keep their files in the home directory, in several ways.
 const SOURCE: &str = r#"
@@ -46,18 +46,18 @@ fn project(models: &[&str]) -> Sandbox {
     sandbox
 }
 
-fn sync(sandbox: &Sandbox, arguments: &[&str]) -> Said {
+fn sync(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let mut command = sandbox.command(&[&["sync"], arguments].concat());
     command.env("HOME", sandbox.path("home"));
     command.env("CALLS", sandbox.path("calls"));
-    Said::from(command.output().unwrap())
+    Output::from(command.output().unwrap())
 }
 
 #[test]
 fn files_below_it_are_seen_with_the_line_to_write() {
     let sandbox = project(&["copies", "nothing", "opens", "processes", "renames"]);
-    let said = sync(&sandbox, &[]);
-    said.expect(0);
+    let output = sync(&sandbox, &[]);
+    output.expect(0);
     let home = sandbox.path("home").display().to_string();
     for (model, file) in [
         ("copies", ".matgl/copied.pt"),
@@ -70,9 +70,18 @@ fn files_below_it_are_seen_with_the_line_to_write() {
              `{home}/{file}`; write `own-home = true` into `[environments.one]`, then run \
              `rootstock lock && rootstock sync one`"
         );
-        assert!(said.stderr.contains(&warning), "{model}: {}", said.stderr);
+        assert!(
+            output.stderr.contains(&warning),
+            "{model}: {}",
+            output.stderr
+        );
     }
-    assert_eq!(said.stderr.matches("warning").count(), 4, "{}", said.stderr);
+    assert_eq!(
+        output.stderr.matches("warning").count(),
+        4,
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -80,14 +89,15 @@ fn with_a_line_it_is_one_of_the_environments_own() {
     let sandbox = project(&["copies", "renames"]);
     sandbox.more("own-home = true");
     sandbox.lock();
-    let said = sync(&sandbox, &[]);
-    said.expect(0);
-    assert!(!said.stderr.contains("warning"), "{}", said.stderr);
+    let output = sync(&sandbox, &[]);
+    output.expect(0);
+    assert!(!output.stderr.contains("warning"), "{}", output.stderr);
     assert!(
-        said.stdout
+        output
+            .stdout
             .contains("provided 2 models (2 files in the cache)"),
         "{}",
-        said.stdout
+        output.stdout
     );
     for file in [".cache/final.pt", ".matgl/copied.pt"] {
         let path = sandbox.path("root/cache/home/one").join(file);
@@ -96,9 +106,9 @@ fn with_a_line_it_is_one_of_the_environments_own() {
     }
     // It is that of a command, too, and of a worker: both have the same variables.
     let print = "import pathlib; print(pathlib.Path.home())";
-    let said = sandbox.run(&["run", "one", "--", "python", "-c", print]);
+    let output = sandbox.run(&["run", "one", "--", "python", "-c", print]);
     let home = sandbox.path("root/cache/home/one").canonicalize().unwrap();
-    let printed = said.expect(0).stdout.trim().to_owned();
+    let printed = output.expect(0).stdout.trim().to_owned();
     assert_eq!(fs::canonicalize(printed).unwrap(), home);
     // A file that goes is provided again.
     fs::remove_file(home.join(".matgl/copied.pt")).unwrap();
@@ -110,8 +120,8 @@ fn with_a_line_it_is_one_of_the_environments_own() {
 fn two_answers_to_where_it_is_are_refused() {
     let sandbox = project(&["opens"]);
     sandbox.more("own-home = true\nvariables = { HOME = \"{cache}/elsewhere\" }");
-    let said = sandbox.run(&["lock"]);
-    said.expect(2).stderr_is(
+    let output = sandbox.run(&["lock"]);
+    output.expect(2).stderr_is(
         &sandbox,
         str![[r#"
   × one thing is wrong with the manifest

@@ -1,4 +1,4 @@
-//! Processes that a model's source starts find what is defined in it, whoever loads the source: Python's own
+//! Processes that a model's source starts find what is defined in it, whichever command loads the source: Python's own
 //! `multiprocessing` imports it there by its name.
 
 use super::sandbox::{Sandbox, Wheel};
@@ -46,22 +46,26 @@ fn of_a_worker() {
 #[test]
 fn of_a_sync_a_doctor_and_a_command() {
     let sandbox = sandbox();
-    let said = sandbox.sync(&[]);
-    assert!(said.stdout.contains("provided 1 model"), "{}", said.told());
+    let output = sandbox.sync(&[]);
+    assert!(
+        output.stdout.contains("provided 1 model"),
+        "{}",
+        output.message()
+    );
     sandbox.run(&["doctor", "--import"]).expect(0);
     let call = "import env_source; env_source.setup('a', 'cpu')";
     for python in ["python", "python3", "python3.11"] {
-        let said = sandbox.run(&["run", "one", "--", python, "-c", call]);
+        let output = sandbox.run(&["run", "one", "--", python, "-c", call]);
         assert!(
-            said.expect(0).stdout.contains("doubled 12"),
+            output.expect(0).stdout.contains("doubled 12"),
             "{}",
-            said.told()
+            output.message()
         );
-        let said = sandbox.run(&["run", "one", "--clean", "--", python, "-c", call]);
+        let output = sandbox.run(&["run", "one", "--clean", "--", python, "-c", call]);
         assert!(
-            said.expect(0).stdout.contains("doubled 12"),
+            output.expect(0).stdout.contains("doubled 12"),
             "{}",
-            said.told()
+            output.message()
         );
     }
     // Nothing of it is left in the root.

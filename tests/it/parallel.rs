@@ -4,17 +4,17 @@
 
 use std::process::{Command, Stdio};
 
-use crate::sandbox::{Said, Sandbox, refuse};
+use crate::sandbox::{Output, Sandbox, refuse};
 
 /// Runs so many syncs of one root at once.
-fn at_once(sandbox: &Sandbox, number: usize, arguments: &[&str]) -> Vec<Said> {
+fn at_once(sandbox: &Sandbox, number: usize, arguments: &[&str]) -> Vec<Output> {
     started(number, &|_| {
         sandbox.command(&[&["sync"], arguments].concat())
     })
 }
 
 /// Runs so many commands at once.
-fn started(number: usize, command: &dyn Fn(usize) -> Command) -> Vec<Said> {
+fn started(number: usize, command: &dyn Fn(usize) -> Command) -> Vec<Output> {
     let children: Vec<_> = (0..number)
         .map(|index| {
             command(index)
@@ -26,15 +26,15 @@ fn started(number: usize, command: &dyn Fn(usize) -> Command) -> Vec<Said> {
         .collect();
     children
         .into_iter()
-        .map(|child| Said::from(child.wait_with_output().unwrap()))
+        .map(|child| Output::from(child.wait_with_output().unwrap()))
         .collect()
 }
 
 #[test]
 fn eight_syncs_of_one_root_make_one_generation_of_each_environment() {
     let sandbox = Sandbox::shared();
-    for said in at_once(&sandbox, 8, &[]) {
-        said.expect(0);
+    for output in at_once(&sandbox, 8, &[]) {
+        output.expect(0);
     }
     for environment in ["one", "two"] {
         let generations = sandbox.names(&format!("root/generations/{environment}"));
@@ -64,8 +64,8 @@ fn eight_syncs_after_a_killed_one_clean_up_and_finish() {
     child.kill().unwrap();
     child.wait().unwrap();
     sandbox.index.release();
-    for said in at_once(&sandbox, 8, &[]) {
-        said.expect(0);
+    for output in at_once(&sandbox, 8, &[]) {
+        output.expect(0);
     }
     for directory in ["generations/one", "generations/two", "store/wheels-2"] {
         let names = sandbox.names(&format!("root/{directory}"));
@@ -79,8 +79,8 @@ fn eight_syncs_by_force_change_nothing_that_is_whole() {
     let sandbox = Sandbox::single();
     sandbox.sync(&[]);
     let before = sandbox.generation("root", "one");
-    for said in at_once(&sandbox, 8, &["--force"]) {
-        said.expect(0);
+    for output in at_once(&sandbox, 8, &["--force"]) {
+        output.expect(0);
     }
     assert_eq!(sandbox.generation("root", "one"), before);
     assert_eq!(sandbox.names("root/trash"), [""; 0]);
@@ -100,13 +100,13 @@ fn eight_syncs_at_once_where_no_lock_works() {
         let Some(_) = refuse::command(&sandbox, &["flock", "locks"], error) else {
             return;
         };
-        let said = started(8, &|_| {
+        let output = started(8, &|_| {
             let mut command = refuse::command(&sandbox, &["flock", "locks"], error).unwrap();
             command.args(["sync", "--offline", "--bundle", "carried", "--root", &root]);
             command
         });
-        for said in &said {
-            said.expect(0);
+        for output in &output {
+            output.expect(0);
         }
         for environment in ["one", "two"] {
             let generations = sandbox.names(&format!("{root}/generations/{environment}"));

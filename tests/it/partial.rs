@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use crate::sandbox::{Said, Sandbox, Wheel};
+use crate::sandbox::{Output, Sandbox, Wheel};
 
 /// `one` and `two`, of which `two` has no solution, and a model in each.
 fn project() -> Sandbox {
@@ -31,8 +31,8 @@ fn names(sandbox: &Sandbox) -> Vec<String> {
     names
 }
 
-fn codes(said: &Said) -> Vec<String> {
-    let json = said.json();
+fn codes(output: &Output) -> Vec<String> {
+    let json = output.json();
     let findings = json["findings"].as_array().unwrap().iter();
     findings
         .map(|finding| {
@@ -48,9 +48,9 @@ fn codes(said: &Said) -> Vec<String> {
 #[test]
 fn what_can_be_locked_is_written_and_the_rest_is_named() {
     let sandbox = project();
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    output.stderr_is(&sandbox, str![[r#"
 resolving one …
 resolving two …
   × one environment could not be locked
@@ -61,21 +61,21 @@ not in the lock: environment two
 "#]]);
     assert_eq!(names(&sandbox), ["name = \"one\""]);
     assert!(
-        said.stdout.contains("written: 1 environment, 1 model"),
-        "{said:?}"
+        output.stdout.contains("written: 1 environment, 1 model"),
+        "{output:?}"
     );
     // A lock in which an environment is missing answers for the others.
-    let said = sandbox.run(&["lock", "--check", "--json"]);
-    said.expect(3);
+    let output = sandbox.run(&["lock", "--check", "--json"]);
+    output.expect(3);
     assert_eq!(
-        codes(&said),
+        codes(&output),
         ["environment two environment-added", "model b model-added"]
     );
     sandbox.run(&["lock", "--check", "one"]).expect(0);
     sandbox.run(&["lock", "--check", "a"]).expect(0);
     sandbox.run(&["lock", "--check", "b"]).expect(3);
-    let said = sandbox.run(&["sync"]);
-    said.expect(3).stderr_is(
+    let output = sandbox.run(&["sync"]);
+    output.expect(3).stderr_is(
         &sandbox,
         str![[r#"
 `rootstock.lock` does not answer `rootstock.toml`:
@@ -111,13 +111,13 @@ fn what_fails_stays_in_the_lock_as_it_was() {
     let before = sandbox.read("rootstock.lock");
     sandbox.write_source("two", &["missing>=2"], "");
     sandbox.index.add(&Wheel::simple("first", "2.0"));
-    let said = sandbox.run(&["lock", "--upgrade", "--json"]);
-    said.expect(1);
-    let json = said.json();
+    let output = sandbox.run(&["lock", "--upgrade", "--json"]);
+    output.expect(1);
+    let json = output.json();
     assert_eq!(json["failed"][0]["subject"], "environment two");
     assert_eq!(json["written"], true);
     assert_eq!(json["changes"].as_array().unwrap().len(), 1, "{json}");
-    said.stderr_is(&sandbox, str![[r#"
+    output.stderr_is(&sandbox, str![[r#"
 resolving one …
 resolving two …
   × one environment could not be locked
@@ -137,11 +137,11 @@ as before in the lock: environment two
     };
     assert_eq!(section(&lock), section(&before));
     // Nothing more can be locked: the file is not touched, and the exit code says so again.
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
     assert!(
-        said.stdout.contains("rootstock.lock is as it was"),
-        "{said:?}"
+        output.stdout.contains("rootstock.lock is as it was"),
+        "{output:?}"
     );
     assert_eq!(sandbox.read("rootstock.lock"), lock);
 }
@@ -149,8 +149,8 @@ as before in the lock: environment two
 #[test]
 fn where_nothing_can_be_locked_no_lock_is_begun() {
     let sandbox = Sandbox::new(&[("one", &["missing"]), ("two", &["missing"])]);
-    let said = sandbox.run(&["lock"]);
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1).stderr_is(&sandbox, str![[r#"
 resolving one …
 resolving two …
   × 2 environments could not be locked
@@ -169,9 +169,9 @@ fn weights_that_cannot_be_had_stop_their_model_alone() {
     let sandbox = project();
     sandbox.index.add(&Wheel::simple("missing", "1.0"));
     sandbox.more("weights = [{ url = \"file:///nowhere/w.bin\", path = \"w.bin\" }]");
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    output.stderr_is(&sandbox, str![[r#"
 resolving one …
 resolving two …
 downloading file:///nowhere/w.bin to learn its sha256 …
@@ -197,8 +197,8 @@ fn one_environment_is_locked_and_every_line_of_the_others_stays() {
     }
     sandbox.write_source("one", &["first>=2"], "");
     sandbox.write_source("two", &["missing>=2"], "");
-    let said = sandbox.run(&["lock", "one"]);
-    said.expect(0).stderr_is(
+    let output = sandbox.run(&["lock", "one"]);
+    output.expect(0).stderr_is(
         &sandbox,
         str![[r#"
 resolving one …
@@ -230,8 +230,8 @@ not asked for, and `rootstock.lock` does not answer the manifest for: two
     sandbox.run(&["lock", "nope"]).expect(2);
     sandbox.run(&["lock", "one", "--upgrade-env=two"]).expect(2);
     sandbox.write("rootstock.lock", &lock.replace("first 3.0", "first 3.1"));
-    let said = sandbox.run(&["lock", "one"]);
-    said.expect(3).stderr_is(
+    let output = sandbox.run(&["lock", "one"]);
+    output.expect(3).stderr_is(
         &sandbox,
         str![[r#"
   × `rootstock.lock` was changed by hand
@@ -241,7 +241,7 @@ not asked for, and `rootstock.lock` does not answer the manifest for: two
 }
 
 #[test]
-fn what_is_synced_by_name_leaves_what_the_root_says_of_the_others() {
+fn syncing_by_name_keeps_the_entries_of_other_environments() {
     let sandbox = project();
     sandbox.index.add(&Wheel::simple("missing", "1.0"));
     sandbox.lock();

@@ -17,18 +17,18 @@ fn project(dependencies: &[&str]) -> Sandbox {
 /// The lock is refused and asks for this machine's exact version.
 #[track_caller]
 fn refused(sandbox: &Sandbox) -> String {
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    let told = said.told();
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    let message = output.message();
     assert!(
-        told.contains("environment `one` is asked for on Python 3.11, but what it needs depends on the patch version"),
-        "{told}"
+        message.contains("environment `one` is asked for on Python 3.11, but what it needs depends on the patch version"),
+        "{message}"
     );
     assert!(
-        told.contains(&format!("`python = \"{}\"`", here())),
-        "{told}"
+        message.contains(&format!("`python = \"{}\"`", here())),
+        "{message}"
     );
-    told
+    message
 }
 
 /// Does as it is advised.
@@ -49,10 +49,10 @@ const MARKED: [&str; 2] = [
 #[test]
 fn a_dependency_by_patch_version_asks_for_the_exact_one() {
     let sandbox = project(&MARKED);
-    let told = refused(&sandbox);
+    let message = refused(&sandbox);
     assert!(
-        told.contains("with 3.11.0 `baz 1.0`") && told.contains("`bar 1.0`"),
-        "{told}"
+        message.contains("with 3.11.0 `baz 1.0`") && message.contains("`bar 1.0`"),
+        "{message}"
     );
     pin(&sandbox);
     sandbox.lock();
@@ -98,17 +98,17 @@ fn every_marker_and_requirement_that_patch_versions_differ_in_is_seen() {
     let sandbox = project(&["bar"]);
     let newer = Wheel::simple("bar", "2.0").requires_python(">=3.11.3");
     sandbox.index.add(&newer);
-    let told = refused(&sandbox);
+    let message = refused(&sandbox);
     assert!(
-        told.contains("`bar 1.0`") && told.contains("`bar 2.0`"),
-        "{told}"
+        message.contains("`bar 1.0`") && message.contains("`bar 2.0`"),
+        "{message}"
     );
     let sandbox = project(&["bar"]);
     let foo = Wheel::simple("foo", "1.0").requires("baz; python_full_version != '3.11.2'");
     sandbox.index.add(&foo);
     sandbox.write_source("one", &["foo"], "");
-    let told = refused(&sandbox);
-    assert!(told.contains("3.11.2 without that"), "{told}");
+    let message = refused(&sandbox);
+    assert!(message.contains("3.11.2 without that"), "{message}");
 }
 
 #[test]
@@ -142,12 +142,13 @@ fn a_narrower_requires_python_is_the_other_way_out_and_sync_keeps_to_it() {
     // No interpreter of this machine is below that.
     source("==3.11.90");
     sandbox.lock();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
     assert!(
-        said.told()
+        output
+            .message()
             .contains("is not allowed by `requires-python = \"==3.11.90\"`"),
-        "{said:?}"
+        "{output:?}"
     );
 }
 
@@ -170,20 +171,20 @@ fn what_no_patch_version_differs_in_needs_none() {
 fn a_lock_knows_no_kernel() {
     let lock = |marker: &str| {
         let sandbox = project(&[&format!("bar; {marker}")]);
-        let said = sandbox.run(&["lock"]);
-        said.expect(1);
-        (sandbox, said)
+        let output = sandbox.run(&["lock"]);
+        output.expect(1);
+        (sandbox, output)
     };
-    let (sandbox, said) = lock("platform_release >= '5'");
-    said.stderr_is(&sandbox, str![[r#"
+    let (sandbox, output) = lock("platform_release >= '5'");
+    output.stderr_is(&sandbox, str![[r#"
 resolving one …
   × one environment could not be locked
 Error:
   × environment `one`: whether `bar` is needed depends on the machine's kernel: bar ; platform_release >= '5'
   help: decide it for all machines, under [environments.one]: `overrides = ["bar"]` to have it, `exclude = ["bar"]` not to; a dependency of your own you can write without that marker
 "#]]);
-    let (sandbox, said) = lock("platform_version != 'x'");
-    said.stderr_is(&sandbox, str![[r#"
+    let (sandbox, output) = lock("platform_version != 'x'");
+    output.stderr_is(&sandbox, str![[r#"
 resolving one …
   × one environment could not be locked
 Error:
@@ -196,7 +197,7 @@ Error:
 }
 
 #[test]
-fn what_only_the_machine_itself_can_tell_is_looked_at_before_it_is_built() {
+fn markers_that_depend_on_the_machine_are_evaluated_before_the_build() {
     let here = here();
     for (wheel, message) in [
         (
@@ -211,8 +212,8 @@ fn what_only_the_machine_itself_can_tell_is_looked_at_before_it_is_built() {
         let sandbox = project(&["foo"]);
         sandbox.index.add(&wheel);
         sandbox.lock();
-        let told = sandbox.run(&["sync"]).expect(1).told();
-        assert!(told.contains(&message), "{told}");
+        let text = sandbox.run(&["sync"]).expect(1).message();
+        assert!(text.contains(&message), "{text}");
         assert_eq!(sandbox.names("root/envs"), [""; 0]);
         // The advice can be followed, where it is about a package.
         if message.contains("baz") {

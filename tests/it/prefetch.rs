@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::sandbox::remote::Remote;
-use crate::sandbox::{Said, Sandbox, trace};
+use crate::sandbox::{Output, Sandbox, trace};
 
 /// Models of one environment whose `setup()` downloads from a server, or does something else.
 const SOURCE: &str = r#"
@@ -47,11 +47,11 @@ fn project(models: &[&str]) -> (Sandbox, Remote) {
     (sandbox, remote)
 }
 
-fn sync(sandbox: &Sandbox, remote: &Remote, arguments: &[&str]) -> Said {
+fn sync(sandbox: &Sandbox, remote: &Remote, arguments: &[&str]) -> Output {
     let mut command = sandbox.command(&[&["sync"], arguments].concat());
     command.env("REMOTE", remote.url());
     command.env("CALLS", sandbox.path("calls"));
-    Said::from(command.output().unwrap())
+    Output::from(command.output().unwrap())
 }
 
 /// Which models were called, and whether they might use the network; forgotten afterwards.
@@ -69,13 +69,14 @@ fn record(sandbox: &Sandbox, model: &str) -> Value {
 #[test]
 fn a_model_is_called_once_and_what_it_left_is_on_record() {
     let (sandbox, remote) = project(&["large", "same", "none"]);
-    let said = sync(&sandbox, &remote, &[]);
-    said.expect(0);
+    let output = sync(&sandbox, &remote, &[]);
+    output.expect(0);
     assert!(
-        said.stdout
+        output
+            .stdout
             .contains("provided 3 models (2 files in the cache)"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert_eq!(
         calls(&sandbox),
@@ -144,13 +145,13 @@ fn an_environment_without_models_is_loaded_once() {
     sandbox.write("environments/one.py", &lacking);
     sandbox.lock();
     for _ in 0..2 {
-        let said = sandbox.run(&["sync"]);
-        let told = said.expect(1).told();
+        let output = sandbox.run(&["sync"]);
+        let message = output.expect(1).message();
         for fragment in [
             "environment one: its `setup()` failed",
             "No module named 'nonexist'",
         ] {
-            assert!(told.contains(fragment), "{told}");
+            assert!(message.contains(fragment), "{message}");
         }
     }
     sandbox.run(&["sync", "--check"]).expect(3);
@@ -161,12 +162,13 @@ fn an_environment_without_models_is_loaded_once() {
     );
     sandbox.write("environments/one.py", &leaving);
     sandbox.lock();
-    let said = sandbox.sync(&[]);
+    let output = sandbox.sync(&[]);
     assert!(
-        said.stdout
+        output
+            .stdout
             .starts_with("built one; provided 1 model (1 file in the cache)"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert_eq!(record(&sandbox, "one")[0]["path"], "weights");
     assert!(sandbox.sync(&[]).stdout.starts_with("up to date"));
@@ -187,13 +189,14 @@ fn a_file_that_is_gone_or_changed_is_seen_and_made_anew() {
     sync(&sandbox, &remote, &[]).expect(0);
     let file = sandbox.path("root/cache/library/large.bin");
     fs::remove_file(&file).unwrap();
-    let said = sync(&sandbox, &remote, &["--check"]);
-    said.expect(3);
+    let output = sync(&sandbox, &remote, &["--check"]);
+    output.expect(3);
     assert!(
-        said.stdout
+        output
+            .stdout
             .contains("one-large: load once: `library/large.bin` is not there any more"),
         "{}",
-        said.stdout
+        output.stdout
     );
     let status = sandbox.run(&["status", "--json"]).json();
     assert_eq!(status["models"][0]["state"], "missing");
@@ -201,33 +204,33 @@ fn a_file_that_is_gone_or_changed_is_seen_and_made_anew() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "numbers");
     // In its old size only a check sees it; `setup()` alone would take it for whole.
     fs::write(&file, "numbres").unwrap();
-    let said = sync(&sandbox, &remote, &["--check"]);
-    said.expect(3);
+    let output = sync(&sandbox, &remote, &["--check"]);
+    output.expect(3);
     assert!(
-        said.stdout.contains("`library/large.bin` has changed"),
+        output.stdout.contains("`library/large.bin` has changed"),
         "{}",
-        said.stdout
+        output.stdout
     );
-    let said = sandbox.run(&["doctor", "--deep", "--json"]);
-    said.expect(1);
+    let output = sandbox.run(&["doctor", "--deep", "--json"]);
+    output.expect(1);
     assert!(
-        said.stdout.contains("\"weight-changed\""),
+        output.stdout.contains("\"weight-changed\""),
         "{}",
-        said.stdout
+        output.stdout
     );
     fs::write(&file, "more numbers").unwrap();
     sync(&sandbox, &remote, &[]).expect(0);
     assert_eq!(fs::read_to_string(&file).unwrap(), "numbers");
-    // A publisher that replaces it is told, and what is there now is not taken for the old one.
+    // A file that its publisher has replaced is reported, and the new one is not taken for the old one.
     fs::remove_file(&file).unwrap();
     remote.add("/large.bin", b"numbres");
     let before = record(&sandbox, "one-large");
-    let said = sync(&sandbox, &remote, &[]);
-    said.expect(1);
+    let output = sync(&sandbox, &remote, &[]);
+    output.expect(1);
     assert!(
-        said.stderr.contains("the publisher has replaced it"),
+        output.stderr.contains("the publisher has replaced it"),
         "{}",
-        said.stderr
+        output.stderr
     );
     assert!(!file.exists());
     assert_eq!(record(&sandbox, "one-large"), before);
@@ -237,28 +240,28 @@ fn a_file_that_is_gone_or_changed_is_seen_and_made_anew() {
 }
 
 #[test]
-fn a_failure_is_told_and_the_environment_stays() {
+fn a_failure_is_reported_and_the_environment_stays() {
     let (sandbox, remote) = project(&["fails", "none"]);
-    let said = sync(&sandbox, &remote, &[]);
-    said.expect(1);
-    let told = said.told();
+    let output = sync(&sandbox, &remote, &[]);
+    output.expect(1);
+    let message = output.message();
     assert!(
-        told.contains("model one-fails: its `setup()` failed: OSError: no route to"),
-        "{told}"
+        message.contains("model one-fails: its `setup()` failed: OSError: no route to"),
+        "{message}"
     );
     assert!(
-        told.contains("OSError: no route to http://127.0.0.1"),
-        "{told}"
+        message.contains("OSError: no route to http://127.0.0.1"),
+        "{message}"
     );
-    assert!(told.contains("write `prefetch = false`"), "{told}");
+    assert!(message.contains("write `prefetch = false`"), "{message}");
     assert!(
-        said.stdout.starts_with("built one; provided 1 model"),
+        output.stdout.starts_with("built one; provided 1 model"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert_eq!(sandbox.names("root/envs"), ["one"]);
     assert_eq!(sandbox.names("root/prefetched"), ["one-none.json"]);
-    // It is tried again, until somebody says that it is not to be.
+    // It is tried again, until the manifest says not to.
     calls(&sandbox);
     sync(&sandbox, &remote, &[]).expect(1);
     assert_eq!(calls(&sandbox), ["fails online"]);
@@ -277,30 +280,30 @@ fn offline_nothing_is_called_and_the_missing_is_named() {
     let (sandbox, remote) = project(&["large"]);
     sync(&sandbox, &remote, &["--only", "envs"]).expect(0);
     // Whether it needs anything is not known.
-    let said = sync(&sandbox, &remote, &["--offline"]);
-    said.expect(0);
+    let output = sync(&sandbox, &remote, &["--offline"]);
+    output.expect(0);
     assert!(
-        said.stderr.contains("not loaded: one-large"),
+        output.stderr.contains("not loaded: one-large"),
         "{}",
-        said.stderr
+        output.stderr
     );
     assert_eq!(calls(&sandbox), [""; 0]);
     sync(&sandbox, &remote, &["--check"]).expect(3);
     sync(&sandbox, &remote, &["--only", "models"]).expect(0);
-    let said = sync(&sandbox, &remote, &["--offline"]);
+    let output = sync(&sandbox, &remote, &["--offline"]);
     assert!(
-        said.stdout.starts_with("up to date") && said.stderr.is_empty(),
-        "{said:?}"
+        output.stdout.starts_with("up to date") && output.stderr.is_empty(),
+        "{output:?}"
     );
     assert_eq!(calls(&sandbox), ["large online"]);
     // What is on record and gone is missing.
     fs::remove_file(sandbox.path("root/cache/library/large.bin")).unwrap();
-    let said = sync(&sandbox, &remote, &["--offline"]);
-    said.expect(1);
+    let output = sync(&sandbox, &remote, &["--offline"]);
+    output.expect(1);
     assert!(
-        said.stderr.contains("model one-large:") && said.stderr.contains("`--offline` forbids"),
+        output.stderr.contains("model one-large:") && output.stderr.contains("`--offline` forbids"),
         "{}",
-        said.stderr
+        output.stderr
     );
     assert_eq!(calls(&sandbox), [""; 0]);
 }
@@ -345,10 +348,13 @@ fn nothing_is_removed_or_copied_through_a_link_that_leads_out_of_the_cache() {
         &[][..],
         &["--root", "there", "--offline", "--bundle", "carried"],
     ] {
-        let said = sync(&sandbox, &remote, arguments);
-        said.expect(1);
-        let told = said.told();
-        assert!(told.contains("a link on the way leads out of"), "{told}");
+        let output = sync(&sandbox, &remote, arguments);
+        output.expect(1);
+        let message = output.message();
+        assert!(
+            message.contains("a link on the way leads out of"),
+            "{message}"
+        );
         assert_eq!(sandbox.names("outside"), ["large.bin"]);
         assert_eq!(sandbox.read("outside/large.bin"), "mine");
     }
@@ -372,11 +378,11 @@ fn a_bundle_writes_nothing_outside_the_cache() {
         sandbox.write(record, &honest.replace("library/large.bin", path));
         sandbox.write(file, "numbers");
         let there = ["--root", "there", "--offline", "--bundle", "carried"];
-        let said = sync(&sandbox, &remote, &there);
-        let told = said.told();
-        assert!(told.contains("the record names"), "{path}: {told}");
-        said.expect(1);
-        assert!(!said.stderr.contains('\u{1b}'), "{told}");
+        let output = sync(&sandbox, &remote, &there);
+        let message = output.message();
+        assert!(message.contains("the record names"), "{path}: {message}");
+        output.expect(1);
+        assert!(!output.stderr.contains('\u{1b}'), "{message}");
         assert!(!sandbox.path("there/canary").exists());
         assert_eq!(sandbox.names("there/cache"), [""; 0]);
     }
@@ -385,22 +391,23 @@ fn a_bundle_writes_nothing_outside_the_cache() {
 #[test]
 fn a_bundle_carries_what_models_have_fetched() {
     let (sandbox, remote) = project(&["large", "none", "linked"]);
-    // Nobody knows what they need before they were loaded once.
-    let said = sandbox.run(&["bundle", "-o", "early"]);
-    said.expect(0);
+    // What they need is unknown before they were loaded once.
+    let output = sandbox.run(&["bundle", "-o", "early"]);
+    output.expect(0);
     assert!(
-        said.stderr
+        output
+            .stderr
             .contains("has loaded them yet: one-large, one-linked, one-none"),
         "{}",
-        said.stderr
+        output.stderr
     );
     sync(&sandbox, &remote, &[]).expect(0);
-    let said = sandbox.run(&["bundle", "-o", "carried"]);
-    said.expect(0);
+    let output = sandbox.run(&["bundle", "-o", "carried"]);
+    output.expect(0);
     assert!(
-        !said.stderr.contains("not in the bundle"),
+        !output.stderr.contains("not in the bundle"),
         "{}",
-        said.stderr
+        output.stderr
     );
     let index: Value =
         serde_json::from_str(&sandbox.read("carried/rootstock-bundle.json")).unwrap();
@@ -421,8 +428,8 @@ fn a_bundle_carries_what_models_have_fetched() {
     // Elsewhere nothing is called, and it is looked after as if it had been.
     calls(&sandbox);
     let there = ["--root", "there", "--offline", "--bundle", "carried"];
-    let said = sync(&sandbox, &remote, &there);
-    said.expect(0);
+    let output = sync(&sandbox, &remote, &there);
+    output.expect(0);
     assert_eq!(calls(&sandbox), [""; 0]);
     assert_eq!(sandbox.read("there/cache/library/large.bin"), "numbers");
     let link = fs::read_link(sandbox.path("there/cache/hub/m")).unwrap();
@@ -439,12 +446,12 @@ fn a_bundle_carries_what_models_have_fetched() {
     fs::remove_file(&carried).unwrap();
     fs::write(&carried, "numbars").unwrap();
     let other = ["--root", "other", "--offline", "--bundle", "carried"];
-    let said = sync(&sandbox, &remote, &other);
-    said.expect(1);
+    let output = sync(&sandbox, &remote, &other);
+    output.expect(1);
     assert!(
-        said.stderr.contains("model one-large") && said.stderr.contains("`library/large.bin`"),
+        output.stderr.contains("model one-large") && output.stderr.contains("`library/large.bin`"),
         "{}",
-        said.stderr
+        output.stderr
     );
     assert!(!sandbox.path("other/cache/library/large.bin").exists());
     // Made again, it is whole again.

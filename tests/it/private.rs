@@ -9,7 +9,7 @@ use std::process::Command;
 use snapbox::str;
 
 use crate::sandbox::person::{Person, can_be_others};
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -69,7 +69,7 @@ fn the_users_cache_is_private_and_only_the_pinned_uv_is_started_from_it() {
         // pip needs the index of the world to fetch uv; without one it is not fetched.
         shell.env("PIP_NO_INDEX", index);
         shell.env("XDG_CACHE_HOME", sandbox.path("cache"));
-        Said::from(shell.output().unwrap())
+        Output::from(shell.output().unwrap())
     };
     lock("").expect(0);
     let home = sandbox.path("cache/rootstock");
@@ -84,10 +84,13 @@ fn the_users_cache_is_private_and_only_the_pinned_uv_is_started_from_it() {
     let good = fs::read(&program).unwrap();
     for (what, plant) in IN_PLACE_OF_UV {
         plant(&sandbox, &program);
-        let said = lock("1");
-        said.expect(1);
-        let told = said.told();
-        assert!(told.contains("it could not be fetched"), "{what}: {told}");
+        let result = lock("1");
+        result.expect(1);
+        let message = result.message();
+        assert!(
+            message.contains("it could not be fetched"),
+            "{what}: {message}"
+        );
         assert!(!sandbox.path("canary").exists(), "{what}");
         if program.is_dir() {
             fs::remove_dir(&program).unwrap();
@@ -121,11 +124,14 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
             &["gc"],
             &["gc", "--dry-run"],
         ] {
-            let said = sandbox.run(arguments);
-            said.expect(1);
-            let told = said.told();
-            assert!(told.contains("everyone can write in the root"), "{told}");
-            assert!(told.contains("chmod o-w"), "{told}");
+            let output = sandbox.run(arguments);
+            output.expect(1);
+            let message = output.message();
+            assert!(
+                message.contains("everyone can write in the root"),
+                "{message}"
+            );
+            assert!(message.contains("chmod o-w"), "{message}");
         }
     }
     sandbox.run(&["sync"]).stderr_is(
@@ -136,12 +142,12 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
 "#]],
     );
     let warning = "warning: everyone can write in the root";
-    let said = sandbox.run(&["run", "one", "--", "python", "-c", "0"]);
-    said.expect(0).stderr_is(
+    let output = sandbox.run(&["run", "one", "--", "python", "-c", "0"]);
+    output.expect(0).stderr_is(
         &sandbox,
         str!["warning: everyone can write in the root `[PROJECT]/root`, and so replace what runs from it"],
     );
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "worker",
         "one",
         "--unix",
@@ -153,15 +159,15 @@ fn a_root_in_which_everybody_can_write_is_refused_by_sync_and_warned_about_by_wh
         "--connect-timeout",
         "0",
     ]);
-    assert!(said.stderr.contains(warning), "{}", said.stderr);
+    assert!(output.stderr.contains(warning), "{}", output.stderr);
     chmod(&root, before);
     sandbox.sync(&[]);
-    let said = sandbox.run(&["run", "one", "--", "python", "-c", "0"]);
-    assert!(!said.stderr.contains(warning), "{}", said.stderr);
+    let output = sandbox.run(&["run", "one", "--", "python", "-c", "0"]);
+    assert!(!output.stderr.contains(warning), "{}", output.stderr);
 }
 
-/// A worker of this user whose server would be there, and what it says: root's where nobody is named.
-fn worker(sandbox: &Sandbox, person: Option<Person>, socket: &str) -> Said {
+/// A worker of this user whose server would be there, and its message: root's where no user is named.
+fn worker(sandbox: &Sandbox, person: Option<Person>, socket: &str) -> Output {
     let arguments = [
         "worker",
         "one",
@@ -219,13 +225,16 @@ fn a_socket_of_another_user_is_no_server() {
         give(&link, linker);
         for socket in [&name, &path, &link] {
             let case = format!("{socket} of {owner}, link of {linker}");
-            let said = worker(&sandbox, who, socket);
-            let told = said.told();
-            let refused = told.contains("belongs to user 6100");
-            assert_eq!(refused, strange.contains(&socket), "{case}: {told}");
+            let output = worker(&sandbox, who, socket);
+            let message = output.message();
+            let refused = message.contains("belongs to user 6100");
+            assert_eq!(refused, strange.contains(&socket), "{case}: {message}");
             if refused {
-                said.expect(1);
-                assert!(told.contains("Give your server another name"), "{told}");
+                output.expect(1);
+                assert!(
+                    message.contains("Give your server another name"),
+                    "{message}"
+                );
                 assert!(listener.accept().is_err(), "{case}: it is not connected to");
             }
         }

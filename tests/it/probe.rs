@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::sandbox::Said;
+use super::sandbox::Output;
 use super::worker::root;
 
-fn probe(arguments: &[&str]) -> Said {
+fn probe(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rootstock"))
         .arg("probe")
         .args(arguments)
@@ -19,8 +19,8 @@ fn probe(arguments: &[&str]) -> Said {
 
 #[test]
 fn a_sound_model_passes_and_its_time_adds_up() {
-    let said = probe(&["odd-emt", "--atoms", "30", "--steps", "5", "--json"]);
-    let value = said.expect(0).json();
+    let output = probe(&["odd-emt", "--atoms", "30", "--steps", "5", "--json"]);
+    let value = output.expect(0).json();
     assert_eq!(
         (&value["ok"], &value["structure"]["atoms"]),
         (&true.into(), &32.into())
@@ -51,8 +51,8 @@ fn weights_of_ones_own_are_probed_as_a_worker_would_load_them() {
         let arguments = ["--weights", weights, "--steps", "0", "--json"];
         probe(&[&[model][..], &arguments].concat())
     };
-    let said = with("odd:custom", weights.to_str().unwrap());
-    assert_eq!(said.expect(0).json()["energy_ev"], 1.5);
+    let output = with("odd:custom", weights.to_str().unwrap());
+    assert_eq!(output.expect(0).json()["energy_ev"], 1.5);
     with("odd-emt", weights.to_str().unwrap()).expect(2);
     with("odd:custom", "nowhere").expect(2);
     probe(&["odd:custom"]).expect(2);
@@ -60,7 +60,7 @@ fn weights_of_ones_own_are_probed_as_a_worker_would_load_them() {
 
 #[test]
 fn the_report_is_for_people_too() {
-    let said = probe(&["odd-emt", "--steps", "1"]);
+    let output = probe(&["odd-emt", "--steps", "1"]);
     for fragment in [
         "model      odd-emt, environment odd, device cpu",
         "structure  fcc copper, 4 atoms",
@@ -68,7 +68,11 @@ fn the_report_is_for_people_too() {
         "ok   stress is the slope of the energy",
         "hand-over",
     ] {
-        assert!(said.expect(0).stdout.contains(fragment), "{}", said.stdout);
+        assert!(
+            output.expect(0).stdout.contains(fragment),
+            "{}",
+            output.stdout
+        );
     }
 }
 
@@ -78,14 +82,14 @@ fn wrong_units_and_wrong_forces_are_found() {
         ("odd-lies-stress", "stress is the slope of the energy"),
         ("odd-lies-forces", "force is the slope of the energy"),
     ] {
-        let said = probe(&[model, "--steps", "0"]);
-        let failed: Vec<&str> = said
+        let output = probe(&[model, "--steps", "0"]);
+        let failed: Vec<&str> = output
             .expect(1)
             .stdout
             .lines()
             .filter(|line| line.starts_with("FAIL"))
             .collect();
-        assert_eq!(failed.len(), 1, "{}", said.stdout);
+        assert_eq!(failed.len(), 1, "{}", output.stdout);
         assert!(failed[0].contains(check), "{failed:?}");
     }
 }
@@ -137,8 +141,8 @@ fn wrong_numbers_are_found_where_they_are_small_too() {
         )
     });
     for (model, factor, name) in forces.into_iter().chain(stress) {
-        let said = probe(model, &format!(r#"{{"factor": {factor}}}"#));
-        let value = said.expect(1).json();
+        let output = probe(model, &format!(r#"{{"factor": {factor}}}"#));
+        let value = output.expect(1).json();
         assert_eq!(value["ok"], false);
         let failed: Vec<&str> = value["checks"]
             .as_array()
@@ -169,12 +173,13 @@ fn what_is_too_small_to_judge_is_not_called_right() {
             "stress is the slope of the energy"
         ]
     );
-    let said = probe(&["odd-zero", "--steps", "0"]);
+    let output = probe(&["odd-zero", "--steps", "0"]);
     assert!(
-        said.stdout
+        output
+            .stdout
             .contains("?    force is the slope of the energy: not judged"),
         "{}",
-        said.stdout
+        output.stdout
     );
 }
 
@@ -182,12 +187,12 @@ fn what_is_too_small_to_judge_is_not_called_right() {
 fn the_structure_that_was_refused_is_named() {
     let setup = r#"{"factor": 1, "refuses": "Cu"}"#;
     let arguments = ["odd-lies-forces", "--setup", setup, "--steps", "0"];
-    let said = probe(&arguments);
+    let output = probe(&arguments);
     for line in [
         "refused    fcc copper: NotImplementedError: no parameters for Cu",
         "structure  a water molecule, 3 atoms",
     ] {
-        assert!(said.expect(0).stdout.contains(line), "{}", said.stdout);
+        assert!(output.expect(0).stdout.contains(line), "{}", output.stdout);
     }
     let value = probe(&[&arguments[..], &["--json"]].concat());
     let value = value.expect(0).json();
@@ -200,13 +205,14 @@ fn the_structure_that_was_refused_is_named() {
 #[test]
 fn an_overhead_is_a_gate() {
     // A calculator that computes nothing has an overhead of more than any per cent; one without steps has shown none.
-    let said = probe(&["odd-zero", "--steps", "3", "--max-overhead", "1"]);
+    let output = probe(&["odd-zero", "--steps", "3", "--max-overhead", "1"]);
     assert!(
-        said.expect(1)
+        output
+            .expect(1)
             .stdout
             .contains("FAIL overhead of at most 1 %"),
         "{}",
-        said.stdout
+        output.stdout
     );
     probe(&["odd-zero", "--steps", "0", "--max-overhead", "1e9"]).expect(1);
     probe(&["odd-zero", "--steps", "3", "--max-overhead", "1e9"]).expect(0);
@@ -227,31 +233,39 @@ fn a_structure_of_ones_own_is_read_by_the_environment() {
     );
     assert_eq!(value["latency_us"], serde_json::Value::Null);
     std::fs::write(path, "2\n\nCu 0\n").unwrap();
-    let said = probe(&["odd-info", "--structure", path]);
+    let output = probe(&["odd-info", "--structure", path]);
     assert!(
-        said.expect(2).stderr.contains("cannot read"),
+        output.expect(2).stderr.contains("cannot read"),
         "{}",
-        said.stderr
+        output.stderr
     );
     probe(&["odd-info", "--structure", "missing.xyz"]).expect(2);
 }
 
 #[test]
-fn failures_are_told_with_what_the_model_said() {
-    let said = probe(&["odd-raises"]);
+fn failures_are_reported_with_the_model_s_message() {
+    let output = probe(&["odd-raises"]);
     for fragment in [
         "could not compute fcc copper, nor a water molecule",
         "out of memory on device",
         "--structure FILE",
     ] {
-        assert!(said.expect(1).told().contains(fragment), "{}", said.stderr);
+        assert!(
+            output.expect(1).message().contains(fragment),
+            "{}",
+            output.stderr
+        );
     }
-    let said = probe(&["odd-fails", "--device", "abacus"]);
+    let output = probe(&["odd-fails", "--device", "abacus"]);
     for fragment in [
         "there is no model for the device 'abacus'",
         "the worker ended with exit code 1",
     ] {
-        assert!(said.expect(1).told().contains(fragment), "{}", said.stderr);
+        assert!(
+            output.expect(1).message().contains(fragment),
+            "{}",
+            output.stderr
+        );
     }
     probe(&["nothing"]).expect(2);
     probe(&[]).expect(2);
@@ -261,7 +275,7 @@ fn failures_are_told_with_what_the_model_said() {
 #[test]
 fn the_exchange_alone_needs_no_environment() {
     let directory = tempfile::tempdir().unwrap();
-    let run = |path: &str| -> Said {
+    let run = |path: &str| -> Output {
         Command::new(env!("CARGO_BIN_EXE_rootstock"))
             .args([
                 "probe",

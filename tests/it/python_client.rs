@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::worker::{ROOTSTOCK, here, root, told};
+use super::worker::{ROOTSTOCK, here, message, root};
 
 /// What the environment of `tests/project` has, because results are compared to the last bit.
 const PACKAGES: &[&str] = &[
@@ -39,7 +39,7 @@ fn python() -> &'static Path {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}\n{}", told(&output));
+    assert!(output.status.success(), "{command:?}\n{}", message(&output));
 }
 
 /// Runs one file of tests.
@@ -80,7 +80,7 @@ fn a_calculator_travels_without_its_worker() {
 }
 
 #[test]
-fn what_is_stored_says_where_it_comes_from() {
+fn stored_results_name_their_origin() {
     pytest("python/tests/test_origin.py");
 }
 
@@ -115,7 +115,7 @@ fn weights_of_ones_own_need_a_model_that_takes_them() {
             .args(more)
             .output()
             .unwrap();
-        (output.status.code(), told(&output))
+        (output.status.code(), message(&output))
     };
     for (model, more, expected) in [
         (
@@ -140,8 +140,8 @@ fn weights_of_ones_own_need_a_model_that_takes_them() {
         ),
         ("odd-emt", &["--setup", "[1]"], "not a JSON object"),
     ] {
-        let (code, told) = weights(model, more);
-        assert_eq!(code, Some(2), "{told}");
-        assert!(told.contains(expected), "{told}");
+        let (code, message) = weights(model, more);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
 }

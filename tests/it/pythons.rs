@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Interpreters, Said, Sandbox, Sdist, Wheel, traces};
+use crate::sandbox::{Interpreters, Output, Sandbox, Sdist, Wheel, traces};
 
 /// Two environments with one package each, not locked yet.
 fn project() -> Sandbox {
@@ -51,8 +51,12 @@ fn environments_share_one_interpreter_that_is_fetched_once() {
     sandbox.run(&["lock", "--check"]).expect(0);
     let before = downloads(&sandbox);
 
-    let said = sandbox.sync(&[]);
-    assert!(said.stdout.contains("built one, two"), "{}", said.stdout);
+    let output = sandbox.sync(&[]);
+    assert!(
+        output.stdout.contains("built one, two"),
+        "{}",
+        output.stdout
+    );
     assert_eq!(downloads(&sandbox) - before, 1);
     assert!(sandbox.names("root/store/archives").is_empty());
     let home = home(&sandbox, "root");
@@ -69,10 +73,10 @@ fn environments_share_one_interpreter_that_is_fetched_once() {
     }
     let code =
         "import sys, json, first; print(sys.version.split()[0], json.__cached__, json.__file__)";
-    let said = sandbox.python("one", code);
-    let words: Vec<&str> = said.split_whitespace().collect();
+    let output = sandbox.python("one", code);
+    let words: Vec<&str> = output.split_whitespace().collect();
     assert_eq!(words[0], version);
-    // The standard library is that of the interpreter, and compiled: nobody can write there.
+    // The standard library is that of the interpreter, and compiled: no user can write there.
     for path in &words[1..] {
         let path = Path::new(path).canonicalize().unwrap();
         assert!(path.starts_with(home.canonicalize().unwrap()), "{path:?}");
@@ -103,10 +107,10 @@ fn a_locked_interpreter_stays_until_it_is_upgraded() {
     sandbox.write_source("one", &["first", "second"], "");
     sandbox.run(&["lock", "--upgrade=second"]).expect(0);
     assert!(sandbox.read("rootstock.lock").contains("20200101"));
-    let said = sandbox.run(&["lock", "--upgrade"]);
-    said.expect(0);
+    let output = sandbox.run(&["lock", "--upgrade"]);
+    output.expect(0);
     let moved = format!("one python {version}+20200101 3.11.99+20210101");
-    let lines: Vec<String> = said
+    let lines: Vec<String> = output
         .stdout
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -164,15 +168,15 @@ fn the_publishers_list_of_digests_spares_a_download() {
         .index
         .put("pythons/20200101/SHA256SUMS", wrong.as_bytes());
     sandbox.run(&["lock", "--upgrade"]).expect(0);
-    let said = sandbox.run(&["sync", "one"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync", "one"]);
+    output.expect(1);
     assert!(
-        said.stderr.contains(&format!(
+        output.stderr.contains(&format!(
             "the interpreter {}+20200101 cannot be downloaded",
             Interpreters::version()
         )),
         "{}",
-        said.stderr
+        output.stderr
     );
     assert!(sandbox.names("root/pythons").is_empty());
     assert!(sandbox.names("root/envs").is_empty());
@@ -221,14 +225,14 @@ fn a_mirror_needs_no_new_lock() {
     )
     .unwrap();
     let mut command = sandbox.command(&["sync", "one", "--root", "other"]);
-    let said = command
+    let result = command
         .env("ROOTSTOCK_PYTHON_MIRROR", ".")
         .output()
         .unwrap();
-    assert!(said.status.success(), "{said:?}");
-    let said = sandbox.run(&["sync", "one", "--root", "third"]);
-    said.expect(1);
-    assert!(said.stderr.contains("cannot open"), "{}", said.stderr);
+    assert!(result.status.success(), "{result:?}");
+    let result = sandbox.run(&["sync", "one", "--root", "third"]);
+    result.expect(1);
+    assert!(result.stderr.contains("cannot open"), "{}", result.stderr);
 }
 
 #[test]
@@ -243,12 +247,12 @@ fn a_damaged_interpreter_is_seen_and_made_anew() {
     let program = home.join("bin").join(series);
     let bytes = fs::read(&program).unwrap();
     replace(&program, b"#!/bin/sh\nexit 0\n");
-    let said = sandbox.run(&["sync", "--check", "one"]);
-    said.expect(3);
+    let output = sandbox.run(&["sync", "--check", "one"]);
+    output.expect(3);
     assert!(
-        said.stdout.contains("its Python has changed"),
+        output.stdout.contains("its Python has changed"),
         "{}",
-        said.stdout
+        output.stdout
     );
     sandbox.sync(&["one"]);
     assert_eq!(fs::read(&program).unwrap(), bytes);
@@ -270,12 +274,12 @@ fn a_damaged_interpreter_is_seen_and_made_anew() {
     assert_eq!(fs::read(&module).unwrap(), text);
 
     fs::rename(&home, sandbox.path("gone")).unwrap();
-    let said = sandbox.run(&["sync", "--check", "one"]);
-    said.expect(3);
+    let output = sandbox.run(&["sync", "--check", "one"]);
+    output.expect(3);
     assert!(
-        said.stdout.contains("its Python is gone"),
+        output.stdout.contains("its Python is gone"),
         "{}",
-        said.stdout
+        output.stdout
     );
     sandbox.sync(&["one"]);
     sandbox.run(&["sync", "--check", "one"]).expect(0);
@@ -290,27 +294,27 @@ fn what_does_not_exist_is_refused_with_what_does() {
         "rootstock.toml",
         &manifest.replace("\"3.11\"", "\"3.11.77\""),
     );
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
     let version = Interpreters::version();
     for part in [
         "there is no managed CPython 3.11.77 for linux-",
         &format!("there are {version}"),
         "python-source = \"system\"",
     ] {
-        assert!(said.told().contains(part), "{part}: {}", said.stderr);
+        assert!(output.message().contains(part), "{part}: {}", output.stderr);
     }
     for other in ["pypy3.11", "3.13t"] {
         sandbox.write(
             "rootstock.toml",
             &manifest.replace("\"3.11\"", &format!("\"{other}\"")),
         );
-        let said = sandbox.run(&["lock"]);
-        said.expect(2);
+        let output = sandbox.run(&["lock"]);
+        output.expect(2);
         assert!(
-            said.stderr.contains("exact version of CPython"),
+            output.stderr.contains("exact version of CPython"),
             "{}",
-            said.stderr
+            output.stderr
         );
     }
 }
@@ -322,12 +326,12 @@ fn an_archive_that_holds_something_else_is_refused() {
     interpreters.publish("3.11.98", "20210101", Interpreters::bytes());
     interpreters.publish("3.11.99", "20210101", b"<html>sign in</html>");
     sandbox.lock();
-    let said = sandbox.run(&["sync", "one"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync", "one"]);
+    output.expect(1);
     assert!(
-        said.stderr.contains("cannot be unpacked"),
+        output.stderr.contains("cannot be unpacked"),
         "{}",
-        said.stderr
+        output.stderr
     );
     let manifest = sandbox.read("rootstock.toml");
     sandbox.write(
@@ -335,10 +339,10 @@ fn an_archive_that_holds_something_else_is_refused() {
         &manifest.replace("\"3.11\"", "\"3.11.98\""),
     );
     sandbox.lock();
-    let said = sandbox.run(&["sync", "one"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync", "one"]);
+    output.expect(1);
     let holds = format!("holds cpython {}", Interpreters::version());
-    assert!(said.stderr.contains(&holds), "{}", said.stderr);
+    assert!(output.stderr.contains(&holds), "{}", output.stderr);
     assert!(sandbox.names("root/pythons").is_empty());
 }
 
@@ -347,19 +351,19 @@ fn offline_names_the_interpreter_that_is_missing() {
     let sandbox = project();
     let _interpreters = Interpreters::new(&sandbox);
     sandbox.lock();
-    let said = sandbox.run(&["sync", "--offline", "one"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync", "--offline", "one"]);
+    output.expect(1);
     let name = format!(
         "the interpreter {}+20200101 is neither",
         Interpreters::version()
     );
-    assert!(said.stderr.contains(&name), "{}", said.stderr);
-    let said = sandbox.run(&["sync", "--dry-run", "one"]);
-    said.expect(0);
+    assert!(output.stderr.contains(&name), "{}", output.stderr);
+    let output = sandbox.run(&["sync", "--dry-run", "one"]);
+    output.expect(0);
     assert!(
-        said.stdout.contains("to download: 2 files"),
+        output.stdout.contains("to download: 2 files"),
         "{}",
-        said.stdout
+        output.stdout
     );
 }
 
@@ -390,12 +394,12 @@ fn a_build_backend_is_asked_by_the_managed_interpreter_where_there_is_no_other()
         let mut command = sandbox.command(&["lock"]);
         command.env("PATH", sandbox.path("empty"));
         command.env("XDG_CACHE_HOME", sandbox.path("cache"));
-        Said::from(command.output().unwrap())
+        Output::from(command.output().unwrap())
     };
-    let said = lock();
-    said.expect(0);
+    let result = lock();
+    result.expect(0);
     let providing = format!("providing Python {}+20200101", Interpreters::version());
-    assert!(said.stderr.contains(&providing), "{}", said.stderr);
+    assert!(result.stderr.contains(&providing), "{}", result.stderr);
     assert_eq!(sandbox.read("rootstock.lock"), locked);
     // It is kept for the next time.
     fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
@@ -429,12 +433,12 @@ fn the_newest_series_with_a_solution_is_locked_and_named() {
         .index
         .add(&Wheel::simple("only", "1.0").tagged("cp311-none-any"));
     sandbox.index.add_sdist(&Sdist::new("only", "1.0"));
-    let told = sandbox.run(&["lock"]).expect(0).told();
+    let message = sandbox.run(&["lock"]).expect(0).message();
     for fragment in [
         "environment `one` is locked for Python 3.11, because it has no solution for 3.15, 3.14",
         "write `python = \"3.11\"` into its table",
     ] {
-        assert!(told.contains(fragment), "{told}");
+        assert!(message.contains(fragment), "{message}");
     }
     let lock = sandbox.read("rootstock.lock");
     let locked = format!("python = \"{}\"", Interpreters::version());
@@ -445,10 +449,10 @@ fn the_newest_series_with_a_solution_is_locked_and_named() {
     sandbox.sync(&[]);
     // Where no series has one, the locked one is explained; where the series is asked for, no other is tried.
     sandbox.write_source("one", &["only>=2"], "");
-    let told = sandbox.run(&["lock"]).expect(1).told();
+    let message = sandbox.run(&["lock"]).expect(1).message();
     assert!(
-        told.contains("no solution for") && told.contains("with Python 3.11"),
-        "{told}"
+        message.contains("no solution for") && message.contains("with Python 3.11"),
+        "{message}"
     );
     sandbox.write_source("one", &["only"], "");
     sandbox.write(

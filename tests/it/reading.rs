@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::sandbox::{Said, Sandbox, Wheel};
+use crate::sandbox::{Output, Sandbox, Wheel};
 
 /// Kilobytes of addresses that a command may take: less than the sparse file has.
 const MEMORY: u32 = 900_000;
@@ -60,13 +60,13 @@ fn restore(path: &Path, bytes: &[u8], mode: u32) {
 }
 
 /// Runs a command with little memory.
-fn run(sandbox: &Sandbox, words: &str) -> Said {
+fn run(sandbox: &Sandbox, words: &str) -> Output {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$@\""), "sh"]);
     shell.arg(env!("CARGO_BIN_EXE_rootstock"));
     shell.args(words.split_whitespace());
     sandbox.set_up(&mut shell);
-    Said::from(shell.output().unwrap())
+    Output::from(shell.output().unwrap())
 }
 
 /// Puts each kind in the place of each file, and runs each command; `named` are those of which each must name the file.
@@ -84,17 +84,17 @@ fn each(sandbox: &Sandbox, paths: &[&str], commands: &[&str], named: bool) {
         for kind in KINDS {
             for command in commands {
                 put(kind, &path, secret.path());
-                // Whoever is root may read everything.
+                // root may read everything.
                 let nothing = kind == "mode" && fs::File::open(&path).is_ok();
-                let said = run(sandbox, command);
+                let output = run(sandbox, command);
                 restore(&path, &bytes, mode);
-                let told = format!("{}{}", said.stdout, said.stderr);
-                let case = format!("{below} as {kind}: {command}: {:?}\n{told}", said.code);
-                assert!(matches!(said.code, Some(0..=4)), "{case}");
-                assert!(!told.contains("hunter2"), "{case}");
+                let message = format!("{}{}", output.stdout, output.stderr);
+                let case = format!("{below} as {kind}: {command}: {:?}\n{message}", output.code);
+                assert!(matches!(output.code, Some(0..=4)), "{case}");
+                assert!(!message.contains("hunter2"), "{case}");
                 if named && !nothing {
                     let name = Path::new(below).file_name().unwrap().to_str().unwrap();
-                    assert!(said.code != Some(0) && told.contains(name), "{case}");
+                    assert!(output.code != Some(0) && message.contains(name), "{case}");
                 }
                 tried += 1;
             }

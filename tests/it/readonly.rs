@@ -8,7 +8,7 @@ use std::process::Command;
 use snapbox::str;
 
 use crate::sandbox::person::{Person, can_be_others};
-use crate::sandbox::{Said, Sandbox, lacking, trace};
+use crate::sandbox::{Output, Sandbox, lacking, trace};
 use crate::worker;
 
 const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
@@ -82,7 +82,7 @@ fn a_worker_serves_from_a_root_it_cannot_write() {
         .current_dir(temporary.path())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", worker::told(&output));
+    assert!(output.status.success(), "{}", worker::message(&output));
     assert_eq!(attempts(&[&root], &seen), [""; 0]);
 }
 
@@ -126,34 +126,34 @@ fn a_command_runs_from_a_root_and_a_cache_it_cannot_write() {
         if arguments[0] != "status" {
             command.env("ROOTSTOCK_ROOT", &root);
         }
-        let said = Said::from(command.output().unwrap());
+        let result = Output::from(command.output().unwrap());
         if arguments[0] == "run" {
-            assert_eq!(said.expect(0).stdout, "1.0 numbers\n");
+            assert_eq!(result.expect(0).stdout, "1.0 numbers\n");
         }
         // Doctor tries whether it may write in the root, once, and says that it may not.
         let tried = attempts(&[&root, &cache], &seen);
         let expected = usize::from(arguments[0] == "doctor" && trace::is_possible());
         assert_eq!(tried.len(), expected, "{arguments:?}: {tried:#?}");
         if arguments[0] == "doctor" {
-            let told = "no write permission: filesystem not probed";
-            assert!(said.stdout.contains(told), "{}", said.stdout);
+            let message = "no write permission: filesystem not probed";
+            assert!(result.stdout.contains(message), "{}", result.stdout);
         }
         if arguments.contains(&"--import") {
-            let told = "can be imported: one\n";
-            assert!(said.stdout.contains(told), "{}", said.stdout);
+            let message = "can be imported: one\n";
+            assert!(result.stdout.contains(message), "{}", result.stdout);
             // The machine's own Python may be in a private place.
-            let mut found = said.stdout.lines().filter(|line| line.ends_with(']'));
+            let mut found = result.stdout.lines().filter(|line| line.ends_with(']'));
             assert!(
                 found.all(|line| line.ends_with("[access-interpreter]")),
                 "{}",
-                said.stdout
+                result.stdout
             );
         }
     }
 }
 
 #[test]
-fn a_sync_of_what_cannot_be_written_says_so() {
+fn a_sync_of_what_cannot_be_written_is_an_error() {
     if !can_mount() {
         return;
     }
@@ -168,19 +168,22 @@ fn a_sync_of_what_cannot_be_written_says_so() {
         );
         command.env("PATH", path.unwrap());
         let output = command.args(["sync", "--cluster", "della"]).output();
-        Said::from(output.unwrap())
+        Output::from(output.unwrap())
     };
     // Where nothing is to be done, nothing is written.
-    let said = sync(&sandbox);
-    assert!(said.expect(0).stdout.starts_with("up to date"), "{said:?}");
+    let result = sync(&sandbox);
+    assert!(
+        result.expect(0).stdout.starts_with("up to date"),
+        "{result:?}"
+    );
     sandbox.write_source("one", &["single"], "# edited\n");
     sandbox.lock();
-    let said = sync(&sandbox);
-    said.expect(1);
+    let result = sync(&sandbox);
+    result.expect(1);
     assert!(
-        said.stderr.contains("it is mounted read-only here"),
+        result.stderr.contains("it is mounted read-only here"),
         "{}",
-        said.stderr
+        result.stderr
     );
 }
 
@@ -199,13 +202,13 @@ fn a_gc_of_what_cannot_be_written_ends_well_where_nothing_is_to_go() {
         let mut command = mounted(&[&root], &sandbox.path("seen"));
         sandbox.set_up(&mut command);
         command.env("PATH", std::env::var_os("PATH").unwrap());
-        Said::from(command.arg("gc").args(arguments).output().unwrap())
+        Output::from(command.arg("gc").args(arguments).output().unwrap())
     };
     let all = ["--keep", "0", "--older-than", "0s"];
     for arguments in [&[][..], &["--dry-run"]] {
-        let said = gc(arguments);
-        said.expect(0);
-        assert!(said.stdout.contains("nothing to remove"), "{said:?}");
+        let result = gc(arguments);
+        result.expect(0);
+        assert!(result.stdout.contains("nothing to remove"), "{result:?}");
     }
     let first = sandbox.generation("root", "one");
     sandbox.write_source("one", &["single"], "# after, of a read-only root\n");
@@ -213,14 +216,14 @@ fn a_gc_of_what_cannot_be_written_ends_well_where_nothing_is_to_go() {
     sandbox.sync(&[]);
     // What is recent stays, by the time of this host.
     gc(&[]).expect(0);
-    let said = gc(&[&all[..], &["--dry-run"]].concat());
-    said.expect(0);
+    let result = gc(&[&all[..], &["--dry-run"]].concat());
+    result.expect(0);
     assert!(
-        said.stdout.contains("would remove generation one@"),
-        "{said:?}"
+        result.stdout.contains("would remove generation one@"),
+        "{result:?}"
     );
-    let said = gc(&all);
-    said.expect(1).stderr_is(
+    let result = gc(&all);
+    result.expect(1).stderr_is(
         &sandbox,
         str![[r#"
   × cannot write in `[PROJECT]/root`
@@ -228,7 +231,7 @@ fn a_gc_of_what_cannot_be_written_ends_well_where_nothing_is_to_go() {
   help: it is mounted read-only here: run the command where it can be written
 "#]],
     );
-    assert_eq!(said.stdout, "");
+    assert_eq!(result.stdout, "");
     assert!(first.is_dir());
     sandbox.run(&[&["gc"][..], &all].concat()).expect(0);
     assert!(!first.exists());
@@ -249,18 +252,18 @@ fn a_gc_of_what_is_another_users_ends_well_where_nothing_is_to_go() {
     };
     let gc = |arguments: &[&str]| person.run(&sandbox, "022", &[&["gc"], arguments].concat());
     let all = ["--keep", "0", "--older-than", "0s"];
-    let said = gc(&all);
+    let output = gc(&all);
     assert!(
-        said.expect(0).stdout.contains("nothing to remove"),
-        "{said:?}"
+        output.expect(0).stdout.contains("nothing to remove"),
+        "{output:?}"
     );
     let first = sandbox.generation("root", "one");
     sandbox.write_source("one", &["single"], "# after, of another's root\n");
     sandbox.lock();
     sandbox.sync(&[]);
     gc(&[&all[..], &["--dry-run"]].concat()).expect(0);
-    let said = gc(&all);
-    said.expect(1).stderr_is(
+    let output = gc(&all);
+    output.expect(1).stderr_is(
         &sandbox,
         str![[r#"
   × cannot write in `[PROJECT]/root`
@@ -298,33 +301,36 @@ fn a_gc_frees_a_filesystem_that_has_no_room_for_a_file() {
     command.args(["--root", "full/root", "--keep", "0", "--older-than", "0s"]);
     sandbox.set_up(&mut command);
     command.env("PATH", std::env::var_os("PATH").unwrap());
-    let said = Said::from(command.output().unwrap());
-    said.expect(0);
-    let (first, second) = said.stdout.split_once("first 1\n").expect(&said.stdout);
-    assert!(first.contains("removed trash gc-1"), "{said:?}");
-    assert!(said.told().contains("the filesystem is full"), "{said:?}");
-    assert!(second.contains("removed generation one@"), "{said:?}");
+    let result = Output::from(command.output().unwrap());
+    result.expect(0);
+    let (first, second) = result.stdout.split_once("first 1\n").expect(&result.stdout);
+    assert!(first.contains("removed trash gc-1"), "{result:?}");
+    assert!(
+        result.message().contains("the filesystem is full"),
+        "{result:?}"
+    );
+    assert!(second.contains("removed generation one@"), "{result:?}");
 }
 
 #[test]
-fn a_cache_of_its_own_is_synced_examined_mended_and_left_alone() {
+fn a_separate_cache_is_synced_examined_repaired_and_kept() {
     let (sandbox, root, cache) = split();
     let weights = cache.join("potentials/p.bin");
     assert!(weights.is_file() && !root.join("cache").exists());
     let doctor = |arguments: &[&str]| {
         // Only the root is named: it says itself where its cache is.
         let root = root.to_str().unwrap();
-        let said = sandbox.run(&[&["doctor", "--json", "--root", root], arguments].concat());
-        let answer = said.json();
+        let output = sandbox.run(&[&["doctor", "--json", "--root", root], arguments].concat());
+        let answer = output.json();
         let findings = answer["findings"].as_array().unwrap().clone();
         let here = sandbox.path("").canonicalize().unwrap();
-        let told = findings.iter().filter_map(|finding| {
+        let message = findings.iter().filter_map(|finding| {
             let path = Path::new(finding["path"].as_str().unwrap());
             let below = path.strip_prefix(&here).ok()?;
             (!below.as_os_str().is_empty())
                 .then(|| format!("{} {}", finding["code"].as_str().unwrap(), below.display()))
         });
-        told.collect::<Vec<String>>()
+        message.collect::<Vec<String>>()
     };
     assert_eq!(doctor(&["--deep"]), [""; 0]);
     let permissions = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);

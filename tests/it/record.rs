@@ -1,4 +1,4 @@
-//! `rootstock lock --record`: what was built once is what every other build must be, and nobody else's lock changes.
+//! `rootstock lock --record`: what was built once is what every other build must be, and no other lock changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::sandbox::Sandbox;
 
-/// Changes a shelved module and every digest that the store has of it: what somebody does who knows the store.
+/// Changes a module of an unpacked wheel and every digest that the store has of it, as an attacker who knows the store would.
 fn forge(sandbox: &Sandbox, root: &str) {
     let wheels = sandbox.path(root).join("store/wheels-2");
-    let shelf: PathBuf = fs::read_dir(&wheels)
+    let unpacked: PathBuf = fs::read_dir(&wheels)
         .unwrap()
         .next()
         .unwrap()
@@ -19,14 +19,14 @@ fn forge(sandbox: &Sandbox, root: &str) {
         let output = Command::new("sha256sum").arg(path).output().unwrap();
         String::from_utf8(output.stdout).unwrap()[..64].to_owned()
     };
-    let module = shelf.join("tree/site-packages/single/__init__.py");
+    let module = unpacked.join("tree/site-packages/single/__init__.py");
     let old = (sum(&module), fs::metadata(&module).unwrap().len());
     fs::remove_file(&module).unwrap();
     fs::write(&module, "VERSION = \"evil\"\n").unwrap();
     let mut mode = fs::metadata(&module).unwrap().permissions();
     mode.set_readonly(true);
     fs::set_permissions(&module, mode).unwrap();
-    let list = shelf.join("files.txt");
+    let list = unpacked.join("files.txt");
     let text = fs::read_to_string(&list).unwrap();
     let line = |(sum, size): (String, u64)| format!("{sum} 0444 {size} ");
     let new = (sum(&module), fs::metadata(&module).unwrap().len());
@@ -45,22 +45,23 @@ fn what_is_recorded_stays_until_the_answer_changes() {
     let sandbox = Sandbox::shared();
     let without = sandbox.read("rootstock.lock");
     sandbox.sync(&["one"]);
-    let said = sandbox.run(&["lock", "--record"]);
-    said.expect(0);
-    let rows: Vec<Vec<&str>> = said
+    let output = sandbox.run(&["lock", "--record"]);
+    output.expect(0);
+    let rows: Vec<Vec<&str>> = output
         .stdout
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
     let tree = sandbox.stamp("root", "one", "tree");
     let tree = tree.as_str().unwrap();
-    assert_eq!(rows[1][..2], ["one", "recorded"], "{}", said.stdout);
-    assert_eq!(rows[1][3..], ["-", &tree[..12]], "{}", said.stdout);
+    assert_eq!(rows[1][..2], ["one", "recorded"], "{}", output.stdout);
+    assert_eq!(rows[1][3..], ["-", &tree[..12]], "{}", output.stdout);
     assert!(
-        said.stderr
+        output
+            .stderr
             .contains("two: nothing to record: it is not built"),
         "{}",
-        said.stderr
+        output.stderr
     );
     let lock = sandbox.read("rootstock.lock");
     let id = sandbox.stamp("root", "one", "id");
@@ -77,15 +78,15 @@ fn what_is_recorded_stays_until_the_answer_changes() {
         sandbox.run(arguments).expect(0);
         assert_eq!(sandbox.read("rootstock.lock"), lock, "{arguments:?}");
     }
-    let said = sandbox.sync(&["one"]);
-    assert!(said.stdout.starts_with("up to date"), "{}", said.stdout);
+    let output = sandbox.sync(&["one"]);
+    assert!(output.stdout.starts_with("up to date"), "{}", output.stdout);
     sandbox.sync(&["--root", "elsewhere", "one"]);
     assert_eq!(sandbox.stamp("elsewhere", "one", "tree"), tree);
 
     sandbox.write_source("one", &["shared", "first"], "# edited\n");
-    let said = sandbox.run(&["lock"]);
-    said.expect(0);
-    assert!(said.stdout.contains(&tree[..12]), "{}", said.stdout);
+    let output = sandbox.run(&["lock"]);
+    output.expect(0);
+    assert!(output.stdout.contains(&tree[..12]), "{}", output.stdout);
     sandbox.write_source("one", &["shared", "first"], "");
     sandbox.lock();
     assert_eq!(sandbox.read("rootstock.lock"), without);
@@ -110,9 +111,9 @@ fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
     );
     assert_ne!(recorded, evil);
 
-    let said = sandbox.run(&["sync", "--root", "new"]);
-    said.expect(1);
-    let told = said.told();
+    let output = sandbox.run(&["sync", "--root", "new"]);
+    output.expect(1);
+    let message = output.message();
     for part in [
         recorded.as_str().unwrap(),
         evil.as_str().unwrap(),
@@ -120,7 +121,7 @@ fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
         "something in the store was changed",
         "the system's Python 3.11.",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(message.contains(part), "{part}: {message}");
     }
     assert_eq!(sandbox.names("new/envs"), [""; 0]);
     assert_eq!(sandbox.names("new/generations/one"), [""; 0]);
@@ -142,9 +143,12 @@ fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
     assert!(status.stdout.contains("broken"), "{}", status.stdout);
     sandbox.run(&["sync", "--root", "built"]).expect(1);
     assert_eq!(sandbox.stamp("built", "one", "tree"), evil);
-    let said = sandbox.run(&["lock", "--record", "--root", "built"]);
-    said.expect(1);
-    assert!(said.told().contains("nothing was recorded"), "{said:?}");
+    let output = sandbox.run(&["lock", "--record", "--root", "built"]);
+    output.expect(1);
+    assert!(
+        output.message().contains("nothing was recorded"),
+        "{output:?}"
+    );
     remove(&sandbox.path("built/store"));
     sandbox.sync(&["--root", "built"]);
     assert_eq!(sandbox.stamp("built", "one", "tree"), recorded);
@@ -167,12 +171,13 @@ fn a_record_is_forgotten_with_its_line_and_the_last_one_with_its_title() {
         .filter(|l| !l.contains(tree.as_str().unwrap()))
         .collect();
     sandbox.write("rootstock.lock", &of_nothing);
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(3);
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(3);
     assert!(
-        said.told()
+        output
+            .message()
             .contains("`[environment.target.trees]` [lock-edited]"),
-        "{said:?}"
+        "{output:?}"
     );
     let forgotten = of_nothing.replace("\n[environment.target.trees]\n", "");
     assert_eq!(forgotten, without);
@@ -184,9 +189,13 @@ fn a_record_is_forgotten_with_its_line_and_the_last_one_with_its_title() {
 fn only_what_is_built_and_whole_is_recorded() {
     let sandbox = Sandbox::single();
     let lock = sandbox.read("rootstock.lock");
-    let said = sandbox.run(&["lock", "--record"]);
-    said.expect(4);
-    assert!(said.stderr.contains("build it first"), "{}", said.stderr);
+    let output = sandbox.run(&["lock", "--record"]);
+    output.expect(4);
+    assert!(
+        output.stderr.contains("build it first"),
+        "{}",
+        output.stderr
+    );
 
     sandbox.sync(&[]);
     let module = sandbox
@@ -196,17 +205,21 @@ fn only_what_is_built_and_whole_is_recorded() {
     std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o644);
     fs::set_permissions(&module, writable).unwrap();
     fs::write(&module, "VERSION = \"evil\"\n").unwrap();
-    let said = sandbox.run(&["lock", "--record"]);
-    said.expect(1);
-    let told = said.told();
-    assert!(told.contains("is not as it was built"), "{told}");
+    let output = sandbox.run(&["lock", "--record"]);
+    output.expect(1);
+    let message = output.message();
+    assert!(message.contains("is not as it was built"), "{message}");
     assert_eq!(sandbox.read("rootstock.lock"), lock);
 
     sandbox.sync(&["--repair"]);
     sandbox.write_source("one", &["single"], "# edited\n");
-    let said = sandbox.run(&["lock", "--record"]);
-    said.expect(3);
-    assert!(said.stderr.contains("source-changed"), "{}", said.stderr);
+    let output = sandbox.run(&["lock", "--record"]);
+    output.expect(3);
+    assert!(
+        output.stderr.contains("source-changed"),
+        "{}",
+        output.stderr
+    );
     assert_eq!(sandbox.read("rootstock.lock"), lock);
 }
 
@@ -234,8 +247,8 @@ fn a_record_that_was_changed_by_hand_is_drift() {
         );
         assert_ne!(edited, lock);
         sandbox.write("rootstock.lock", &edited);
-        let said = sandbox.run(&["lock", "--check"]);
-        said.expect(3);
-        assert!(said.stderr.contains("lock-edited"), "{}", said.stderr);
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(3);
+        assert!(output.stderr.contains("lock-edited"), "{}", output.stderr);
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::sandbox::person::{Person, can_be_others};
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 /// Two users who are neither root nor the user of the test.
 const MALLORY: u32 = 61001;
@@ -59,7 +59,7 @@ impl Place {
     }
 }
 
-/// How a place is made one that others can change, or that only looks so; what is said of it, or nothing if it is run.
+/// How a place is made one that others can change, or that only looks so; the message, or nothing if it is run.
 type Case = (
     &'static str,
     &'static [&'static str],
@@ -108,7 +108,7 @@ const MODES: &[Case] = &[
         Some("everybody can write"),
     ),
     (
-        "a machine that nobody else uses",
+        "a machine without other users",
         &["*"],
         |place| chmod(&place.bin, 0o777),
         None,
@@ -210,13 +210,13 @@ const OWNERS: &[Case] = &[
 ];
 
 /// Locks anew with that place first on PATH.
-fn lock(sandbox: &Sandbox, first: &Path, trusted: &[&str], arguments: &[&str]) -> Said {
+fn lock(sandbox: &Sandbox, first: &Path, trusted: &[&str], arguments: &[&str]) -> Output {
     let _ = fs::remove_file(sandbox.path("rootstock.lock"));
     let mut command = sandbox.command(&[&["lock"], arguments].concat());
     let path = format!("{}:{}", first.display(), sandbox.path("bin").display());
     command.env("PATH", path);
     command.envs(trusted.iter().map(|users| ("ROOTSTOCK_TRUST", users)));
-    Said::from(command.output().unwrap())
+    Output::from(command.output().unwrap())
 }
 
 #[expect(clippy::print_stdout, reason = "each run says how many cases it tried")]
@@ -225,26 +225,26 @@ fn each(cases: &[Case]) {
     for (what, trusted, make, refused) in cases {
         let place = Place::new(&sandbox);
         make(&place);
-        let said = lock(&sandbox, &place.bin, trusted, &[]);
+        let output = lock(&sandbox, &place.bin, trusted, &[]);
         // Those that come next are taken.
-        said.expect(0);
+        output.expect(0);
         let ran = fs::read_to_string(sandbox.path("canary")).unwrap_or_default();
-        let told = said.told();
+        let message = output.message();
         for program in &place.programs {
             let name = program.display().to_string();
-            let warned = told.contains(&format!("warning: `{name}` is not run: "));
-            assert_eq!(ran.contains(&name), refused.is_none(), "{what}: {told}");
-            assert_eq!(warned, refused.is_some(), "{what}: {told}");
+            let warned = message.contains(&format!("warning: `{name}` is not run: "));
+            assert_eq!(ran.contains(&name), refused.is_none(), "{what}: {message}");
+            assert_eq!(warned, refused.is_some(), "{what}: {message}");
         }
         let reason = refused.unwrap_or_default();
-        assert!(told.contains(reason), "{what}: {told}");
+        assert!(message.contains(reason), "{what}: {message}");
         // The one that is named is an error.
         let named = place.bin.join("uv").display().to_string();
-        let said = lock(&sandbox, Path::new("/"), trusted, &["--uv", &named]);
-        said.expect(1);
-        let told = said.told();
+        let output = lock(&sandbox, Path::new("/"), trusted, &["--uv", &named]);
+        output.expect(1);
+        let message = output.message();
         let why = refused.unwrap_or("it does not say a version of uv");
-        assert!(told.contains(why), "{what}: {told}");
+        assert!(message.contains(why), "{what}: {message}");
     }
     println!("{} cases", cases.len());
 }
@@ -277,14 +277,14 @@ fn what_lies_in_the_current_directory_is_not_run() {
 #[test]
 fn a_name_that_is_no_user_is_an_error() {
     let sandbox = Sandbox::single();
-    let said = lock(&sandbox, Path::new("/"), &["root, no-such-user"], &[]);
-    said.expect(2);
-    let told = said.told();
+    let output = lock(&sandbox, Path::new("/"), &["root, no-such-user"], &[]);
+    output.expect(2);
+    let message = output.message();
     assert!(
-        told.contains(
+        message.contains(
             "ROOTSTOCK_TRUST names `no-such-user`, a user whom this machine does not know"
         ),
-        "{told}"
+        "{message}"
     );
 }
 
@@ -333,16 +333,16 @@ fn a_cache_of_another_user_is_not_used() {
                     .env_remove("HOME")
                     .env_remove("XDG_CACHE_HOME");
                 command.env(variable, &shared);
-                let said = Said::from(command.output().unwrap());
-                said.expect(1);
-                let told = said.told();
+                let result = Output::from(command.output().unwrap());
+                result.expect(1);
+                let message = result.message();
                 let expected = format!(
                     "cannot keep private files in `{}",
                     shared.join(below).display()
                 );
-                assert!(told.contains(&expected), "{told}");
-                assert!(told.contains("belongs to user 61001"), "{told}");
-                assert!(told.contains("XDG_CACHE_HOME"), "{told}");
+                assert!(message.contains(&expected), "{message}");
+                assert!(message.contains("belongs to user 61001"), "{message}");
+                assert!(message.contains("XDG_CACHE_HOME"), "{message}");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use super::sandbox::{Said, Sandbox};
+use super::sandbox::{Output, Sandbox};
 
 /// The project with one environment, built, whose manifest says something of variables.
 fn built() -> Sandbox {
@@ -23,8 +23,8 @@ fn built() -> Sandbox {
 }
 
 /// A variable among those that `env` printed.
-fn variable<'a>(said: &'a Said, name: &str) -> Option<&'a str> {
-    let lines = said.stdout.lines();
+fn variable<'a>(output: &'a Output, name: &str) -> Option<&'a str> {
+    let lines = output.stdout.lines();
     lines
         .filter_map(|line| line.split_once('='))
         .find(|(known, _)| *known == name)
@@ -44,8 +44,8 @@ fn the_command_ends_as_it_ends() {
     assert_eq!(run("exit 7").code(), Some(7));
     assert_eq!(run("kill -TERM $$").signal(), Some(15));
     // A pipe that nobody reads ends it, though it does not end rootstock.
-    let said = sandbox.run(&["run", "one", "--", "/bin/cat", "/proc/self/status"]);
-    let ignored = said
+    let result = sandbox.run(&["run", "one", "--", "/bin/cat", "/proc/self/status"]);
+    let ignored = result
         .stdout
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"));
@@ -60,17 +60,17 @@ fn the_command_ends_as_it_ends() {
             .next()
     };
     let ours = Command::new("/bin/cat").arg("/proc/self/status").output();
-    let ours = Said::from(ours.unwrap());
-    assert_eq!(blocked(&said.stdout), blocked(&ours.stdout));
+    let ours = Output::from(ours.unwrap());
+    assert_eq!(blocked(&result.stdout), blocked(&ours.stdout));
 }
 
 #[test]
 fn the_command_runs_in_the_generation_itself() {
     let sandbox = built();
     let code = "import sys, single; print(sys.prefix, single.__file__, *sys.argv[1:])";
-    let said = sandbox.run(&["run", "one", "--", "python", "-c", code, "--root", "x y"]);
+    let output = sandbox.run(&["run", "one", "--", "python", "-c", code, "--root", "x y"]);
     let generation = sandbox.generation("root", "one");
-    let words: Vec<&str> = said.expect(0).stdout.split_whitespace().collect();
+    let words: Vec<&str> = output.expect(0).stdout.split_whitespace().collect();
     assert_eq!(words[0], generation.to_str().unwrap());
     assert!(words[1].starts_with(words[0]), "{words:?}");
     assert_eq!(words[2..], ["--root", "x", "y"]);
@@ -79,7 +79,7 @@ fn the_command_runs_in_the_generation_itself() {
 #[test]
 fn a_clean_command_gets_only_what_is_listed() {
     let sandbox = built();
-    let said = sandbox
+    let result = sandbox
         .command(&["run", "one", "--clean", "--", "/usr/bin/env"])
         .envs([
             ("HOME", "/home/me"),
@@ -95,7 +95,7 @@ fn a_clean_command_gets_only_what_is_listed() {
         .output()
         .unwrap()
         .into();
-    let get = |name| variable(&said, name);
+    let get = |name| variable(&result, name);
     assert_eq!(get("CUDA_VISIBLE_DEVICES"), Some("GPU-8932f937,MIG-1"));
     assert_eq!(get("CUDA_DEVICE_ORDER"), Some("PCI_BUS_ID"));
     assert_eq!(get("HF_HUB_OFFLINE"), Some("1"));
@@ -207,11 +207,11 @@ fn seen(sandbox: &Sandbox, form: &str, options: &[&str]) -> BTreeMap<String, Str
         .env("NUMBA_CACHE_DIR", "/mine/numba")
         .env("HF_HUB_OFFLINE", "0")
         .env("OMP_NUM_THREADS", "7");
-    let said = Said::from(command.output().unwrap());
+    let result = Output::from(command.output().unwrap());
     let mut variables: BTreeMap<String, String> = if form == "json" {
-        serde_json::from_value(said.expect(0).json()["variables"].take()).unwrap()
+        serde_json::from_value(result.expect(0).json()["variables"].take()).unwrap()
     } else {
-        let lines = said.expect(0).stdout.lines();
+        let lines = result.expect(0).stdout.lines();
         let pairs = lines.map(|line| line.split_once('=').unwrap());
         pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
     };
@@ -291,11 +291,19 @@ fn a_clean_command_gets_also_what_is_kept() {
         ("=1", "is not a variable's name"),
         ("A*=1", "cannot have a value"),
     ] {
-        let said = sandbox.run(&["run", "one", "--clean", "--keep", kept, "--", "true"]);
-        assert!(said.expect(2).told().contains(words), "{}", said.stderr);
+        let output = sandbox.run(&["run", "one", "--clean", "--keep", kept, "--", "true"]);
+        assert!(
+            output.expect(2).message().contains(words),
+            "{}",
+            output.stderr
+        );
     }
-    let said = sandbox.run(&["run", "one", "--keep", "PARAM", "--", "true"]);
-    assert!(said.expect(2).stderr.contains("--clean"), "{}", said.stderr);
+    let output = sandbox.run(&["run", "one", "--keep", "PARAM", "--", "true"]);
+    assert!(
+        output.expect(2).stderr.contains("--clean"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -305,8 +313,8 @@ fn a_program_of_the_caller_s_path_is_found_by_what_the_command_starts() {
     let path = format!("{}:/usr/bin:/bin", sandbox.path("tools").display());
     for command in [&["sbatch"][..], &["/bin/sh", "-c", "sbatch"]] {
         let mut run = sandbox.command(&[&["run", "one", "--"], command].concat());
-        let said = Said::from(run.env("PATH", &path).output().unwrap());
-        assert_eq!(said.expect(0).stdout, "submitted\n");
+        let result = Output::from(run.env("PATH", &path).output().unwrap());
+        assert_eq!(result.expect(0).stdout, "submitted\n");
     }
 }
 
@@ -329,20 +337,28 @@ fn no_other_python_or_pip_is_run() {
     let path = format!("{}:/usr/bin:/bin", sandbox.path("shims").display());
     let run = |name: &str| {
         let mut command = sandbox.command(&["run", "one", "--", name, "-c", "print('ours')"]);
-        Said::from(command.env("PATH", &path).output().unwrap())
+        Output::from(command.env("PATH", &path).output().unwrap())
     };
     for name in ["python", "python3", "python3.11"] {
         assert_eq!(run(name).expect(0).stdout, "ours\n", "{name}");
     }
     for name in ["python3.12", "python3.99", "pythonw"] {
-        let said = run(name);
+        let result = run(name);
         let words = format!("environment `one` has no `{name}`");
-        assert!(said.expect(4).told().contains(&words), "{}", said.stderr);
+        assert!(
+            result.expect(4).message().contains(&words),
+            "{}",
+            result.stderr
+        );
     }
     for name in ["pip", "pip3", "pip3.11"] {
-        let said = run(name);
+        let result = run(name);
         let words = "add packages to its source's `dependencies`";
-        assert!(said.expect(4).told().contains(words), "{}", said.stderr);
+        assert!(
+            result.expect(4).message().contains(words),
+            "{}",
+            result.stderr
+        );
     }
     // Only names of Python and pip are taken for them.
     for name in ["pipeline", "python-lint"] {
@@ -401,19 +417,23 @@ fn a_dead_python_is_an_error_in_every_form_and_its_advice_repairs_it() {
             &["run", "one", "--print", "python"],
             &["worker", "one", "--unix", "x", "--species-from-server"],
         ] {
-            let said = sandbox.run(arguments);
-            assert_eq!(said.expect(4).stdout, "", "{damage} {arguments:?}");
+            let output = sandbox.run(arguments);
+            assert_eq!(output.expect(4).stdout, "", "{damage} {arguments:?}");
             for words in [
                 "the Python of environment `one` cannot be used",
                 words,
                 "`rootstock sync --repair one`",
             ] {
-                assert!(said.told().contains(words), "{words}: {}", said.stderr);
+                assert!(
+                    output.message().contains(words),
+                    "{words}: {}",
+                    output.stderr
+                );
             }
         }
         sandbox.sync(&["--repair", "one"]);
-        let said = sandbox.run(&["run", "one", "--", "python", "-c", "print('ours')"]);
-        assert_eq!(said.expect(0).stdout, "ours\n");
+        let output = sandbox.run(&["run", "one", "--", "python", "-c", "print('ours')"]);
+        assert_eq!(output.expect(0).stdout, "ours\n");
         let bin = sandbox.generation("root", "one").join("bin");
         system("/bin/chmod", &["u+w", bin.to_str().unwrap()]);
     }
@@ -426,20 +446,24 @@ fn a_program_that_the_environment_has_lost_is_not_taken_from_path() {
     let path = format!("{}:/usr/bin:/bin", sandbox.path("shims").display());
     let run = || {
         let mut command = sandbox.command(&["run", "one", "--", "single"]);
-        Said::from(command.env("PATH", &path).output().unwrap())
+        Output::from(command.env("PATH", &path).output().unwrap())
     };
     let tool = sandbox.generation("root", "one").join("bin/single");
     let tool = tool.to_str().unwrap();
     system("/bin/chmod", &["a-x", tool]);
-    let said = run();
+    let result = run();
     assert!(
-        said.expect(4).told().contains("cannot be executed"),
+        result.expect(4).message().contains("cannot be executed"),
         "{}",
-        said.stderr
+        result.stderr
     );
     system("/bin/rm", &["-f", tool]);
-    let said = run();
-    assert!(said.expect(4).told().contains("is gone"), "{}", said.stderr);
+    let result = run();
+    assert!(
+        result.expect(4).message().contains("is gone"),
+        "{}",
+        result.stderr
+    );
     sandbox.sync(&["--repair", "one"]);
     assert_eq!(run().expect(0).stdout, "single 1.0\n");
 }
@@ -447,9 +471,9 @@ fn a_program_that_the_environment_has_lost_is_not_taken_from_path() {
 #[test]
 fn the_interpreter_s_path_is_the_generation_s_own() {
     let sandbox = built();
-    let said = sandbox.run(&["run", "one", "--print", "python"]);
+    let output = sandbox.run(&["run", "one", "--print", "python"]);
     let python = sandbox.generation("root", "one").join("bin/python");
-    assert_eq!(said.expect(0).stdout, format!("{}\n", python.display()));
+    assert_eq!(output.expect(0).stdout, format!("{}\n", python.display()));
 }
 
 #[test]
@@ -457,7 +481,7 @@ fn the_root_alone_is_enough() {
     let sandbox = built();
     let elsewhere = tempfile::tempdir().unwrap();
     std::fs::rename(sandbox.path("root"), elsewhere.path().join("moved")).unwrap();
-    let run = |arguments: &[&str]| -> Said {
+    let run = |arguments: &[&str]| -> Output {
         Command::new(env!("CARGO_BIN_EXE_rootstock"))
             .args(arguments)
             .current_dir(elsewhere.path())
@@ -466,7 +490,7 @@ fn the_root_alone_is_enough() {
             .unwrap()
             .into()
     };
-    let said = run(&[
+    let result = run(&[
         "run",
         "one",
         "--",
@@ -474,7 +498,7 @@ fn the_root_alone_is_enough() {
         "-c",
         "import single; print(single.__file__)",
     ]);
-    assert!(said.expect(0).stdout.contains("/moved/generations/one/"));
+    assert!(result.expect(0).stdout.contains("/moved/generations/one/"));
     run(&["run", "two", "--", "true"]).expect(2);
 }
 
@@ -485,23 +509,23 @@ fn a_cache_outside_the_root_is_found_from_the_root() {
     let cluster = "[clusters.della]\nroot = \"shared\"\ncache = \"scratch\"\n";
     sandbox.write("rootstock.toml", &format!("{manifest}{cluster}"));
     sandbox.sync(&["--cluster", "della"]);
-    let said = sandbox.run(&["--root", "shared", "run", "one", "--", "/usr/bin/env"]);
+    let output = sandbox.run(&["--root", "shared", "run", "one", "--", "/usr/bin/env"]);
     let cache = sandbox.path("scratch");
-    assert_eq!(variable(said.expect(0), "XDG_CACHE_HOME"), cache.to_str());
+    assert_eq!(variable(output.expect(0), "XDG_CACHE_HOME"), cache.to_str());
     // Nothing to do means nothing to write.
-    let said = sandbox.sync(&["--cluster", "della"]);
-    assert!(said.stdout.contains("up to date"), "{}", said.stdout);
+    let output = sandbox.sync(&["--cluster", "della"]);
+    assert!(output.stdout.contains("up to date"), "{}", output.stdout);
 }
 
 #[test]
-fn what_cannot_run_says_why_with_a_code_of_its_own() {
+fn what_cannot_run_is_explained_and_has_its_own_exit_code() {
     let sandbox = built();
     sandbox.write("plain", "");
     let run = |arguments: &[&str], code: i32, fragments: &[&str]| {
-        let said = sandbox.run(&[&["run"], arguments].concat());
-        said.expect(code);
+        let output = sandbox.run(&[&["run"], arguments].concat());
+        output.expect(code);
         for fragment in fragments {
-            assert!(said.stderr.contains(fragment), "{}", said.stderr);
+            assert!(output.stderr.contains(fragment), "{}", output.stderr);
         }
     };
     run(
@@ -552,7 +576,7 @@ fn a_shell_can_take_it_over() {
     let script = "eval \"$(\"$0\" run one --print sh)\"; python -c 'import single'; /usr/bin/env";
     let mut command = Command::new("/bin/sh");
     sandbox.set_up(&mut command);
-    let said: Said = command
+    let result: Output = command
         .args(["-c", script, env!("CARGO_BIN_EXE_rootstock")])
         .envs([
             ("HOME", "/home/it's me"),
@@ -565,9 +589,9 @@ fn a_shell_can_take_it_over() {
         .output()
         .unwrap()
         .into();
-    said.expect(0);
-    assert_eq!(said.stderr, "");
-    let get = |name| variable(&said, name);
+    result.expect(0);
+    assert_eq!(result.stderr, "");
+    let get = |name| variable(&result, name);
     let bin = sandbox.generation("root", "one").join("bin");
     assert_eq!(
         get("PATH"),
@@ -594,9 +618,9 @@ fn a_program_can_read_it() {
         value["python"],
         generation.join("bin/python").to_str().unwrap()
     );
-    let said = sandbox.run(&["run", "one", "--", "/usr/bin/env"]);
+    let output = sandbox.run(&["run", "one", "--", "/usr/bin/env"]);
     let printed = value["variables"].as_object().unwrap();
-    let seen: Vec<&str> = said.stdout.lines().collect();
+    let seen: Vec<&str> = output.stdout.lines().collect();
     assert_eq!(printed.len(), seen.len(), "{printed:?} {seen:?}");
     for line in seen {
         let (name, value) = line.split_once('=').unwrap();
@@ -615,12 +639,12 @@ fn what_is_kept_is_locked_checked_and_no_reason_to_build_again() {
     );
     let manifest = sandbox.read("rootstock.toml").replace("GRID_*", "SITE_*");
     sandbox.write("rootstock.toml", &manifest);
-    let said = sandbox.run(&["lock", "--check", "--json"]);
+    let result = sandbox.run(&["lock", "--check", "--json"]);
     assert_eq!(
-        said.expect(3).json()["findings"][0]["code"],
+        result.expect(3).json()["findings"][0]["code"],
         "keep-changed",
         "{}",
-        said.stdout
+        result.stdout
     );
     sandbox.lock();
     sandbox.run(&["sync", "--check"]).expect(3);
@@ -628,13 +652,13 @@ fn what_is_kept_is_locked_checked_and_no_reason_to_build_again() {
     assert_eq!(sandbox.stamp("root", "one", "digest"), digest);
     assert_eq!(sandbox.names("root/generations/one").len(), 1);
     let mut command = sandbox.command(&["run", "one", "--clean", "--", "/usr/bin/env"]);
-    let said: Said = command
+    let result: Output = command
         .envs([("GRID_JOB", "1"), ("SITE_JOB", "2")])
         .output()
         .unwrap()
         .into();
     assert_eq!(
-        (variable(&said, "GRID_JOB"), variable(&said, "SITE_JOB")),
+        (variable(&result, "GRID_JOB"), variable(&result, "SITE_JOB")),
         (None, Some("2"))
     );
 }
@@ -645,7 +669,7 @@ fn what_must_not_be_kept_is_refused_in_its_place() {
     let manifest = sandbox.read("rootstock.toml");
     let kept = "keep = [\"GRID_*\", \"*\", \"PYTHONPATH\", \"LD_*\", \"A B\"]\n";
     sandbox.write("rootstock.toml", &format!("{manifest}{kept}"));
-    let said = sandbox.run(&["lock"]);
+    let output = sandbox.run(&["lock"]);
     for fragment in [
         "`*` is not a variable's name",
         "`A B` is not a variable's name",
@@ -653,6 +677,10 @@ fn what_must_not_be_kept_is_refused_in_its_place() {
         "`LD_*` cannot be kept",
         "give it a value of its own in `variables`",
     ] {
-        assert!(said.expect(2).stderr.contains(fragment), "{}", said.stderr);
+        assert!(
+            output.expect(2).stderr.contains(fragment),
+            "{}",
+            output.stderr
+        );
     }
 }

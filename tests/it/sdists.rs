@@ -4,7 +4,7 @@ use std::process::Command;
 
 use snapbox::str;
 
-use crate::sandbox::{Said, Sandbox, Sdist, Wheel};
+use crate::sandbox::{Output, Sandbox, Sdist, Wheel};
 
 /// An environment that needs `demo`, of which there is only this source distribution, which may be built.
 fn project(demo: &Sdist) -> Sandbox {
@@ -58,7 +58,7 @@ fn a_build_takes_what_is_locked_and_nothing_newer() {
         .join("lib/python3.11/site-packages");
     assert!(!site.join("helper").exists());
 
-    // They move on when they are told to.
+    // They move on when they are upgraded.
     sandbox.run(&["lock", "--upgrade=helper"]).expect(0);
     let lock = sandbox.read("rootstock.lock");
     assert!(
@@ -99,9 +99,9 @@ fn two_builds_make_the_same_files() {
          subprocess.run(['cc', '-g'] + flags + ['-c', source, '-o', 'x.o'], check=True)\n\
          kept = {k: v for k, v in os.environ.items() if os.path.dirname(os.path.dirname(os.getcwd())) not in v}\n\
          open('new', 'w').close()\n\
-         told = [sorted(kept.items()), list({'a', 'b', 'c', 'd'}), os.stat('new').st_mode,\n\
+         seen = [sorted(kept.items()), list({'a', 'b', 'c', 'd'}), os.stat('new').st_mode,\n\
          os.stat('pyproject.toml').st_mode, time.tzname, open('x.o', 'rb').read().hex()]\n\
-         return 'TOLD = %r\\n' % told",
+         return 'SEEN = %r\\n' % seen",
     );
     let sandbox = project(&demo);
     sandbox.lock();
@@ -119,19 +119,22 @@ fn two_builds_make_the_same_files() {
             .env("PATH", path)
             .env("CFLAGS", "-DMINE")
             .env("TZ", root);
-        Said::from(shell.output().unwrap()).expect(0);
+        Output::from(shell.output().unwrap()).expect(0);
         trees.push(sandbox.stamp(root, "one", "tree"));
     }
     assert_eq!(trees[0], trees[1]);
-    let told = sandbox.python("one", "import demo; print(demo.TOLD)");
-    assert!(told.contains("'SOURCE_DATE_EPOCH', '315532800'"), "{told}");
+    let message = sandbox.python("one", "import demo; print(demo.SEEN)");
     assert!(
-        !told.contains("MINE") && !told.contains("UV_DEFAULT_INDEX"),
-        "{told}"
+        message.contains("'SOURCE_DATE_EPOCH', '315532800'"),
+        "{message}"
     );
     assert!(
-        told.contains("('HTTPS_PROXY', 'http://127.0.0.1:9')"),
-        "{told}"
+        !message.contains("MINE") && !message.contains("UV_DEFAULT_INDEX"),
+        "{message}"
+    );
+    assert!(
+        message.contains("('HTTPS_PROXY', 'http://127.0.0.1:9')"),
+        "{message}"
     );
 }
 
@@ -145,9 +148,9 @@ fn a_backend_that_asks_for_more_than_is_locked_is_stopped() {
     let sandbox = project(&Sdist::new("demo", "1.0").asks(&asks));
     sandbox.lock();
     std::fs::write(flag.path(), "x").unwrap();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    output.stderr_is(&sandbox, str![[r#"
 preparing 1 packages
 downloading 1 files, [SIZE]
   × one failed: building `demo-1.0.tar.gz` takes `extra` on this machine, which the lock does not hold
@@ -161,11 +164,14 @@ fn a_build_that_fails_shows_its_last_words_and_leaves_nothing() {
     let demo = Sdist::new("demo", "1.0").makes("raise OSError('no compiler')");
     let sandbox = project(&demo);
     sandbox.lock();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    let told = said.told();
-    assert!(told.contains("`demo-1.0.tar.gz` cannot be built"), "{told}");
-    assert!(told.contains("OSError: no compiler"), "{told}");
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    let message = output.message();
+    assert!(
+        message.contains("`demo-1.0.tar.gz` cannot be built"),
+        "{message}"
+    );
+    assert!(message.contains("OSError: no compiler"), "{message}");
     assert_eq!(sandbox.names("root/store/built-1"), [""; 0]);
     assert_eq!(sandbox.names("root/envs"), [""; 0]);
 }
@@ -175,9 +181,9 @@ fn what_builds_is_not_built_itself() {
     let sandbox = project(&Sdist::new("demo", "1.0").requires("helper"));
     sandbox.index.add(&Wheel::simple("helper", "1.0"));
     sandbox.index.add_sdist(&Sdist::new("helper", "2.0"));
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    output.stderr_is(&sandbox, str![[r#"
 resolving one …
   × one environment could not be locked
 Error:
@@ -203,15 +209,15 @@ fn a_lock_without_build_requirements_is_drift_and_is_completed() {
     let answer = environment.answer(&environment.targets[0]);
     environment.targets[0].digest = rootstock::digest::Digest::of(answer);
     sandbox.write("rootstock.lock", &rootstock::lock::file::text(&lock));
-    let said = sandbox.run(&["lock", "--check", "--json"]);
-    said.expect(3);
-    assert_eq!(said.json()["findings"][0]["code"], "build-unpinned");
+    let output = sandbox.run(&["lock", "--check", "--json"]);
+    output.expect(3);
+    assert_eq!(output.json()["findings"][0]["code"], "build-unpinned");
     sandbox.lock();
     assert_eq!(sandbox.read("rootstock.lock"), whole);
 }
 
 #[test]
-fn another_target_is_locked_with_what_the_backend_says_here() {
+fn another_target_is_locked_with_the_backend_s_answer_here() {
     let demo = Sdist::new("demo", "1.0")
         .asks("return ['extra; platform_machine == \"aarch64\"', 'other; platform_machine == \"x86_64\"']");
     let sandbox = project(&demo);
@@ -249,16 +255,16 @@ fn what_a_package_does_not_say_that_it_needs_is_declared_for_it() {
         .add(&Wheel::simple("library", "1.0").requires("below"));
     sandbox.index.add(&Wheel::simple("library", "2.0"));
     sandbox.index.add(&Wheel::simple("below", "1.0"));
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    let told = said.told();
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    let message = output.message();
     assert!(
-        told.contains("No module named 'library'")
-            && told.contains("build-dependencies = { demo = [\"library\"] }"),
-        "{told}"
+        message.contains("No module named 'library'")
+            && message.contains("build-dependencies = { demo = [\"library\"] }"),
+        "{message}"
     );
     for foreign in ["tool.uv", "uv pip", "--no-build-isolation", "reachable"] {
-        assert!(!told.contains(foreign), "{foreign}: {told}");
+        assert!(!message.contains(foreign), "{foreign}: {message}");
     }
     sandbox.more("build-dependencies = { demo = [\"library\"] }");
     sandbox.lock();
@@ -291,14 +297,14 @@ fn a_failing_build_is_not_taken_for_a_failing_network() {
     let demo = Sdist::new("demo", "1.0")
         .dynamic()
         .asks("raise RuntimeError('no compiler')");
-    let said = project(&demo).run(&["lock"]);
-    said.expect(1);
-    let told = said.told();
+    let output = project(&demo).run(&["lock"]);
+    output.expect(1);
+    let message = output.message();
     assert!(
-        told.contains("no compiler") && told.contains("building the package fails"),
-        "{told}"
+        message.contains("no compiler") && message.contains("building the package fails"),
+        "{message}"
     );
-    assert!(!told.contains("reachable"), "{told}");
+    assert!(!message.contains("reachable"), "{message}");
 }
 
 #[test]
@@ -315,12 +321,12 @@ fn a_number_or_a_word_of_a_name_is_not_taken_for_what_went_wrong() {
         sandbox.index.add_sdist(&demo);
         let other = demo.clone().file("more.py", "x = 1\n");
         sandbox.index.replace(&demo.file_name(), &other.bytes());
-        let told = sandbox.run(&["lock"]).expect(1).told();
+        let message = sandbox.run(&["lock"]).expect(1).message();
         assert!(
-            told.contains(&format!("Hash mismatch for `{name}=={version}`"))
-                && told
+            message.contains(&format!("Hash mismatch for `{name}=={version}`"))
+                && message
                     .contains("help: the server sent another file than the one that it announced"),
-            "{told}"
+            "{message}"
         );
     }
 }

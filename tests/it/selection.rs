@@ -40,23 +40,23 @@ fn what_is_not_built_comes_with_the_command_that_builds_it() {
     let sandbox = sandbox();
     let refused = |commands: &[Vec<&str>]| {
         for command in commands {
-            let said = sandbox.run(command);
-            let told = words(&said.expect(4).stderr);
+            let output = sandbox.run(command);
+            let message = words(&output.expect(4).stderr);
             assert!(
-                told.contains("environment `opt` is not built"),
-                "{command:?}: {told}"
+                message.contains("environment `opt` is not built"),
+                "{command:?}: {message}"
             );
             assert!(
-                told.contains("build it with `rootstock sync opt`"),
-                "{command:?}: {told}"
+                message.contains("build it with `rootstock sync opt`"),
+                "{command:?}: {message}"
             );
-            assert!(!told.contains("model `opt`"), "{command:?}: {told}");
+            assert!(!message.contains("model `opt`"), "{command:?}: {message}");
         }
     };
     // Before anything is built, and where the root has others.
     refused(&commands("opt", "opt-x"));
-    let said = sandbox.run(&["probe", "opt-x"]);
-    said.stderr_is(
+    let output = sandbox.run(&["probe", "opt-x"]);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × environment `opt` is not built in the root, and model `opt-x` needs it
@@ -64,8 +64,8 @@ fn what_is_not_built_comes_with_the_command_that_builds_it() {
 "#]],
     );
     sandbox.sync(&[]);
-    let said = sandbox.run(&["run", "opt", "--", "python"]);
-    said.stderr_is(
+    let output = sandbox.run(&["run", "opt", "--", "python"]);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × environment `opt` is not built
@@ -76,14 +76,14 @@ fn what_is_not_built_comes_with_the_command_that_builds_it() {
     refused(&[vec!["doctor", "--import", "opt"]]);
     // The advice can be followed to its letter, elsewhere too.
     let elsewhere = sandbox.path("elsewhere").display().to_string();
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "run", "opt", "--root", &elsewhere, "--", "python", "-c", "0",
     ]);
     let advice = format!("`rootstock sync opt --root {elsewhere}`");
     assert!(
-        words(&said.expect(4).stderr).contains(&advice),
+        words(&output.expect(4).stderr).contains(&advice),
         "{}",
-        said.stderr
+        output.stderr
     );
     sandbox.sync(&["opt", "--root", &elsewhere]);
     sandbox
@@ -98,11 +98,11 @@ fn what_is_not_built_comes_with_the_command_that_builds_it() {
     // Without a manifest the root says what it knows.
     std::fs::remove_file(sandbox.path("root/envs/opt")).unwrap();
     std::fs::remove_file(sandbox.path("rootstock.toml")).unwrap();
-    let said = sandbox.run(&["run", "opt", "--root", "root", "--", "python"]);
+    let output = sandbox.run(&["run", "opt", "--root", "root", "--", "python"]);
     assert!(
-        words(&said.expect(4).stderr).contains("`rootstock sync opt"),
+        words(&output.expect(4).stderr).contains("`rootstock sync opt"),
         "{}",
-        said.stderr
+        output.stderr
     );
 }
 
@@ -111,16 +111,16 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
     let sandbox = sandbox();
     sandbox.sync(&[]);
     for command in commands("onee", "potentail") {
-        let said = sandbox.run(&command);
-        let told = words(&said.expect(2).stderr);
+        let output = sandbox.run(&command);
+        let message = words(&output.expect(2).stderr);
         let meant = if command.contains(&"onee") {
             "one"
         } else {
             "potential"
         };
         assert!(
-            told.contains(&format!("did you mean `{meant}`?")),
-            "{command:?}: {told}"
+            message.contains(&format!("did you mean `{meant}`?")),
+            "{command:?}: {message}"
         );
         let is_about_environments = command[0] == "run";
         let unknown = if is_about_environments {
@@ -128,18 +128,18 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
         } else {
             "the root has no model `"
         };
-        assert!(told.contains(unknown), "{command:?}: {told}");
+        assert!(message.contains(unknown), "{command:?}: {message}");
     }
-    let said = sandbox.run(&["doctor", "--import", "onee"]);
-    said.expect(2).stderr_is(
+    let output = sandbox.run(&["doctor", "--import", "onee"]);
+    output.expect(2).stderr_is(
         &sandbox,
         str![[r#"
   × the root has no environment `onee`
   help: did you mean `one`? it has the environments one, opt
 "#]],
     );
-    let said = sandbox.run(&["probe", "potentail"]);
-    said.expect(2).stderr_is(
+    let output = sandbox.run(&["probe", "potentail"]);
+    output.expect(2).stderr_is(
         &sandbox,
         str![[r#"
   × the root has no model `potentail`
@@ -147,14 +147,14 @@ fn what_is_misspelt_comes_with_what_was_probably_meant() {
 "#]],
     );
     // What is not built yet may be meant as well, and what resembles nothing is no suggestion.
-    let said = sandbox.run(&["probe", "opt-y"]);
+    let output = sandbox.run(&["probe", "opt-y"]);
     assert!(
-        words(&said.expect(2).stderr).contains("did you mean `opt-x`?"),
+        words(&output.expect(2).stderr).contains("did you mean `opt-x`?"),
         "{}",
-        said.stderr
+        output.stderr
     );
-    let said = sandbox.run(&["probe", "qqq"]);
-    said.expect(2).stderr_is(
+    let output = sandbox.run(&["probe", "qqq"]);
+    output.expect(2).stderr_is(
         &sandbox,
         str![[r#"
   × the root has no model `qqq`
@@ -174,11 +174,11 @@ fn a_worker_on_a_python_that_is_gone_does_not_start() {
             std::os::unix::fs::symlink(target, &python).unwrap();
         }
         for command in commands("one", "potential") {
-            let said = sandbox.run(&command);
-            let told = words(&said.expect(4).stderr);
+            let output = sandbox.run(&command);
+            let message = words(&output.expect(4).stderr);
             assert!(
-                told.contains("rootstock sync --repair one"),
-                "{command:?}: {told}"
+                message.contains("rootstock sync --repair one"),
+                "{command:?}: {message}"
             );
         }
     }
@@ -197,13 +197,13 @@ fn weights_of_one_s_own_name_an_environment() {
         [&["probe", "onee:custom"], &weights[..]].concat(),
         vec!["probe", "onee:custom"],
     ] {
-        let said = sandbox.run(&command);
-        let told = words(&said.expect(2).stderr);
+        let output = sandbox.run(&command);
+        let message = words(&output.expect(2).stderr);
         assert!(
-            told.contains("the root has no environment `onee`")
-                && told.contains("did you mean `one:custom`?")
-                && !told.contains("no model"),
-            "{command:?}: {told}"
+            message.contains("the root has no environment `onee`")
+                && message.contains("did you mean `one:custom`?")
+                && !message.contains("no model"),
+            "{command:?}: {message}"
         );
     }
 }
@@ -256,16 +256,16 @@ fn a_misspelt_path_on_the_command_line_comes_with_what_was_probably_meant() {
         (vec!["gc", "--root", "roto"], "root"),
     ];
     for (command, meant) in cases {
-        let said = sandbox.run(&command);
-        let told = words(&said.expect(2).stderr);
-        assert!(told.contains("there is no "), "{command:?}: {told}");
+        let output = sandbox.run(&command);
+        let message = words(&output.expect(2).stderr);
+        assert!(message.contains("there is no "), "{command:?}: {message}");
         assert!(
-            told.contains("did you mean `") && told.contains(&format!("{meant}`?")),
-            "{command:?}: {told}"
+            message.contains("did you mean `") && message.contains(&format!("{meant}`?")),
+            "{command:?}: {message}"
         );
     }
     // Where nothing is near, the advice says so.
-    let said = sandbox.run(&["probe", "one", "--structure", "elsewhere/zzz"]);
-    let told = words(&said.expect(2).stderr);
-    assert!(told.contains("correct the path"), "{told}");
+    let output = sandbox.run(&["probe", "one", "--structure", "elsewhere/zzz"]);
+    let message = words(&output.expect(2).stderr);
+    assert!(message.contains("correct the path"), "{message}");
 }

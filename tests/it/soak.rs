@@ -1,6 +1,6 @@
 //! A thousand deaths: whatever ends Python, at whichever moment of a run, the run finishes with the numbers of an
 //! undisturbed one, and nothing stays behind. Some deaths always; as many as `ROOTSTOCK_TEST_DEATHS` says, for each driver,
-//! where somebody has the time. `ROOTSTOCK_TEST_SEED` decides which.
+//! where there is time for them. `ROOTSTOCK_TEST_SEED` decides which.
 
 use super::worker::run;
 

@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 #[test]
 fn a_model_is_called_as_its_authors_call_it() {
@@ -23,15 +23,19 @@ fn a_model_is_called_as_its_authors_call_it() {
     status.expect(0);
     assert!(status.stdout.contains("one-GFN2-xTB"), "{}", status.stdout);
     // It is found by its own name; one that is spelled otherwise is suggested.
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "worker",
         "one-gfn2-xtb",
         "--unix",
         "x",
         "--species-from-server",
     ]);
-    assert_ne!(said.code, Some(0));
-    assert!(said.told().contains("one-GFN2-xTB"), "{}", said.told());
+    assert_ne!(output.code, Some(0));
+    assert!(
+        output.message().contains("one-GFN2-xTB"),
+        "{}",
+        output.message()
+    );
 }
 
 #[test]
@@ -42,12 +46,12 @@ fn ids_that_differ_only_in_capitals_are_refused() {
     ] {
         let sandbox = Sandbox::new(&[("one", &[])]);
         sandbox.more(more);
-        let said = sandbox.run(&["lock", "--check"]);
-        said.expect(2);
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(2);
         assert!(
-            said.told().contains("differ only in capital letters"),
+            output.message().contains("differ only in capital letters"),
             "{}",
-            said.told()
+            output.message()
         );
     }
 }
@@ -56,9 +60,9 @@ fn ids_that_differ_only_in_capitals_are_refused() {
 fn a_word_that_makes_no_id_gets_advice_that_can_be_followed() {
     let sandbox = Sandbox::new(&[("one", &[])]);
     sandbox.more("models = [\"MACE/medium\"]");
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(2);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(2);
+    output.stderr_is(&sandbox, str![[r#"
   × one thing is wrong with the manifest
 Error:
   × `MACE/medium` makes no model id
@@ -79,19 +83,19 @@ Error:
     sandbox.lock();
 }
 
-/// A project with this manifest, and what is said of it.
-fn complaint(manifest: &str) -> (Sandbox, Said) {
+/// A project with this manifest, and its message.
+fn complaint(manifest: &str) -> (Sandbox, Output) {
     let sandbox = Sandbox::new(&[("one", &[])]);
     sandbox.write("rootstock.toml", manifest);
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(2);
-    (sandbox, said)
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(2);
+    (sandbox, output)
 }
 
 #[test]
 fn quotes_of_a_word_processor_are_named() {
-    let (sandbox, said) = complaint("[rootstock]\nroot = “root”\n");
-    said.stderr_is(
+    let (sandbox, output) = complaint("[rootstock]\nroot = “root”\n");
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × one thing is wrong with the manifest
@@ -109,7 +113,7 @@ Error:
     );
     for value in ["‘root’", "„root“"] {
         let (_, other) = complaint(&format!("[rootstock]\nroot = {value}\n"));
-        assert_eq!(other.stderr.replace(value, "“root”"), said.stderr);
+        assert_eq!(other.stderr.replace(value, "“root”"), output.stderr);
     }
     // In a text they are letters.
     let sandbox = Sandbox::new(&[("one", &[])]);
@@ -142,23 +146,23 @@ fn what_is_there_twice_is_shown_in_both_places() {
             [1, 4],
         ),
     ] {
-        let said = complaint(&manifest).1.stderr;
-        assert!(said.contains(what), "{said}");
+        let output = complaint(&manifest).1.stderr;
+        assert!(output.contains(what), "{output}");
         assert!(
-            said.contains("the first one") && said.contains("the second one"),
-            "{said}"
+            output.contains("the first one") && output.contains("the second one"),
+            "{output}"
         );
         for line in lines {
             let text = manifest.lines().nth(line - 1).unwrap();
-            let shown = said.lines().any(|shown| {
+            let shown = output.lines().any(|shown| {
                 shown.trim_start().starts_with(&format!("{line} ")) && shown.contains(text)
             });
-            assert!(shown, "{line}: {said}");
+            assert!(shown, "{line}: {output}");
         }
     }
     let twice = "[rootstock]\nroot = \"a\"\n\n[rootstock]\nroot = \"b\"\n";
-    let (sandbox, said) = complaint(twice);
-    said.stderr_is(
+    let (sandbox, output) = complaint(twice);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × 2 things are wrong with the manifest
@@ -200,14 +204,14 @@ fn a_marker_with_other_characters_than_ascii_is_refused() {
     for wrong in ["demo; os_name == 'x' é", "demo>1; os_name == 'x'é"] {
         let sandbox = Sandbox::new(&[("one", &[wrong])]);
         sandbox.more(&format!("constraints = [\"{wrong}\"]"));
-        let said = sandbox.run(&["lock", "--check"]);
-        said.expect(2);
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(2);
         let complaint = format!("`{wrong}` is not a requirement");
         assert_eq!(
-            said.told().matches(&complaint).count(),
+            output.message().matches(&complaint).count(),
             2,
             "{}",
-            said.told()
+            output.message()
         );
     }
 }
@@ -232,19 +236,24 @@ fn a_name_that_does_not_end_is_refused_wherever_a_requirement_stands() {
         ] {
             let sandbox = Sandbox::new(&[("one", &[])]);
             sandbox.more(&key);
-            let said = sandbox.run(&["lock", "--check"]);
-            said.expect(2);
+            let output = sandbox.run(&["lock", "--check"]);
+            output.expect(2);
             let complaint = format!("`{wrong}` is not a requirement");
-            assert!(said.told().contains(&complaint), "{key}: {}", said.told());
+            assert!(
+                output.message().contains(&complaint),
+                "{key}: {}",
+                output.message()
+            );
         }
         let sandbox = Sandbox::new(&[("one", &[wrong])]);
-        let said = sandbox.run(&["lock", "--check"]);
-        said.expect(2);
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(2);
         assert!(
-            said.told()
+            output
+                .message()
                 .contains("a name must end with a letter or a digit"),
             "{}",
-            said.told()
+            output.message()
         );
     }
 }

@@ -8,14 +8,14 @@ use rootstock::store::stamp::Found;
 use crate::sandbox::{Sandbox, traces};
 
 fn states(sandbox: &Sandbox) -> Vec<Value> {
-    let said = sandbox.run(&["status", "--json"]);
-    let status = said.expect(0).json();
+    let output = sandbox.run(&["status", "--json"]);
+    let status = output.expect(0).json();
     let environments = status["environments"].as_array().unwrap();
     environments.iter().map(|e| e["state"].clone()).collect()
 }
 
 #[test]
-fn the_state_of_every_environment_and_model_is_told() {
+fn the_state_of_every_environment_and_model_is_reported() {
     let sandbox = Sandbox::shared();
     let manifest = sandbox.read("rootstock.toml") + "models = [\"small\"]\n";
     sandbox.write("rootstock.toml", &manifest);
@@ -24,8 +24,8 @@ fn the_state_of_every_environment_and_model_is_told() {
     sandbox.lock();
     sandbox.sync(&["one"]);
 
-    let said = sandbox.run(&["status", "--json", "--sizes"]);
-    let status = said.expect(0).json();
+    let output = sandbox.run(&["status", "--json", "--sizes"]);
+    let status = output.expect(0).json();
     assert_eq!(status["drifted"], false);
     let [one, two] = status["environments"].as_array().unwrap().as_slice() else {
         panic!("{status}")
@@ -50,25 +50,26 @@ fn the_state_of_every_environment_and_model_is_told() {
 }
 
 #[test]
-fn a_drifted_lock_is_told_and_is_no_error() {
+fn a_drifted_lock_is_reported_and_is_no_error() {
     let sandbox = Sandbox::single();
     sandbox.sync(&[]);
     assert_eq!(states(&sandbox), ["fresh"]);
     sandbox.write_source("one", &["single"], "# edited\n");
-    let said = sandbox.run(&["status"]);
-    said.expect(0);
+    let output = sandbox.run(&["status"]);
+    output.expect(0);
     assert!(
-        said.stderr
+        output
+            .stderr
             .contains("the lock does not answer the manifest"),
         "{}",
-        said.stderr
+        output.stderr
     );
     sandbox.lock();
     assert_eq!(states(&sandbox), ["stale"]);
 }
 
 #[test]
-fn what_is_broken_is_told_with_its_reason() {
+fn what_is_broken_is_reported_with_its_reason() {
     let sandbox = Sandbox::single();
     sandbox.sync(&[]);
     let link = sandbox.path("root/envs/one");
@@ -78,10 +79,10 @@ fn what_is_broken_is_told_with_its_reason() {
     assert_eq!(states(&sandbox), ["incomplete"]);
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("/", &link).unwrap();
-    let said = sandbox.run(&["status"]);
-    said.expect(0);
-    let told = "one: its link leads to `/`, which is not one of its generations\n";
-    assert!(said.stdout.contains(told), "{}", said.stdout);
+    let output = sandbox.run(&["status"]);
+    output.expect(0);
+    let message = "one: its link leads to `/`, which is not one of its generations\n";
+    assert!(output.stdout.contains(message), "{}", output.stdout);
     // The generation is there still: a sync only has to lead to it again.
     assert!(sandbox.sync(&[]).stdout.starts_with("switched one ("));
     assert_eq!(sandbox.generation("root", "one"), generation);
@@ -122,17 +123,17 @@ fn what_an_older_rootstock_built_in_another_format_is_stale() {
     std::os::unix::fs::symlink(format!("../generations/one/{}", old.id), &link).unwrap();
 
     let because = format!("rootstock {} built it in another format", old.rootstock);
-    let said = sandbox.run(&["status", "--json"]);
-    let environment = &said.json()["environments"][0];
-    assert_eq!(environment["state"], "stale", "{}", said.stdout);
-    assert!(said.stdout.contains(&because), "{}", said.stdout);
-    let said = sandbox.run(&["sync", "--check"]);
-    said.expect(3);
+    let output = sandbox.run(&["status", "--json"]);
+    let environment = &output.json()["environments"][0];
+    assert_eq!(environment["state"], "stale", "{}", output.stdout);
+    assert!(output.stdout.contains(&because), "{}", output.stdout);
+    let output = sandbox.run(&["sync", "--check"]);
+    output.expect(3);
     assert!(
-        format!("{}{}", said.stdout, said.told()).contains(&because),
+        format!("{}{}", output.stdout, output.message()).contains(&because),
         "{}\n{}",
-        said.stdout,
-        said.stderr
+        output.stdout,
+        output.stderr
     );
     // It can be used until it is rebuilt.
     sandbox

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use snapbox::str;
 
-use super::sandbox::{Said, Sandbox, python};
+use super::sandbox::{Output, Sandbox, python};
 
 /// Closes each of both streams, and both.
 const CLOSED: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
@@ -173,9 +173,9 @@ fn no_terminal_that_has_gone_changes_how_a_command_ends() {
             .args(["-I", "-S", "-c", GONE_TERMINAL])
             .arg(env!("CARGO_BIN_EXE_rootstock"))
             .args(arguments);
-        let said = Said::from(command.output().unwrap());
+        let result = Output::from(command.output().unwrap());
         let open = sandbox.run(arguments).code.unwrap();
-        said.expect(open);
+        result.expect(open);
     }
 }
 
@@ -192,10 +192,14 @@ fn output_without_room_is_an_error() {
         let mut command = sandbox.command(&line.split(' ').collect::<Vec<_>>());
         let full = File::options().write(true).open("/dev/full").unwrap();
         let output = command.stdout(full).stderr(Stdio::piped()).output();
-        let said = Said::from(output.unwrap());
-        said.expect(1);
+        let result = Output::from(output.unwrap());
+        result.expect(1);
         let incomplete = "cannot write to standard output: No space left on device";
-        assert!(said.told().contains(incomplete), "{line}: {}", said.stderr);
+        assert!(
+            result.message().contains(incomplete),
+            "{line}: {}",
+            result.stderr
+        );
     }
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = sandbox
@@ -203,7 +207,7 @@ fn output_without_room_is_an_error() {
         .stdout(full)
         .stderr(Stdio::piped())
         .output();
-    Said::from(output.unwrap()).stderr_is(
+    Output::from(output.unwrap()).stderr_is(
         &sandbox,
         str![[r#"
   × cannot write to standard output: No space left on device (os error 28)

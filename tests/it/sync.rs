@@ -7,16 +7,16 @@ use rootstock::digest::Digest;
 use serde_json::json;
 use snapbox::str;
 
-use crate::sandbox::{Said, Sandbox, Wheel, trace, traces};
+use crate::sandbox::{Output, Sandbox, Wheel, trace, traces};
 
 #[test]
 fn what_is_locked_is_built_and_runs() {
     let sandbox = Sandbox::shared();
-    let said = sandbox.sync(&[]);
+    let result = sandbox.sync(&[]);
     assert!(
-        said.stdout.starts_with("built one, two ("),
+        result.stdout.starts_with("built one, two ("),
         "{}",
-        said.stdout
+        result.stdout
     );
     assert_eq!(
         sandbox.python("one", "import shared; print(shared.VERSION)"),
@@ -64,7 +64,7 @@ fn only_the_interpreter_that_the_lock_wants_is_started() {
 }
 
 #[test]
-fn an_archive_that_is_on_the_shelf_already_does_not_stay() {
+fn an_archive_of_an_unpacked_wheel_is_removed() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&["one"]);
     // As if the first one had been ended just before it removed it.
@@ -80,7 +80,7 @@ fn with_nothing_to_do_nothing_is_started_and_nothing_is_written() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
     let before = traces(&sandbox.path("root"));
-    // Neither Python nor uv can be found: nobody looks for them.
+    // Neither Python nor uv can be found: they are not looked for.
     let output = sandbox.command(&["sync"]).env("PATH", "").output().unwrap();
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
@@ -136,14 +136,14 @@ fn an_edited_source_is_rebuilt_from_the_store_and_going_back_is_a_switch() {
         sandbox.read("rootstock.lock"),
     );
     sandbox.write_source("one", &["single"], "# edited\n");
-    let said = sandbox.run(&["sync"]);
-    said.expect(3);
+    let result = sandbox.run(&["sync"]);
+    result.expect(3);
     let drift = sandbox.run(&["sync", "--json"]).expect(3).json();
     assert_eq!(
         (&drift["drifted"], &drift["findings"][0]["code"]),
         (&json!(true), &json!("source-changed"))
     );
-    said.stderr_is(
+    result.stderr_is(
         &sandbox,
         str![[r#"
 `rootstock.lock` does not answer `rootstock.toml`:
@@ -158,16 +158,20 @@ run `rootstock lock`, look at the difference, and commit it
         (&step["state"], &step["action"]),
         (&json!("stale"), &json!("build"))
     );
-    let said = sandbox.sync(&["--offline"]);
-    assert!(said.stdout.starts_with("built one ("), "{}", said.stdout);
+    let result = sandbox.sync(&["--offline"]);
+    assert!(
+        result.stdout.starts_with("built one ("),
+        "{}",
+        result.stdout
+    );
     assert_ne!(sandbox.generation("root", "one"), first);
     assert_eq!(sandbox.index.asked().len(), 1);
 
     sandbox.write("rootstock.lock", &lock);
     sandbox.write_source("one", &["single"], "");
     let output = sandbox.command(&["sync"]).env("PATH", "").output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("switched one ("), "{said}");
+    let result = String::from_utf8(output.stdout).unwrap();
+    assert!(result.starts_with("switched one ("), "{result}");
     assert_eq!(sandbox.generation("root", "one"), first);
 }
 
@@ -180,15 +184,15 @@ fn one_failing_environment_does_not_cost_another() {
         .index
         .add(&Wheel::new("right", "1.0").file("both.py", "right = 1\n"));
     sandbox.lock();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
     assert!(
-        said.stdout.starts_with("built good; failed bad ("),
+        output.stdout.starts_with("built good; failed bad ("),
         "{}",
-        said.stdout
+        output.stdout
     );
-    let told = "bad failed: `left 1.0` and `right 1.0` both install `lib/python3.11/site-packages/both.py`, with";
-    assert!(said.told().contains(told), "{}", said.stderr);
+    let message = "bad failed: `left 1.0` and `right 1.0` both install `lib/python3.11/site-packages/both.py`, with";
+    assert!(output.message().contains(message), "{}", output.stderr);
     assert_eq!(sandbox.names("root/envs"), ["good"]);
     assert_eq!(
         sandbox.names("root/generations/bad"),
@@ -203,9 +207,9 @@ fn a_file_that_is_not_the_locked_one_is_named_and_not_installed() {
     let file = "second-1.0-py3-none-any.whl";
     let other = Wheel::simple("second", "1.0").file("second/evil.py", "");
     sandbox.index.replace(file, &other.bytes());
-    let said = sandbox.run(&["sync", "--json"]);
-    said.expect(1);
-    let answer = said.json();
+    let output = sandbox.run(&["sync", "--json"]);
+    output.expect(1);
+    let answer = output.json();
     let environments = answer["environments"].as_array().unwrap();
     assert_eq!(environments[0]["result"], "built");
     assert_eq!(environments[1]["result"], "failed");
@@ -222,13 +226,13 @@ fn damage_in_the_store_is_noticed_before_it_is_linked() {
     let sandbox = Sandbox::single();
     sandbox.sync(&[]);
     let wheels = sandbox.path("root/store/wheels-2");
-    let shelf = fs::read_dir(&wheels)
+    let unpacked = fs::read_dir(&wheels)
         .unwrap()
         .next()
         .unwrap()
         .unwrap()
         .path();
-    let module = shelf.join("tree/site-packages/single/__init__.py");
+    let module = unpacked.join("tree/site-packages/single/__init__.py");
     // Through a new file: the old one may be the very file of the generation.
     fs::remove_file(&module).unwrap();
     fs::write(&module, "VERSION = \"evil\"\n").unwrap();
@@ -243,7 +247,7 @@ fn damage_in_the_store_is_noticed_before_it_is_linked() {
 }
 
 #[test]
-fn force_mends_what_is_damaged_and_keeps_what_is_not() {
+fn force_repairs_what_is_damaged_and_keeps_the_rest() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
     let module = |environment| {
@@ -262,11 +266,11 @@ fn force_mends_what_is_damaged_and_keeps_what_is_not() {
     std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o755);
     fs::set_permissions(&directory, writable).unwrap();
     fs::remove_file(module("one")).unwrap();
-    let said = sandbox.sync(&["--force"]);
+    let output = sandbox.sync(&["--force"]);
     assert!(
-        said.stdout.starts_with("built one; kept two ("),
+        output.stdout.starts_with("built one; kept two ("),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert!(module("one").exists());
     assert_ne!(inode("one"), before.0);
@@ -279,9 +283,9 @@ fn a_name_is_an_environment_or_a_model_and_others_are_refused() {
     let manifest = sandbox.read("rootstock.toml") + "models = [\"small\"]\noptional = true\n";
     sandbox.write("rootstock.toml", &manifest);
     sandbox.lock();
-    let said = sandbox.run(&["sync", "tow", "one", "three"]);
-    said.expect(2);
-    said.stderr_is(
+    let output = sandbox.run(&["sync", "tow", "one", "three"]);
+    output.expect(2);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × `tow`, `three` are neither an environment nor a model of the manifest
@@ -297,7 +301,7 @@ fn a_name_is_an_environment_or_a_model_and_others_are_refused() {
 }
 
 #[test]
-fn a_dry_run_says_what_and_why_and_writes_nothing() {
+fn a_dry_run_reports_what_and_why_and_writes_nothing() {
     let sandbox = Sandbox::shared();
     let answer = sandbox.sync(&["--dry-run", "--json"]).json();
     assert_eq!(answer["matches"], false);
@@ -328,8 +332,8 @@ fn without_a_fitting_python_those_that_were_found_are_listed() {
     let empty = sandbox.path("empty");
     fs::create_dir(&empty).unwrap();
     let mut command = sandbox.command(&["sync"]);
-    let said = Said::from(command.env("PATH", &empty).output().unwrap());
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let result = Output::from(command.env("PATH", &empty).output().unwrap());
+    result.expect(1).stderr_is(&sandbox, str![[r#"
   × one failed: no cpython 3.11 for [MACHINE] (glibc 2.28) is on PATH; no Python at all was found
   help: put its directory first on PATH (`module load …` on a cluster), then run the command again; or let rootstock fetch one: write `python-source = "managed"` into the manifest and run `rootstock lock`
 "#]]);
@@ -340,9 +344,9 @@ fn without_a_fitting_python_those_that_were_found_are_listed() {
 fn a_root_that_cannot_be_written_is_named() {
     let sandbox = Sandbox::single();
     sandbox.write("file", "");
-    let said = sandbox.run(&["sync", "--root", "file/root"]);
-    said.expect(1);
-    said.stderr_is(
+    let output = sandbox.run(&["sync", "--root", "file/root"]);
+    output.expect(1);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × cannot create `[PROJECT]/file/root`
@@ -356,12 +360,12 @@ fn a_root_of_a_newer_rootstock_is_refused() {
     let sandbox = Sandbox::single();
     sandbox.write("root/layout.json", "{\"schema\": 9}\n");
     for arguments in [&["sync"][..], &["sync", "--check"], &["status"]] {
-        let said = sandbox.run(arguments);
-        let told = said.told();
-        assert_ne!(said.code, Some(0));
+        let output = sandbox.run(arguments);
+        let message = output.message();
+        assert_ne!(output.code, Some(0));
         assert!(
-            told.contains("has layout 9, and this rootstock knows layout 1"),
-            "{told}"
+            message.contains("has layout 9, and this rootstock knows layout 1"),
+            "{message}"
         );
     }
     sandbox.run(&["status"]).stderr_is(
@@ -375,11 +379,11 @@ fn a_root_of_a_newer_rootstock_is_refused() {
 }
 
 #[test]
-fn offline_says_which_file_is_missing() {
+fn offline_names_the_missing_file() {
     let sandbox = Sandbox::single();
-    let said = sandbox.run(&["sync", "--offline"]);
-    said.expect(1);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["sync", "--offline"]);
+    output.expect(1);
+    output.stderr_is(&sandbox, str![[r#"
 `--offline` forbids to load models once to fetch what they need; not loaded: one
 preparing 1 packages
   × one failed: a file is neither in the root's store nor in a bundle, and `--offline` forbids to download: single-1.0-py3-none-any.whl
@@ -388,19 +392,20 @@ preparing 1 packages
 }
 
 #[test]
-fn an_index_that_does_not_answer_is_told_once_for_all_environments() {
+fn an_index_that_does_not_answer_is_reported_once_for_all_environments() {
     let sandbox = Sandbox::shared();
     // Nothing listens on the port of discarded words.
     let mut command = sandbox.command(&["sync"]);
     command
         .env("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple/")
         .env("UV_HTTP_RETRIES", "0");
-    let told = Said::from(command.output().unwrap()).expect(1).told();
+    let message = Output::from(command.output().unwrap()).expect(1).message();
     assert_eq!(
-        told.matches("one, two failed: cannot find out where to download")
+        message
+            .matches("one, two failed: cannot find out where to download")
             .count(),
         1,
-        "{told}"
+        "{message}"
     );
 }
 
@@ -417,22 +422,26 @@ fn a_source_that_does_not_compile_is_not_built() {
     ] {
         sandbox.write_source("one", &["single"], more);
         sandbox.lock();
-        let said = sandbox.run(&["sync", "one"]);
+        let output = sandbox.run(&["sync", "one"]);
         for fragment in [
             "`environments/one.py` does not compile with Python 3.11.",
             &format!("File \"environments/one.py\", {line}"),
             message,
         ] {
-            assert!(said.expect(1).stderr.contains(fragment), "{}", said.stderr);
+            assert!(
+                output.expect(1).stderr.contains(fragment),
+                "{}",
+                output.stderr
+            );
         }
         assert_eq!(sandbox.names("root/envs"), [""; 0]);
     }
     // The other one is built all the same.
-    let said = sandbox.run(&["sync"]);
+    let output = sandbox.run(&["sync"]);
     assert!(
-        said.expect(1).stdout.contains("built two; failed one"),
+        output.expect(1).stdout.contains("built two; failed one"),
         "{}",
-        said.stdout
+        output.stdout
     );
     sandbox.write_source("one", &["single"], "");
     sandbox.lock();

@@ -10,22 +10,22 @@ use rootstock::store::stamp::Found;
 
 use crate::sandbox::{Interpreters, Sandbox, Wheel};
 
-/// A machine of another kind, as its interpreter tells it.
-struct Told<'a> {
+/// A machine of another kind, as its interpreter reports it.
+struct Machine<'a> {
     version: &'a str,
     soabi: &'a str,
     platform: &'a str,
     glibc: &'a str,
 }
 
-impl Told<'_> {
+impl Machine<'_> {
     /// This machine with this version and glibc.
-    fn here<'a>(version: &'a str, glibc: &'a str) -> Told<'a> {
+    fn here<'a>(version: &'a str, glibc: &'a str) -> Machine<'a> {
         let (soabi, platform) = match std::env::consts::ARCH {
             "aarch64" => ("cpython-311-aarch64-linux-gnu", "linux-aarch64"),
             _ => ("cpython-311-x86_64-linux-gnu", "linux-x86_64"),
         };
-        Told {
+        Machine {
             version,
             soabi,
             platform,
@@ -35,7 +35,7 @@ impl Told<'_> {
 
     /// A program that answers as such an interpreter would.
     fn program(&self, executable: &str) -> String {
-        let Told {
+        let Machine {
             version,
             soabi,
             platform,
@@ -53,10 +53,10 @@ impl Told<'_> {
 }
 
 /// Replaces the Python on the project's PATH.
-fn put_on_path(sandbox: &Sandbox, told: &Told) {
+fn put_on_path(sandbox: &Sandbox, machine: &Machine) {
     let path = sandbox.path("bin/python3.11");
     fs::remove_file(&path).unwrap();
-    fs::write(&path, told.program(path.to_str().unwrap())).unwrap();
+    fs::write(&path, machine.program(path.to_str().unwrap())).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -77,10 +77,10 @@ fn this_and_other() -> (&'static str, &'static str) {
 fn a_machine_with_an_older_glibc_is_refused_with_both_versions() {
     let sandbox = Sandbox::single();
     let (here, _) = this_and_other();
-    put_on_path(&sandbox, &Told::here("3.11.4", "2.17"));
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    let text = said.told();
+    put_on_path(&sandbox, &Machine::here("3.11.4", "2.17"));
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    let text = output.message();
     for part in [
         &format!(
             "one failed: the lock is for {here} (glibc 2.28) or newer, and this machine runs on glibc 2.17"
@@ -88,7 +88,7 @@ fn a_machine_with_an_older_glibc_is_refused_with_both_versions() {
         "`glibc = \"2.17\"`",
         &format!("under `[targets.{here}]`"),
     ] {
-        assert!(text.contains(part), "{part}: {}", said.stderr);
+        assert!(text.contains(part), "{part}: {}", output.stderr);
     }
     assert!(sandbox.names("root/generations").is_empty());
 
@@ -116,12 +116,12 @@ fn a_managed_interpreter_on_an_old_machine_is_refused_the_same_way() {
     let sandbox = Sandbox::new(&[("one", &["single"])]);
     sandbox.index.add(&Wheel::simple("single", "1.0"));
     let mut interpreters = Interpreters::new(&sandbox);
-    let told = Told::here("3.11.99", "2.17").program("/python/of/old");
-    interpreters.publish("3.11.99", "20210101", &archive(&told));
+    let machine = Machine::here("3.11.99", "2.17").program("/python/of/old");
+    interpreters.publish("3.11.99", "20210101", &archive(&machine));
     sandbox.lock();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    let text = said.told();
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    let text = output.message();
     assert!(
         text.contains("(glibc 2.28) or newer, and this machine runs on glibc 2.17"),
         "{text}"
@@ -156,37 +156,37 @@ fn archive(program: &str) -> Vec<u8> {
 fn every_interpreter_that_does_not_fit_is_listed_with_the_way_out() {
     let sandbox = Sandbox::single();
     let (here, other) = this_and_other();
-    for (told, why) in [
-        (Told::here("3.12.1", "2.36"), "is 3.12.1"),
+    for (machine, why) in [
+        (Machine::here("3.12.1", "2.36"), "is 3.12.1"),
         (
-            Told {
+            Machine {
                 soabi: "cpython-311d-x",
-                ..Told::here("3.11.4", "2.36")
+                ..Machine::here("3.11.4", "2.36")
             },
             "has the ABI cpython-311d-x",
         ),
         (
-            Told {
+            Machine {
                 platform: other,
-                ..Told::here("3.11.4", "2.36")
+                ..Machine::here("3.11.4", "2.36")
             },
             &format!("is for {other}"),
         ),
     ] {
-        put_on_path(&sandbox, &told);
-        let said = sandbox.run(&["sync"]);
-        said.expect(1);
-        let text = said.told();
+        put_on_path(&sandbox, &machine);
+        let output = sandbox.run(&["sync"]);
+        output.expect(1);
+        let text = output.message();
         for part in [
             &format!(
                 "no cpython 3.11 for {here} (glibc 2.28) is on PATH; found were cpython {}",
-                told.version
+                message.version
             ),
             why,
             "module load",
             "`python-source = \"managed\"`",
         ] {
-            assert!(text.contains(part), "{part}: {}", said.stderr);
+            assert!(text.contains(part), "{part}: {}", output.stderr);
         }
     }
 }
@@ -212,9 +212,9 @@ fn a_version_is_checked_as_exactly_as_it_is_asked_for_and_stamped_exactly() {
         &manifest.replace("\"3.11\"", "\"3.11.99\""),
     );
     sandbox.lock();
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    let text = said.told();
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    let text = output.message();
     assert!(text.contains("no cpython 3.11.99 for"), "{text}");
     assert!(text.contains(&format!(": is {exact}")), "{text}");
 }
@@ -227,12 +227,12 @@ fn a_lock_without_this_machine_type_is_foreign() {
     with_targets(&sandbox, &format!("targets = [\"{other}\"]"));
     sandbox.lock();
     let none = format!("the lock has no `{here}` for the environment `one`; it has `{other}`");
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    assert!(said.told().contains(&none), "{}", said.stderr);
-    let said = sandbox.run(&["status", "--json"]);
-    said.expect(0);
-    let environment = said.json()["environments"][0].clone();
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    assert!(output.message().contains(&none), "{}", output.stderr);
+    let output = sandbox.run(&["status", "--json"]);
+    output.expect(0);
+    let environment = output.json()["environments"][0].clone();
     assert_eq!(environment["state"], "foreign");
     assert_eq!(environment["reason"], none);
 }
@@ -254,7 +254,7 @@ fn what_was_built_for_another_machine_is_foreign_and_runs_no_worker() {
     let environment = sandbox.run(&["status", "--json"]).json()["environments"][0].clone();
     assert_eq!(environment["state"], "foreign");
     assert_eq!(environment["reason"], format!("it was built for {other}"));
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "worker",
         "one",
         "--unix",
@@ -263,8 +263,8 @@ fn what_was_built_for_another_machine_is_foreign_and_runs_no_worker() {
         "--root",
         "root",
     ]);
-    said.expect(4);
-    let text = said.told();
+    output.expect(4);
+    let text = output.message();
     assert!(
         text.contains(&format!(
             "was built for {other}, and this machine is {here}"

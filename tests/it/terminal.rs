@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 
-use crate::sandbox::{Said, Sandbox, Wheel};
+use crate::sandbox::{Output, Sandbox, Wheel};
 use crate::worker;
 
 /// Colour, title, bell, carriage return, a workflow command, the one-byte CSI, and a reversal.
@@ -22,8 +22,8 @@ fn escaped() -> String {
 }
 
 #[track_caller]
-fn harmless(case: &str, said: &Said, is_shown: bool) {
-    let mut all = format!("{}\n{}", said.stdout, said.stderr);
+fn harmless(case: &str, output: &Output, is_shown: bool) {
+    let mut all = format!("{}\n{}", output.stdout, output.stderr);
     if case.contains("always") {
         // Our own colours.
         for colour in ["0", "2", "31", "35;1", "36", "36;1;4", "33;1", "32;1"] {
@@ -125,8 +125,8 @@ fn names_of_a_manifest_and_its_lock() {
             // A requirement that the lock has and the manifest has not is not named.
             harmless(&case, &sandbox.run(&words), *from != "single");
         }
-        let said = sandbox.run(&["lock", "--check"]);
-        assert_ne!(said.code, Some(0), "{file}: {to}");
+        let output = sandbox.run(&["lock", "--check"]);
+        assert_ne!(output.code, Some(0), "{file}: {to}");
     }
 }
 
@@ -143,13 +143,13 @@ fn what_a_check_finds_in_every_format() {
     )
     .unwrap();
     for format in [&[][..], &["--json"], &["--github"], &["--sarif", "-"]] {
-        let said = sandbox.run(&[&["lock", "--check"], format].concat());
-        harmless(&format!("{format:?}"), said.expect(3), true);
+        let output = sandbox.run(&[&["lock", "--check"], format].concat());
+        harmless(&format!("{format:?}"), output.expect(3), true);
     }
     sandbox
         .run(&["lock", "--check", "--sarif", "log"])
         .expect(3);
-    let log = Said {
+    let log = Output {
         code: None,
         stdout: sandbox.read("log"),
         stderr: String::new(),
@@ -266,8 +266,8 @@ fn the_reply_of_a_server() {
         .write_all("\u{1b}[31m\u{202e}\u{7}abc".as_bytes())
         .unwrap();
     drop(connection);
-    let said = Said::from(worker.wait_with_output().unwrap());
-    assert_ne!(said.code, Some(0));
-    harmless("server, --color always", &said, true);
+    let output = Output::from(worker.wait_with_output().unwrap());
+    assert_ne!(output.code, Some(0));
+    harmless("server, --color always", &output, true);
     drop(fs::remove_file(path));
 }

@@ -366,7 +366,7 @@ fn what_is_absent_is_absent() {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_file_states_what_it_is() {
     for source in &sources() {
         assert!(
             source.text.starts_with("//! "),

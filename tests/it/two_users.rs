@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::sandbox::person::{Person, can_be_others};
-use crate::sandbox::{Said, Sandbox, traces};
+use crate::sandbox::{Output, Sandbox, traces};
 
-/// Two maintainers of one root, members of `users`, and somebody who is none.
+/// Two maintainers of one root, members of `users`, and one user who is not.
 const ALICE: Person = Person {
     user: 61001,
     groups: "100",
@@ -109,18 +109,18 @@ const COMMANDS: [(&str, i32); 9] = [
     ("sync --repair", 0),
 ];
 
-fn bob(sandbox: &Sandbox, command: &str) -> Said {
+fn bob(sandbox: &Sandbox, command: &str) -> Output {
     let mut shell = command_of_bob(sandbox, command);
     shell.env("HOME", sandbox.path("bob"));
-    Said::from(shell.output().unwrap())
+    Output::from(shell.output().unwrap())
 }
 
 /// The same where the variables say nothing of where he is at home.
-fn bob_without_home(sandbox: &Sandbox, command: &str) -> Said {
+fn bob_without_home(sandbox: &Sandbox, command: &str) -> Output {
     let mut shell = command_of_bob(sandbox, command);
     shell.env_remove("HOME").env_remove("XDG_CACHE_HOME");
     shell.env("TMPDIR", sandbox.path("shared/temporary"));
-    Said::from(shell.output().unwrap())
+    Output::from(shell.output().unwrap())
 }
 
 fn command_of_bob(sandbox: &Sandbox, command: &str) -> Command {
@@ -231,9 +231,9 @@ fn inodes(directory: &Path) -> BTreeMap<PathBuf, u64> {
 }
 
 /// No control character is shown, nothing of a file of Bob's, and no command was ended.
-fn assert_is_in_order(said: &Said, case: &str) {
-    let all = format!("{}{}", said.stdout, said.stderr);
-    assert!(matches!(said.code, Some(0..=4)), "{case}: {said:?}");
+fn assert_is_in_order(output: &Output, case: &str) {
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(matches!(output.code, Some(0..=4)), "{case}: {output:?}");
     let raw = |c: char| c.is_control() && c != '\n' && c != '\t';
     assert!(!all.contains(raw), "{case}: {all:?}");
     assert!(!all.contains("hunter2"), "{case}: {all}");
@@ -266,17 +266,17 @@ fn what_one_maintainer_plants_in_a_root_does_nothing_to_another() {
             shell(ALICE, &sandbox, &script);
         }
         for (command, code) in COMMANDS {
-            let said = bob(&sandbox, command);
+            let output = bob(&sandbox, command);
             let case = format!("{what}: {command}");
-            assert_is_in_order(&said, &case);
+            assert_is_in_order(&output, &case);
             let exception = exceptions.iter().find(|(name, _)| *name == command);
             let code = exception.map_or(code, |(_, code)| *code);
             assert_eq!(
-                said.code,
+                output.code,
                 Some(code),
                 "{case}: {}\n{}",
-                said.stdout,
-                said.stderr
+                output.stdout,
+                output.stderr
             );
             assert!(!canary.exists(), "{case}: code of Alice's ran as Bob");
             assert_eq!(traces(&own), belongs, "{case}");
@@ -331,15 +331,15 @@ fn a_folder_of_a_root_that_leads_elsewhere_is_refused_and_nothing_there_is_touch
             let plant = format!("{place}; mkdir -p {folder}; mv {folder} aside; {make} {folder}");
             shell(ALICE, &sandbox, &plant);
             for (command, code) in COMMANDS {
-                let said = bob(&sandbox, command);
+                let output = bob(&sandbox, command);
                 let case = format!("{folder} is {what} ({make}): {command}");
-                assert_is_in_order(&said, &case);
+                assert_is_in_order(&output, &case);
                 assert_eq!(traces(&own), belongs, "{case}");
                 let code = match command {
                     "gc" | "sync" | "sync --repair" if is_refused => {
                         let expected = format!("shared/root/{folder}` is {what}");
-                        assert!(said.told().contains(&expected), "{case}: {said:?}");
-                        assert!(said.told().contains("ls -l"), "{case}: {said:?}");
+                        assert!(output.message().contains(&expected), "{case}: {output:?}");
+                        assert!(output.message().contains("ls -l"), "{case}: {output:?}");
                         1
                     }
                     "run" => runs,
@@ -347,11 +347,11 @@ fn a_folder_of_a_root_that_leads_elsewhere_is_refused_and_nothing_there_is_touch
                     _ => code,
                 };
                 assert_eq!(
-                    said.code,
+                    output.code,
                     Some(code),
                     "{case}: {}\n{}",
-                    said.stdout,
-                    said.stderr
+                    output.stdout,
+                    output.stderr
                 );
                 tried += 1;
             }
@@ -430,21 +430,21 @@ fn what_lies_among_temporary_files_is_not_taken_for_ones_own() {
         );
         shell(ALICE, &sandbox, &script);
         for (command, code) in COMMANDS {
-            let said = bob_without_home(&sandbox, command);
+            let output = bob_without_home(&sandbox, command);
             let case = format!("{what}: {command}");
-            assert_is_in_order(&said, &case);
+            assert_is_in_order(&output, &case);
             assert_eq!(traces(&own), belongs, "{case}");
-            let told = said.told();
+            let message = output.message();
             // These would look for compiled code there.
             let refused = matches!(command, "run" | "worker");
             assert_eq!(
-                said.code,
+                output.code,
                 Some(if refused { 1 } else { code }),
-                "{case}: {told}"
+                "{case}: {message}"
             );
             assert!(
-                !refused || told.contains("rootstock-61002"),
-                "{case}: {told}"
+                !refused || message.contains("rootstock-61002"),
+                "{case}: {message}"
             );
             tried += TEMPORARY.len();
         }

@@ -1,4 +1,4 @@
-//! What a new lock leaves alone, what it moves on, and how that is told.
+//! What a new lock keeps, what it upgrades, and how the changes are reported.
 
 use std::collections::BTreeMap;
 
@@ -75,13 +75,13 @@ fn adding_an_environment_changes_no_other_byte() {
     let manifest = sandbox.read("rootstock.toml");
     let more = "\n[environments.new]\nsource = \"environments/new.py\"\npython = \"3.11\"\n";
     sandbox.write("rootstock.toml", &format!("{manifest}{more}"));
-    let said = sandbox.run(&["lock"]);
-    said.expect(0);
+    let output = sandbox.run(&["lock"]);
+    output.expect(0);
     // It has the newest of what the others have older: each environment is resolved by itself.
     assert!(
-        said.stdout.contains("new    shared    -    2.0"),
+        output.stdout.contains("new    shared    -    2.0"),
         "{}",
-        said.stdout
+        output.stdout
     );
     let after = sandbox.read("rootstock.lock");
     assert_eq!(gone(&before, &after), [""; 0]);
@@ -94,11 +94,11 @@ fn adding_an_environment_changes_no_other_byte() {
 fn one_environment_moves_on_and_no_other() {
     let sandbox = project();
     let before = sandbox.read("rootstock.lock");
-    let said = sandbox.run(&["lock", "--upgrade-env=one"]);
-    said.expect(0);
+    let output = sandbox.run(&["lock", "--upgrade-env=one"]);
+    output.expect(0);
     let after = sandbox.read("rootstock.lock");
     assert_eq!(gone(&before, &after), ["first 1.0", "a", "name = \"one\""]);
-    let table: Vec<String> = said
+    let table: Vec<String> = output
         .stdout
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -116,7 +116,7 @@ fn one_environment_moves_on_and_no_other() {
         "{}",
         table[3]
     );
-    assert_eq!(table.len(), 5, "{}", said.stdout);
+    assert_eq!(table.len(), 5, "{}", output.stdout);
 
     // Some packages of some environments.
     sandbox.write("rootstock.lock", &before);
@@ -133,22 +133,22 @@ fn one_environment_moves_on_and_no_other() {
         "{after}"
     );
 
-    let said = sandbox.run(&["lock", "--upgrade-env=four"]);
-    said.expect(2);
+    let output = sandbox.run(&["lock", "--upgrade-env=four"]);
+    output.expect(2);
     assert!(
-        said.stderr.contains("it has one, three, two"),
+        output.stderr.contains("it has one, three, two"),
         "{}",
-        said.stderr
+        output.stderr
     );
 }
 
 #[test]
-fn changes_are_told_to_machines() {
+fn changes_are_reported_as_json() {
     let sandbox = project();
     let changes = |sandbox: &Sandbox, arguments: &[&str]| {
-        let said = sandbox.run(&[&["lock", "--json"], arguments].concat());
-        said.expect(0);
-        said.json()["changes"].as_array().unwrap().clone()
+        let output = sandbox.run(&[&["lock", "--json"], arguments].concat());
+        output.expect(0);
+        output.json()["changes"].as_array().unwrap().clone()
     };
     assert_eq!(changes(&sandbox, &[]), [json!(null); 0]);
     let moved = changes(&sandbox, &["--upgrade-env=one"]);
@@ -197,20 +197,24 @@ fn a_package_that_is_not_there_cannot_be_upgraded() {
         ),
         (&["--upgrade-env=onee"], "did you mean `one`?"),
     ] {
-        let said = sandbox.run(&[&["lock"], arguments].concat());
-        assert!(said.expect(2).told().contains(words), "{}", said.stderr);
+        let output = sandbox.run(&[&["lock"], arguments].concat());
+        assert!(
+            output.expect(2).message().contains(words),
+            "{}",
+            output.stderr
+        );
         assert_eq!(sandbox.read("rootstock.lock"), before, "{arguments:?}");
     }
-    let said = sandbox.run(&["lock", "--upgrade=shard"]);
-    said.stderr_is(
+    let output = sandbox.run(&["lock", "--upgrade=shard"]);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × there is no package `shard` to upgrade: no environment has it
   help: nothing was written; did you mean `shared`?
 "#]],
     );
-    let said = sandbox.run(&["lock", "--upgrade=second", "--upgrade-env=one"]);
-    said.stderr_is(
+    let output = sandbox.run(&["lock", "--upgrade=second", "--upgrade-env=one"]);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × there is no package `second` to upgrade: `one` has not it

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use snapbox::str;
 
 use crate::sandbox::remote::Remote;
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 /// A sandbox with one model whose weights are the file `remote/weights.bin`.
 fn sandbox() -> Sandbox {
@@ -36,11 +36,11 @@ fn weights_are_locked_with_the_digest_of_what_is_there() {
 #[test]
 fn weights_are_fetched_once_and_are_read_only() {
     let sandbox = sandbox();
-    let said = sandbox.sync(&[]);
+    let output = sandbox.sync(&[]);
     assert!(
-        said.stdout.contains("fetched 1 weight file"),
+        output.stdout.contains("fetched 1 weight file"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert_eq!(cached(&sandbox), "numbers");
     let mode = fs::metadata(sandbox.path("root/cache/potentials/p.bin"))
@@ -58,7 +58,7 @@ fn weights_that_are_gone_or_changed_are_seen_and_fetched_again() {
     let sandbox = sandbox();
     sandbox.sync(&[]);
     fs::remove_file(sandbox.path("root/cache/potentials/p.bin")).unwrap();
-    let check: Said = sandbox.run(&["sync", "--check"]);
+    let check: Output = sandbox.run(&["sync", "--check"]);
     check.expect(3);
     assert!(
         check
@@ -68,7 +68,7 @@ fn weights_that_are_gone_or_changed_are_seen_and_fetched_again() {
         check.stdout
     );
     sandbox.sync(&[]);
-    // The same size: only a look at every byte tells, and `--check` looks.
+    // The same size: only the digest differs, and `--check` computes it.
     replace(&sandbox, "numbres");
     let check = sandbox.run(&["sync", "--check"]);
     check.expect(3);
@@ -86,9 +86,9 @@ fn weights_that_are_gone_or_changed_are_seen_and_fetched_again() {
 fn another_remote_file_is_an_error_and_not_a_new_digest() {
     let sandbox = sandbox();
     sandbox.write("remote/weights.bin", "numbres");
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
+    output.stderr_is(&sandbox, str![[r#"
 preparing 1 packages
 downloading 1 files, [SIZE]
 linking one
@@ -98,7 +98,7 @@ downloading 1 files, [SIZE]
 "#]]);
     assert!(!sandbox.path("root/cache/potentials/p.bin").exists());
     // The environment is none the worse for it.
-    assert!(said.stdout.starts_with("built "), "{}", said.stdout);
+    assert!(output.stdout.starts_with("built "), "{}", output.stdout);
     let before = sandbox.read("rootstock.lock");
     sandbox.lock();
     assert_eq!(
@@ -115,31 +115,31 @@ downloading 1 files, [SIZE]
 #[test]
 fn a_part_of_the_work_can_be_asked_for() {
     let sandbox = sandbox();
-    let said = sandbox.sync(&["--only", "models"]);
+    let output = sandbox.sync(&["--only", "models"]);
     assert!(
-        said.stdout.starts_with("fetched 1 weight file"),
+        output.stdout.starts_with("fetched 1 weight file"),
         "{}",
-        said.stdout
+        output.stdout
     );
     assert!(sandbox.names("root/envs").is_empty());
-    let said = sandbox.sync(&["--only", "envs"]);
-    assert!(said.stdout.starts_with("built "), "{}", said.stdout);
+    let output = sandbox.sync(&["--only", "envs"]);
+    assert!(output.stdout.starts_with("built "), "{}", output.stdout);
 }
 
 #[test]
 fn without_the_network_missing_weights_are_named() {
     let sandbox = sandbox();
     sandbox.sync(&["--only", "envs"]);
-    let said = sandbox.run(&["sync", "--offline"]);
-    said.expect(1);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["sync", "--offline"]);
+    output.expect(1);
+    output.stderr_is(&sandbox, str![[r#"
   × weights `potentials/p.bin` of potential: it is neither in the cache nor in a bundle, and `--offline` forbids to download it
   help: run it once without `--offline`, or name a bundle that has it with `--bundle DIR`
 "#]]);
 }
 
 #[test]
-fn status_tells_a_model_without_its_weights() {
+fn status_reports_a_model_without_its_weights() {
     let sandbox = sandbox();
     sandbox.sync(&["--only", "envs"]);
     let model = |sandbox: &Sandbox| sandbox.run(&["status", "--json"]).json()["models"][0].clone();
@@ -156,7 +156,7 @@ fn status_tells_a_model_without_its_weights() {
 fn a_worker_does_not_start_without_its_weights() {
     let sandbox = sandbox();
     sandbox.sync(&["--only", "envs"]);
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "worker",
         "potential",
         "--unix",
@@ -166,8 +166,8 @@ fn a_worker_does_not_start_without_its_weights() {
         "--pbc",
         "FFF",
     ]);
-    said.expect(4);
-    said.stderr_is(
+    output.expect(4);
+    output.stderr_is(
         &sandbox,
         str![[r#"
   × a weight file of `potential` is missing: `[PROJECT]/root/cache/potentials/p.bin`
@@ -229,16 +229,20 @@ fn a_slow_download_holds_up_no_other() {
 #[test]
 fn changed_contents_cost_only_their_own_model() {
     let (sandbox, remote) = served();
-    // As long as the locked file, so that only the digest can tell.
+    // As long as the locked file, so that only the digest differs.
     remote.add("/a.bin", b"numbers of x");
-    let said = sandbox.run(&["sync"]);
-    said.expect(1);
-    assert!(said.stderr.contains("weights `a` of a:"), "{}", said.stderr);
-    assert!(!said.stderr.contains("weights `b`"), "{}", said.stderr);
+    let output = sandbox.run(&["sync"]);
+    output.expect(1);
     assert!(
-        said.stdout.contains("fetched 1 weight file"),
+        output.stderr.contains("weights `a` of a:"),
         "{}",
-        said.stdout
+        output.stderr
+    );
+    assert!(!output.stderr.contains("weights `b`"), "{}", output.stderr);
+    assert!(
+        output.stdout.contains("fetched 1 weight file"),
+        "{}",
+        output.stdout
     );
     assert_eq!(sandbox.names("root/cache"), ["b"]);
     sandbox.run(&["lock"]).expect(0);
@@ -259,11 +263,14 @@ fn nothing_is_written_through_a_link_that_leads_out_of_the_cache() {
     // The second leads to what could be made.
     for target in [outside.clone(), outside.join("missing")] {
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        let said = sandbox.run(&["sync"]);
-        said.expect(1);
-        let told = said.told();
-        assert!(told.contains("a link on the way leads out of"), "{told}");
-        assert!(told.contains("remove the link"), "{told}");
+        let output = sandbox.run(&["sync"]);
+        output.expect(1);
+        let message = output.message();
+        assert!(
+            message.contains("a link on the way leads out of"),
+            "{message}"
+        );
+        assert!(message.contains("remove the link"), "{message}");
         assert_eq!(sandbox.names("outside"), ["p.bin"]);
         assert_eq!(sandbox.read("outside/p.bin"), "mine");
         fs::remove_file(&link).unwrap();

@@ -15,7 +15,7 @@ pub(crate) enum Then {
     Prints(&'static str),
     /// It has these files and not those, below `site-packages/NAME` if they do not begin with `/`.
     Has(&'static [&'static str], &'static [&'static str]),
-    /// It is refused, and this is said.
+    /// It is refused with this message.
     Refused(&'static str),
 }
 pub(crate) use Then::{Has, Prints, Refused, Runs};
@@ -47,10 +47,10 @@ pub(crate) fn try_all(cases: &[Case]) {
     sync.args(["-c", limited, env!("CARGO_BIN_EXE_rootstock")]);
     sandbox.set_up(&mut sync);
     let output = sync.stdin(Stdio::null()).output().unwrap();
-    let said = crate::sandbox::Said::from(output);
+    let answer = crate::sandbox::Output::from(output);
     let all_good = !cases.iter().any(|(_, _, then)| matches!(then, Refused(_)));
-    said.expect(i32::from(!all_good));
-    let answer = said.json();
+    answer.expect(i32::from(!all_good));
+    let answer = answer.json();
     let outcomes = answer["environments"].as_array().unwrap();
     assert_eq!(outcomes.len(), cases.len());
     let mut wrong = Vec::new();

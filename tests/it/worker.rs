@@ -31,12 +31,12 @@ pub(crate) fn root() -> &'static Path {
             .current_dir(here())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", told(&output));
+        assert!(output.status.success(), "{}", message(&output));
         root
     })
 }
 
-pub(crate) fn told(output: &Output) -> String {
+pub(crate) fn message(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
 }
@@ -53,7 +53,7 @@ pub(crate) fn run(script: &str, cases: &[&str]) {
     assert!(
         output.status.success(),
         "{script} {cases:?}\n{}",
-        told(&output)
+        message(&output)
     );
 }
 
@@ -66,7 +66,7 @@ fn worker(arguments: &[&str]) -> (Option<i32>, String) {
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .output()
         .unwrap();
-    (output.status.code(), told(&output))
+    (output.status.code(), message(&output))
 }
 
 /// One test for each case of a script.
@@ -93,7 +93,7 @@ mod ipi {
     cases!("ipi_runs.py": fused unfused missing_stress
         batch batch_by_setup_batch batch_one_after_another batch_that_is_short shared_memory everything
         another_worker_takes_over
-        another_worker_takes_over_from_one_that_was_told_to_end
+        another_worker_takes_over_from_one_that_was_stopped
         another_worker_takes_over_over_tcp);
 }
 
@@ -138,9 +138,9 @@ mod tcp {
     cases!("tcp.py": ase nobody_listens);
 }
 
-mod told {
+mod stopped {
     use super::run;
-    cases!("told.py":
+    cases!("stop_signals.py":
         while_loading while_connecting while_idle while_computing
         while_the_server_speaks while_the_server_does_not_listen ignored
     );
@@ -171,7 +171,7 @@ mod survives {
 }
 
 mod examples {
-    use super::{Command, ROOTSTOCK, here, root, told};
+    use super::{Command, ROOTSTOCK, here, message, root};
 
     /// The examples use the environment `emt` of this repository; the same calculator is `odd-emt` here.
     fn example(program: &str, arguments: &[&str]) -> String {
@@ -194,14 +194,14 @@ mod examples {
             .current_dir(here())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", told(&output));
-        told(&output)
+        assert!(output.status.success(), "{}", message(&output));
+        message(&output)
     }
 
     #[test]
     fn molecular_dynamics_with_ase_conserves_energy() {
-        let told = example("python", &["examples/ase_md.py"]);
-        let totals: Vec<f64> = told
+        let message = example("python", &["examples/ase_md.py"]);
+        let totals: Vec<f64> = message
             .lines()
             .filter_map(|line| {
                 line.split("total ")
@@ -212,37 +212,37 @@ mod examples {
                     .ok()
             })
             .collect();
-        assert_eq!(totals.len(), 11, "{told}");
+        assert_eq!(totals.len(), 11, "{message}");
         let (least, most) = totals
             .iter()
             .fold((f64::MAX, f64::MIN), |(least, most), total| {
                 (least.min(*total), most.max(*total))
             });
-        assert!(most - least < 0.02, "{told}");
+        assert!(most - least < 0.02, "{message}");
     }
 
     #[test]
     fn molecular_dynamics_with_ipi_runs_to_its_end() {
         let copy = "cp -r examples/ipi \"$DIRECTORY/ipi\" && exec \"$DIRECTORY/ipi/run.sh\"";
-        let told = example("sh", &["-c", copy]);
-        let last = told
+        let message = example("sh", &["-c", copy]);
+        let last = message
             .lines()
             .rev()
             .find(|line| line.contains("e+02"))
-            .expect(&told);
-        assert!(last.trim_start().starts_with("1.00000000e+02"), "{told}");
+            .expect(&message);
+        assert!(last.trim_start().starts_with("1.00000000e+02"), "{message}");
     }
 }
 
 #[test]
-fn a_worker_that_nobody_told_the_species_does_not_start() {
-    let (code, told) = worker(&["emt", "--root", "nowhere"]);
+fn a_worker_without_species_does_not_start() {
+    let (code, message) = worker(&["emt", "--root", "nowhere"]);
     assert_eq!(code, Some(2));
     assert!(
-        told.contains("no species given: the server sends only positions"),
-        "{told}"
+        message.contains("no species given: the server sends only positions"),
+        "{message}"
     );
-    assert!(told.contains("--template FILE"), "{told}");
+    assert!(message.contains("--template FILE"), "{message}");
 }
 
 #[test]
@@ -262,32 +262,38 @@ fn species_that_are_none_are_named() {
             "there is no template `missing.xyz`",
         ),
     ] {
-        let (code, told) = worker(&[&["emt", "--root", "nowhere"], arguments].concat());
-        assert_eq!(code, Some(2), "{told}");
-        assert!(told.contains(expected), "{told}");
+        let (code, message) = worker(&[&["emt", "--root", "nowhere"], arguments].concat());
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
 }
 
 #[test]
-fn a_root_where_nothing_is_built_says_so() {
+fn a_root_where_nothing_is_built_is_reported() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().to_str().unwrap();
-    let (code, told) = worker(&["emt", "--species", "Cu", "--pbc", "TTT", "--root", path]);
+    let (code, message) = worker(&["emt", "--species", "Cu", "--pbc", "TTT", "--root", path]);
     assert_eq!(code, Some(4));
-    assert!(told.contains("nothing is built in the root"), "{told}");
-    assert!(told.contains("rootstock sync"), "{told}");
+    assert!(
+        message.contains("nothing is built in the root"),
+        "{message}"
+    );
+    assert!(message.contains("rootstock sync"), "{message}");
 }
 
 #[test]
 fn a_model_that_is_not_there_comes_with_those_that_are() {
     let root = root().to_str().unwrap();
     let start = |model: &str| worker(&[model, "--species", "Cu", "--pbc", "TTT", "--root", root]);
-    let (code, told) = start("mace");
+    let (code, message) = start("mace");
     assert_eq!(code, Some(2));
-    assert!(told.contains("the root has no model `mace`"), "{told}");
     assert!(
-        told.contains("odd-emt") && told.contains("odd-zero"),
-        "{told}"
+        message.contains("the root has no model `mace`"),
+        "{message}"
+    );
+    assert!(
+        message.contains("odd-emt") && message.contains("odd-zero"),
+        "{message}"
     );
 }
 
@@ -298,17 +304,17 @@ fn a_catalogue_of_another_form_comes_with_the_command_that_writes_it_again() {
     let models = sandbox.read("root/models.json");
     sandbox.write("root/models.json", r#"{"schema": 1, "models": ["one"]}"#);
     let started = ["worker", "one", "--unix", "nobody", "--species-from-server"];
-    let said = sandbox.run(&started);
-    let said = said.expect(4);
+    let output = sandbox.run(&started);
+    let output = output.expect(4);
     assert!(
-        said.stderr.contains("is not a catalogue of models"),
+        output.stderr.contains("is not a catalogue of models"),
         "{}",
-        said.stderr
+        output.stderr
     );
     assert!(
-        said.stderr.contains("run `rootstock sync`"),
+        output.stderr.contains("run `rootstock sync`"),
         "{}",
-        said.stderr
+        output.stderr
     );
     sandbox.sync(&[]);
     assert_eq!(sandbox.read("root/models.json"), models);
@@ -335,30 +341,36 @@ fn an_environment_that_is_not_built_comes_with_the_command_that_builds_it() {
             path,
         ])
     };
-    let (code, told) = start();
+    let (code, message) = start();
     assert_eq!(code, Some(4));
-    assert!(told.contains("environment `mace` is not built"), "{told}");
     assert!(
-        told.contains("`rootstock sync mace`; no environment of this root is built"),
-        "{told}"
+        message.contains("environment `mace` is not built"),
+        "{message}"
+    );
+    assert!(
+        message.contains("`rootstock sync mace`; no environment of this root is built"),
+        "{message}"
     );
     // A directory without a stamp is none.
     std::fs::create_dir_all(temporary.path().join("generations/mace/1")).unwrap();
     std::fs::create_dir_all(temporary.path().join("envs")).unwrap();
     std::os::unix::fs::symlink("../generations/mace/1", temporary.path().join("envs/mace"))
         .unwrap();
-    let (code, told) = start();
+    let (code, message) = start();
     assert_eq!(code, Some(4));
-    assert!(told.contains("environment `mace` is not built"), "{told}");
+    assert!(
+        message.contains("environment `mace` is not built"),
+        "{message}"
+    );
     write(
         "generations/mace/1/rootstock-stamp.json",
         r#"{"schema": 99}"#,
     );
-    let (code, told) = start();
+    let (code, message) = start();
     assert_eq!(code, Some(4));
     assert!(
-        told.contains("was built by a newer rootstock (schema 99)"),
-        "{told}"
+        message.contains("was built by a newer rootstock (schema 99)"),
+        "{message}"
     );
 }
 
@@ -379,7 +391,7 @@ fn libraries_are_read_ahead_where_they_are_wanted_to_be() {
             .arg(root())
             .output()
             .unwrap();
-        assert!(told(&traced).contains("no server listens"), "{traced:?}");
+        assert!(message(&traced).contains("no server listens"), "{traced:?}");
         let seen = std::fs::read_to_string(log).unwrap();
         seen.matches("preadv2(").count()
     };

@@ -3,7 +3,7 @@
 use rootstock::digest::Digest;
 use snapbox::str;
 
-use crate::sandbox::{Index, Said, Sandbox, Sdist, Wheel};
+use crate::sandbox::{Index, Output, Sandbox, Sdist, Wheel};
 
 const BETTER: &str = "foo-1.0-py311-none-any.whl";
 const PLAIN: &str = "foo-1.0-py3-none-any.whl";
@@ -15,12 +15,12 @@ fn add_two(index: &Index) {
 }
 
 #[track_caller]
-fn locks(sandbox: &Sandbox, file: &str) -> Said {
-    let said = sandbox.run(&["lock"]);
-    said.expect(0);
+fn locks(sandbox: &Sandbox, file: &str) -> Output {
+    let output = sandbox.run(&["lock"]);
+    output.expect(0);
     let lock = sandbox.read("rootstock.lock");
     assert!(lock.contains(&format!("\"{file}\"")), "{lock}");
-    said
+    output
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn the_better_file_is_locked_where_none_is_yanked() {
 }
 
 #[test]
-fn an_index_that_wants_to_know_who_asks_says_it_too() {
+fn an_index_with_credentials_marks_yanked_files_too() {
     let sandbox = Sandbox::new(&[("one", &["foo"])]);
     let own = Index::start();
     add_two(&own);
@@ -60,7 +60,7 @@ fn an_index_that_wants_to_know_who_asks_says_it_too() {
     command
         .env("UV_INDEX_OUR_OWN_USERNAME", "me")
         .env("UV_INDEX_OUR_OWN_PASSWORD", "pw");
-    Said::from(command.output().unwrap()).expect(0);
+    Output::from(command.output().unwrap()).expect(0);
     let lock = sandbox.read("rootstock.lock");
     assert!(lock.contains(PLAIN) && !lock.contains(BETTER), "{lock}");
 }
@@ -74,15 +74,15 @@ fn the_default_index_is_asked_with_the_password_in_its_address() {
     let mut command = sandbox.command(&["lock"]);
     let url = sandbox.index.url().replace("//", "//me:s3cr3t@");
     command.env("UV_DEFAULT_INDEX", url);
-    let said = Said::from(command.output().unwrap());
-    said.expect(0);
-    assert!(!said.told().contains("s3cr3t"), "{said:?}");
+    let result = Output::from(command.output().unwrap());
+    result.expect(0);
+    assert!(!result.message().contains("s3cr3t"), "{result:?}");
     let lock = sandbox.read("rootstock.lock");
     assert!(lock.contains(PLAIN) && !lock.contains(BETTER), "{lock}");
 }
 
 #[test]
-fn a_page_with_links_says_it_too() {
+fn an_html_page_marks_yanked_files_too() {
     let sandbox = Sandbox::new(&[("one", &["foo"])]);
     let elsewhere = Index::start();
     add_two(&elsewhere);
@@ -101,16 +101,22 @@ fn a_page_with_links_says_it_too() {
     sandbox.more(&format!(
         "indexes = {{ foo = \"page\" }}\n\n[indexes.page]\nfind-links = \"{page}\"\n"
     ));
-    let said = locks(&sandbox, PLAIN);
-    assert!(!said.told().contains("is yanked"), "{said:?}");
+    let output = locks(&sandbox, PLAIN);
+    assert!(!output.message().contains("is yanked"), "{output:?}");
     let all = link(&better, "data-yanked") + &link(&plain, "data-yanked");
     sandbox.write("links/index.html", &all);
-    let said = sandbox.run(&["lock", "--upgrade"]);
-    said.expect(1);
-    assert!(said.told().contains("`foo 1.0` is yanked"), "{said:?}");
+    let output = sandbox.run(&["lock", "--upgrade"]);
+    output.expect(1);
+    assert!(
+        output.message().contains("`foo 1.0` is yanked"),
+        "{output:?}"
+    );
     sandbox.write_source("one", &["foo==1.0"], "");
-    let said = locks(&sandbox, BETTER);
-    assert!(said.told().contains("warning: `foo 1.0`"), "{said:?}");
+    let output = locks(&sandbox, BETTER);
+    assert!(
+        output.message().contains("warning: `foo 1.0`"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -120,9 +126,9 @@ fn a_version_that_is_yanked_as_a_whole_is_taken_only_where_it_is_pinned() {
     sandbox.index.add(&Wheel::simple("foo", "0.9"));
     sandbox.index.yank(BETTER, "");
     sandbox.index.yank(PLAIN, "");
-    let said = locks(&sandbox, "foo-0.9-py3-none-any.whl");
+    let output = locks(&sandbox, "foo-0.9-py3-none-any.whl");
     assert!(sandbox.read("rootstock.lock").contains(BETTER));
-    said.stderr_is(
+    output.stderr_is(
         &sandbox,
         str![[r#"
 resolving one …
@@ -130,7 +136,7 @@ resolving two …
 warning: `foo 1.0`, which `two` asks for, is yanked: its maintainers advise against it
 "#]],
     );
-    // What is locked stays, as everything does until somebody upgrades.
+    // What is locked stays until it is upgraded.
     let before = sandbox.read("rootstock.lock");
     sandbox.index.yank("foo-0.9-py3-none-any.whl", "");
     sandbox.index.add(&Wheel::simple("bar", "1.0"));
@@ -145,8 +151,8 @@ fn a_source_distribution_goes_before_a_yanked_wheel() {
     sandbox.index.add(&Wheel::simple("foo", "1.0"));
     sandbox.index.add_sdist(&Sdist::new("foo", "1.0"));
     sandbox.index.yank(PLAIN, "broken");
-    let said = sandbox.run(&["lock"]);
-    said.expect(1).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(1).stderr_is(&sandbox, str![[r#"
 resolving one …
   × one environment could not be locked
 Error:

@@ -28,8 +28,8 @@ def compare(model, atoms, tolerance):
             harness.close(atoms.get_forces(), reference.get_forces(), tolerance, "forces")
             if atoms.cell.rank == 3 and atoms.pbc.any():
                 harness.close(atoms.get_stress(), reference.get_stress(), tolerance, "stress")
-    said = worker.succeeds()
-    assert "closed the connection after 6 steps" in said, said
+    output = worker.succeeds()
+    assert "closed the connection after 6 steps" in output, output
 
 
 for case in CASES:

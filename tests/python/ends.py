@@ -23,8 +23,8 @@ def fails_at_third_step(model, *fragments, arguments=()):
 
 
 def exception():
-    said = fails_at_third_step("odd-raises", "the calculation failed: RuntimeError: out of memory on device 3")
-    assert "Traceback (most recent call last)" in said and "in go_raises" in said, said
+    output = fails_at_third_step("odd-raises", "the calculation failed: RuntimeError: out of memory on device 3")
+    assert "Traceback (most recent call last)" in output and "in go_raises" in output, output
 
 
 def not_finite():
@@ -103,8 +103,8 @@ def coinciding_atoms():
         for _ in range(3):
             atoms.positions += 0.1
             atoms.get_forces()
-    said = worker.succeeds()
-    assert said.count("atoms 2 and 5 (counted from 0) are 0.245 Å apart") == 1, said
+    output = worker.succeeds()
+    assert output.count("atoms 2 and 5 (counted from 0) are 0.245 Å apart") == 1, output
 
 
 def charge_and_spin():
@@ -143,7 +143,7 @@ def nobody_listens():
 
 
 def server_leaves_in_the_middle_of_a_step():
-    """Python hangs, for ever if need be; nobody is left to wait for it."""
+    """Python hangs, for ever if need be; no process waits for it any more."""
     for tcp in (False, True):
         where = str(harness.SCRATCH / "leaves")
         listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
@@ -161,17 +161,17 @@ def server_leaves_in_the_middle_of_a_step():
             assert len(connection.recv(answer, socket.MSG_WAITALL)) == answer
         (python,) = map(watch, children(worker.process.pid))
         connection.sendall(step)
-        worker.await_saying("hanging")
+        worker.await_output("hanging")
         connection.close()
-        assert gone(python), "Python computes for nobody"
-        said = worker.succeeds()
-        assert "closed the connection before it read an answer" in said and "starting it again" not in said, said
+        assert gone(python), "Python computes without a launcher"
+        output = worker.succeeds()
+        assert "closed the connection before it read an answer" in output and "starting it again" not in output, output
 
 
 def server_comes_late_and_leaves_early():
     path = str(harness.SCRATCH / "late")
     worker = Worker("odd-zero", path, "--species", "Cu", "--pbc", "TTT")
-    worker.await_saying("model loaded")
+    worker.await_output("model loaded")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
@@ -188,16 +188,16 @@ def strangers_are_refused():
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
-    for said, heard in [
+    for sent, reported in [
         (b"GET / HTTP/1.1\r\n\r\n", "the server sent `GET / HTTP/1`, which is not an i-PI message"),
         (b"INIT        " + bytes(4) + (16).to_bytes(4, "little") + b"  batch_size:-8 ", "`batch_size` is `-8`; expected 1 to 10000"),
     ]:
         worker = Worker("odd-zero", path, "--species", "Cu", "--pbc", "TTT")
         connection, _ = listener.accept()
-        connection.sendall(said)
+        connection.sendall(sent)
         assert connection.recv(1) == b"", "an unsolicited answer"
         connection.close()
-        worker.fails(1, heard)
+        worker.fails(1, reported)
     worker = Worker("odd-zero", path, "--species-from-server")
     connection, _ = listener.accept()
     connection.sendall(b"INIT        " + bytes(4) + (1).to_bytes(4, "little") + b"\0")

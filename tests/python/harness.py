@@ -29,12 +29,12 @@ atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 
 def name():
-    """The name of a socket that nobody else has."""
+    """A socket name that is not in use."""
     return "rs-%d-%d" % (os.getpid(), next(COUNTER))
 
 
 def free_port():
-    """A TCP port that nobody listens on."""
+    """A free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -53,34 +53,34 @@ class Worker:
         self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
 
     def wait(self):
-        """Exit code and everything that was said."""
+        """Exit code and output."""
         code = self.process.wait(timeout=PATIENCE)
         self.log.seek(0)
         return code, self.log.read()
 
-    def await_saying(self, words):
-        """Waits until it has said this."""
+    def await_output(self, words):
+        """Waits until it has printed this."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             with open(self.log.name) as log:
                 if words in log.read():
                     return
             time.sleep(0.01)
-        raise AssertionError("it never said %r" % words)
+        raise AssertionError("it never printed %r" % words)
 
     def succeeds(self):
-        code, said = self.wait()
-        assert code == 0, said
-        return said
+        code, output = self.wait()
+        assert code == 0, output
+        return output
 
     def fails(self, code, *fragments):
-        actual, said = self.wait()
-        assert actual == code, (actual, said)
+        actual, output = self.wait()
+        assert actual == code, (actual, output)
         # Errors are broken into lines for people.
-        words = " ".join(said.replace("│", " ").split())
+        words = " ".join(output.replace("│", " ").split())
         for fragment in fragments:
-            assert fragment in words, (fragment, said)
-        return said
+            assert fragment in words, (fragment, output)
+        return output
 
 
 @contextlib.contextmanager

@@ -143,8 +143,8 @@ NO_SPECIES = "the server does not say which atoms its positions belong to"
 DEEP = ', "info": {"a": %s}' % ("[" * 100_000)
 
 
-def told(text):
-    """What is answered to a step after an INIT that cannot be met: NaN, and in the extras why."""
+def refused(text):
+    """The answer to a step after an INIT that cannot be met: NaN, and the reason in the extras."""
     return "FORCEREADY NaN " + text
 
 
@@ -181,14 +181,14 @@ JSON = [
     ("a key of info twice: the last holds, as in Python", init(TWO % ', "info": {"charge": 1, "charge": 2}'), "", 0, "0 steps"),
     ("an endless text", init('{"info": "' + "a" * 9_000_000, 256 << 20), "", 1, IN_INIT),
     ("an object of 2 GB", init("{", (1 << 31) - 1), "", 1, "announced an INIT text of 2147483647"),
-    ("another number of atoms", init(TWO % "") + positions(1, PLACES[:3]) + FORCE + EXIT, told("positions of 1 atoms"), 0, ""),
+    ("another number of atoms", init(TWO % "") + positions(1, PLACES[:3]) + FORCE + EXIT, refused("positions of 1 atoms"), 0, ""),
     ("no atoms", init(TWO.replace("29, 29", "") % "") + positions(0, ()) + FORCE, "FORCEREADY", 0, "after 1 steps"),
-    ("a position that is NaN", init(TWO % "") + positions(places=PLACES[:4] + (NAN, 0)) + FORCE + EXIT, told(NO_NUMBER), 0, ""),
-    ("a cell that is infinite", init(OURS % "") + positions(cell=(INF,) + CELL[1:]) + FORCE + EXIT, told(NO_CELL), 0, ""),
-    ("a client of tomorrow", init('{"rs": 3}') + STEP + EXIT, told('3`; this worker supports'), 0, ""),
-    ("a version that is a text", init('{"rs": "2"}') + STEP + EXIT, told('`; this worker supports'), 0, ""),
-    ("ours with an unknown field", init(OURS % ', "x": 1') + STEP + EXIT, told("unknown key `x` in the client's INIT"), 0, ""),
-    ("ours with wrong numbers", init('{"rs": 2, "numbers": 1}') + STEP + EXIT, told("the client's INIT is not valid"), 0, ""),
+    ("a position that is NaN", init(TWO % "") + positions(places=PLACES[:4] + (NAN, 0)) + FORCE + EXIT, refused(NO_NUMBER), 0, ""),
+    ("a cell that is infinite", init(OURS % "") + positions(cell=(INF,) + CELL[1:]) + FORCE + EXIT, refused(NO_CELL), 0, ""),
+    ("a client of tomorrow", init('{"rs": 3}') + STEP + EXIT, refused('3`; this worker supports'), 0, ""),
+    ("a version that is a text", init('{"rs": "2"}') + STEP + EXIT, refused('`; this worker supports'), 0, ""),
+    ("ours with an unknown field", init(OURS % ', "x": 1') + STEP + EXIT, refused("unknown key `x` in the client's INIT"), 0, ""),
+    ("ours with wrong numbers", init('{"rs": 2, "numbers": 1}') + STEP + EXIT, refused("the client's INIT is not valid"), 0, ""),
     ("a result's name of -1", init(OURS % "") + STEP + word("GETRESULTS") + ints(-1), "FORCEREADY", 1, "name of a result of -1"),
     ("a result's name of 2 GB", init(OURS % "") + word("GETRESULTS") + ints((1 << 31) - 1), "", 1, "of 2147483647"),
     ("memory that does not come", init(OURS % "") + word("MEMORY") + ints(2) + STEP + EXIT, "FORCEREADY", 0, "1 steps"),
@@ -217,12 +217,12 @@ class Server:
             pass
 
     def end(self):
-        """Exit code, what was said, and how much memory the worker and its Python took at most."""
+        """Exit code, output, and how much memory the worker and its Python took at most."""
         process = self.worker.process
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        code, said = self.worker.wait()
-        return code, said, usage.ru_maxrss << 10
+        code, output = self.worker.wait()
+        return code, output, usage.ru_maxrss << 10
 
 
 def answers(data):
@@ -259,14 +259,14 @@ def tried(case, arguments):
             break
         received += piece
     sender.join()
-    actual, said, memory = server.end()
+    actual, output, memory = server.end()
     answered = answers(received)
-    words = " ".join(said.replace("│", " ").split())
+    words = " ".join(output.replace("│", " ").split())
     as_expected = answered == expected.strip() or "NaN" in expected and "NaN" in answered
     as_expected = as_expected and all(part in answered for part in expected.split(" NaN ")[1:])
     if as_expected and actual == code and fragment in words and memory <= MEMORY:
         return None
-    return "%s: exit code %s, %d MiB, %r\n%s" % (what, actual, memory >> 20, answered[:300], said[:2000])
+    return "%s: exit code %s, %d MiB, %r\n%s" % (what, actual, memory >> 20, answered[:300], output[:2000])
 
 
 def shut(connection):
@@ -313,17 +313,17 @@ def gone_before_it_was_answered():
     server = Server("--species", "Cu2", "--pbc", "TTT")
     server.send(STATUS * 2 + STEP)
     server.connection.close()
-    code, said, _ = server.end()
-    assert code == 0 and "closed the connection before it read an answer" in said, (code, said)
+    code, output, _ = server.end()
+    assert code == 0 and "closed the connection before it read an answer" in output, (code, output)
 
 
 def silent():
     """Nothing after connecting: the worker waits, says so, and answers all the same."""
     server = Server("--species", "Cu2", "--pbc", "TTT", "--heartbeat", "0.05")
-    server.worker.await_saying("rootstock: waited 0.1 s for the server")
+    server.worker.await_output("rootstock: waited 0.1 s for the server")
     server.send(STATUS + EXIT)
-    code, said, _ = server.end()
-    assert code == 0 and "sent EXIT after 0 steps" in said, (code, said)
+    code, output, _ = server.end()
+    assert code == 0 and "sent EXIT after 0 steps" in output, (code, output)
 
 
 def a_byte_at_a_time():
@@ -331,10 +331,10 @@ def a_byte_at_a_time():
     server = Server("--species", "Cu2", "--pbc", "TTT", "--heartbeat", "0.05")
     for byte, waited in zip(STATUS, ["0.05", "0.1", "0.2", "0.4"]):
         server.send(bytes([byte]))
-        server.worker.await_saying("rootstock: waited %s s for the server" % waited)
+        server.worker.await_output("rootstock: waited %s s for the server" % waited)
     server.connection.close()
-    code, said, _ = server.end()
-    assert code == 1 and "ended in the middle of a header" in said, (code, said)
+    code, output, _ = server.end()
+    assert code == 1 and "ended in the middle of a header" in output, (code, output)
 
 
 if __name__ == "__main__":

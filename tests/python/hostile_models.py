@@ -1,4 +1,4 @@
-"""Models that answer with what is no result: each is refused with its cause, whoever asks, and never taken for a number."""
+"""Models that answer with what is no result: each is refused with its cause, by every kind of server, and never taken for a number."""
 
 import json
 import socket
@@ -71,17 +71,17 @@ class Client:
 
     def receive(self, count):
         data = self.socket.recv(count, socket.MSG_WAITALL)
-        assert len(data) == count, self.said()
+        assert len(data) == count, self.output()
         return data
 
-    def said(self):
+    def output(self):
         self.log.seek(0)
         return self.log.read()
 
     def ends(self, code):
         self.socket.close()
-        assert self.process.wait(timeout=120) == code, self.said()
-        return self.said()
+        assert self.process.wait(timeout=120) == code, self.output()
+        return self.output()
 
 
 def refused_by_stock_ase(path, *fragments):
@@ -110,7 +110,7 @@ def stress_that_is_not_finite():
         refused_by_stock_ase(path, cause)
         client = Client(path)
         refused(client, harness.copper(), "NotFinite", cause)
-        # Nobody has asked for that of a molecule, with a box or without: energy and forces are good.
+        # A molecule needs no stress, with a box or without: energy and forces are good.
         for atoms in (harness.boxed(), harness.water()):
             energy, stress, extras = client.step(atoms)
             assert energy == -1.5 and np.isnan(stress).all() and extras == {}, extras
@@ -199,13 +199,13 @@ def raising(text, before=""):
 def while_loading(path, *fragments):
     """The cause, not contact with the server; nothing that a terminal acts on, and no more than a person reads."""
     worker = harness.Worker("odd-zero", "nobody", *script(path), "--species", "Cu", "--pbc", "TTT")
-    code, said = worker.wait()
-    assert code == 1 and "connecting" not in said and "starting it again" not in said, (code, said[-2000:])
-    assert len(said) < 200_000 and not set(said) & set("\0\x1b\x07\r\u202e\x9b"), said[-2000:]
-    words = "".join(said.replace("\u2502", "").split())
-    assert "couldnotbeloaded" in words, said[-2000:]
+    code, output = worker.wait()
+    assert code == 1 and "connecting" not in output and "starting it again" not in output, (code, output[-2000:])
+    assert len(output) < 200_000 and not set(output) & set("\0\x1b\x07\r\u202e\x9b"), output[-2000:]
+    words = "".join(output.replace("\u2502", "").split())
+    assert "couldnotbeloaded" in words, output[-2000:]
     for fragment in fragments:
-        assert "".join(fragment.split()) in words, (fragment, said[-2000:])
+        assert "".join(fragment.split()) in words, (fragment, output[-2000:])
 
 
 def exceptions_arrive_whatever_they_say():
@@ -218,8 +218,8 @@ def exceptions_arrive_whatever_they_say():
             energy, _, extras = client.step(atoms)
             assert np.isnan(energy) and extras["kind"] == "ValueError" and arrives in extras["error"], (text, extras)
             assert "in change" in extras["error"] and len(extras["error"]) < 200_000, (text, extras)
-        said = client.ends(0)
-        assert b"starting it again" not in said and not set(said) & set(b"\0\x1b\x07\r"), said
+        output = client.ends(0)
+        assert b"starting it again" not in output and not set(output) & set(b"\0\x1b\x07\r"), output
     print("%d texts" % len(TEXTS))
 
 
@@ -320,7 +320,7 @@ def processes_of_a_model():
 
 
 def a_model_that_hangs():
-    """It is waited for, and the worker says for how long and what would end that; the server may leave meanwhile."""
+    """It is waited for, and the worker reports for how long and what would end that; the server may close meanwhile."""
     hangs = given("import time; time.sleep(100000)")
     for arguments, advice in [
         ((), b"with `--step-timeout SECONDS` a Python that hangs is restarted"),

@@ -98,7 +98,7 @@ class Server:
 
 
 def arrays():
-    """What JSON can say is said, of atoms that change."""
+    """All that JSON can carry is sent, of atoms that change."""
     return {
         "initial_charges": [0.1, -0.1] * 16,
         "initial_magmoms": [[0.0, 0.1, 2.0]] * 32,
@@ -111,13 +111,13 @@ def arrays():
 def json_server():
     server = Server("--species-from-server", "--charge", "3")
     atoms = harness.copper()
-    for said in [{}, arrays(), {**arrays(), "tags": [0] * 32}, {"tags": [1] * 32}, {}]:
+    for sent in [{}, arrays(), {**arrays(), "tags": [0] * 32}, {"tags": [1] * 32}, {}]:
         expected = harness.copper()
-        for name, value in said.items():
+        for name, value in sent.items():
             expected.arrays[name] = np.array(value)
         expected.info.update(spin=2, charge=3)
-        energy, extras = server.step(atoms, info={"spin": 2}, arrays=said)
-        assert extras == {} and round(energy) == reader.read(expected), (said, extras)
+        energy, extras = server.step(atoms, info={"spin": 2}, arrays=sent)
+        assert extras == {} and round(energy) == reader.read(expected), (sent, extras)
     for wrong, reason in [
         ({"tags": [1]}, "the array `tags` has shape (1,), and there are 32 atoms"),
         ({"tags": 1}, "the array `tags` has shape (), and there are 32 atoms"),

@@ -96,7 +96,7 @@ def beads(run, worker, steps):
     """A run of path integrals, whose beads come at once; its forces are those of EMT."""
     rows = run.rows()
     assert len(rows) == steps + 1
-    said = worker.succeeds()
+    output = worker.succeeds()
     for bead in range(4):
         frames = [io.read(run.directory / ("nve.%s_%d.xyz" % (name, bead)), index=":") for name in ("at", "force")]
         for frame, forces in zip(*frames):
@@ -104,7 +104,7 @@ def beads(run, worker, steps):
             atoms.positions = frame.positions
             atoms.calc = EMT()
             harness.close(forces.positions, atoms.get_forces(), 1e-4, "forces of bead %d" % bead)
-    return said
+    return output
 
 
 BEADS = [
@@ -118,8 +118,8 @@ BEADS = [
 def batch():
     """Up to three of four beads at once, filled up with copies; how many is i-PI's choice, and changes from run to run."""
     run = Ipi("<batch_size>3</batch_size>", steps=5, more=BEADS)
-    said = beads(run, run.worker("odd-batched"), 5)
-    assert "a batch of" in said and "a batch of 4" not in said, said
+    output = beads(run, run.worker("odd-batched"), 5)
+    assert "a batch of" in output and "a batch of 4" not in output, output
 
 
 def batch_by_setup_batch():
@@ -160,12 +160,12 @@ def everything():
         worker.succeeds()
         (name,) = [path for path in run.directory.iterdir() if path.name.startswith("nve.extra")]
         # i-PI writes what it has made of them, beads in lists, and beside that what it was sent.
-        said = [ast.literal_eval(line) for line in name.read_text().splitlines() if line.startswith("{")]
-        assert all(line["dipole"][0] == json.loads(line["raw"][0])["dipole"] for line in said)
-        said = [json.loads(line["raw"][0]) for line in said]
+        records = [ast.literal_eval(line) for line in name.read_text().splitlines() if line.startswith("{")]
+        assert all(line["dipole"][0] == json.loads(line["raw"][0])["dipole"] for line in records)
+        records = [json.loads(line["raw"][0]) for line in records]
         frames = io.read(run.directory / "nve.at_0.xyz", index=":")
-        assert len(said) == len(frames) == 4
-        for extra, atoms in zip(said, frames):
+        assert len(records) == len(frames) == 4
+        for extra, atoms in zip(records, frames):
             harness.close(extra["magmoms"], atoms.positions * 2, 1e-4, "magmoms")
             harness.close(extra["dipole"], atoms.positions[0] / 3, 1e-4, "dipole")
             harness.close(extra["free_energy"], atoms.positions[0, 0] - 1, 1e-4, "free energy")
@@ -178,8 +178,8 @@ def missing_stress():
     run = Ipi(steps=5)
     worker = run.worker("odd-nostress")
     assert len(run.rows()) == 6
-    said = worker.succeeds()
-    assert said.count("the model computes no stress: the virial is sent as NaN") == 1, said
+    output = worker.succeeds()
+    assert output.count("the model computes no stress: the virial is sent as NaN") == 1, output
 
 
 def another_worker_takes_over():
@@ -191,10 +191,10 @@ def another_worker_takes_over():
     worker.succeeds()
 
 
-def takes_over_from_one_that_was_told_to_end(run):
-    """i-PI waits for an answer while its worker is told to end; it hears an end, no reset, and asks the next worker."""
+def takes_over_from_one_that_was_stopped(run):
+    """i-PI waits for an answer while its worker gets a signal; it sees an end, no reset, and asks the next worker."""
     worker = run.worker("odd-mortal-hangs")
-    worker.await_saying("hanging")
+    worker.await_output("hanging")
     worker.process.terminate()
     worker.fails(143, "ended by SIGTERM")
     worker = run.worker("odd-zero")
@@ -202,12 +202,12 @@ def takes_over_from_one_that_was_told_to_end(run):
     worker.succeeds()
 
 
-def another_worker_takes_over_from_one_that_was_told_to_end():
-    takes_over_from_one_that_was_told_to_end(Ipi(steps=10))
+def another_worker_takes_over_from_one_that_was_stopped():
+    takes_over_from_one_that_was_stopped(Ipi(steps=10))
 
 
 def another_worker_takes_over_over_tcp():
-    takes_over_from_one_that_was_told_to_end(Ipi(steps=10, port=harness.free_port()))
+    takes_over_from_one_that_was_stopped(Ipi(steps=10, port=harness.free_port()))
 
 
 for case in sys.argv[3:]:

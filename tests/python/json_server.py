@@ -80,7 +80,7 @@ def equal():
 
 
 def errors():
-    """An exception is told, as NaN and in words, and the next step is computed."""
+    """An exception is reported, as NaN and as text, and the next step is computed."""
     server = Server("odd-raises")
     atoms = harness.copper()
     for step in range(5):

@@ -26,16 +26,16 @@ class Client:
         command += ["--species-from-server", *arguments]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=self.log)
         theirs.close()
-        self.told = None
+        self.sent = None
 
     def step(self, atoms, **more):
         """Energy, forces, stress and extras of a frame."""
         text = {"rs": 2, "numbers": atoms.numbers.tolist(), "pbc": atoms.pbc.tolist(), "info": atoms.info, **more}
         message = b""
-        if text != self.told:
+        if text != self.sent:
             encoded = json.dumps(text).encode()
             message += b"INIT        " + struct.pack("<ii", 0, len(encoded)) + encoded
-            self.told = text
+            self.sent = text
         message += b"POSDATA     " + atoms.cell.array.T.tobytes() + bytes(72)
         message += struct.pack("<i", len(atoms)) + atoms.positions.tobytes() + b"GETFORCE    "
         self.socket.sendall(message)
@@ -48,18 +48,18 @@ class Client:
 
     def receive(self, count):
         data = self.socket.recv(count, socket.MSG_WAITALL)
-        assert len(data) == count, "the worker has gone: " + self.said()
+        assert len(data) == count, "the worker has gone: " + self.output()
         return data
 
-    def said(self):
+    def output(self):
         self.log.seek(0)
         return self.log.read()
 
     def goodbye(self, message=b"EXIT        "):
         self.socket.sendall(message)
         self.socket.close()
-        assert self.process.wait(timeout=harness.PATIENCE) == 0, self.said()
-        return self.said()
+        assert self.process.wait(timeout=harness.PATIENCE) == 0, self.output()
+        return self.output()
 
 
 def equal():
@@ -102,7 +102,7 @@ def full_stress_tensor():
 
 
 def errors():
-    """An exception, atoms that nobody has, an INIT that says nothing: told, and the next step is computed."""
+    """An exception, unknown atoms, an empty INIT: each is reported, and the next step is computed."""
     client = Client("odd-raises")
     atoms = harness.copper()
 
@@ -127,7 +127,7 @@ def errors():
 
 
 def failed_start():
-    """Who has asked already is told why there is no worker; who has not hears an end, not a reset."""
+    """A client that waits for an answer gets the reason why there is no worker; another one sees an end, not a reset."""
     for model, code, reason in [
         ("odd-fails", 1, "there is no model for the device 'cpu'"),
         ("nonsense", 2, "the root has no model `nonsense`"),
@@ -137,12 +137,12 @@ def failed_start():
         assert np.isnan(energy) and np.isnan(forces).all() and np.isnan(stress).all()
         assert extras["kind"] == "WorkerDied" and reason in extras["error"], extras
         assert client.socket.recv(1) == b""
-        assert client.process.wait(timeout=harness.PATIENCE) == code, client.said()
-        assert reason in client.said()
+        assert client.process.wait(timeout=harness.PATIENCE) == code, client.output()
+        assert reason in client.output()
         client = Client(model)
         client.socket.sendall(b"POSDATA     " + bytes(100))
         assert client.socket.recv(1) == b""
-        assert client.process.wait(timeout=harness.PATIENCE) == code, client.said()
+        assert client.process.wait(timeout=harness.PATIENCE) == code, client.output()
 
 
 def refused():
@@ -179,7 +179,7 @@ def standard_input():
     process = subprocess.Popen(command, stdin=there, stderr=subprocess.DEVNULL)
     there.close()
     client = Client.__new__(Client)
-    client.socket, client.process, client.told = here, process, None
+    client.socket, client.process, client.sent = here, process, None
     client.step(harness.copper())
     (python,) = harness.children(process.pid)
     ours = {os.readlink("/proc/%d/fd/%s" % (process.pid, number)) for number in os.listdir("/proc/%d/fd" % process.pid)}

@@ -51,7 +51,7 @@ class Plan:
             moment = chance.choice(MOMENTS)
             way = chance.choice(WAYS)
             if moment == "some time later":
-                # Nobody waits for a thread to hang; and an exit of a thread is one of the process only by `_exit`.
+                # No test waits for a thread to hang; and an exit of a thread is one of the process only by `_exit`.
                 way = "killed" if way == "hangs" else way
             calls[call] = (moment, way)
         self.steps = call + 5
@@ -135,10 +135,10 @@ def ase(plan, kills=0):
                 killer.start()
         if not kills:
             held.check()
-    said = worker.succeeds()
+    output = worker.succeeds()
     killer.join()
     assert not Path("/tmp/ipi_" + name).exists()
-    return seen, said, killer.killed
+    return seen, output, killer.killed
 
 
 def ipi(plan, kills=0):
@@ -147,10 +147,10 @@ def ipi(plan, kills=0):
     killer = Killer(plan, worker.process, kills)
     killer.start()
     run.rows(timeout=harness.PATIENCE + 60 * (deaths + kills))
-    said = worker.succeeds()
+    output = worker.succeeds()
     killer.join()
     assert not [name for name in os.listdir(run.directory) if "rootstock-example" in name]
-    return [(run.directory / name).read_text() for name in ("nve.out", "nve.vel_0.xyz")], said, killer.killed
+    return [(run.directory / name).read_text() for name in ("nve.out", "nve.vel_0.xyz")], output, killer.killed
 
 
 def own(plan, kills=0):
@@ -167,16 +167,16 @@ def own(plan, kills=0):
             killer.start()
     if not kills:
         held.check()
-    said = client.goodbye()
+    output = client.goodbye()
     killer.join()
-    return seen, said, killer.killed
+    return seen, output, killer.killed
 
 
 def calculator(plan, kills=0):
     """Of this one's steps all but the first two are asked for and answered in memory."""
-    seen, said = [], []
+    seen, output = [], []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())
+    handler.emit = lambda record: output.append(record.getMessage())
     log = logging.getLogger("rootstock")
     log.setLevel(logging.INFO)
     log.addHandler(handler)
@@ -196,7 +196,7 @@ def calculator(plan, kills=0):
             held.check()
     log.removeHandler(handler)
     killer.join()
-    return seen, "\n".join(said), killer.killed
+    return seen, "\n".join(output), killer.killed
 
 
 def left_behind(plan):
@@ -222,25 +222,25 @@ run = globals()[driver]
 plan = Plan(deaths)
 calm = Plan(0)
 calm.steps = plan.steps
-undisturbed, said, _ = run(calm)
-assert "starting it again" not in said, said
+undisturbed, output, _ = run(calm)
+assert "starting it again" not in output, output
 
 plan.use()
-disturbed, said, _ = run(plan)
+disturbed, output, _ = run(plan)
 equal(disturbed, undisturbed)
 while_loading = sum(count for (moment, _), count in plan.ways.items() if "loading" in moment)
-restarts = said.count("starting it again") - said.count("Python has not answered")
+restarts = output.count("starting it again") - output.count("Python has not answered")
 hangs = sum(count for (moment, way), count in plan.ways.items() if way == "hangs")
-assert restarts == deaths + while_loading - hangs, said
-assert said.count("Python has not answered") >= hangs, said
+assert restarts == deaths + while_loading - hangs, output
+assert output.count("Python has not answered") >= hangs, output
 assert not left_behind(plan)
 
 outside = Plan(0)
 outside.steps = plan.steps
-disturbed, said, killed = run(outside, kills=max(1, deaths // 4))
+disturbed, output, killed = run(outside, kills=max(1, deaths // 4))
 equal(disturbed, undisturbed)
 # The last one may have come when all was done.
-assert killed - 1 <= said.count("starting it again") <= killed, said
+assert killed - 1 <= output.count("starting it again") <= killed, output
 assert not left_behind(outside)
 print("%s: %d steps, seed %d; %d deaths in calls, %d while loading, %d from outside" % (
     driver, plan.steps, seed, deaths, while_loading, killed))

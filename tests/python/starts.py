@@ -30,10 +30,10 @@ def device():
         if devices is not None:
             os.environ["ODD_DEVICES"] = str(devices)
         os.environ.update(variables)
-        said = Worker("odd-fails", "nobody", "--device", "auto", *ANY).fails(1, "no model for the device '%s'" % expected)
+        output = Worker("odd-fails", "nobody", "--device", "auto", *ANY).fails(1, "no model for the device '%s'" % expected)
         for name in variables:
             del os.environ[name]
-        return said
+        return output
 
     given("cpu")
     given("cpu", devices=0)
@@ -45,7 +45,7 @@ def device():
 
 
 def heartbeat():
-    """A model that takes its time is told to be loading, until it has loaded."""
+    """A model that loads slowly is reported as loading until it has loaded."""
     done = harness.SCRATCH / "done"
     os.environ["ODD_WAITS"] = str(done)
     worker = Worker("odd-waits", "nobody", "--heartbeat", "0.05", *ANY)

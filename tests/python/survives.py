@@ -18,16 +18,16 @@ def trajectory():
 
 
 def run(model, *arguments, before=lambda worker, step: None):
-    """Energies and forces of a whole run through one worker, and what the worker said."""
+    """Energies and forces of a whole run through one worker, and the worker's output."""
     seen = []
     with served(model, *arguments) as (atoms, worker):
         for step, frame in enumerate(trajectory()):
             atoms.positions = frame.positions
             before(worker, step)
             seen.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
-    said = worker.succeeds()
-    assert "after %d steps" % STEPS in said, said
-    return seen, said
+    output = worker.succeeds()
+    assert "after %d steps" % STEPS in output, output
+    return seen, output
 
 
 def undisturbed():
@@ -43,8 +43,8 @@ def equal(disturbed):
 
 def dies(way, cause, *arguments):
     """At steps 3, 5 and 7 of the run: each new Python computes the step that was lost, and dies two steps later."""
-    disturbed, said = run("odd-mortal-" + way, *arguments)
-    assert said.count(cause) >= 3 if "--step-timeout" in arguments else said.count(cause) == 3, said
+    disturbed, output = run("odd-mortal-" + way, *arguments)
+    assert output.count(cause) >= 3 if "--step-timeout" in arguments else output.count(cause) == 3, output
     equal(disturbed)
 
 
@@ -65,15 +65,15 @@ def hanging():
 
 
 def killed_between_steps():
-    """At every step but the first, while nobody waits for it."""
+    """At every step but the first, while no server waits for it."""
 
     def kill(worker, step):
         if step > 0:
             (python,) = children(worker.process.pid)
             os.kill(python, signal.SIGKILL)
 
-    disturbed, said = run("odd-mortal-never", before=kill)
-    assert said.count("starting it again") == STEPS - 1, said
+    disturbed, output = run("odd-mortal-never", before=kill)
+    assert output.count("starting it again") == STEPS - 1, output
     equal(disturbed)
 
 

@@ -30,8 +30,8 @@ def ase():
             harness.close(energy, atoms.get_potential_energy(), 1e-10, "energy")
             harness.close(forces, atoms.get_forces(), 1e-10, "forces")
             harness.close(stress, atoms.get_stress(), 1e-10, "stress")
-    said = worker.succeeds()
-    assert said.count("warning: i-PI has no authentication") == 1, said
+    output = worker.succeeds()
+    assert output.count("warning: i-PI has no authentication") == 1, output
 
 
 def latency():

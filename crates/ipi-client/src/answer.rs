@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::calculator::Exception;
 use crate::dialect::{Dialect, Units};
+use crate::floats::Floats;
 use crate::segments::{self, Segments};
 use crate::step::Results;
 use crate::wire;
@@ -27,6 +28,29 @@ pub(crate) fn write_error(message: &mut Vec<u8>, atoms: usize, exception: &Excep
     wire::push_count(message, atoms);
     wire::push(message, nan(3 * atoms + 9));
     wire::push_text(message, &error_text(exception));
+}
+
+/// The virials in the server's units and order, or the stresses that rootstock's clients get in their place.
+pub(crate) fn tensors(results: &[Results], dialect: Dialect) -> Vec<[f64; 9]> {
+    let Units { hartree, .. } = dialect.units();
+    let nothing = [f64::NAN; 9];
+    let tensor = |one: &Results| match dialect {
+        Dialect::Rootstock => one.stress.unwrap_or(nothing),
+        _ => {
+            let virial = one.virial.unwrap_or(nothing);
+            wire::transposed(virial.map(|energy| energy / hartree))
+        }
+    };
+    results.iter().map(tensor).collect()
+}
+
+/// The STRESSREADY of the stresses of single atoms.
+pub(crate) fn stresses_message(stresses: &Floats, atoms: usize, dialect: Dialect) -> Vec<u8> {
+    let hartree = dialect.units().hartree;
+    let mut message = b"STRESSREADY ".to_vec();
+    wire::push_count(&mut message, atoms);
+    wire::push(&mut message, stresses.iter().map(|energy| energy / hartree));
+    message
 }
 
 /// Writes the FORCEREADY of results, with the numbers in shared memory if there are segments.

@@ -80,7 +80,7 @@
 //!
 //! A failed computation never becomes a number. Servers that read JSON get NaN and the error's text in the extras, and
 //! may go on; for all others the session ends with [`Error::Failed`], and closing the connection is up to the caller. A
-//! message that cannot be read, a wrong number of atoms or an unsupported INIT end the session with an error that says
+//! message that cannot be read, a wrong number of atoms or an unsupported INIT end the session with an error that names
 //! which. An announced length alone never reserves memory. Nothing here panics on what a server sends.
 //!
 //! # Modules

@@ -9,11 +9,11 @@
 //! the error in the extras; for the others the session ends, and the caller drains and closes the connection. It also
 //! ends when the calculator itself has ended; servers that send JSON get that error first.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
-use crate::answer::{error_text, invalid, write_error, write_results};
+use crate::answer::{error_text, invalid, stresses_message, tensors, write_error, write_results};
 use crate::calculator::{Calculator, Exception, Failure};
-use crate::dialect::{self, Dialect, Init, Units};
+use crate::dialect::{self, Dialect, Init};
 use crate::floats::Floats;
 use crate::outcome::{End, Error};
 use crate::segments::{Open, Segments};
@@ -382,11 +382,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
                 format!("the model computed {numbers} components of stresses for {atoms} atoms");
             return Err(Error::Failed(Exception::new("ValueError", error).into()));
         }
-        let hartree = self.dialect.units().hartree;
-        let mut message = b"STRESSREADY ".to_vec();
-        wire::push_count(&mut message, self.sent);
-        wire::push(&mut message, stresses.iter().map(|energy| energy / hartree));
-        self.write(&message)
+        self.write(&stresses_message(&stresses, self.sent, self.dialect))
     }
 
     fn forces(&mut self, calculator: &mut impl Calculator) -> Result<bool, Error> {
@@ -420,16 +416,11 @@ impl<'a, S: Read + Write> Session<'a, S> {
         Ok(())
     }
 
-    /// The virials in the server's units and order, or the stresses that rootstock's clients get in their place.
+    /// A missing virial is NaN, or an error where the server cannot read that.
     fn tensors(&mut self, calculator: &mut impl Calculator) -> Result<Vec<[f64; 9]>, Error> {
-        let Units { hartree, .. } = self.dialect.units();
-        let nothing = [f64::NAN; 9];
-        if self.dialect == Dialect::Rootstock {
-            // This client reads NaN as "no stress": there is nothing to warn of.
-            let stresses = self.results.iter().map(|one| one.stress.unwrap_or(nothing));
-            return Ok(stresses.collect());
-        }
-        if self.results.iter().any(|one| one.virial.is_none()) {
+        // A rootstock client reads NaN as "no stress": there is nothing to warn of.
+        let is_ours = self.dialect == Dialect::Rootstock;
+        if !is_ours && self.results.iter().any(|one| one.virial.is_none()) {
             if !self.dialect.reads_nan() {
                 return Err(Error::NoStress);
             }
@@ -437,11 +428,7 @@ impl<'a, S: Read + Write> Session<'a, S> {
                 calculator.warn("the model computes no stress: the virial is sent as NaN, and the pressure is meaningless");
             }
         }
-        let virials = self.results.iter().map(|one| {
-            let virial = one.virial.unwrap_or(nothing);
-            wire::transposed(virial.map(|energy| energy / hartree))
-        });
-        Ok(virials.collect())
+        Ok(tensors(&self.results, self.dialect))
     }
 
     /// Sends an answer in one write; `false` if the server has closed the connection.
@@ -452,15 +439,8 @@ impl<'a, S: Read + Write> Session<'a, S> {
             .and_then(|()| self.stream.flush())
         {
             Ok(()) => Ok(true),
-            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) if wire::is_closed(&error) => Ok(false),
             Err(error) => Err(Error::Write(error)),
         }
     }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-    )
 }

@@ -1,4 +1,4 @@
-//! The data of one step: a frame goes in, results come out, and the system says which atoms they belong to. Units are
+//! The data of one step: a frame goes in, results come out, and the system has the atoms they belong to. Units are
 //! ASE's: ångström and electronvolt.
 
 use serde::{Deserialize, Serialize};

@@ -325,6 +325,14 @@ fn fill(stream: &mut impl Read, bytes: &mut [u8], message: &'static str) -> Resu
         .map_err(|error| Error::Truncated(message, error))
 }
 
+/// Whether a write failed because the other side has closed the connection.
+pub(crate) fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    )
+}
+
 /// Transposes a 3x3 matrix.
 pub fn transposed(matrix: [f64; 9]) -> [f64; 9] {
     std::array::from_fn(|place| matrix[place % 3 * 3 + place / 3])

@@ -17,13 +17,13 @@ fn python() -> Interpreter {
 }
 
 /// A root with an unpacked wheel of these files.
-struct World {
+struct TestRoot {
     _temporary: tempfile::TempDir,
     root: Root,
     wheel: UnpackedWheel,
 }
 
-fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
+fn world(name: &str, contents: &[(&str, &[u8])]) -> TestRoot {
     let temporary = tempfile::tempdir().unwrap();
     let root = Root::at(&temporary.path().join(name), None);
     let staging = Staging::beside(&wheels::directory(&root, &Digest::of("wheel")), &root).unwrap();
@@ -41,14 +41,14 @@ fn world(name: &str, contents: &[(&str, &[u8])]) -> World {
         });
     }
     let wheel = staging.publish(list).unwrap();
-    World {
+    TestRoot {
         _temporary: temporary,
         root,
         wheel,
     }
 }
 
-impl World {
+impl TestRoot {
     fn compile(&self, threads: usize) -> UnpackedWheel {
         let workers = Workers::new(threads).unwrap();
         let (python, variables) = (python(), variables());
@@ -88,7 +88,7 @@ fn two_roots_hold_the_same_bytes_whatever_the_number_of_threads() {
         assert_eq!(bytes, files::read(&second.source(file)).unwrap());
         assert_eq!(Digest::of(&bytes), file.sha256);
     }
-    assert_eq!(World::skipped(&first), "");
+    assert_eq!(TestRoot::skipped(&first), "");
     let found = wheels::find_bytecode(&one.root, &Digest::of("wheel"), &python().identity);
     assert_eq!(found.unwrap().unwrap(), first);
 }
@@ -122,7 +122,7 @@ fn what_does_not_compile_is_listed_and_left_out() {
         })
         .collect();
     assert_eq!(modules, ["good", "warns"]);
-    let skipped = World::skipped(&unpacked);
+    let skipped = TestRoot::skipped(&unpacked);
     let paths: Vec<&str> = skipped
         .lines()
         .map(|l| l.split(": ").next().unwrap())
@@ -174,7 +174,7 @@ fn python_uses_the_bytecode_and_shows_real_paths() {
 }
 
 #[test]
-fn an_interpreter_that_gives_up_is_shown_with_its_words() {
+fn an_interpreter_that_fails_is_shown_with_its_output() {
     let world = world("root", &[("m.py", b"x = 1\n")]);
     let mut python = python();
     let program = world.root.path().join("python");

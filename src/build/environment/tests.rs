@@ -9,7 +9,7 @@ use crate::store::wheels::{Scheme, UnpackedFile, UnpackedWheel};
 use crate::store::{Verifier, layout};
 
 /// A root, an unpacked wheel, and an interpreter whose files may be changed.
-struct World {
+struct TestRoot {
     temporary: tempfile::TempDir,
     root: Root,
     environment: LockedEnvironment,
@@ -17,7 +17,7 @@ struct World {
     interpreter: Interpreter,
 }
 
-fn world() -> World {
+fn world() -> TestRoot {
     let temporary = tempfile::tempdir().unwrap();
     let root = Root::at(&temporary.path().join("root"), None);
     layout::create(&root).unwrap();
@@ -38,7 +38,7 @@ fn world() -> World {
     files::create_directories(at.parent().unwrap()).unwrap();
     files::write(&at, b"x = 1").unwrap();
     files::set_mode(&at, 0o444).unwrap();
-    World {
+    TestRoot {
         root,
         environment: locked("emt", "1"),
         unpacked,
@@ -50,7 +50,7 @@ fn world() -> World {
     }
 }
 
-impl World {
+impl TestRoot {
     fn job(&self, force: bool) -> Job<'_> {
         Job {
             environment: &self.environment,
@@ -249,7 +249,7 @@ fn an_interpreter_that_moved_away_needs_a_new_generation() {
 }
 
 #[test]
-fn staging_of_the_dead_is_swept_and_that_of_the_living_is_not() {
+fn staging_of_dead_processes_is_swept_and_that_of_live_ones_is_not() {
     let world = world();
     let name = &world.environment.name;
     let ours = Staging::new(&world.root, name).unwrap();

@@ -1,4 +1,4 @@
-//! What tells one build from another, and what is asked for against what is locked. Builds themselves are tested
+//! What distinguishes builds, and what is required against what is locked. Builds themselves are tested
 //! through the program.
 
 use super::*;

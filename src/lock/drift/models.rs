@@ -1,4 +1,4 @@
-//! Models and their weights: what the manifest says of them, and what is locked.
+//! Models and their weights: the manifest's entries against the locked ones.
 
 use super::{Code, Findings, Subject};
 use crate::hub;

@@ -3,7 +3,7 @@
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, VersionOrUrl};
 
-use super::super::{Distribution, LockedPackage, LockedTarget, Origin, SpelledPackage};
+use super::super::{Distribution, InternedPackage, LockedPackage, LockedTarget, Origin};
 use super::{Code, Findings, direct};
 use crate::manifest::{self, Environment, Requirement, python_allows};
 use crate::name::IndexName;
@@ -156,7 +156,7 @@ fn build(
     }
 }
 
-fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'l SpelledPackage> {
+fn package<'l>(locked: &'l LockedTarget, requirement: &Requirement) -> Option<&'l InternedPackage> {
     locked
         .packages
         .iter()

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource,
-    LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree, SpelledPackage,
+    InternedPackage, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython,
+    LockedSource, LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree,
 };
 use super::*;
 use crate::digest::Digest;
@@ -28,9 +28,9 @@ pub(crate) fn sample() -> Lock {
         size: index.is_none().then_some(12),
         sha256: fill.to_string().repeat(64).parse().unwrap(),
     };
-    let package = |name, fill, index| SpelledPackage::from(plain(name, fill, index));
+    let package = |name, fill, index| InternedPackage::from(plain(name, fill, index));
     let direct = |name, fill, origin| {
-        SpelledPackage::from(LockedPackage {
+        InternedPackage::from(LockedPackage {
             origin,
             ..plain(name, fill, None)
         })
@@ -161,7 +161,7 @@ fn a_large_lock_is_read_whole_and_edits_are_found_in_their_places() {
             size: Some(at),
             sha256: Digest::of(at.to_string()),
         })
-        .map(SpelledPackage::from)
+        .map(InternedPackage::from)
         .collect();
     let digest = Digest::of(environment.answer(&environment.targets[0]));
     environment.targets[0].digest = digest;
@@ -211,7 +211,7 @@ fn every_single_byte_edit_is_found() {
     }
 }
 
-/// What the manifest says of a model is compared with the lock, so a lock needs no digest of it.
+/// A model's entry in the manifest is compared with the lock, so a lock needs no digest of it.
 fn differs_in_model(edited: &str) -> bool {
     let lock = read("rootstock.lock", edited).unwrap();
     let sample = sample();

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::{
-    Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedSource,
-    LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree, SpelledPackage,
+    InternedPackage, Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage,
+    LockedPython, LockedSource, LockedTarget, LockedWeight, Origin, PythonSource, Question,
+    RecordedTree,
 };
 use super::Edit;
 use super::written::{
@@ -187,7 +188,7 @@ impl<F: FnMut(String)> Reader<'_, F> {
     }
 
     /// The packages that are referred to.
-    fn packages(&mut self, references: &[String]) -> Vec<SpelledPackage> {
+    fn packages(&mut self, references: &[String]) -> Vec<InternedPackage> {
         let mut packages = Vec::with_capacity(references.len());
         for reference in references {
             match self.sections.files.get(reference) {
@@ -302,7 +303,7 @@ pub(super) fn target(
 }
 
 /// The entries of `[files]` by reference, or what is wrong with them.
-type Files = HashMap<String, Result<SpelledPackage, String>>;
+type Files = HashMap<String, Result<InternedPackage, String>>;
 
 fn archive(
     reference: &str,
@@ -328,7 +329,7 @@ fn archive(
     }
 }
 
-fn package(reference: &str, file: WrittenFile) -> Result<SpelledPackage, String> {
+fn package(reference: &str, file: WrittenFile) -> Result<InternedPackage, String> {
     let mut words = reference.split(' ');
     let name = words.next().and_then(|name| name.parse().ok());
     let version = words.next().and_then(|version| version.parse().ok());
@@ -363,7 +364,7 @@ fn package(reference: &str, file: WrittenFile) -> Result<SpelledPackage, String>
             ));
         }
     };
-    let package = SpelledPackage::from(LockedPackage {
+    let package = InternedPackage::from(LockedPackage {
         name,
         version,
         origin,

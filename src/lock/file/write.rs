@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::super::{
-    Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython, LockedTarget,
-    LockedWeight, Origin, PythonSource, RecordedTree, SpelledPackage,
+    InternedPackage, Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage,
+    LockedPython, LockedTarget, LockedWeight, Origin, PythonSource, RecordedTree,
 };
 use super::toml_text::{Inline, Key, Quoted, Table, separated, write_list};
 use crate::name::IndexName;
@@ -76,7 +76,7 @@ fn write_files<'l>(
     out: &mut impl Write,
     targets: impl Iterator<Item = &'l LockedTarget>,
 ) -> fmt::Result {
-    let mut files: Vec<&SpelledPackage> = targets.flat_map(LockedTarget::files).collect();
+    let mut files: Vec<&InternedPackage> = targets.flat_map(LockedTarget::files).collect();
     // Stable, because it makes use of the order that the packages of each environment are in.
     files.sort_by_key(|package| package.reference());
     files.dedup_by_key(|package| package.reference());
@@ -288,7 +288,7 @@ fn write_target(out: &mut impl Write, target: &LockedTarget) -> fmt::Result {
 }
 
 /// A list of packages, and the end of its line.
-fn write_references(out: &mut impl Write, packages: &[SpelledPackage]) -> fmt::Result {
-    write_list(out, packages.iter().map(SpelledPackage::reference))?;
+fn write_references(out: &mut impl Write, packages: &[InternedPackage]) -> fmt::Result {
+    write_list(out, packages.iter().map(InternedPackage::reference))?;
     out.write_char('\n')
 }

@@ -1,4 +1,4 @@
-//! Everything that lies in the store, with what tells whether an environment needs it. Which ones do is not known here.
+//! Everything that lies in the store, with the keys by which environments need it. Which ones do is not known here.
 
 use std::path::{Path, PathBuf};
 

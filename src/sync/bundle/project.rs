@@ -8,7 +8,7 @@ use crate::project::pack;
 
 /// A bundle cannot be made in this directory, or of this manifest.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Misplaced {
+pub enum InvalidDirectory {
     /// The manifest lies in it.
     #[error("`{0}` is the manifest's own directory")]
     #[diagnostic(help("name another one with `-o DIR`"))]
@@ -36,18 +36,18 @@ fn directory_of(manifest: &Manifest) -> &Path {
 
 /// The directory must be another one than the manifest's, and what the manifest names beside itself must lie where it
 /// can be copied to the same place.
-pub(super) fn check_place(output: &Path, manifest: &Manifest) -> Result<(), Misplaced> {
+pub(super) fn check_place(output: &Path, manifest: &Manifest) -> Result<(), InvalidDirectory> {
     let here = directory_of(manifest);
     let real = |path: &Path| files::real_path(path).unwrap_or_else(|_| path.to_owned());
     if real(&here.join(".")) == real(output) {
-        return Err(Misplaced::Own(output.display().to_string()));
+        return Err(InvalidDirectory::Own(output.display().to_string()));
     }
     for path in manifest.environments.iter().flat_map(|e| e.local.keys()) {
         if path.starts_with("..") || path.starts_with('/') {
-            return Err(Misplaced::Outside(path.clone()));
+            return Err(InvalidDirectory::Outside(path.clone()));
         }
         if real(output).starts_with(real(&here.join(path))) {
-            return Err(Misplaced::Within {
+            return Err(InvalidDirectory::Within {
                 output: output.display().to_string(),
                 path: path.clone(),
             });

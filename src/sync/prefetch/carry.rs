@@ -117,8 +117,8 @@ pub fn carry(
     Ok(prefetched::write(to, model, record)?)
 }
 
-/// Whether a link at this path below the cache leads to somewhere below the cache, as its text says. `..` may only begin it:
-/// behind a name that is a link itself, it leads to somewhere else than the text says.
+/// Whether a link at this path below the cache leads to somewhere below the cache, judged by its text. `..` may only begin it:
+/// behind a name that is a link itself, it leads to somewhere else.
 fn stays_below(path: &str, target: &Path) -> bool {
     let mut there: PathBuf = Path::new(path).parent().unwrap_or(Path::new("")).into();
     let is_up = |component: &Component| *component == Component::ParentDir;

@@ -41,7 +41,7 @@ impl Wheel {
         self
     }
 
-    /// Changes the member's contents, but not what RECORD says.
+    /// Changes the member's contents, but not RECORD.
     fn tampered(mut self, path: &str) -> Self {
         self.record = Some(self.lines());
         let member = self.members.iter_mut().find(|m| m.0 == path).unwrap();
@@ -159,7 +159,7 @@ fn text(unpacked: &UnpackedWheel, path: &str) -> String {
 }
 
 #[test]
-fn a_plain_wheel_is_installed_as_the_specification_says() {
+fn a_plain_wheel_is_installed_as_specified() {
     let (store, unpacked) = Wheel::new()
         .with("demo/empty/", "")
         .with_mode("demo/ü tool,1", "#!/bin/sh\n", 0o100_775)
@@ -286,7 +286,7 @@ fn launchers_run_from_anywhere_through_a_link() {
     ));
     assert!(text(&unpacked, "bin/show").contains("from demo import x"));
 
-    // Run for real, with a stand-in for Python that says how it was called.
+    // Run for real, with a stand-in for Python that prints how it was called.
     let place = store.temporary.path().join("an environment");
     files::create_directories(&place.join("bin")).unwrap();
     for (name, text) in [

@@ -26,13 +26,13 @@ fn what_record_does_not_vouch_for_is_refused() {
     let cases = [
         (
             Wheel::new().tampered("demo/__init__.py"),
-            "`demo/__init__.py` does not have the digest that its RECORD says",
+            "`demo/__init__.py` does not have the digest in its RECORD",
         ),
         (
             Wheel::new()
                 .with("demo-1.0.data/scripts/run", "#!python\n1\n")
                 .tampered("demo-1.0.data/scripts/run"),
-            "`demo-1.0.data/scripts/run` does not have the digest that its RECORD says",
+            "`demo-1.0.data/scripts/run` does not have the digest in its RECORD",
         ),
         (
             Wheel::new().record(|r| without(&r, "demo/__init__.py")),
@@ -50,7 +50,7 @@ fn what_record_does_not_vouch_for_is_refused() {
         ),
         (
             Wheel::new().record(|r| r.replace(",6\n", ",7\n")),
-            "`demo/__init__.py` is 6 bytes long, and its RECORD says 7",
+            "`demo/__init__.py` is 6 bytes long, not 7 as in its RECORD",
         ),
         (
             Wheel::new().record(|r| r + "a,b\n"),

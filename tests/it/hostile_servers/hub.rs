@@ -190,9 +190,9 @@ fn attempt_all(cases: &'static [Case], revision: &str, known: &str) {
         };
         // uv is asked nothing, but started: it reserves more than it uses.
         let memory = if is_sync { 400_000 } else { 4_000_000 };
-        let said = limited(&sandbox, memory, arguments, &variables);
+        let output = limited(&sandbox, memory, arguments, &variables);
         let mut fault = |what_else: String| faults.push(format!("{what} ({at}): {what_else}"));
-        if let Some(wrong) = wrong(&said, *then) {
+        if let Some(wrong) = wrong(&output, *then) {
             fault(wrong);
         }
         if !is_anonymous(&other) {
@@ -234,7 +234,7 @@ fn a_listing_is_believed_only_as_the_hub_documents_it() {
 }
 
 #[test]
-fn a_file_comes_from_where_the_hub_says_and_the_token_goes_to_the_hub_alone() {
+fn a_file_comes_from_where_the_hub_redirects_and_the_token_goes_to_the_hub_alone() {
     let known = format!(", sha256 = \"{}\", size = 1000", Digest::of(FILE));
     attempt_all(FILES, COMMIT, &known);
 }

@@ -1,5 +1,5 @@
-//! Indexes of packages, while `lock` asks for one. uv reads the pages first and we read them afterwards; an index can tell us
-//! apart, so that some cases are good to uv and bad to us.
+//! Indexes of packages, while `lock` asks for one. uv reads the pages first and we read them afterwards; an index can
+//! distinguish the two, so that some cases are good to uv and bad to us.
 
 use std::io;
 use std::path::Path;
@@ -307,15 +307,15 @@ fn attempt_all(cases: &'static [Case], more: &[(&str, &str)]) {
         let _ = std::fs::remove_file(sandbox.path("rootstock.lock"));
         let index = format!("http://me:{SECRET}@127.0.0.1:{}/{at}/simple", server.port());
         let variables = [&[("UV_DEFAULT_INDEX", index.as_str())], more].concat();
-        let said = limited(&sandbox, 2_000_000, "lock", &variables);
+        let output = limited(&sandbox, 2_000_000, "lock", &variables);
         let mut fault = |what_else: String| faults.push(format!("{what} ({at}): {what_else}"));
-        if let Some(wrong) = wrong(&said, *then) {
+        if let Some(wrong) = wrong(&output, *then) {
             fault(wrong);
         }
-        if said.stderr.contains(['\u{1b}', '\u{202e}', '\u{7}']) {
+        if output.stderr.contains(['\u{1b}', '\u{202e}', '\u{7}']) {
             fault(format!(
                 "something raw reached the terminal: {:?}",
-                said.stderr
+                output.stderr
             ));
         }
         if !is_anonymous(&other) {
@@ -357,13 +357,13 @@ fn a_server_that_keeps_pip_or_git_waiting_is_given_up() {
         ("PIP_INDEX_URL", url.as_str()),
         ("XDG_CACHE_HOME", cache.to_str().unwrap()),
     ];
-    let said = limited(&sandbox, 4_000_000, "lock", &variables);
+    let output = limited(&sandbox, 4_000_000, "lock", &variables);
     let killed = "it had not ended after 3 s and was killed";
-    assert_eq!(wrong(&said, Refused(killed)), None);
+    assert_eq!(wrong(&output, Refused(killed)), None);
     assert!(
-        said.told().contains("it could not be fetched"),
+        output.message().contains("it could not be fetched"),
         "{}",
-        said.stderr
+        output.stderr
     );
     let git = format!("demo @ git+{url}/demo@{}", "1".repeat(40));
     sandbox.write_source("one", &[&git], "");
@@ -372,8 +372,8 @@ fn a_server_that_keeps_pip_or_git_waiting_is_given_up() {
         ("ROOTSTOCK_NETWORK_TIMEOUT", "3"),
         ("PATH", path.to_str().unwrap()),
     ];
-    let said = limited(&sandbox, 4_000_000, "lock", &variables);
-    assert_eq!(wrong(&said, Refused(killed)), None);
+    let output = limited(&sandbox, 4_000_000, "lock", &variables);
+    assert_eq!(wrong(&output, Refused(killed)), None);
 }
 
 /// When `sync` asks where the locked file is, and fetches it.
@@ -409,14 +409,14 @@ fn a_locked_file_comes_whole_from_an_index_or_not_at_all() {
     assert_eq!(wrong(&locked, Taken), None);
     let mut faults = Vec::new();
     for (at, (what, _, then)) in LOCKED.iter().enumerate() {
-        let said = limited(
+        let output = limited(
             &sandbox,
             2_000_000,
             "sync",
             &[("UV_DEFAULT_INDEX", &index(at))],
         );
         let mut fault = |what_else: String| faults.push(format!("{what} ({at}): {what_else}"));
-        if let Some(wrong) = wrong(&said, *then) {
+        if let Some(wrong) = wrong(&output, *then) {
             fault(wrong);
         }
         if !is_anonymous(&other) {

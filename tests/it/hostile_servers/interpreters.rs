@@ -104,9 +104,9 @@ fn a_mirror_of_interpreters_is_believed_only_about_whole_files() {
         let _ = std::fs::remove_file(sandbox.path("rootstock.lock"));
         let address = format!("{}/{at}", mirror.url());
         let variables = [("ROOTSTOCK_PYTHON_MIRROR", address.as_str())];
-        let said = limited(&sandbox, 4_000_000, "lock", &variables);
+        let output = limited(&sandbox, 4_000_000, "lock", &variables);
         let mut fault = |what_else: String| faults.push(format!("{what} ({at}): {what_else}"));
-        if let Some(wrong) = wrong(&said, *then) {
+        if let Some(wrong) = wrong(&output, *then) {
             fault(wrong);
         }
         if !is_anonymous(&other) {

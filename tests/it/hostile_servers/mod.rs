@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::sandbox::scripted::Scripted;
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 /// What becomes of a case.
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
     /// The file is taken.
     Taken,
-    /// Another file is taken for it: nothing could tell.
+    /// Another file is taken for it: nothing could detect that.
     Believed,
     /// The program ends with exit code 1 and this message.
     Refused(&'static str),
@@ -39,14 +39,14 @@ const IMPATIENT: [(&str, &str); 3] = [
 ];
 
 /// Runs the program with so many KiB of address space.
-fn limited(sandbox: &Sandbox, memory: u32, arguments: &str, more: &[(&str, &str)]) -> Said {
+fn limited(sandbox: &Sandbox, memory: u32, arguments: &str, more: &[(&str, &str)]) -> Output {
     let mut command = Command::new("/bin/sh");
     let line = format!("ulimit -v {memory}; exec \"$0\" {arguments}");
     command.args(["-c", &line, env!("CARGO_BIN_EXE_rootstock")]);
     sandbox.set_up(&mut command);
     command.envs(IMPATIENT).envs(more.iter().copied());
     command.env("NO_PROXY", "127.0.0.1,localhost");
-    Said::from(command.stdin(Stdio::null()).output().unwrap())
+    Output::from(command.stdin(Stdio::null()).output().unwrap())
 }
 
 /// A server to which others redirect: it has every file of the table.
@@ -55,14 +55,19 @@ fn elsewhere(file: &'static [u8]) -> Scripted {
 }
 
 /// What is wrong with how the program ended, if anything.
-fn wrong(said: &Said, then: Then) -> Option<String> {
+fn wrong(output: &Output, then: Then) -> Option<String> {
     let (code, message) = match then {
         Taken | Believed => (0, ""),
         Refused(message) => (1, message),
     };
-    let told = said.told();
-    let right = said.code == Some(code) && told.contains(message) && !told.contains(SECRET);
-    (!right).then(|| format!("should be {code} with {message:?}: {:?}, {told}", said.code))
+    let text = output.message();
+    let right = output.code == Some(code) && text.contains(message) && !text.contains(SECRET);
+    (!right).then(|| {
+        format!(
+            "should be {code} with {message:?}: {:?}, {text}",
+            output.code
+        )
+    })
 }
 
 /// Whether no request to this server had credentials.

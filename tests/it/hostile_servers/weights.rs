@@ -246,8 +246,8 @@ impl Project {
             "lock"
         };
         let memory = if is_sync { 400_000 } else { 4_000_000 };
-        let said = limited(sandbox, memory, arguments, &variables);
-        let mut faults: Vec<String> = wrong(&said, then).into_iter().collect();
+        let output = limited(sandbox, memory, arguments, &variables);
+        let mut faults: Vec<String> = wrong(&output, then).into_iter().collect();
         let mut note = |is_fault: bool, what: &str| {
             if is_fault {
                 faults.push(what.to_owned());
@@ -340,8 +340,8 @@ fn credentials_for_weights_come_from_netrc_and_go_to_their_server_alone() {
     assert!(!sandbox.read("rootstock.lock").contains(SECRET));
     let without = [("NETRC", "/nowhere")];
     std::fs::remove_dir_all(sandbox.path("root/cache")).unwrap();
-    let said = limited(sandbox, 400_000, "sync --only models", &without);
-    assert_eq!(wrong(&said, Refused("status 401")), None);
+    let output = limited(sandbox, 400_000, "sync --only models", &without);
+    assert_eq!(wrong(&output, Refused("status 401")), None);
 }
 
 /// An address of the manifest, and what is wrong with it.
@@ -384,9 +384,9 @@ fn addresses_of_the_manifest_are_whole_and_hold_no_credentials() {
         );
         for text in [weights, index, mirror] {
             sandbox.write("rootstock.toml", &text);
-            let said = sandbox.run(&["lock", "--check"]);
-            said.expect(2);
-            let message = said.told();
+            let output = sandbox.run(&["lock", "--check"]);
+            output.expect(2);
+            let message = output.message();
             assert!(message.contains(why), "{address}: {message}");
             assert!(!message.contains(SECRET), "{address}: {message}");
             assert!(message.contains("rootstock.toml:"), "{address}: {message}");

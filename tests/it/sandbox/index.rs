@@ -94,7 +94,7 @@ impl Index {
         files.push((wheel.file_name(), wheel.bytes(), wheel.metadata()));
     }
 
-    /// Adds a file of this package as it is. Its metadata are those that tell nothing but the name.
+    /// Adds a file of this package as it is. Its metadata are the name alone.
     pub(crate) fn add_raw(&self, package: &str, file: &str, bytes: Vec<u8>) {
         let metadata = format!("Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n");
         let mut state = self.shelves.state.lock().unwrap();
@@ -102,7 +102,7 @@ impl Index {
         files.push((file.into(), bytes, metadata));
     }
 
-    /// Has these bytes at a path of its own, and tells the address.
+    /// Has these bytes at a path of its own, and returns the address.
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) -> String {
         let mut state = self.shelves.state.lock().unwrap();
         state.others.insert(path.into(), bytes.into());
@@ -122,8 +122,8 @@ impl Index {
 
     /// Gives nothing to who does not say this name and password.
     pub(crate) fn guard(&self, name: &str, password: &str) {
-        let said = base64::prelude::BASE64_STANDARD.encode(format!("{name}:{password}"));
-        self.shelves.state.lock().unwrap().guard = Some(format!("Basic {said}"));
+        let output = base64::prelude::BASE64_STANDARD.encode(format!("{name}:{password}"));
+        self.shelves.state.lock().unwrap().guard = Some(format!("Basic {output}"));
     }
 
     /// Adds a source distribution.
@@ -232,7 +232,7 @@ impl Drop for Index {
 fn serve(mut stream: TcpStream, shelves: &Shelves, port: u16) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
-    let mut said = None;
+    let mut output = None;
     for line in lines {
         let line = line?;
         if line.is_empty() {
@@ -241,11 +241,11 @@ fn serve(mut stream: TcpStream, shelves: &Shelves, port: u16) -> std::io::Result
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("authorization")
         {
-            said = Some(value.trim().to_owned());
+            output = Some(value.trim().to_owned());
         }
     }
     let guard = shelves.state.lock().unwrap().guard.clone();
-    if guard.is_some() && guard != said {
+    if guard.is_some() && guard != output {
         let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         stream.write_all(refusal.as_bytes())?;
         return stream.flush();

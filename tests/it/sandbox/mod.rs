@@ -18,7 +18,7 @@ pub(crate) mod lacking;
 mod numbers;
 pub(crate) mod person;
 pub(crate) mod refuse;
-pub(crate) mod said;
+pub(crate) mod output;
 pub(crate) mod remote;
 pub(crate) mod scripted;
 pub(crate) mod sdist;
@@ -29,7 +29,7 @@ pub(crate) mod wheel;
 pub(crate) use index::Index;
 pub(crate) use interpreter::Interpreters;
 pub(crate) use numbers::{Numbers, setting};
-pub(crate) use said::Said;
+pub(crate) use output::Output;
 pub(crate) use sdist::Sdist;
 pub(crate) use wheel::Wheel;
 
@@ -169,7 +169,7 @@ impl Sandbox {
             )
             .env("PATH", self.path("bin"))
             .env("UV_DEFAULT_INDEX", self.index.url())
-            // Ports are given again, and uv remembers what an index said.
+            // Ports are reused, and uv caches what an index answers.
             .env("UV_CACHE_DIR", self.path("uv-cache"))
             .env("NO_PROXY", format!("{exempt},127.0.0.1"));
     }
@@ -193,11 +193,11 @@ impl Sandbox {
     }
 
     /// Runs the program.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
-        Said::from(self.command(arguments).output().unwrap())
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        Output::from(self.command(arguments).output().unwrap())
     }
 
-    /// Starts the program; its output is for whoever waits for it.
+    /// Starts the program; its output is for the test that waits for it.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
             .stdout(Stdio::piped())
@@ -212,10 +212,10 @@ impl Sandbox {
     }
 
     /// Syncs; must succeed.
-    pub(crate) fn sync(&self, arguments: &[&str]) -> Said {
-        let said = self.run(&[&["sync"], arguments].concat());
-        said.expect(0);
-        said
+    pub(crate) fn sync(&self, arguments: &[&str]) -> Output {
+        let output = self.run(&[&["sync"], arguments].concat());
+        output.expect(0);
+        output
     }
 
     /// Syncs into this root from the bundle `carried`, and from nowhere else; must succeed.
@@ -260,8 +260,8 @@ pub(crate) fn send(signal: &str, process: u32) {
     assert!(sent.success());
 }
 
-/// Asks until there is such an answer: where a machine is busy, a program may be too slow for who asks it.
-pub(crate) fn heard<T>(ask: impl Fn() -> T, is_such: impl Fn(&T) -> bool) -> T {
+/// Repeats a question until the answer is such: on a busy machine an answer may come too late.
+pub(crate) fn retry_until<T>(ask: impl Fn() -> T, is_such: impl Fn(&T) -> bool) -> T {
     let asked = (0..100).map(|_| ask()).find(|answer| is_such(answer));
     asked.unwrap_or_else(ask)
 }
@@ -297,7 +297,7 @@ pub(crate) fn python() -> PathBuf {
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 
-/// Everything below a directory with what tells whether it was touched: inode, time of last change, mode.
+/// Everything below a directory with what shows whether it was touched: inode, time of last change, mode.
 pub(crate) fn traces(directory: &Path) -> Vec<(PathBuf, u64, i64, i64, u32)> {
     use std::os::unix::fs::MetadataExt;
     let mut found = Vec::new();

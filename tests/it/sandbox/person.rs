@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Said, Sandbox, lacking};
+use super::{Output, Sandbox, lacking};
 
 /// A user by number, with the groups they are in.
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ impl Person {
     }
 
     /// A run of a copy of the program that they can reach, with nothing but their own rights.
-    pub(crate) fn bare(&self, sandbox: &Sandbox, arguments: &[&str]) -> Said {
+    pub(crate) fn bare(&self, sandbox: &Sandbox, arguments: &[&str]) -> Output {
         let program = sandbox.path("rootstock");
         if !program.exists() {
             std::fs::copy(env!("CARGO_BIN_EXE_rootstock"), &program).unwrap();
@@ -66,14 +66,14 @@ impl Person {
             sandbox.path("bin").display()
         );
         command.env("PATH", path).env("HOME", "/nonexistent");
-        Said::from(command.output().unwrap())
+        Output::from(command.output().unwrap())
     }
 
     /// Runs rootstock with this umask.
-    pub(crate) fn run(&self, sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Output {
         let mut shell = self.command(sandbox, Path::new("/bin/sh"));
         shell.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
         shell.arg(env!("CARGO_BIN_EXE_rootstock")).args(arguments);
-        Said::from(shell.output().unwrap())
+        Output::from(shell.output().unwrap())
     }
 }

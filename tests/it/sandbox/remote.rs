@@ -105,7 +105,7 @@ impl Remote {
         }
     }
 
-    /// Lets nobody see a repository without this token.
+    /// Hides a repository from requests without this token.
     pub(crate) fn gate(&self, repository: &str, token: &str) {
         let mut state = self.shared.state.lock().unwrap();
         state.gated.insert(repository.into(), token.into());

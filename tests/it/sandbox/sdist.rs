@@ -86,7 +86,7 @@ impl Sdist {
         self
     }
 
-    /// Only the backend tells what it depends on.
+    /// Only the backend knows what it depends on.
     pub(crate) fn dynamic(mut self) -> Self {
         self.dynamic = true;
         self

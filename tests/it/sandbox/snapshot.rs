@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use snapbox::data::DataFormat;
 use snapbox::{Assert, Data};
 
-use super::{Said, Sandbox, python};
+use super::{Output, Sandbox, python};
 
 /// Keys with sentences for people.
 const SENTENCES: &[&str] = &[
@@ -71,17 +71,17 @@ const OF_MACHINE: &[&str] = &[
 
 /// Runs the program and compares its command line, exit code and JSON with `tests/it/json/NAME.json`.
 #[track_caller]
-pub(crate) fn check(sandbox: &Sandbox, name: &str, arguments: &[&str]) -> Said {
-    let said = sandbox.run(arguments);
-    compare(sandbox, name, arguments, &said);
-    said
+pub(crate) fn check(sandbox: &Sandbox, name: &str, arguments: &[&str]) -> Output {
+    let output = sandbox.run(arguments);
+    compare(sandbox, name, arguments, &output);
+    output
 }
 
 /// The same for what was run already.
 #[track_caller]
-pub(crate) fn compare(sandbox: &Sandbox, name: &str, arguments: &[&str], said: &Said) {
-    let output = serde_json::from_str(&said.stdout).unwrap_or_else(|_| {
-        let lines = said
+pub(crate) fn compare(sandbox: &Sandbox, name: &str, arguments: &[&str], result: &Output) {
+    let output = serde_json::from_str(&result.stdout).unwrap_or_else(|_| {
+        let lines = result
             .stdout
             .lines()
             .map(|line| Value::from(annotation(line)));
@@ -90,7 +90,7 @@ pub(crate) fn compare(sandbox: &Sandbox, name: &str, arguments: &[&str], said: &
     document(
         sandbox,
         name,
-        &json!({ "arguments": arguments, "exit": said.code, "output": output }),
+        &json!({ "arguments": arguments, "exit": result.code, "output": output }),
     );
 }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::{Said, Sandbox, lacking};
+use super::{Output, Sandbox, lacking};
 
 /// Whether this machine lets us trace a program at all; containers often do not. If not, the test is skipped.
 pub(crate) fn is_possible() -> bool {
@@ -70,7 +70,7 @@ pub(crate) fn stopped_after(
     calls: &str,
     nth: usize,
     arguments: &[&str],
-) -> Result<Stopped, Said> {
+) -> Result<Stopped, Output> {
     let seen = sandbox.path("seen");
     let made = Command::new("mkfifo").arg(&seen).status().unwrap();
     assert!(made.success());
@@ -97,7 +97,7 @@ pub(crate) fn stopped_after(
         }
         program.send("CONT");
     }
-    Err(Said::from(program.child.wait_with_output().unwrap()))
+    Err(Output::from(program.child.wait_with_output().unwrap()))
 }
 
 /// How many system calls of these kinds the program makes, which must end well.
@@ -107,7 +107,7 @@ pub(crate) fn count(sandbox: &Sandbox, calls: &str, arguments: &[&str]) -> usize
         .args(arguments)
         .output()
         .unwrap();
-    Said::from(output).expect(0);
+    Output::from(output).expect(0);
     let text = std::fs::read_to_string(&seen).unwrap();
     std::fs::remove_file(&seen).unwrap();
     let is_call = |line: &&str| {
@@ -152,12 +152,12 @@ impl Stopped {
     }
 
     /// Lets it go on to its end.
-    pub(crate) fn go_on(mut self) -> Said {
+    pub(crate) fn go_on(mut self) -> Output {
         self.send("CONT");
         while self.stops() {
             self.send("CONT");
         }
-        Said::from(self.child.wait_with_output().unwrap())
+        Output::from(self.child.wait_with_output().unwrap())
     }
 }
 

@@ -70,11 +70,11 @@ class Odd(Calculator):
             print("x" * 100)
 
 
-class Told(Odd):
-    """Zero forces, and the energy that `setup` was told."""
+class Given(Odd):
+    """Zero forces, and the energy that `setup` was given."""
 
     def __init__(self, energy):
-        super().__init__("told")
+        super().__init__("given")
         self.energy = energy
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
@@ -196,7 +196,7 @@ class Soaked(EMT):
         if moment == "between its results":
             self.results["forces"] = Fatal(die)
         if moment == "some time later":
-            # While its results are taken, while nobody asks anything, or in the next call.
+            # While its results are taken, between two steps, or in the next call.
             threading.Timer(random.Random(call).uniform(0, 0.005), die).start()
 
 
@@ -236,11 +236,11 @@ def look_around():
     """How this Python was started, and what it compiles of the environment."""
     compiled = []
 
-    def hear(event, arguments):
+    def audit(event, arguments):
         if event == "compile" and str(arguments[1]).startswith(sys.prefix):
             compiled.append(arguments[1])
 
-    sys.addaudithook(hear)
+    sys.addaudithook(audit)
     import ase.build, ase.io, ase.optimize, scipy.optimize, matplotlib.pyplot  # noqa: E401, F401
 
     flags = sys.flags
@@ -257,7 +257,7 @@ def wait_for(path):
 
 
 class Fatal:
-    """An array that nobody survives looking at."""
+    """An array whose access ends the process."""
 
     def __init__(self, die):
         self.die = die
@@ -294,8 +294,8 @@ def setup(model, device, energy=0.0, script=None, way="", factor=None, refuses=N
     if model == "sleeps":
         print("going to sleep")
         time.sleep(1000)
-    if model == "told":
-        return Told(energy)
+    if model == "given":
+        return Given(energy)
     if model.startswith("mortal-"):
         return Mortal(model.split("-")[1])
     if model == "fails":
@@ -312,4 +312,4 @@ def setup(model, device, energy=0.0, script=None, way="", factor=None, refuses=N
 
 def setup_from_path(path, device, energy=0.0):
     with open(path) as weights:
-        return Told(float(weights.read()) + energy)
+        return Given(float(weights.read()) + energy)

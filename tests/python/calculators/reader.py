@@ -24,8 +24,8 @@ def text(value):
 def read(atoms):
     """All but positions, cell and momenta."""
     arrays = {name: array for name, array in atoms.arrays.items() if name not in ("positions", "momenta")}
-    said = [text(dict(sorted(arrays.items()))), text(atoms.pbc), text(atoms.get_celldisp())]
-    return float(zlib.crc32("|".join([*said, text(atoms.info)]).encode("utf-8", "surrogatepass")))
+    texts = [text(dict(sorted(arrays.items()))), text(atoms.pbc), text(atoms.get_celldisp())]
+    return float(zlib.crc32("|".join([*texts, text(atoms.info)]).encode("utf-8", "surrogatepass")))
 
 
 class Reader(Calculator):

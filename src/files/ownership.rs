@@ -11,7 +11,7 @@ pub(super) const GIVE: &str = "give to its group";
 
 /// How a file or directory stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct Ownership {
     /// Its owner's number.
     pub owner: u32,
     /// Its group's number.
@@ -21,9 +21,9 @@ pub struct Standing {
 }
 
 /// How the file or directory at this path stands, links followed.
-pub fn standing(path: &Path) -> Result<Standing> {
+pub fn ownership(path: &Path) -> Result<Ownership> {
     let metadata = std::fs::metadata(path).context("examine", path)?;
-    Ok(Standing {
+    Ok(Ownership {
         owner: metadata.uid(),
         group: metadata.gid(),
         mode: metadata.permissions().mode() & 0o7777,
@@ -39,14 +39,14 @@ pub fn may_write(directory: &Path) -> Result<()> {
 
 /// Whether everybody can make things in a directory. A sticky bit protects what is there, and not the names that are free.
 pub fn is_open_to_all(directory: &Path) -> bool {
-    standing(directory).is_ok_and(|there| there.mode & 0o002 != 0)
+    ownership(directory).is_ok_and(|there| there.mode & 0o002 != 0)
 }
 
 /// Gives a file or directory this mode and, if one is named, this group; where it has them nothing is done.
 ///
 /// The mode comes last: giving something away takes its set-group bit.
-pub fn settle(path: &Path, mode: u32, group: Option<u32>) -> Result<()> {
-    let there = standing(path)?;
+pub fn set_ownership(path: &Path, mode: u32, group: Option<u32>) -> Result<()> {
+    let there = ownership(path)?;
     let elsewhere = group.filter(|group| *group != there.group);
     if let Some(group) = elsewhere {
         lchown(path, None, Some(group)).context(GIVE, path)?;
@@ -58,7 +58,7 @@ pub fn settle(path: &Path, mode: u32, group: Option<u32>) -> Result<()> {
 }
 
 /// The number of the user we are, as far as files are concerned.
-pub fn us() -> u32 {
+pub fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
@@ -77,12 +77,14 @@ pub fn group_name(number: u32) -> String {
 /// Whether no other user is in a group: one of the user's own, as many systems give everybody. It has the user's name or number,
 /// and no further member.
 pub(super) fn is_private(number: u32) -> bool {
-    let user = nix::unistd::User::from_uid(us().into()).ok().flatten();
+    let user = nix::unistd::User::from_uid(effective_uid().into())
+        .ok()
+        .flatten();
     let name = user.map(|user| user.name);
     match nix::unistd::Group::from_gid(number.into()).ok().flatten() {
-        None => number == us(),
+        None => number == effective_uid(),
         Some(group) => {
-            (number == us() || name.as_ref() == Some(&group.name))
+            (number == effective_uid() || name.as_ref() == Some(&group.name))
                 && group.mem.iter().all(|member| name.as_ref() == Some(member))
         }
     }
@@ -99,7 +101,7 @@ pub fn set_umask(mask: u32) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
 }
 
-/// What tells one file from another, whatever they are called.
+/// Identifies a file, whatever its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct File {
     device: u64,
@@ -108,16 +110,16 @@ pub struct File {
 
 /// Which file it is.
 pub fn identity(file: &super::File) -> io::Result<File> {
-    Ok(which(&file.metadata()?))
+    Ok(identify(&file.metadata()?))
 }
 
 /// Which file it is, if it has several names.
 pub fn shared(file: &super::File) -> io::Result<Option<File>> {
     let metadata = file.metadata()?;
-    Ok((metadata.nlink() > 1).then(|| which(&metadata)))
+    Ok((metadata.nlink() > 1).then(|| identify(&metadata)))
 }
 
-fn which(metadata: &std::fs::Metadata) -> File {
+fn identify(metadata: &std::fs::Metadata) -> File {
     File {
         device: metadata.dev(),
         inode: metadata.ino(),

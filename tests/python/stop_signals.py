@@ -1,4 +1,4 @@
-"""Workers that are told to end leave in order, whatever they are in the middle of, and take their Python with them."""
+"""Workers that get a signal end in order, whatever they are in the middle of, and end their Python."""
 
 import signal
 import socket
@@ -28,8 +28,8 @@ class Server:
         self.connection.sendall(STEP + b"GETFORCE    ")
         return self.connection.recv(12 + 88 + 24, socket.MSG_WAITALL)
 
-    def told(self, number=signal.SIGTERM, name="SIGTERM"):
-        """Tells the worker to end: the server sees an end, no reset, and nothing that was not there before."""
+    def stop(self, number=signal.SIGTERM, name="SIGTERM"):
+        """Sends the signal: the server sees an end, no reset, and nothing that was not there before."""
         (python,) = map(watch, children(self.worker.process.pid))
         self.worker.process.send_signal(number)
         assert self.connection.recv(1000) == b""
@@ -40,7 +40,7 @@ class Server:
 
 def while_loading():
     worker = harness.Worker("odd-sleeps", "nobody", *SPECIES)
-    worker.await_saying("going to sleep")
+    worker.await_output("going to sleep")
     (python,) = map(watch, children(worker.process.pid))
     worker.process.terminate()
     worker.fails(143, "ended by SIGTERM")
@@ -49,7 +49,7 @@ def while_loading():
 
 def while_connecting():
     worker = harness.Worker("odd-zero", harness.name(), *SPECIES)
-    worker.await_saying("model loaded")
+    worker.await_output("model loaded")
     (python,) = map(watch, children(worker.process.pid))
     worker.process.terminate()
     worker.fails(143, "ended by SIGTERM")
@@ -60,7 +60,7 @@ def while_idle():
     for number, name in [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT"), (signal.SIGHUP, "SIGHUP")]:
         server = Server("odd-zero")
         assert server.step()[:12] == b"FORCEREADY  "
-        server.told(number, name)
+        server.stop(number, name)
 
 
 def while_computing():
@@ -69,20 +69,20 @@ def while_computing():
     server.step()
     server.step()
     server.connection.sendall(STEP)
-    server.worker.await_saying("hanging")
+    server.worker.await_output("hanging")
     server.connection.sendall(b"GETFORCE    ")
-    server.told()
+    server.stop()
 
 
 def while_the_server_speaks():
     server = Server("odd-zero")
     server.step()
     server.connection.sendall(STEP[:100])
-    server.told()
+    server.stop()
 
 
 def while_the_server_does_not_listen():
-    """The answer does not fit into the socket, and nobody takes it out; then somebody does."""
+    """The answer does not fit into the socket, and the server does not read it; then it does."""
     path = str(harness.SCRATCH / harness.name())
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -94,20 +94,20 @@ def while_the_server_does_not_listen():
     connection.recv(1)
     (python,) = map(watch, children(worker.process.pid))
     worker.process.terminate()
-    # It ends after seconds, though nobody has taken the rest.
+    # It ends after seconds, although the rest was not read.
     worker.fails(143, "ended by SIGTERM")
     assert gone(python, within=0)
 
 
 def ignored():
-    """Whoever starts a worker with `nohup` wants it to outlive the terminal."""
+    """A worker started with `nohup` outlives the terminal."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = Server("odd-zero")
     signal.signal(signal.SIGHUP, before)
     server.step()
     server.worker.process.send_signal(signal.SIGHUP)
     assert server.step()[:12] == b"FORCEREADY  "
-    server.told()
+    server.stop()
 
 
 for case in sys.argv[3:]:

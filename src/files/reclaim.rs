@@ -28,15 +28,15 @@ impl Sum for Room {
     }
 }
 
-/// Tells what it gives back to take one tree away after another. A file with several names gives back its room with the
+/// Computes how much room the removal of one tree after another frees. A file with several names gives back its room with the
 /// last of them.
 #[derive(Debug, Default)]
-pub struct Scales(HashMap<(u64, u64), u64>);
+pub struct DiskUsage(HashMap<(u64, u64), u64>);
 
-impl Scales {
-    /// What this tree gives back, once all that were weighed before it are gone. What is not there, or goes meanwhile,
-    /// weighs nothing.
-    pub fn weigh(&mut self, path: &Path) -> Result<Room> {
+impl DiskUsage {
+    /// What this tree gives back, once all that were added before it are gone. What is not there, or goes meanwhile,
+    /// counts as nothing.
+    pub fn add(&mut self, path: &Path) -> Result<Room> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Room::default()),
@@ -55,7 +55,7 @@ impl Scales {
         }
         let mut rooms = vec![own];
         for name in super::names(path)? {
-            rooms.push(self.weigh(&path.join(name))?);
+            rooms.push(self.add(&path.join(name))?);
         }
         Ok(rooms.into_iter().sum())
     }
@@ -117,15 +117,12 @@ mod tests {
         }
         files::write(&path("a/file"), &vec![1; 100_000]).unwrap();
         fs::hard_link(path("a/file"), path("b/file")).unwrap();
-        let mut scales = Scales::default();
+        let mut usage = DiskUsage::default();
         let (first, second) = (path("a"), path("b"));
-        let (first, second) = (
-            scales.weigh(&first).unwrap(),
-            scales.weigh(&second).unwrap(),
-        );
+        let (first, second) = (usage.add(&first).unwrap(), usage.add(&second).unwrap());
         assert_eq!((first.inodes, second.inodes), (1, 2));
         assert!(first.bytes < 100_000 && second.bytes >= 100_000);
-        assert_eq!(scales.weigh(&path("c")).unwrap(), Room::default());
+        assert_eq!(usage.add(&path("c")).unwrap(), Room::default());
     }
 
     #[test]

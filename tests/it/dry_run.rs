@@ -1,19 +1,19 @@
-//! What a sync says it will do, and how: amounts for each environment, and how files are linked.
+//! `sync --dry-run`: amounts for each environment, and how files are linked.
 
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
-use crate::sandbox::{Said, Sandbox, heard, trace, traces};
+use crate::sandbox::{Output, Sandbox, retry_until, trace, traces};
 
 fn dry(sandbox: &Sandbox, arguments: &[&str]) -> Value {
-    let said = sandbox.run(&[&["sync", "--dry-run", "--json"], arguments].concat());
-    said.expect(0);
-    said.json()
+    let output = sandbox.run(&[&["sync", "--dry-run", "--json"], arguments].concat());
+    output.expect(0);
+    output.json()
 }
 
 #[test]
-fn each_environment_is_told_with_bytes_and_inodes() {
+fn each_environment_is_listed_with_bytes_and_inodes() {
     let sandbox = Sandbox::shared();
     let answer = dry(&sandbox, &[]);
     for step in answer["environments"].as_array().unwrap() {
@@ -26,14 +26,14 @@ fn each_environment_is_told_with_bytes_and_inodes() {
     }
     // What both need is downloaded once.
     assert_eq!(answer["download"]["files"], 3);
-    let said = sandbox.run(&["sync", "--dry-run"]);
+    let output = sandbox.run(&["sync", "--dry-run"]);
     assert!(
-        said.stdout.contains("  download 2 files, "),
+        output.stdout.contains("  download 2 files, "),
         "{}",
-        said.stdout
+        output.stdout
     );
     let estimated = "inodes (estimated for 2 packages that are not in the store)";
-    assert!(said.stdout.contains(estimated), "{}", said.stdout);
+    assert!(output.stdout.contains(estimated), "{}", output.stdout);
     assert!(sandbox.names("root").is_empty());
 
     sandbox.sync(&["one"]);
@@ -47,7 +47,7 @@ fn each_environment_is_told_with_bytes_and_inodes() {
         (&1.into(), &1.into())
     );
 
-    // What is on the shelf is known exactly.
+    // The size of an unpacked wheel is known exactly.
     let answer = dry(&sandbox, &["--force", "one"]);
     let step = &answer["environments"][0];
     assert_eq!(
@@ -68,7 +68,7 @@ fn each_environment_is_told_with_bytes_and_inodes() {
 
 /// As far as the filesystem and the programs that know of quotas say.
 #[test]
-fn what_may_not_fit_is_told_before_it_is_tried() {
+fn what_may_not_fit_is_reported_before_it_is_tried() {
     let sandbox = Sandbox::single();
     let answer = dry(&sandbox, &[]);
     let room = &answer["room"][0];
@@ -87,20 +87,24 @@ fn what_may_not_fit_is_told_before_it_is_tried() {
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(sandbox.path("bin/quota"), executable).unwrap();
     let second = || dry(&sandbox, &[])["room"][1].clone();
-    let room = heard(second, |room| !room.is_null());
+    let room = retry_until(second, |room| !room.is_null());
     let expected = serde_json::json!({
         "of": format!("user {user}"), "bytes-left": 1_024_000_000, "inodes-left": 3, "enough": false,
     });
     assert_eq!(room, expected);
-    let told = format!(
+    let message = format!(
         "inodes if nothing is linked, and the quota of user {user} has 1.02 GB and 3 inodes left\n"
     );
     let text = || sandbox.run(&["sync", "--dry-run"]);
-    let said = heard(text, |said| said.stdout.contains("this may not fit: "));
-    assert!(said.stdout.contains(&told), "{}", said.stdout);
+    let output = retry_until(text, |output| output.stdout.contains("this may not fit: "));
+    assert!(output.stdout.contains(&message), "{}", output.stdout);
     sandbox.sync(&[]);
-    let said = sandbox.run(&["sync", "--dry-run"]);
-    assert!(!said.expect(0).stdout.contains("fit"), "{}", said.stdout);
+    let output = sandbox.run(&["sync", "--dry-run"]);
+    assert!(
+        !output.expect(0).stdout.contains("fit"),
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]
@@ -132,12 +136,12 @@ fn files_are_linked_as_was_asked_for() {
         "rootstock.toml",
         &manifest.replace("\"copy\"", "\"hardlinks\""),
     );
-    let said = sandbox.run(&["sync"]);
-    said.expect(2);
+    let output = sandbox.run(&["sync"]);
+    output.expect(2);
     assert!(
-        said.stderr.contains("did you mean `hardlink`?"),
+        output.stderr.contains("did you mean `hardlink`?"),
         "{}",
-        said.stderr
+        output.stderr
     );
     sandbox.run(&["sync", "--link-mode", "soft"]).expect(2);
 }
@@ -148,23 +152,23 @@ fn a_way_to_link_that_does_not_work_here_is_refused() {
         return;
     }
     let sandbox = Sandbox::single();
-    let refused = |said: &Said, what: &str| {
-        said.expect(1);
+    let refused = |result: &Output, what: &str| {
+        result.expect(1);
         let refusal = format!("`link-mode` asks for {what}, which do not work here");
-        assert!(said.told().contains(&refusal), "{}", said.stderr);
-        assert!(said.stderr.contains("auto"), "{}", said.stderr);
+        assert!(result.message().contains(&refusal), "{}", result.stderr);
+        assert!(result.stderr.contains("auto"), "{}", result.stderr);
         assert!(sandbox.names("root/envs").is_empty());
     };
     let fault = "inject=link,linkat:error=EOPNOTSUPP";
     let mut command = trace::command(&sandbox, &["trace=link,linkat", fault]);
-    let said = command.args(["sync", "--link-mode", "hardlink"]).output();
-    refused(&Said::from(said.unwrap()), "hard links");
-    let said = sandbox.run(&["sync", "--link-mode", "reflink"]);
+    let result = command.args(["sync", "--link-mode", "hardlink"]).output();
+    refused(&Output::from(result.unwrap()), "hard links");
+    let result = sandbox.run(&["sync", "--link-mode", "reflink"]);
     let filesystem = sandbox.run(&["doctor", "--json"]).json();
     if filesystem["filesystem"]["abilities"]["reflink"] == false {
-        refused(&said, "reflinks");
+        refused(&result, "reflinks");
     } else {
-        said.expect(0);
+        result.expect(0);
     }
     sandbox.sync(&[]);
 }

@@ -13,16 +13,16 @@ use crate::name::IndexName;
 
 /// A locked package, shared by all that have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpelledPackage(Arc<Spelled>);
+pub struct InternedPackage(Arc<Interned>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Spelled {
+struct Interned {
     package: LockedPackage,
     reference: String,
     answer: String,
 }
 
-impl SpelledPackage {
+impl InternedPackage {
     /// How an environment refers to it in the lock: name, version and the first digits of the digest.
     pub fn reference(&self) -> &str {
         &self.0.reference
@@ -34,7 +34,7 @@ impl SpelledPackage {
     }
 }
 
-impl Deref for SpelledPackage {
+impl Deref for InternedPackage {
     type Target = LockedPackage;
 
     fn deref(&self) -> &LockedPackage {
@@ -42,7 +42,7 @@ impl Deref for SpelledPackage {
     }
 }
 
-impl From<LockedPackage> for SpelledPackage {
+impl From<LockedPackage> for InternedPackage {
     fn from(package: LockedPackage) -> Self {
         let LockedPackage {
             name,
@@ -69,7 +69,7 @@ impl From<LockedPackage> for SpelledPackage {
         }
         answer.push('\n');
         let reference = [name, &version, &digits[..12]].join(" ");
-        Self(Arc::new(Spelled {
+        Self(Arc::new(Interned {
             package,
             reference,
             answer,

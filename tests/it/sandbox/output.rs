@@ -1,6 +1,6 @@
 //! The output of the program, and how tests compare it: by its exit code, as JSON, or as a whole message.
 
-use std::process::Output;
+use std::process;
 
 use serde_json::Value;
 use snapbox::data::Inline;
@@ -9,14 +9,14 @@ use super::Sandbox;
 
 /// What the program printed, and its exit code.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Output {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
+impl From<process::Output> for Output {
+    fn from(output: process::Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -25,15 +25,15 @@ impl From<Output> for Said {
     }
 }
 
-impl Said {
+impl Output {
     #[track_caller]
     pub(crate) fn expect(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// What was said on standard error, without the frame and the line breaks that errors are drawn with.
-    pub(crate) fn told(&self) -> String {
+    /// Standard error, without the frame and the line breaks that errors are drawn with.
+    pub(crate) fn message(&self) -> String {
         let words = self.stderr.split_whitespace().filter(|word| *word != "│");
         words.collect::<Vec<_>>().join(" ")
     }
