@@ -49,7 +49,7 @@ class Driven:
         lmp.set_fix_external_callback(name, self.answer)
 
     def run(self, steps, options=""):
-        """Runs, and raises what the calculator raised: LAMMPS itself hears nothing of it."""
+        """Runs, and raises what the calculator raised: LAMMPS itself does not see it."""
         self.lmp.command(f"run {steps} {options}")
         if self.error is not None:
             raise self.error

@@ -201,7 +201,7 @@ fn left_over(manifest: &Manifest, lock: &Lock, path: &Path) {
     }
 }
 
-/// Writes a lock where it says something new, and tells what. One without an environment is not begun.
+/// Writes a lock that differs from the old one, and prints the changes. A lock without an environment is not begun.
 fn write(
     path: &Path,
     old: Option<&Lock>,

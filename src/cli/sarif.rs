@@ -70,7 +70,7 @@ fn result(finding: &Finding, place: &Place) -> Value {
             "artifactLocation": location(&place.file),
             "region": region,
         } }],
-        // Tells the same finding in a later run, wherever its line has moved to.
+        // Identifies the same finding in a later run, wherever its line has moved to.
         "partialFingerprints": { "rootstock/v1": Digest::of(format!("{code}\n{subject}\n{message}")) },
         "properties": { "subject": subject.to_string(), "was": was, "now": now },
     })

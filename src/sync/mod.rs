@@ -78,7 +78,7 @@ impl From<layout::Error> for Error {
 }
 
 /// What has to be done so that a root matches the lock. Changes nothing, unless it is to be repaired. Uses the rayon pool
-/// it is called in; `warn` hears what cannot be repaired and keeps nothing else from it.
+/// it is called in; `warn` gets what cannot be repaired; the rest goes on.
 pub fn plan<'l>(
     root: &Root,
     lock: &'l Lock,

@@ -351,12 +351,12 @@ fn a_separate_cache_is_synced_examined_repaired_and_kept() {
     assert_eq!(fs::read_to_string(&weights).unwrap(), "numbers");
 
     // Whose a cache is beside us, gc does not know.
-    fs::write(cache.join("of-somebody"), "").unwrap();
+    fs::write(cache.join("of-another"), "").unwrap();
     let root = root.to_str().unwrap();
     sandbox
         .run(&["gc", "--root", root, "--keep", "0", "--older-than", "0s"])
         .expect(0);
-    assert!(weights.is_file() && cache.join("of-somebody").is_file());
+    assert!(weights.is_file() && cache.join("of-another").is_file());
     sandbox
         .run(&["sync", "--cluster", "della", "--check"])
         .expect(0);

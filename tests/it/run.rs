@@ -43,7 +43,7 @@ fn the_command_ends_as_it_ends() {
     };
     assert_eq!(run("exit 7").code(), Some(7));
     assert_eq!(run("kill -TERM $$").signal(), Some(15));
-    // A pipe that nobody reads ends it, though it does not end rootstock.
+    // A pipe without a reader ends it, though it does not end rootstock.
     let result = sandbox.run(&["run", "one", "--", "/bin/cat", "/proc/self/status"]);
     let ignored = result
         .stdout

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every module with those it may use, in reading order: a module uses only what stands above it.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -380,6 +380,101 @@ fn every_file_states_what_it_is() {
             source.path
         );
     }
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut long = Vec::new();
+    for source in &sources() {
+        let lines: Vec<&str> = source.text.lines().collect();
+        if lines.len() > 450 {
+            long.push(format!("{}: {} lines", source.path, lines.len()));
+        }
+        for (start, line) in lines.iter().enumerate() {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let is_function = line.trim_start().split('(').next().unwrap().contains("fn ");
+            let end = format!("{indent}}}");
+            let rest = lines[start..].iter().position(|line| *line == end);
+            if let (true, false, Some(more @ 70..)) = (is_function, line.contains("//"), rest) {
+                long.push(format!("{}:{}: {} lines", source.path, start + 1, more + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+/// Words that this project once had meanings of its own for, and where one of them is meant literally.
+const WORDS: &[(&str, &[&str])] = &[
+    ("told", &[]),
+    ("tells", &[]),
+    ("said", &[]),
+    ("heard", &[]),
+    ("hears", &[]),
+    ("somebody", &[]),
+    ("anybody", &[]),
+    ("whoever", &[]),
+    ("mend", &[]),
+    ("mends", &[]),
+    ("mended", &[]),
+    ("foretell", &[]),
+    ("foresee", &[]),
+    ("standing", &[]),
+    // The name of a user, of a socket that does not exist, and of a host.
+    ("nobody", &["SECURITY.md", "tests/"]),
+    // The first line of a file on disk.
+    ("shelf", &["src/store/wheels"]),
+];
+
+#[test]
+fn the_words_are_those_of_the_field() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pending: Vec<PathBuf> = [
+        "src",
+        "crates",
+        "python",
+        "tests",
+        "benchmarks",
+        "examples",
+        "environments",
+    ]
+    .map(|name| root.join(name))
+    .into();
+    let mut wrong = Vec::new();
+    let documents = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    pending.extend(documents.filter(|path| {
+        path.extension().is_some_and(|e| e == "md") && !path.ends_with("THIRD-PARTY.md")
+    }));
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
+        let below = path.strip_prefix(root).unwrap().display().to_string();
+        let is_text = ["rs", "py", "md", "toml"]
+            .iter()
+            .any(|kind| below.ends_with(&format!(".{kind}")));
+        if !is_text || below == "tests/it/tidy.rs" {
+            continue;
+        }
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let words = line.split(|c: char| !c.is_alphanumeric());
+            for word in words.map(str::to_lowercase) {
+                let known = WORDS.iter().find(|(known, _)| *known == word);
+                if known
+                    .is_some_and(|(_, meant)| !meant.iter().any(|place| below.starts_with(place)))
+                {
+                    wrong.push(format!("{below}:{}: {word}: {}", number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// `cargo test` in the root of a workspace tests its default members.

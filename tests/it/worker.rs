@@ -135,7 +135,7 @@ mod mutating {
 
 mod tcp {
     use super::run;
-    cases!("tcp.py": ase nobody_listens);
+    cases!("tcp.py": ase nothing_listens);
 }
 
 mod stopped {
@@ -154,7 +154,7 @@ mod ends {
         launcher_is_killed grandchildren_do_not_stay chatter_does_not_block
         no_stress other_atoms coinciding_atoms charge_and_spin
         setup_fails broken_template
-        nobody_listens server_comes_late_and_leaves_early server_leaves_in_the_middle_of_a_step strangers_are_refused
+        nothing_listens server_comes_late_and_leaves_early server_leaves_in_the_middle_of_a_step strangers_are_refused
     );
 }
 

@@ -6,7 +6,7 @@ import socket
 import sys
 
 import harness
-from harness import Worker, children, copper, gone, nobody_answers, served, watch
+from harness import Worker, children, copper, gone, no_answer, served, watch
 
 
 NEVER_AGAIN = ["--restarts", "0"]
@@ -18,7 +18,7 @@ def fails_at_third_step(model, *fragments, arguments=()):
             atoms.rattle(0.01)
             assert not atoms.get_forces().any()
         atoms.rattle(0.01)
-        nobody_answers(atoms)
+        no_answer(atoms)
     return worker.fails(1, *fragments)
 
 
@@ -49,7 +49,7 @@ def python_is_killed_while_idle():
         (python,) = children(worker.process.pid)
         os.kill(python, signal.SIGKILL)
         atoms.rattle(0.01)
-        nobody_answers(atoms)
+        no_answer(atoms)
     worker.fails(1, "Python was killed by signal 9")
 
 
@@ -83,7 +83,7 @@ def chatter_does_not_block():
 
 def no_stress():
     with served("odd-nostress") as (atoms, worker):
-        nobody_answers(atoms)
+        no_answer(atoms)
     worker.fails(1, "the model computes no stress, which this server wants", "--no-stress")
     with served("odd-nostress", "--no-stress") as (atoms, worker):
         atoms.get_forces()
@@ -92,7 +92,7 @@ def no_stress():
 
 def other_atoms():
     with served("odd-zero", "--species", "Cu31", "--pbc", "TTT", template=False) as (atoms, worker):
-        nobody_answers(atoms)
+        no_answer(atoms)
     worker.fails(1, "the server sent positions of 32 atoms, but this worker's system has 31")
 
 
@@ -131,7 +131,7 @@ def broken_template():
     Worker("odd-zero", "nobody", "--template", path).fails(1, "could not be loaded", "Traceback")
 
 
-def nobody_listens():
+def nothing_listens():
     name = harness.name()
     arguments = ("--species", "Cu", "--pbc", "TTT", "--connect-timeout", 0)
     Worker("odd-zero", name, *arguments).fails(1, "no server listens on `/tmp/ipi_%s`" % name)

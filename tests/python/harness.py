@@ -95,8 +95,8 @@ def served(model, *arguments, atoms=None, template=True):
         yield atoms, worker
 
 
-def nobody_answers(atoms):
-    """The server hears an end and no number."""
+def no_answer(atoms):
+    """The server gets an end and no number."""
     try:
         forces = atoms.get_forces()
     except OSError:

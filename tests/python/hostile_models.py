@@ -89,7 +89,7 @@ def refused_by_stock_ase(path, *fragments):
     with SocketIOCalculator(unixsocket=server) as calculator:
         worker = harness.Worker("odd-zero", server, *script(path), template=atoms)
         atoms.calc = calculator
-        harness.nobody_answers(atoms)
+        harness.no_answer(atoms)
         return worker.fails(1, *fragments)
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from harness import children, copper, nobody_answers, served
+from harness import children, copper, no_answer, served
 
 STEPS = 7
 
@@ -82,7 +82,7 @@ def the_same_step_twice():
     with served("odd-mortal-killed") as (atoms, worker):
         atoms.get_forces()
         atoms.positions[0, 0] = 200
-        nobody_answers(atoms)
+        no_answer(atoms)
     worker.fails(1, "Python was killed by signal 9 (out of memory?), twice at the same step")
 
 
@@ -92,7 +92,7 @@ def only_so_often():
             atoms.rattle(0.01, seed=step)
             atoms.get_forces()
         atoms.rattle(0.01, seed=9)
-        nobody_answers(atoms)
+        no_answer(atoms)
     worker.fails(1, "Python ended with exit code 3")
 
 

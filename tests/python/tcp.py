@@ -51,7 +51,7 @@ def latency():
     print("median of 60 steps: %.2f ms" % (1e3 * np.median(times)))
 
 
-def nobody_listens():
+def nothing_listens():
     port = harness.free_port()
     address = "127.0.0.1:%d" % port
     worker_of("odd-zero", address, *COPPER, "--connect-timeout", 0).fails(1, "no server listens on `%s`" % address, "<port>")

@@ -143,7 +143,7 @@ impl Stopped {
         }
     }
 
-    /// Sends it this signal, which it hears when it goes on, unless it has ended.
+    /// Sends it this signal, which arrives when it goes on, unless it has ended.
     pub(crate) fn send(&self, signal: &str) {
         if let Some(thread) = &self.thread {
             let kill = format!("kill -{signal} {thread} 2>/dev/null");
