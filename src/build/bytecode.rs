@@ -67,8 +67,8 @@ impl Error {
     }
 }
 
-/// Compiles every module of an unpacked wheel and puts the bytecode into the store. `variables` are those the interpreter may need to
-/// start; groups of files are compiled at once as the workers allows.
+/// Compiles every module of an unpacked wheel and puts the bytecode into the store. `variables` are those the interpreter
+/// may need to start; groups of files are compiled at once as the workers allows.
 pub(super) fn compile(
     root: &Root,
     wheel: &UnpackedWheel,

@@ -13,12 +13,12 @@ use crate::store::claims::{self, Builder, Claim};
 /// How often a builder updates its claim.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// How often a waiting process looks. There is nothing to wait for but time: what another host writes on a shared filesystem is no
-/// event here (inotify sees only this host's own writes).
+/// How often a waiting process looks. There is nothing to wait for but time: what another host writes on a shared filesystem
+/// is no event here (inotify sees only this host's own writes).
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How often a waiting process looks at a claim that does not change before it takes the builder for dead: two minutes. What one host
-/// writes, another one may see a minute later.
+/// How often a waiting process looks at a claim that does not change before it takes the builder for dead: two minutes. What
+/// one host writes, another one may see a minute later.
 const PATIENCE: u32 = 480;
 
 /// What can be claimed: a generation.
@@ -96,7 +96,8 @@ pub(super) fn wait(root: &Root, claim: &Claim, progress: &dyn Progress) {
     }
 }
 
-/// Looks, and looks again after each pause, until there is no builder to wait for; the claim that stopped changing, if that was the reason.
+/// Looks, and looks again after each pause, until there is no builder to wait for; the claim that stopped changing, if that
+/// was the reason.
 fn watch(look: &mut dyn FnMut() -> Option<Claim>, pause: &mut dyn FnMut()) -> Option<Claim> {
     let mut seen = None;
     let mut unchanged = 0;

@@ -51,7 +51,8 @@ impl Arguments {
     }
 }
 
-/// Does this work; returns unless a signal ends the process meanwhile. Then, if nothing half-made is left, `clean` is printed. What is done in parallel is done by as many threads as the machine has processors.
+/// Does this work; returns unless a signal ends the process meanwhile. Then, if nothing half-made is left, `clean` is
+/// printed. What is done in parallel is done by as many threads as the machine has processors.
 pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> T + Send) -> T {
     // Without a signal handler, signals end the process as usual, and the next sync sweeps.
     let (Ok(signals), Ok((end, begin))) = (Signals::listen(), rustix::pipe::pipe()) else {

@@ -1,4 +1,5 @@
-//! All printing. Writing never panics: a closed pipe, on either stream, is no error. Any other failure to write standard output ends the command with exit code 1 ([`unwritten`]).
+//! All printing. Writing never panics: a closed pipe, on either stream, is no error. Any other failure to write standard
+//! output ends the command with exit code 1 ([`unwritten`]).
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write as _};

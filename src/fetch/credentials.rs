@@ -1,5 +1,6 @@
-//! User names and passwords for servers that require them, from the places where uv finds them: `UV_INDEX_<NAME>_USERNAME` and `_PASSWORD`,
-//! the default index's own address, netrc, the keyring. Looked for only when a server asks, and for that server alone.
+//! User names and passwords for servers that require them, from the places where uv finds them: `UV_INDEX_<NAME>_USERNAME`
+//! and `_PASSWORD`, the default index's own address, netrc, the keyring. Looked for only when a server asks, and for that
+//! server alone.
 //!
 //! They are never shown: `Debug` prints none of them.
 

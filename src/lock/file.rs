@@ -32,7 +32,7 @@
 //!
 //! [models]
 //! emt = { environment = "emt", argument = "" }
-//! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", path = "mace/m", size = 9, sha256 = "…" }], digest = "…" }
+//! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", … , sha256 = "…" }], digest = "…" }
 //!
 //! # A file of the hub has its commit: weights = [{ url = "hf://org/name@main/file", commit = "…", path = … }]
 //!
@@ -49,9 +49,9 @@
 //!
 //! A repository or a directory is locked as the archive that rootstock makes of its files.
 //!
-//! One lock has one text: environments, models and files are sorted, keys stand in this order, `\n` ends lines. The
-//! text holds no address of an index, no absolute path and no time. A text that is not the one its content would be written as was
-//! edited by hand.
+//! One lock has one text: environments, models and files are sorted, keys stand in this order, `\n` ends lines. The text
+//! holds no address of an index, no absolute path and no time. A text that is not the one its content would be written as
+//! was edited by hand.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! Programs on a search path: the first one that no untrusted user can replace (`files::trust`). A directory that is not named from
-//! the top of the filesystem is not searched: what lies in it depends on where the command is run.
+//! Programs on a search path: the first one that no untrusted user can replace (`files::trust`). A directory that is not
+//! named from the top of the filesystem is not searched: what lies in it depends on where the command is run.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

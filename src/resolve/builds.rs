@@ -6,9 +6,10 @@
 //!                                               └───────────────────────┘
 //! ```
 //!
-//! The backend is asked on this machine, whatever the target: its answer is requirements, which are then resolved for
-//! the target. `sync` asks it again before it builds, and refuses what the lock does not hold. It takes an interpreter
-//! of the locked series: one of this machine, else the environment's own, if it is a managed one. Wheels only: what builds packages is not built itself.
+//! The backend is asked on this machine, whatever the target: its answer is requirements, which are then resolved for the
+//! target. `sync` asks it again before it builds, and refuses what the lock does not hold. It takes an interpreter of the
+//! locked series: one of this machine, else the environment's own, if it is a managed one. Wheels only: what builds packages
+//! is not built itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -87,8 +87,8 @@ const FOLDERS: [&str; 8] = [
 /// Those whose own folders are also such.
 const WITH_FOLDERS: [&str; 2] = [directory::GENERATIONS, directory::STORE];
 
-/// Makes sure that the folders of a root are directories. Through a link, which another maintainer may have planted, a `sync` would
-/// write in another directory, and a `gc` would remove what is there.
+/// Makes sure that the folders of a root are directories. Through a link, which another maintainer may have planted, a
+/// `sync` would write in another directory, and a `gc` would remove what is there.
 pub fn check_folders(root: &Root) -> Result<(), Error> {
     let check = |path: std::path::PathBuf| {
         if files::exists(&path) && !files::is_really_directory(&path) {

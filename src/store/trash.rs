@@ -20,8 +20,9 @@ pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<P
     Ok(path)
 }
 
-/// Moves a directory to the trash and returns its new path; `None` if it is gone. The label shows people what it was. One that another maintainer has published is put aside where it is, with a name that
-/// begins with [`ASIDE`]: only its owner may move it to another directory.
+/// Moves a directory to the trash and returns its new path; `None` if it is gone. The label shows people what it was. One
+/// that another maintainer has published is put aside where it is, with a name that begins with [`ASIDE`]: only its owner
+/// may move it to another directory.
 pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Option<PathBuf>> {
     if !files::exists(directory) {
         return Ok(None);

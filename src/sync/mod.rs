@@ -230,8 +230,8 @@ fn prefetch_one(
     prefetch::prefetch(root, step, inherited, &warn)
 }
 
-/// Has a root follow its policy, for a repair. What others have left there that only they can change is read with everything else,
-/// and made anew where it is needed and cannot be read.
+/// Has a root follow its policy, for a repair. What others have left there that only they can change is read with everything
+/// else, and made anew where it is needed and cannot be read.
 fn apply_policy_again(root: &Root, warn: &dyn Fn(&str)) -> Result<(), Error> {
     let is_new = layout::access(root)?.as_ref() != root.access();
     match apply_policy(root) {
