@@ -58,7 +58,7 @@ def test_numbers_are_those_of_the_same_calculator_in_this_process(calculator: Ma
     assert len(workers) == 1
 
 
-def test_steps_of_the_same_atoms_are_asked_for_in_memory_and_belong_to_who_asked(calculator: Make, copper: Atoms) -> None:
+def test_steps_of_the_same_atoms_use_memory_and_belong_to_their_atoms(calculator: Make, copper: Atoms) -> None:
     through = calculator("odd-mortal-never")
     silver = copper.copy()
     silver.symbols[:] = "Ag"
@@ -114,7 +114,7 @@ def test_what_is_known_is_not_computed_again(calculator: Make, copper: Atoms) ->
     assert through.get_property("energy", copper, allow_calculation=False) is None
 
 
-def test_results_belong_to_who_asked(calculator: Make, copper: Atoms) -> None:
+def test_results_belong_to_their_atoms(calculator: Make, copper: Atoms) -> None:
     copper.calc = calculator()
     forces = copper.get_forces()
     expected = forces.copy()
@@ -138,7 +138,7 @@ def test_info_reaches_the_model_and_a_change_means_a_new_calculation(calculator:
     assert through.check_state(copper) == ["info"]
 
 
-def test_arguments_of_setup_and_weights_of_ones_own(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
+def test_arguments_of_setup_and_own_weights(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
     copper.calc = calculator("odd-given", setup_kwargs={"energy": 1.25})
     assert copper.get_potential_energy() == 1.25
     weights = tmp_path / "my weights"
@@ -192,7 +192,7 @@ def test_what_is_no_number_is_no_result(calculator: Make, copper: Atoms) -> None
     assert copper.calc.results == {}
 
 
-def test_a_model_that_does_not_load_says_why(calculator: Make, copper: Atoms) -> None:
+def test_a_model_that_does_not_load_reports_the_reason(calculator: Make, copper: Atoms) -> None:
     copper.calc = calculator("odd-fails", device="tpu")
     with pytest.raises(RootstockError, match="there is no model for the device 'tpu'"):
         copper.get_potential_energy()

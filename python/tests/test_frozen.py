@@ -140,7 +140,7 @@ def test_a_frozen_worker_is_driven_unchanged(old: Path, copper: Atoms, tmp_path:
     await_end(watched)
 
 
-def test_it_is_not_asked_about_atoms_of_which_it_cannot_be_told_everything(old: Path, copper: Atoms) -> None:
+def test_it_refuses_atoms_that_it_cannot_represent(old: Path, copper: Atoms) -> None:
     with RootstockCalculator("emt-old", root=old) as copper.calc:
         copper.set_tags(0)
         copper.set_initial_charges([0.0] * len(copper))
@@ -171,7 +171,7 @@ def test_its_weights_are_loaded_by_its_own_hook(old: Path, copper: Atoms, tmp_pa
         near(copper, 0.25)
 
 
-def test_its_death_is_told_and_the_next_calculation_begins_anew(old: Path, copper: Atoms) -> None:
+def test_its_death_is_reported_and_the_next_calculation_starts_again(old: Path, copper: Atoms) -> None:
     with RootstockCalculator(checkpoint="emt-old", root=old) as copper.calc:
         near(copper)
         deadly = copper.copy()

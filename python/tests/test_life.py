@@ -135,7 +135,7 @@ def test_a_broken_pipe_of_a_killed_launcher_is_no_failed_model(calculator: Make,
     assert (tmp_path / "mark").exists()
 
 
-def test_python_that_dies_is_none_of_the_calculators_business(calculator: Make, copper: Atoms) -> None:
+def test_a_python_that_dies_is_restarted_by_the_launcher(calculator: Make, copper: Atoms) -> None:
     copper.calc = calculator("odd-mortal-killed")
     copper.get_potential_energy()
     worker = pid(copper.calc)

@@ -19,7 +19,7 @@ def generation(root: Path) -> str:
     return (root / "envs" / "odd").resolve().name
 
 
-def test_what_is_stored_says_where_it_comes_from(calculator: Make, copper: Atoms, root: Path, tmp_path: Path) -> None:
+def test_stored_results_name_their_origin(calculator: Make, copper: Atoms, root: Path, tmp_path: Path) -> None:
     copper.calc = calculator("odd-emt", device="cpu:0")
     assert copper.calc.todict() == {"model": "odd-emt", "device": "cpu:0"}
     copper.get_potential_energy()
@@ -37,7 +37,7 @@ def test_what_is_stored_says_where_it_comes_from(calculator: Make, copper: Atoms
     assert copper.calc.todict() == origin
 
 
-def test_weights_of_ones_own_are_stored_with_their_digest(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
+def test_own_weights_are_stored_with_their_digest(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     weights.write_text("-4.5")
     copper.calc = calculator("odd:custom", weights=weights)

@@ -145,7 +145,7 @@ def test_the_free_energy_is_the_models(calculator: Make, copper: Atoms) -> None:
         copper.get_potential_energy()
 
 
-def test_who_writes_atoms_writes_all_that_is_known(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
+def test_written_atoms_have_all_known_results(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
     frames = []
     for make in (calculator, None):
         atoms = copper.copy()

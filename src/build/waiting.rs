@@ -55,7 +55,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Keeps updating the claims while this is done.
-    pub(super) fn beating<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn with_heartbeat<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let (done, stopped) = channel::<()>();
         let (root, held) = (self.root, &mut self.held);
         std::thread::scope(|scope| {

@@ -113,9 +113,9 @@ fn declared(
 
     let (source, bytes) = read_source(text, here, name, section)?;
     let metadata = read_metadata(here, &source, &bytes, source_complaints)?;
+    check_python(text, section, &source, python.as_ref(), &metadata);
     dependencies.extend(metadata.dependencies);
     local.extend(metadata.local);
-    check_python(text, section, &source, python.as_ref(), &metadata);
     Some(Environment {
         name: valid_name?,
         source,

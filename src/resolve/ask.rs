@@ -12,7 +12,7 @@ use std::str::FromStr;
 use pep440_rs::Version;
 use pep508_rs::{PackageName, VersionOrUrl};
 
-use super::choose::For;
+use super::choose::Criteria;
 use super::{Failure, Solver, routes};
 use crate::fetch::file_address;
 use crate::files;
@@ -190,7 +190,7 @@ impl Solver<'_> {
         };
         let answer = self.resolver.uv.compile(&question, here, python);
         let answer = answer.map_err(|unresolved| failed(unresolved.explained()))?;
-        let of = For {
+        let of = Criteria {
             environment,
             target: here,
             python,

@@ -152,7 +152,7 @@ impl Solver<'_> {
             .map_err(|error| failed(error.into()))?;
         let directory = self.source(chosen, place.path()).map_err(failed)?;
         let backend = Backend::of(&directory).map_err(|error| failed(error.into()))?;
-        let of = For {
+        let of = Criteria {
             build: Some(&package.name),
             ..*of
         };
@@ -252,7 +252,7 @@ impl Solver<'_> {
         constraints.extend_from_slice(pins);
         let named: Vec<Requirement> = requires.iter().filter_map(|one| one.parse().ok()).collect();
         let routed = |route: &Route| named.iter().any(|one| one.name == *route.package);
-        let of = For { target, ..**of };
+        let of = Criteria { target, ..**of };
         let interpreter = self.any_interpreter(of.environment, of.python, of.here)?;
         let ask = Compile {
             requirements: requires.to_vec(),

@@ -4,7 +4,7 @@
 use pep440_rs::Version;
 use pep508_rs::{PackageName, VersionOrUrl};
 
-use super::choose::For;
+use super::choose::Criteria;
 use super::failure::Change;
 use super::{Failure, Solver};
 use crate::digest::{self, Checksum, Digest};

@@ -9,7 +9,7 @@ use pep508_rs::{PackageName, VersionOrUrl};
 use tempfile::TempDir;
 
 use super::ask::Asking;
-use super::choose::For;
+use super::choose::Criteria;
 use super::kept::seal;
 use super::pythons::{self, Pythons, Series};
 use super::{Context, Error, Failure, Upgrade, downloads, yanked};
@@ -227,7 +227,7 @@ impl Solver<'_> {
         };
         let answer = self.answer(environment, &ask, target, python)?;
         let stay = here.map_or_else(BTreeSet::new, |old| self.stay(&environment.name, old));
-        let of = For {
+        let of = Criteria {
             environment,
             target,
             python,

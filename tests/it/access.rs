@@ -391,7 +391,7 @@ fn chmod(path: &Path, mode: u32) {
 
 /// The owner may do everything in all of these cases, and still each is found; the printed fix repairs it.
 #[test]
-fn doctor_sees_what_others_would_and_its_fixes_mend_it() {
+fn doctor_finds_what_others_would_meet_and_its_fixes_work() {
     let sandbox = Sandbox::single().with_weights();
     policy(&sandbox, "world");
     chmod(&sandbox.path(""), 0o755);

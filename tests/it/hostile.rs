@@ -33,7 +33,7 @@ fn end(mut bytes: Vec<u8>, at: usize, by: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const NO_DIGEST: &str = "does not have the digest that its RECORD says";
+const NO_DIGEST: &str = "does not have the digest in its RECORD";
 const CONTRADICTS: &str = "contradict each other";
 
 #[rustfmt::skip]
@@ -100,7 +100,7 @@ const WHEELS: &[Case] = &[
     ("sha1", |w| w.written(|r| r.replacen("sha256=", "sha1=", 1).into()), Refused("by `sha1`")),
     ("sha512 of another length", |w| w.written(|r| r.replacen("sha256=", "sha512=", 1).into()), Refused("as the digest of")),
     ("a digest cut short", |w| w.written(|r| r.replacen("sha256=", "sha256=AA", 1).into()), Refused("as the digest of")),
-    ("another size", |w| w.file("@/x.py", "x").replaced(",1\n", ",2\n"), Refused("bytes long, and its RECORD says 2")),
+    ("another size", |w| w.file("@/x.py", "x").replaced(",1\n", ",2\n"), Refused("bytes long, not 2 as in its RECORD")),
     ("two digests", |w| w.line("@/__init__.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,29"), Refused("that contradict each other")),
     ("two digests by two paths", |w| w.line("./@/__init__.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,29"), Refused("that contradict each other")),
     ("a wrong digest in another algorithm", |w| w.line("@/__init__.py,sha512=z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg_SpIdNs6c5H0NE8XYXysP-DGNKHfuwvY7kxvUdBeoGlODJ6-SfaPg,"), Refused(NO_DIGEST)),
@@ -117,10 +117,10 @@ const WHEELS: &[Case] = &[
     ("WHEEL of 1 GiB", |w| w.without("@-1.0.dist-info/WHEEL").entry(Entry::large("@-1.0.dist-info/WHEEL", b"Wheel-Version: 1.0\n", b'\n', 1024)), Refused("WHEEL` is longer than 32 MiB")),
     ("METADATA of 1 GiB", |w| w.without("@-1.0.dist-info/METADATA").entry(Entry::large("@-1.0.dist-info/METADATA", b"Name: @\n", b'\n', 1024)), Refused("METADATA` is longer than 32 MiB")),
     ("a script of 1 GiB", |w| w.entry(Entry::large("@-1.0.data/scripts/x", b"#!python\n", b'\n', 1024)).line("@-1.0.data/scripts/x,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,"), Refused(NO_DIGEST)),
-    ("a file of 1 GiB that should be short", |w| w.entry(Entry::large("@/x", b"", b'a', 1024)).line("@/x,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,1"), Refused("bytes long, and its RECORD says 1")),
+    ("a file of 1 GiB that should be short", |w| w.entry(Entry::large("@/x", b"", b'a', 1024)).line("@/x,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,1"), Refused("bytes long, not 1 as in its RECORD")),
     ("a file of 1 GiB that says it is short", |w| w.entry(Entry { size: 1, ..Entry::large("@/x", b"", b'a', 1024) }).line("@/x,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,"), Refused("`@/x` ")),
     ("a module of 64 MiB", |w| w.file("@/x.py", vec![b'\n'; 64 << 20]), Has(&["x.py"], &["__pycache__/x.cpython-311.pyc"])),
-    ("a file that is shorter than it says", |w| bent(w, |e| e.size += 1), Refused("is 7 bytes long, and its RECORD says 6")),
+    ("a file that is shorter than it says", |w| bent(w, |e| e.size += 1), Refused("is 7 bytes long, not 6 as in its RECORD")),
     ("a path of 60 KB", |w| w.file(&format!("@/{}x", "a/".repeat(30_000)), "x"), Refused("is too long")),
     ("a name of 300 bytes", |w| w.file(&format!("@/{}", "a".repeat(300)), "x"), Refused("is too long")),
     // The archive.
@@ -231,7 +231,7 @@ const TARS: &[Tar] = &[
     ("a name of 1 GiB", ("python/x", tar::EntryType::GNULongName, "large"), "is a name of"),
     ("a target of 1 GiB", ("python/x", tar::EntryType::GNULongLink, "large"), "is a name of"),
     ("attributes of 1 GiB", ("python/x", tar::EntryType::XHeader, "large"), "is a name of"),
-    ("a size beside the header's", ("python/x", tar::EntryType::XHeader, "12 size=999\n"), "says another size than its header"),
+    ("a size beside the header's", ("python/x", tar::EntryType::XHeader, "12 size=999\n"), "has another size than in its header"),
 ];
 
 /// The archive with these members, gzipped. Headers are written as they are, however bad.

@@ -106,7 +106,7 @@ fn the_example_with_a_calculator_conserves_energy() {
 
 /// The worker's side of weights and arguments, as a person at a shell sees it.
 #[test]
-fn weights_of_ones_own_need_a_model_that_takes_them() {
+fn own_weights_need_a_model_that_takes_them() {
     let weights = |model: &str, more: &[&str]| {
         let output = Command::new(ROOTSTOCK)
             .args(["worker", model, "--unix", "nobody", "--species", "Cu"])

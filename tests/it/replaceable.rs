@@ -243,7 +243,7 @@ fn each(cases: &[Case]) {
         let output = lock(&sandbox, Path::new("/"), trusted, &["--uv", &named]);
         output.expect(1);
         let message = output.message();
-        let why = refused.unwrap_or("it does not say a version of uv");
+        let why = refused.unwrap_or("its output is not a version of uv");
         assert!(message.contains(why), "{what}: {message}");
     }
     println!("{} cases", cases.len());

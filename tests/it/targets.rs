@@ -180,7 +180,7 @@ fn every_interpreter_that_does_not_fit_is_listed_with_the_way_out() {
         for part in [
             &format!(
                 "no cpython 3.11 for {here} (glibc 2.28) is on PATH; found were cpython {}",
-                message.version
+                machine.version
             ),
             why,
             "module load",

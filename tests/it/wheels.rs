@@ -170,7 +170,7 @@ const BYTECODE: &[Case] = &[
     ("of a source from data", |w| w.data("data/lib/python3.11/site-packages/@/x.py", "print('ran')").file("@/__pycache__/x.cpython-311.pyc", evil()), Prints("import @.x")),
     ("of a source that does not compile", |w| w.file("@/bad.py", "(").file("@/__pycache__/bad.cpython-311.pyc", evil()), Prints("try:\n import @.bad\nexcept SyntaxError:\n print('ran')")),
     ("of the environment's own source", |w| w.data("data/__pycache__/env_source.cpython-311.pyc", evil()), Has(&["/env_source.py"], &["/__pycache__/env_source.cpython-311.pyc"])),
-    ("with a wrong digest", |w| w.file("@/__init__.pyc", evil()).last(|e| e.data[20] ^= 1).last(sealed), Refused("`@/__init__.pyc` does not have the digest that its RECORD says")),
+    ("with a wrong digest", |w| w.file("@/__init__.pyc", evil()).last(|e| e.data[20] ^= 1).last(sealed), Refused("`@/__init__.pyc` does not have the digest in its RECORD")),
     ("a module without source", |w| w.file("@/secret.pyc", good()), Prints("import @.secret")),
     ("a package without source", |w| w.file("@/secret/__init__.pyc", good()), Prints("import @.secret")),
     ("without source, where Python does not look for it", |w| w.file("@/__pycache__/gone.cpython-311.pyc", good()), Has(&["__pycache__/gone.cpython-311.pyc"], &[])),
