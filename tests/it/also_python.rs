@@ -32,9 +32,9 @@ fn every_mistake_is_named_with_its_place() {
         "[\"3.11\", \"3.12\", \"3.12\", \"3.12.1\", \"2.7\", \"3.10\", \"later\"]",
     );
     sandbox.more("\n[environments.\"one@3.13\"]\nsource = \"environments/one.py\"");
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(2);
-    said.stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(2);
+    output.stderr_is(&sandbox, str![[r#"
   × 7 things are wrong with the manifest
 Error:
   × Python 3.11 is the environment's own
@@ -109,9 +109,13 @@ Error:
 "#]]);
     let sandbox = Sandbox::new(&[("one", &[])]);
     also(&sandbox, "\"3.12\"");
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(2);
-    assert!(said.told().contains("a list of texts"), "{}", said.told());
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(2);
+    assert!(
+        output.message().contains("a list of texts"),
+        "{}",
+        output.message()
+    );
 }
 
 #[test]
@@ -132,21 +136,25 @@ fn each_series_is_locked_by_itself() {
         "rootstock.toml",
         &manifest.replace(own, &format!("{own}also-python = [\"3.12\"]\n")),
     );
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(3);
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(3);
     assert!(
-        said.stderr.contains("one@3.12") && said.stderr.contains("[series-added]"),
+        output.stderr.contains("one@3.12") && output.stderr.contains("[series-added]"),
         "{}",
-        said.stderr
+        output.stderr
     );
     // The environment itself stays as it is, line by line.
-    let said = sandbox.run(&["lock"]);
-    said.expect(0);
-    assert!(!said.stderr.contains("resolving one …"), "{}", said.stderr);
+    let output = sandbox.run(&["lock"]);
+    output.expect(0);
     assert!(
-        said.stderr.contains("resolving one@3.12 …"),
+        !output.stderr.contains("resolving one …"),
         "{}",
-        said.stderr
+        output.stderr
+    );
+    assert!(
+        output.stderr.contains("resolving one@3.12 …"),
+        "{}",
+        output.stderr
     );
     sandbox.run(&["lock", "--check"]).expect(0);
     let lock =
@@ -169,9 +177,13 @@ fn each_series_is_locked_by_itself() {
     assert_ne!(one.digest, other.digest);
     // Without the key the lock is what it was.
     sandbox.write("rootstock.toml", &manifest);
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(3);
-    assert!(said.stderr.contains("[series-removed]"), "{}", said.stderr);
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(3);
+    assert!(
+        output.stderr.contains("[series-removed]"),
+        "{}",
+        output.stderr
+    );
     sandbox.lock();
     assert_eq!(sandbox.read("rootstock.lock"), before);
 }
@@ -184,12 +196,20 @@ fn a_series_without_a_solution_is_named_and_the_others_are_locked() {
         .index
         .add(&Wheel::new("compiled", "1.0").tagged(&tag));
     also(&sandbox, "[\"3.12\"]");
-    let said = sandbox.run(&["lock"]);
-    said.expect(1);
-    assert!(said.told().contains("`one@3.12`"), "{}", said.told());
-    let said = sandbox.run(&["lock", "--check"]);
-    said.expect(3);
-    assert!(said.stderr.contains("[series-added]"), "{}", said.stderr);
+    let output = sandbox.run(&["lock"]);
+    output.expect(1);
+    assert!(
+        output.message().contains("`one@3.12`"),
+        "{}",
+        output.message()
+    );
+    let output = sandbox.run(&["lock", "--check"]);
+    output.expect(3);
+    assert!(
+        output.stderr.contains("[series-added]"),
+        "{}",
+        output.stderr
+    );
     sandbox.run(&["lock", "--check", "one"]).expect(0);
     sandbox.sync(&["one"]);
 }
@@ -214,9 +234,9 @@ fn each_series_is_built_by_its_name_and_known_to_every_command() {
     assert!(sandbox.sync(&[]).stdout.starts_with("up to date"));
     assert_eq!(sandbox.names("root/envs"), ["one", "one@3.11"]);
     let code = "import single, sys; print(sys.prefix)";
-    let said = sandbox.run(&["run", "one@3.11", "--", "python", "-c", code]);
+    let output = sandbox.run(&["run", "one@3.11", "--", "python", "-c", code]);
     let generation = sandbox.generation("root", "one@3.11");
-    assert_eq!(said.expect(0).stdout.trim(), generation.to_str().unwrap());
+    assert_eq!(output.expect(0).stdout.trim(), generation.to_str().unwrap());
     sandbox.run(&["doctor"]).expect(0);
     sandbox.run(&["doctor", "--deep", "--import"]).expect(0);
     sandbox
