@@ -39,7 +39,7 @@ impl Output {
     }
 
     #[allow(dead_code, reason = "tests that are still being renamed")]
-    pub(crate) fn message(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         self.message()
     }
 
