@@ -73,8 +73,12 @@ pub mod gc;
 // From the disk to forces.
 /// Which environment a model or a command runs in, and the variables it gets.
 pub mod runtime;
+/// Warm Python processes of one environment: started, isolated, given messages, timed out, ended with their parent.
+pub mod pool;
 /// i-PI workers: the launcher, and the Python shim that computes.
 pub mod worker;
+/// Functions and classes in an environment's Python, called one request after another.
+pub mod call;
 /// Diagnoses a root without manifest or lock.
 pub mod doctor;
 /// Looks at a model from outside: a smoke test, and where the time goes.

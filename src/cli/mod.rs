@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bundle;
+mod call;
 mod context;
 mod doctor;
 mod dry_run;
@@ -160,6 +161,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Run a command in an environment.
     Run(run::Arguments),
+    /// Call a function in an environment; one line of JSON says what it returned.
+    Call(Box<call::Arguments>),
     /// Serve a model's energies and forces to an i-PI server.
     Worker(Box<worker::Arguments>),
 }
@@ -176,6 +179,9 @@ pub fn main() -> ExitCode {
     }
     arguments.shared.complete();
     show::set_up(arguments.shared.color);
+    if let Command::Call(call) = &arguments.command {
+        return call::run(&arguments.shared, call);
+    }
     let result: Result<Exit, Failure> =
         context::check_trust().and_then(|()| match arguments.command {
             Command::Lock(lock) => lock::run(&arguments.shared, &lock),
@@ -187,6 +193,7 @@ pub fn main() -> ExitCode {
             Command::Gc(gc) => gc::run(&arguments.shared, &gc),
             Command::Probe(probe) => probe::run(&arguments.shared, &probe),
             Command::Run(run) => run::run(&arguments.shared, &run),
+            Command::Call(_) => unreachable!("it chooses its exit code itself"),
             Command::Worker(worker) => worker::run(&arguments.shared, &worker),
         });
     let result = match (result, show::unwritten()) {

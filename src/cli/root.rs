@@ -80,7 +80,7 @@ fn check_who_writes(root: &Root) -> Result<(), Failure> {
     layout::check_folders(root).or_exit(Exit::Failed)
 }
 
-fn under(root: Root, access: Option<Access>) -> Result<Root, Failure> {
+pub(super) fn under(root: Root, access: Option<Access>) -> Result<Root, Failure> {
     let policy = access.map(Policy::of).transpose().or_exit(Exit::Usage)?;
     Ok(root.under(policy))
 }

@@ -64,7 +64,7 @@ enum Form {
     Python,
 }
 
-fn keep(text: &str) -> Result<Keep, String> {
+pub(super) fn keep(text: &str) -> Result<Keep, String> {
     if let Some((name, value)) = text.split_once('=') {
         return match cannot_be_kept(name) {
             Some(NotKept::NoName(message, _)) => Err(message),

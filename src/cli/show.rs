@@ -106,6 +106,19 @@ pub(crate) fn remarks(text: &str) {
     let _ = writeln!(io::stderr(), "{}", escape::lines(text));
 }
 
+/// What a program prints, as it is passed on to standard error while it prints: without what acts on a terminal. Progress bars
+/// become lines.
+pub(crate) fn passed_on(bytes: &[u8]) -> Vec<u8> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if bytes.iter().all(is_plain) && !bytes.windows(2).any(|two| two == b"::" || two == b"##") {
+        return bytes.to_vec();
+    }
+    let text = String::from_utf8_lossy(bytes)
+        .replace("\r\n", "\n")
+        .replace('\r', "\n");
+    escape::lines(&text).into_bytes()
+}
+
 /// A report on standard output: its JSON for programs, or its text for people.
 pub(crate) fn report(report: &(impl Serialize + Display), as_json: bool) -> Result<(), Failure> {
     if as_json {

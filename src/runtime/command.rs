@@ -81,6 +81,21 @@ pub fn for_command(
     CommandVariables { all, set }
 }
 
+/// All variables of a function that is called: a worker's, and these of the caller's.
+pub fn for_call(
+    root: &Root,
+    selected: &Selected,
+    inherited: &Variables,
+    keep: &[Keep],
+) -> Variables {
+    let listed = Inherit::Listed(keep.to_vec());
+    let mut all = for_command(root, selected, inherited, &listed).all;
+    if !keep.iter().any(|keep| keep.is_about("VIRTUAL_ENV")) {
+        all.remove(OsStr::new("VIRTUAL_ENV"));
+    }
+    all
+}
+
 /// The caller's variables without those that decide which code is loaded.
 fn passed(inherited: &Variables) -> Variables {
     let chooses = |name: &OsStr| {
@@ -166,6 +181,13 @@ fn matching(names: &[&str], inherited: &Variables) -> Variables {
 }
 
 impl Keep {
+    fn is_about(&self, name: &str) -> bool {
+        match self {
+            Keep::Named(pattern) => variables::matches(pattern, name),
+            Keep::Set(set, _) => set == name,
+        }
+    }
+
     fn named(&self) -> Option<&str> {
         match self {
             Keep::Named(name) => Some(name),

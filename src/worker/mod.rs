@@ -19,6 +19,8 @@ use ipi_client::{End, Failure, Session, System};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+pub use crate::pool::signals;
+use crate::pool::{python, wait};
 use crate::process::threads;
 use crate::runtime::{Selected, Variables, variables};
 use crate::store::Root;
@@ -38,16 +40,13 @@ mod origin;
 mod outcome;
 mod output;
 pub mod prewarm;
-mod python;
 mod restarts;
 pub mod setup;
 mod shared_steps;
-pub mod signals;
 pub mod socket;
 pub mod startup_error;
 pub mod task;
 mod virial;
-mod wait;
 
 use answer::{Heartbeat, Waiting};
 use connect::Address;

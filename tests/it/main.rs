@@ -8,6 +8,7 @@ mod also_python;
 mod beside;
 mod bundle;
 mod ci;
+mod call;
 mod claims;
 mod codes;
 mod doctor;

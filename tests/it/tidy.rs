@@ -63,9 +63,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("gc", &["name", "digest", "report", "files", "store"]),
     ("runtime", &["name", "files", "store", "target"]),
+    ("pool", &["files", "process", "runtime", "store"]),
     (
         "worker",
-        &["ipi_client", "files", "process", "runtime", "store"],
+        &["ipi_client", "files", "process", "runtime", "store", "pool"],
+    ),
+    (
+        "call",
+        &[
+            "name", "target", "files", "process", "python", "manifest", "store", "runtime", "pool",
+        ],
     ),
     (
         "doctor",
@@ -123,7 +130,9 @@ const LAYERS: &[(&str, &[&str])] = &[
             "doctor",
             "gc",
             "runtime",
+            "pool",
             "worker",
+            "call",
             "probe",
             "status",
             "sync",

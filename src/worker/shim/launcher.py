@@ -1,6 +1,6 @@
 """The launcher at the other end of the socket, and this process: its messages, streams and end.
 
-One part of the program that the launcher gives to Python; `main.py` is the last of them.
+One part of the programs that `worker` and `call` give to Python; `main.py` is the last of each.
 """
 
 import array
@@ -77,16 +77,22 @@ def log(text):
         pass
 
 
-def keep_streams_apart(connection):
-    """Moves the socket away from standard input, and sends standard output to standard error."""
+def take_connection(connection):
+    """Moves the socket away from standard input."""
     launcher = connection.dup()
     connection.detach()
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.close(nothing)
+    return Launcher(launcher)
+
+
+def keep_streams_apart(connection):
+    """Moves the socket away from standard input, and sends standard output to standard error."""
+    launcher = take_connection(connection)
     os.dup2(2, 1)
     sys.stdout.reconfigure(line_buffering=True)
-    return Launcher(launcher)
+    return launcher
 
 
 def die_with(launcher):

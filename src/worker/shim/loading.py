@@ -1,6 +1,6 @@
 """Loads what the order names: a structure file, an environment's source, a calculator.
 
-One part of the program that the launcher gives to Python; `main.py` is the last of them.
+One part of the programs that `worker` and `call` give to Python; `main.py` is the last of each.
 """
 
 import importlib.util

@@ -1,6 +1,6 @@
 """Reports of exceptions: texts that fit into a message and can be printed anywhere, whatever the exception is.
 
-One part of the program that the launcher gives to Python; `main.py` is the last of them.
+One part of the programs that `worker` and `call` give to Python; `main.py` is the last of each.
 """
 
 from json.encoder import encode_basestring as quoted

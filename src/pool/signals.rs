@@ -32,6 +32,17 @@ const STOP_SIGNALS: [(Signal, StopSignal); 3] = [
     (Signal::SIGTERM, StopSignal::Terminate),
 ];
 
+impl StopSignal {
+    /// The exit code of a process that it has ended: 128+N, as in shells.
+    pub fn exit(self) -> u8 {
+        128 + match self {
+            StopSignal::HangUp => 1,
+            StopSignal::Interrupt => 2,
+            StopSignal::Terminate => 15,
+        }
+    }
+}
+
 impl fmt::Display for StopSignal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
@@ -69,7 +80,7 @@ impl Signals {
     }
 
     /// Whether [`Self::received`] has returned a signal before.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.received.get().is_some()
     }
 

@@ -9,7 +9,7 @@ use super::signals::Signals;
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wake {
+pub(crate) enum Wake {
     /// The first descriptor can be read or written, or its other end was closed.
     Ready,
     /// The same of the second descriptor alone.
@@ -21,15 +21,15 @@ pub(super) enum Wake {
 }
 
 /// A descriptor and the event to wait for.
-pub(super) type Awaited<'a> = (BorrowedFd<'a>, PollFlags);
+pub(crate) type Awaited<'a> = (BorrowedFd<'a>, PollFlags);
 
 /// Waits until a descriptor can be read or is closed; `false` if the deadline passed first.
-pub(super) fn wait_until(descriptor: impl AsFd, deadline: Instant) -> bool {
+pub(crate) fn wait_until(descriptor: impl AsFd, deadline: Instant) -> bool {
     wait(descriptor, PollFlags::IN, Some(deadline), None) == Wake::Ready
 }
 
 /// Waits for events of one descriptor.
-pub(super) fn wait(
+pub(crate) fn wait(
     descriptor: impl AsFd,
     events: PollFlags,
     deadline: Option<Instant>,
@@ -39,7 +39,7 @@ pub(super) fn wait(
 }
 
 /// Waits for events of two descriptors.
-pub(super) fn wait_for_either(
+pub(crate) fn wait_for_either(
     first: Awaited<'_>,
     other: Option<Awaited<'_>>,
     deadline: Option<Instant>,

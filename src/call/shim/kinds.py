@@ -1,0 +1,113 @@
+"""What a request asks for: a call of a function, or of a method of an instance that lives on.
+
+One part of the program that the parent gives to Python; `main.py` is the last of them. Each kind is a function of the runner
+and the request that returns the fields of the answer; `KINDS` has them all.
+"""
+
+import asyncio
+import datetime
+import inspect
+import os
+
+
+class Runner:
+    """What the calls of one process share."""
+
+    def __init__(self, order):
+        self.order = order
+        self.finder = Finder(order["source"])
+        self.instances = {}
+        self.calculator = None
+
+    def load(self):
+        """Loads the model, if there is one."""
+        if self.order["model"] is not None:
+            self.calculator, _ = load_calculator(dict(self.order["model"], source=self.order["source"]))
+
+    def arguments(self, request, args="args", kwargs="kwargs"):
+        """Positional and keyword arguments."""
+        positional, named = request.get(args), request.get(kwargs)
+        positional = self.decode(request, positional, args, ())
+        named = self.decode(request, named, kwargs, {})
+        if not isinstance(positional, (list, tuple)):
+            raise BadValue("%s: not a list" % args)
+        if not isinstance(named, dict) or not all(isinstance(name, str) for name in named):
+            raise BadValue("%s: not an object" % kwargs)
+        return positional, dict(named)
+
+    def decode(self, request, value, where, nothing):
+        if value is None:
+            return nothing
+        # The parent lets a text through only where pickles are allowed.
+        return load(value, where, request.get("python")) if isinstance(value, str) else decode(value, where)
+
+    def call(self, function, positional, named):
+        """Calls, and waits for a coroutine. The calculator goes to those that have an argument of this name."""
+        if self.calculator is not None and "calculator" not in named and takes_calculator(function, len(positional)):
+            named["calculator"] = self.calculator
+        result = function(*positional, **named)
+        if inspect.iscoroutine(result):
+            return asyncio.run(result)
+        return result
+
+
+def takes_calculator(function, positional):
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    for place, parameter in enumerate(parameters):
+        if parameter.name == "calculator" and parameter.kind is not parameter.VAR_POSITIONAL:
+            given = parameter.kind is parameter.POSITIONAL_OR_KEYWORD and place < positional
+            return not given and parameter.kind is not parameter.POSITIONAL_ONLY
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def call_function(runner, request):
+    positional, named = runner.arguments(request)
+    function, code = runner.finder.find(request, "function")
+    return {"result": runner.call(function, positional, named), "code": code}
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat()
+
+
+def call_class(runner, request):
+    """A new instance is kept only if its first call succeeds: a request does all or nothing."""
+    name, method, result = request.get("instance_id"), request.get("method_name"), None
+    if request.get("create_new_instance"):
+        instance = create(runner, request)
+        name = instance["id"]
+    elif name in runner.instances:
+        instance = runner.instances[name]
+    else:
+        raise NotFound("there is no instance `%s`" % name, "it has %s" % listed(sorted(runner.instances)))
+    try:
+        if method is not None:
+            positional, named = runner.arguments(request)
+            bound = walk(instance["object"], instance["info"]["class_name"], method, "method")
+            instance["info"]["method_calls"] += 1
+            instance["info"]["last_used"] = now()
+            result = runner.call(bound, positional, named)
+    finally:
+        if request.get("close"):
+            runner.instances.pop(name, None)
+    if not request.get("close"):
+        runner.instances[name] = instance
+    return {"result": result, "code": instance["code"], "instance_id": name, "instance_info": dict(instance["info"])}
+
+
+def create(runner, request):
+    positional, named = runner.arguments(request, "constructor_args", "constructor_kwargs")
+    made, code = runner.finder.find(request, "class")
+    time = now()
+    return {
+        "id": request.get("instance_id") or "%s_%s" % (made.__name__, os.urandom(4).hex()),
+        "object": runner.call(made, positional, named),
+        "code": code,
+        "info": {"class_name": made.__name__, "created_at": time, "method_calls": 0, "last_used": time},
+    }
+
+
+KINDS = {"function": call_function, "class": call_class}

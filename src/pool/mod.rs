@@ -1,0 +1,225 @@
+//! Warm Python processes of one environment: started as a worker's, isolated, given messages, timed out, and ended with
+//! their parent. One thread serves all of them, their output and the parent's own streams. Does not know what the messages say,
+//! and prints nothing but what Python prints.
+//!
+//! A process is started with a program and an order. Its first message says that it is ready; from then on each message is
+//! answered by one. A process that raises an exception while it loads, ends, closes its socket, sends something invalid or takes too
+//! long yields [`Event::Ended`]; whoever uses the pool then drops it and may start another in its place.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::runtime::{Selected, Variables};
+
+mod capture;
+mod channel;
+mod outlet;
+mod process;
+pub(crate) mod python;
+pub mod signals;
+pub(crate) mod wait;
+
+pub(crate) use capture::Captured;
+pub(crate) use channel::LONGEST as LONGEST_MESSAGE;
+pub use outlet::Escape;
+pub(crate) use outlet::Outlet;
+pub use process::StartError;
+
+use process::Process;
+
+/// What every process of a pool runs.
+pub(crate) struct Program<'a> {
+    /// The environment.
+    pub(crate) selected: &'a Selected,
+    /// All its variables.
+    pub(crate) variables: &'a Variables,
+    /// The text of the program.
+    pub(crate) text: &'a str,
+    /// The first message, as JSON.
+    pub(crate) order: &'a [u8],
+    /// How long it may take until it is ready.
+    pub(crate) startup_timeout: Duration,
+    /// How many bytes of each output are kept.
+    pub(crate) capture: usize,
+    /// The longest message it may send.
+    pub(crate) longest: usize,
+}
+
+/// What a process did.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// It is ready; its first message.
+    Ready(Vec<u8>),
+    /// Its answer.
+    Answer(Vec<u8>),
+    /// It cannot be used any more.
+    Ended(End),
+}
+
+/// Why a process cannot be used any more.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// An exception while it loaded: the report, as JSON.
+    Raised(Vec<u8>),
+    /// By a signal.
+    Killed { signal: i32, while_loading: bool },
+    /// With this code.
+    Exited { code: i32, while_loading: bool },
+    /// It has closed its socket, and still runs.
+    Closed,
+    /// It has sent what is no answer.
+    Invalid,
+    /// It took too long; where it was, as `faulthandler` writes it.
+    TimedOut { while_loading: bool, trace: String },
+}
+
+/// A fixed number of places for processes.
+pub(crate) struct Pool<'a> {
+    program: Program<'a>,
+    places: Vec<Option<Process>>,
+}
+
+/// What a wait has brought.
+pub(crate) struct Woken {
+    /// What the processes in these places did.
+    pub(crate) events: Vec<(usize, Event)>,
+    /// Which of the other descriptors are ready.
+    pub(crate) others: Vec<bool>,
+}
+
+impl<'a> Pool<'a> {
+    /// A pool without a process.
+    pub(crate) fn new(program: Program<'a>, places: usize) -> Self {
+        Self {
+            program,
+            places: (0..places).map(|_| None).collect(),
+        }
+    }
+
+    /// Starts a process in this place, and in this directory.
+    pub(crate) fn start(&mut self, place: usize, directory: &Path) -> Result<(), StartError> {
+        self.places[place] = Some(Process::start(&self.program, directory)?);
+        Ok(())
+    }
+
+    /// Sends a message to the idle process in this place.
+    pub(crate) fn send(
+        &mut self,
+        place: usize,
+        text: Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        match &mut self.places[place] {
+            Some(process) => process.send(text, timeout),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether no process is in this place.
+    pub(crate) fn is_empty(&self, place: usize) -> bool {
+        self.places[place].is_none()
+    }
+
+    /// Whether the process in this place waits for a message.
+    pub(crate) fn is_idle(&self, place: usize) -> bool {
+        self.places[place].as_ref().is_some_and(Process::is_idle)
+    }
+
+    /// Whether the process in this place has not ended.
+    pub(crate) fn is_alive(&self, place: usize) -> bool {
+        self.places[place].as_ref().is_some_and(Process::is_alive)
+    }
+
+    /// Since when the process in this place waits for a message.
+    pub(crate) fn idle_since(&self, place: usize) -> Option<Instant> {
+        self.places[place].as_ref()?.idle_since()
+    }
+
+    /// What the process in this place has printed since this was called last.
+    pub(crate) fn take_output(
+        &mut self,
+        place: usize,
+        relay: &mut Outlet<'_>,
+    ) -> (Captured, Captured) {
+        let process = self.places[place].as_mut();
+        process.map_or_else(Default::default, |process| process.take_output(relay))
+    }
+
+    /// Ends the process in this place, with all it has started.
+    pub(crate) fn stop(&mut self, place: usize) {
+        self.places[place] = None;
+    }
+
+    /// Waits until a process or another descriptor needs something, or until this time.
+    pub(crate) fn wait(
+        &mut self,
+        others: &[(BorrowedFd<'_>, PollFlags)],
+        relay: &mut Outlet<'_>,
+        until: Option<Instant>,
+    ) -> io::Result<Woken> {
+        let listen = !relay.is_crowded();
+        let (ready, others) = self.poll(others, listen, until)?;
+        relay.flush();
+        let mut events = Vec::new();
+        for (place, (process, ready)) in self.places.iter_mut().zip(ready).enumerate() {
+            if let Some(process) = process
+                && let Some(event) = process.advance(ready, relay)
+            {
+                events.push((place, event));
+            }
+        }
+        Ok(Woken { events, others })
+    }
+
+    /// Which descriptors of each place, and which others, are ready.
+    fn poll(
+        &self,
+        others: &[(BorrowedFd<'_>, PollFlags)],
+        listen: bool,
+        until: Option<Instant>,
+    ) -> io::Result<(Vec<[bool; 4]>, Vec<bool>)> {
+        let of_places: Vec<_> = self
+            .places
+            .iter()
+            .map(|process| {
+                process
+                    .as_ref()
+                    .map_or([None; 4], |process| process.descriptors(listen))
+            })
+            .collect();
+        let all = of_places.iter().flatten().flatten().chain(others);
+        let mut all: Vec<_> = all
+            .map(|(descriptor, events)| PollFd::from_borrowed_fd(*descriptor, *events))
+            .collect();
+        let wakes = self.places.iter().flatten().filter_map(Process::wake_at);
+        let until = wakes.chain(until).min();
+        let timeout = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+        match poll(&mut all, timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            result => {
+                result?;
+            }
+        }
+        let mut answers = all
+            .iter()
+            .map(|descriptor| !descriptor.revents().is_empty());
+        let mut ready = |known: bool| known && answers.next().unwrap_or(false);
+        let of_places = of_places
+            .iter()
+            .map(|descriptors| descriptors.map(|descriptor| ready(descriptor.is_some())))
+            .collect();
+        Ok((of_places, answers.collect()))
+    }
+}
+
+/// A duration for the system, rounded up: a wait that ends too early would be repeated at once.
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}

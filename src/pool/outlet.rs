@@ -1,0 +1,106 @@
+//! A stream of this process that is written without blocking: what its reader does not take yet waits here.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+/// What is written at once to a pipe or a terminal: they take so much when they can be written at all (`PIPE_BUF`).
+const SMALL: usize = 4096;
+/// The same for files.
+const LARGE: usize = 1 << 20;
+/// With more than this waiting, nothing more should be produced.
+const CROWDED: usize = 256 << 10;
+
+/// How bytes are changed before they are written.
+pub type Escape<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
+/// Standard output or standard error.
+pub(crate) struct Outlet<'a> {
+    stream: BorrowedFd<'a>,
+    escape: Option<Escape<'a>>,
+    waiting: Vec<u8>,
+    written: usize,
+    at_once: usize,
+    error: Option<Errno>,
+}
+
+impl<'a> Outlet<'a> {
+    /// Writes to this stream, by this rule if there is one.
+    pub(crate) fn new(stream: BorrowedFd<'a>, escape: Option<Escape<'a>>) -> Self {
+        let is_file = rustix::fs::fstat(stream)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+        Self {
+            stream,
+            escape,
+            waiting: Vec::new(),
+            written: 0,
+            at_once: if is_file { LARGE } else { SMALL },
+            error: None,
+        }
+    }
+
+    /// Writes what can be written now; the rest waits.
+    pub(crate) fn print(&mut self, bytes: &[u8]) {
+        match self.escape {
+            Some(escape) => self.waiting.extend(escape(bytes)),
+            None => self.waiting.extend_from_slice(bytes),
+        }
+        self.flush();
+    }
+
+    /// Whether something waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether so much waits that no more should come.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.waiting.len() - self.written > CROWDED
+    }
+
+    /// The error after which nothing was written any more.
+    pub(crate) fn error(&self) -> Option<Errno> {
+        self.error
+    }
+
+    /// The stream, for waiting.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'a> {
+        self.stream
+    }
+
+    /// Writes as long as the stream takes something.
+    pub(crate) fn flush(&mut self) {
+        while self.is_waiting() && self.error.is_none() && self.is_ready() {
+            let end = self.waiting.len().min(self.written + self.at_once);
+            match rustix::io::write(self.stream, &self.waiting[self.written..end]) {
+                Ok(count) => self.written += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(error) => self.error = Some(error),
+            }
+            if self.written == self.waiting.len() {
+                self.waiting.clear();
+                self.waiting.shrink_to(CROWDED);
+                self.written = 0;
+            }
+        }
+        if self.error.is_some() {
+            self.waiting.clear();
+            self.written = 0;
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let mut stream = [PollFd::from_borrowed_fd(
+            self.stream.as_fd(),
+            PollFlags::OUT,
+        )];
+        matches!(poll(&mut stream, Some(&now)), Ok(1))
+    }
+}

@@ -1,0 +1,144 @@
+//! `rootstock call`: one line of JSON for each request, whatever the function does.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::sandbox::{Said, Sandbox};
+
+mod requests;
+
+/// The functions that the tests call.
+const FUNCTIONS: &str = include_str!("functions.py");
+
+/// The project with one environment, built, and the tests' functions in `f.py`.
+fn built() -> Sandbox {
+    let sandbox = Sandbox::single();
+    sandbox.write_source(
+        "one",
+        &["single"],
+        "\n\ndef add(a, b=0):\n    return a + b\n",
+    );
+    sandbox.lock();
+    sandbox.sync(&[]);
+    sandbox.write("f.py", FUNCTIONS);
+    sandbox
+}
+
+/// The response to a call of a function in `f.py`, and how the program ended.
+fn call(sandbox: &Sandbox, function: &str, arguments: &[&str]) -> (Value, Said) {
+    let function = format!("f.py:{function}");
+    let said = sandbox.run(&[&["call", "one", &function], arguments].concat());
+    (response(&said), said)
+}
+
+/// The one line on standard output.
+#[track_caller]
+fn response(said: &Said) -> Value {
+    assert_eq!(said.stdout.lines().count(), 1, "{said:?}");
+    assert!(said.stdout.ends_with('\n'), "{said:?}");
+    said.json()
+}
+
+/// Runs the program with this on standard input.
+fn fed(sandbox: &Sandbox, arguments: &[&str], input: &str) -> Said {
+    let mut command = sandbox.command(&[&["call", "one"], arguments].concat());
+    feed(&mut command, input)
+}
+
+fn feed(command: &mut Command, input: &str) -> Said {
+    let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = streams.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // The program may end without reading everything.
+            let _ = stdin.write_all(input.as_bytes());
+        });
+        child.wait_with_output().unwrap().into()
+    })
+}
+
+/// The response to one request, and how the program ended.
+fn request(sandbox: &Sandbox, options: &[&str], request: &Value) -> (Value, Said) {
+    let said = fed(sandbox, options, &request.to_string());
+    (response(&said), said)
+}
+
+/// The responses to a stream of requests, in the order of their ids, and how the program ended.
+fn stream(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> (Vec<Value>, Said) {
+    let lines: String = requests
+        .iter()
+        .map(|request| format!("{request}\n"))
+        .collect();
+    let said = fed(sandbox, &[&["--stream"], options].concat(), &lines);
+    let responses = said.stdout.lines();
+    let mut responses: Vec<Value> = responses
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    responses.sort_by_key(|response| response["id"].as_u64());
+    (responses, said)
+}
+
+/// The kind of a failure, with its exit code and whether another try may succeed; these must agree with the response.
+#[track_caller]
+fn failed(response: &Value) -> (&str, u64, bool) {
+    assert_eq!(response["success"], json!(false), "{response}");
+    let fatal = &response["_fatal_error"];
+    assert_eq!(response["error"], fatal["message"]);
+    assert_eq!(response["error_type"], fatal["type"]);
+    assert_eq!(response["traceback"], fatal["traceback"]);
+    (
+        fatal["kind"].as_str().unwrap(),
+        fatal["code"].as_u64().unwrap(),
+        fatal["retryable"].as_bool().unwrap(),
+    )
+}
+
+#[test]
+fn a_function_is_called_by_reference() {
+    let sandbox = built();
+    let said = sandbox.run(&["call", "one", "env_source:add", "2", "-3"]);
+    let response = response(&said);
+    assert_eq!(response["success"], json!(true));
+    assert_eq!(response["result"], json!(-1));
+    assert_eq!(response["id"], json!(null));
+    let generation = sandbox.generation("root", "one");
+    let python = &response["python"];
+    assert_eq!(python["prefix"], json!(generation));
+    assert_eq!(
+        python["version"],
+        sandbox.stamp("root", "one", "python")["identity"]["version"]
+    );
+    let environment = &response["environment"];
+    assert_eq!(environment["name"], json!("one"));
+    assert_eq!(environment["id"], sandbox.stamp("root", "one", "id"));
+    assert_eq!(
+        environment["digest"],
+        sandbox.stamp("root", "one", "digest")
+    );
+    said.expect(0);
+
+    let (response, said) = call(&sandbox, "add", &["--kwargs", "{\"b\": 4}", "1"]);
+    said.expect(0);
+    assert_eq!(response["result"], json!(5));
+    assert_eq!(response["code"]["path"], json!(sandbox.path("f.py")));
+    let digest = rootstock::digest::Digest::of(FUNCTIONS).to_string();
+    assert_eq!(response["code"]["sha256"], json!(digest));
+}
+
+#[test]
+fn whatever_is_printed_the_response_is_one_line() {
+    let sandbox = built();
+    let (response, said) = call(&sandbox, "prints", &[]);
+    said.expect(0);
+    assert_eq!(response["result"], json!(null));
+    assert_eq!(response["stdout"], json!("python\nprogram\nraw\nC\n"));
+    assert_eq!(response["stderr"], json!("error é\n"));
+    assert_eq!(response["truncated"], json!(false));
+    // Passed on while it runs, too.
+    for line in ["python", "program", "raw", "C", "error"] {
+        assert!(said.stderr.contains(line), "{line}: {said:?}");
+    }
+}
