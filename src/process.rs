@@ -4,11 +4,15 @@
 //! The worker's long-lived Python is started here too ([`Command::spawn`]), but who speaks with it, and how it is
 //! ended, is not decided here. `rootstock run` becomes another program here ([`Command::exec`]).
 
+mod descendants;
 pub mod find;
 mod limited;
 pub mod threads;
+mod wait;
 
+pub use descendants::end_descendants;
 pub use limited::{GIT_LIMITS, NETWORK_TIMEOUT};
+pub(crate) use wait::poll_until;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// A program to start, as data.
@@ -85,7 +89,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// A program could not be started, or could not be spoken with.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("cannot run `{program}`")]
 pub struct Error {
     /// The program's path.
@@ -275,16 +279,9 @@ pub fn ignore_file_size_signal() {
 fn read_until(mut pipe: ChildStdout, deadline: Instant) -> std::io::Result<Option<Vec<u8>>> {
     let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        match poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Ok(0) => return Ok(None),
-            ready => ready?,
-        };
+        if !poll_until(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(deadline))? {
+            return Ok(None);
+        }
         match pipe.read(&mut bytes)? {
             0 => return Ok(Some(all)),
             count => all.extend_from_slice(&bytes[..count]),

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::report::Problem;
+
 /// How a command ends. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -57,10 +59,9 @@ impl Failure {
         Self::new(Exit::Usage, message, Some(help))
     }
 
-    /// A file cannot be written or read: exit 1.
-    pub(crate) fn files(error: &crate::files::Error) -> Self {
-        let message = format!("{error}: {}", error.source);
-        Self::new(Exit::Failed, &message, error.advice())
+    /// A part of a report that failed: exit 1.
+    pub(crate) fn problem(problem: &Problem) -> Self {
+        Self::new(Exit::Failed, &problem.message, problem.help.as_deref())
     }
 }
 

@@ -1,17 +1,15 @@
 //! `rootstock run`: finds the command, and becomes it, or prints what it would be given.
 
-use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::io::ErrorKind;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, root, selection, show};
-use crate::files;
 use crate::manifest::{NotKept, cannot_be_kept};
 use crate::process::Command;
-use crate::runtime::Variables;
 use crate::runtime::command::{self, CommandVariables, Inherit, Keep};
-use crate::runtime::{Selected, select};
+use crate::runtime::print::{self, Printed};
+use crate::runtime::{Selected, program, select};
 use crate::store::inside;
 
 /// Arguments of `rootstock run`.
@@ -81,37 +79,6 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
     }
 }
 
-/// The command cannot be run.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-enum Error {
-    #[error("`{0}` is not found")]
-    #[diagnostic(help("looked for in the environment's `bin`, then on PATH"))]
-    NotFound(String),
-    #[error("`{}` is not executable", .0.display())]
-    NotExecutable(PathBuf),
-    #[error("environment `{environment}` has no `{name}`")]
-    #[diagnostic(help("{help}"))]
-    NotInEnvironment {
-        environment: String,
-        name: String,
-        help: String,
-    },
-    #[error("`{}` belongs to environment `{environment}` and {wrong}", path.display())]
-    #[diagnostic(help("repair the environment: `rootstock sync --repair {environment}`"))]
-    Damaged {
-        environment: String,
-        path: PathBuf,
-        wrong: &'static str,
-    },
-    #[error(transparent)]
-    Files(#[from] files::Error),
-    #[error(transparent)]
-    Process(#[from] crate::process::Error),
-    #[error("the variable `{0}` is not UTF-8 and cannot be printed")]
-    #[diagnostic(help("unset it, or leave it out with `--clean`"))]
-    Unprintable(String),
-}
-
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = root::built(shared)?;
     root::warn_of_open(&root);
@@ -129,200 +96,52 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let Some(form) = arguments.print else {
         return Err(exec(&selected, variables, &arguments.command));
     };
-    let text = match form {
-        Form::Sh => sh(&selected, &variables, &inherited),
-        Form::Json => json(&selected, &variables),
-        Form::Python => Ok(selected
-            .generation
-            .join(inside::PYTHON)
-            .display()
-            .to_string()),
-    };
-    show::document(&text.or_exit(Exit::Failed)?);
+    match form {
+        Form::Sh => {
+            let text = print::sh(&selected, &variables, &inherited).or_exit(Exit::Failed)?;
+            show::document(&text);
+        }
+        Form::Json => {
+            let printed = Printed::new(&selected, &variables).or_exit(Exit::Failed)?;
+            show::value(&printed)?;
+        }
+        Form::Python => {
+            let python = selected.generation.join(inside::PYTHON);
+            show::document(&python.display().to_string());
+        }
+    }
     Ok(Exit::Ok)
 }
 
 /// Becomes the command; comes back only if that is impossible.
 fn exec(selected: &Selected, variables: CommandVariables, command: &[OsString]) -> Failure {
-    let program = match find(&command[0], selected, &context::search_path()) {
+    let program = match program::find(&command[0], selected, &context::search_path()) {
         Ok(program) => program,
-        Err(error) => return failure(error),
+        Err(error) => return not_found(error),
     };
     let error = Command::new(program)
         .arguments(&command[1..])
         .variables(variables.all)
         .exec();
-    failure(error.into())
+    // A script whose interpreter is not there.
+    let exit = match error.source.kind() {
+        ErrorKind::NotFound => Exit::CommandNotFound,
+        _ => Exit::CommandNotExecutable,
+    };
+    Failure {
+        report: miette::Report::from_err(error),
+        exit,
+    }
 }
 
-fn failure(error: Error) -> Failure {
-    let exit = match &error {
-        Error::NotFound(_) => Exit::CommandNotFound,
-        // A script whose interpreter is not there.
-        Error::Process(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
-            Exit::CommandNotFound
-        }
-        Error::NotInEnvironment { .. } | Error::Damaged { .. } | Error::Files(_) => {
-            Exit::Environment
-        }
-        _ => Exit::CommandNotExecutable,
+fn not_found(error: program::Error) -> Failure {
+    let exit = match error {
+        program::Error::NotFound(_) => Exit::CommandNotFound,
+        program::Error::NotExecutable(_) => Exit::CommandNotExecutable,
+        _ => Exit::Environment,
     };
     Failure {
         report: error.into(),
         exit,
     }
-}
-
-/// The program that a command names: a path as it is, a name in the environment first, then on PATH. What belongs to the
-/// environment is never taken from elsewhere.
-fn find(name: &OsString, selected: &Selected, search_path: &OsString) -> Result<PathBuf, Error> {
-    let named = Path::new(name);
-    let on_path: Vec<PathBuf> = if named.components().count() > 1 || named.is_absolute() {
-        vec![named.to_owned()]
-    } else {
-        let ours = selected.generation.join("bin").join(named);
-        if files::is_executable(&ours) {
-            return Ok(ours);
-        }
-        belongs_elsewhere(selected, &named.to_string_lossy(), ours)?;
-        files::candidates(named, search_path).collect()
-    };
-    if let Some(program) = on_path.iter().find(|place| files::is_executable(place)) {
-        return Ok(program.clone());
-    }
-    match on_path.into_iter().find(|place| files::exists(place)) {
-        Some(place) => Err(Error::NotExecutable(place)),
-        None => Err(Error::NotFound(name.to_string_lossy().into_owned())),
-    }
-}
-
-/// Makes sure that a name which the environment cannot run is not its own.
-fn belongs_elsewhere(selected: &Selected, name: &str, ours: PathBuf) -> Result<(), Error> {
-    let environment = selected.environment.to_string();
-    if files::exists(&ours) {
-        return Err(Error::Damaged {
-            environment,
-            path: ours,
-            wrong: "cannot be executed",
-        });
-    }
-    // A directory that is purged file by file loses programs one by one.
-    let tree = files::read_text_if_present(&selected.generation.join(inside::TREE))?;
-    let listed = format!(" bin/{name}");
-    if tree.is_some_and(|tree| tree.lines().any(|line| line.ends_with(&listed))) {
-        return Err(Error::Damaged {
-            environment,
-            path: ours,
-            wrong: "is gone",
-        });
-    }
-    let help = if is_versioned(name, "python") {
-        "run `python`: a program of this name on PATH would be another Python".to_owned()
-    } else if is_versioned(name, "pip") {
-        format!(
-            "an environment does not change once it is built: add packages to its source's `dependencies`, then \
-             `rootstock lock && rootstock sync {environment}`"
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Error::NotInEnvironment {
-        environment,
-        name: name.to_owned(),
-        help,
-    })
-}
-
-/// Whether this is the name of a program, with or without a version: `python`, `python3`, `python3.13t`, `pip3.11`,
-/// `python3-config`.
-fn is_versioned(name: &str, program: &str) -> bool {
-    let Some(rest) = name.strip_prefix(program) else {
-        return false;
-    };
-    let rest = rest.strip_suffix("-config").unwrap_or(rest);
-    let flags = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    matches!(flags, "" | "t" | "d" | "td" | "w" | "m" | "-intel64")
-}
-
-/// For `eval` in a shell: makes its variables those that a command would get. The shell's own bookkeeping stays.
-fn sh(
-    selected: &Selected,
-    variables: &CommandVariables,
-    inherited: &Variables,
-) -> Result<String, Error> {
-    let dropped = inherited
-        .keys()
-        .filter(|name| !variables.all.contains_key(*name));
-    let mut lines: Vec<String> = dropped
-        .filter_map(|name| name.to_str())
-        .filter_map(unset)
-        .collect();
-    let bin = selected.generation.join("bin").display().to_string();
-    let path = inherited.get(OsStr::new("PATH")).and_then(|p| p.to_str());
-    let prepended = path.map(|path| format!("{bin}:{path}"));
-    for (name, value) in &variables.set {
-        let (name, value) = printable(name, value)?;
-        lines.push(if name == "PATH" && prepended.as_deref() == Some(value) {
-            // The shell may have more to search by then.
-            format!("export PATH={}:\"$PATH\"", quoted(&bin)?)
-        } else {
-            format!("export {name}={}", quoted(value)?)
-        });
-    }
-    Ok(lines.join("\n"))
-}
-
-/// What takes a variable, or a function that bash exports, away from a shell; nothing for those that a shell keeps for itself.
-fn unset(name: &str) -> Option<String> {
-    const OF_SHELLS: [&str; 9] = [
-        "PWD",
-        "OLDPWD",
-        "SHLVL",
-        "_",
-        "UID",
-        "EUID",
-        "PPID",
-        "BASHOPTS",
-        "SHELLOPTS",
-    ];
-    let is_plain = |name: &str| {
-        !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let function = name
-        .strip_prefix("BASH_FUNC_")
-        .and_then(|rest| rest.strip_suffix("%%"));
-    match function {
-        Some(function) => is_plain(function).then(|| format!("unset -f {function}")),
-        None => (is_plain(name) && !OF_SHELLS.contains(&name)).then(|| format!("unset {name}")),
-    }
-}
-
-fn json(selected: &Selected, variables: &CommandVariables) -> Result<String, Error> {
-    let mut printed = serde_json::Map::new();
-    for (name, value) in &variables.all {
-        let (name, value) = printable(name, value)?;
-        printed.insert(name.to_owned(), value.into());
-    }
-    let value = serde_json::json!({
-        "environment": selected.environment,
-        "generation": selected.generation,
-        "python": selected.generation.join(inside::PYTHON),
-        "variables": printed,
-    });
-    Ok(show::json_text(&value))
-}
-
-fn printable<'a>(name: &'a OsString, value: &'a OsString) -> Result<(&'a str, &'a str), Error> {
-    let unprintable = || Error::Unprintable(name.to_string_lossy().into_owned());
-    Ok((
-        name.to_str().ok_or_else(unprintable)?,
-        value.to_str().ok_or_else(unprintable)?,
-    ))
-}
-
-/// A word of a POSIX shell.
-fn quoted(text: &str) -> Result<Cow<'_, str>, Error> {
-    shlex::try_quote(text).map_err(|_| Error::Unprintable(text.to_owned()))
 }
