@@ -25,7 +25,6 @@ use crate::store::{Root, claims, layout, pins, trash};
 mod generations;
 mod leftovers;
 mod needs;
-pub mod pin;
 mod report;
 mod store;
 mod used;

@@ -14,7 +14,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use miette::Diagnostic;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
@@ -25,7 +24,6 @@ use crate::files;
 use crate::lock::{Distribution, InternedPackage, LockedPackage, LockedTarget, Question};
 use crate::manifest::{Requirement, normal_form};
 use crate::project::{Backend, Hook, backend, unpack};
-use crate::report::help;
 use crate::target::Target;
 use crate::uv::{Compile, Route};
 
@@ -70,18 +68,19 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
-impl Diagnostic for Error {
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(match self {
-            Error::Pointer { file, .. } => Box::new(unpack::pointer_advice(file)),
+impl Error {
+    /// What a person can do about it.
+    fn advice(&self) -> &'static str {
+        match self {
+            Error::Pointer { file, .. } => unpack::pointer_advice(file),
             Error::Fetch(error) => error
-                .help()
-                .unwrap_or_else(|| Box::new("its address must be reachable from here")),
-            _ => Box::new(
+                .advice()
+                .unwrap_or("its address must be reachable from here"),
+            _ => {
                 "a source distribution is built with locked packages; a version that is published as a wheel needs no \
-                 build",
-            ),
-        })
+                 build"
+            }
+        }
     }
 }
 
@@ -146,7 +145,7 @@ impl Solver<'_> {
         let failed = |why: Error| Failure::Build {
             environment: of.environment.name.clone(),
             package: package.name.to_string(),
-            advice: help(&why),
+            advice: why.advice().to_owned(),
             why: Box::new(why),
         };
         let place = files::temporary_directory(self.resolver.work.path(), "build-")

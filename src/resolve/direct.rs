@@ -15,7 +15,6 @@ use crate::lock::{InternedPackage, LockedEnvironment, LockedTarget, Origin};
 use crate::manifest::{Environment, Fragment, Reference, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::project::{Packed, git, pack, unpack};
-use crate::report::help;
 use crate::uv::{Direct, File, Package};
 
 impl Solver<'_> {
@@ -179,7 +178,7 @@ impl Solver<'_> {
                         .map_err(|error| Failure::Repository {
                             environment: environment.name.clone(),
                             package: package.name.clone(),
-                            advice: help(&error),
+                            advice: error.advice().to_owned(),
                             why: Box::new(error),
                         })?;
                 let origin = Origin::Git {

@@ -22,7 +22,6 @@ use crate::lock::{
 use crate::manifest::{Environment, Manifest, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::python::Interpreter;
-use crate::report::{chain, help};
 use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
 
@@ -312,8 +311,8 @@ pub(super) fn unanswered(asking: &Asking, unresolved: Unresolved) -> Failure {
         },
         other => Failure::Resolver {
             environment: environment.name.clone(),
-            advice: help(&other),
-            why: chain(&other),
+            advice: other.advice(),
+            why: other.explained(),
         },
     }
 }

@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A crate of its own, in `crates/`; the compiler sees to it that it uses nothing of ours.
     ("ipi_client", &[]),
     ("percent", &[]),
-    ("files", &["report"]),
+    ("files", &[]),
     ("process", &["files"]),
     ("python", &["digest", "files", "process"]),
     ("fetch", &["digest", "percent", "files", "process"]),
@@ -24,15 +24,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "manifest",
         &[
-            "name", "digest", "access", "report", "files", "fetch", "hub", "target", "project",
+            "name", "digest", "access", "files", "fetch", "hub", "target", "project",
         ],
     ),
-    (
-        "lock",
-        &[
-            "name", "digest", "percent", "report", "files", "hub", "target", "manifest",
-        ],
-    ),
+    ("lock", &["name", "digest", "hub", "target", "manifest"]),
     ("export", &["digest", "percent", "lock"]),
     (
         "uv",
@@ -62,12 +57,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "build",
         &[
-            "name", "digest", "archive", "report", "files", "fetch", "hub", "lock", "plan",
-            "process", "project", "python", "store", "target", "uv", "wheel",
+            "name", "digest", "archive", "files", "fetch", "hub", "lock", "plan", "process",
+            "project", "python", "store", "target", "uv", "wheel",
         ],
     ),
     ("gc", &["name", "digest", "report", "files", "store"]),
-    ("runtime", &["name", "files", "process", "store", "target"]),
+    ("runtime", &["name", "files", "store", "target"]),
     ("pool", &["files", "process", "runtime", "store"]),
     (
         "worker",
@@ -84,6 +79,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "name", "digest", "target", "access", "report", "files", "process", "store", "runtime",
             "worker",
+        ],
+    ),
+    (
+        "overlay",
+        &[
+            "name", "digest", "target", "report", "files", "process", "python", "store", "doctor",
         ],
     ),
     (
@@ -106,8 +107,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "sync",
         &[
-            "name", "digest", "report", "files", "process", "fetch", "archive", "project",
-            "manifest", "lock", "store", "plan", "build", "runtime", "worker", "doctor",
+            "name", "digest", "files", "process", "fetch", "archive", "project", "manifest",
+            "lock", "store", "plan", "build", "runtime", "worker",
         ],
     ),
     (
@@ -124,6 +125,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hub",
             "lock",
             "manifest",
+            "overlay",
             "plan",
             "process",
             "python",

@@ -6,17 +6,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::places::{Place, places};
-use super::{Code, Finding, Report};
+use super::findings::Place;
 use crate::digest::Digest;
-use crate::manifest::Manifest;
+use crate::lock::drift::{Code, Finding};
 use crate::percent::encode_path;
 
 /// Files are named from the top of the checkout; the viewer knows where that is.
 const TOP: &str = "%SRCROOT%";
 
 /// The log of one run that found this.
-pub fn log(report: &Report, manifest: &Manifest) -> Value {
+pub(super) fn log(findings: &[(&Finding, Place)]) -> Value {
     let rules: Vec<Value> = Code::ALL
         .iter()
         .map(|code| {
@@ -28,8 +27,7 @@ pub fn log(report: &Report, manifest: &Manifest) -> Value {
             })
         })
         .collect();
-    let places = places(report, manifest);
-    let results: Vec<Value> = places
+    let results: Vec<Value> = findings
         .iter()
         .map(|(finding, place)| result(finding, place))
         .collect();
