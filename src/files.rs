@@ -8,6 +8,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::report::chain;
+
 pub mod abilities;
 pub mod acl;
 mod beside;
@@ -20,12 +22,11 @@ pub mod maker;
 mod pointer;
 mod reading;
 mod reproducible;
-mod search;
 pub mod shared;
-mod signature;
 pub mod space;
 mod quoted;
 pub mod ownership;
+pub mod proc;
 pub mod times;
 pub mod trust;
 pub mod walk;
@@ -39,9 +40,7 @@ pub use reading::{
     read_text_of_project_if_present,
 };
 pub use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
-pub use search::candidates;
 pub use shared::SharedFile;
-pub use signature::{Signature, signature};
 /// An open file.
 pub use std::fs::File;
 pub use walk::{Entry, Kind, disk_use, walk, walk_open, walk_some};
@@ -100,12 +99,14 @@ impl Error {
 
     /// What was tried, on what, and the system's error.
     pub fn text(&self) -> String {
-        format!("{self}: {}", self.source)
+        chain(self)
     }
+}
 
-    /// What a person can do about it, where the system's error shows that.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self.source.kind() {
+impl miette::Diagnostic for Error {
+    /// Where the system's error says enough to know what to do.
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        let help: Option<&str> = match self.source.kind() {
             io::ErrorKind::StorageFull => {
                 Some("the filesystem is full: free some space and run the command again")
             }
@@ -143,13 +144,8 @@ impl Error {
                 "the two places are on different filesystems or projects: keep the root on one of them",
             ),
             _ => None,
-        }
-    }
-}
-
-impl miette::Diagnostic for Error {
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.advice().map(|advice| Box::new(advice) as Box<_>)
+        };
+        Some(Box::new(help?))
     }
 }
 
@@ -190,13 +186,6 @@ pub fn append(path: &Path) -> Result<File> {
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .context("add to", path)
-}
-
-/// Adds a line to the end of a file of the user's, creating it if need be.
-pub fn append_line(path: &Path, line: &str) -> Result<()> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    let written = opened.and_then(|mut file| io::Write::write_all(&mut file, line.as_bytes()));
-    written.context("add to", path)
 }
 
 /// Writes a new file of our own making; overwrites what is there. Not atomic: for directories that are not published yet.

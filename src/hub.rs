@@ -138,10 +138,11 @@ pub struct Known {
 }
 
 /// A file could not be looked up on the hub.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// It requires a token, or does not have the repository: its answers to both are the same.
     #[error("the hub does not show `{repository}` (status {status})")]
+    #[diagnostic(help("{GATED}"))]
     Refused {
         /// The repository.
         repository: String,
@@ -168,27 +169,17 @@ pub enum Error {
     },
     /// Its answer makes no sense.
     #[error("what `{0}` answers is not what the hub documents")]
+    #[diagnostic(help("is HF_ENDPOINT the address of a hub?"))]
     Answer(String),
     /// It cannot be asked.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Fetch(#[from] fetch::Error),
 }
 
 /// What a person can do about a file that is kept from them.
 pub const GATED: &str = "is the name right? A gated or private repository requires a token: accept its terms on its page, and set \
                          HF_TOKEN";
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Error::Refused { .. } => Some(GATED),
-            Error::Answer(_) => Some("is HF_ENDPOINT the address of a hub?"),
-            Error::NoRevision { .. } | Error::NoFile { .. } => None,
-            Error::Fetch(error) => error.advice(),
-        }
-    }
-}
 
 /// The hub's description of a repository.
 #[derive(Deserialize)]

@@ -4,6 +4,11 @@
 use std::error::Error;
 use std::fmt;
 
+use miette::Diagnostic;
+use serde::Serialize;
+
+pub(crate) mod codes;
+
 /// Writes one line of a report. A line break in what it quotes (a path, say) is written out, so that it stays one line.
 pub fn line(out: &mut impl fmt::Write, text: impl fmt::Display) -> fmt::Result {
     writeln!(out, "{}", text.to_string().replace('\n', "\\n"))
@@ -67,8 +72,59 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// What to do about an error, from the first of its causes that knows.
-pub fn help(error: &dyn miette::Diagnostic) -> Option<String> {
-    error.help().map(|help| help.to_string())
+pub fn help(error: &dyn Diagnostic) -> Option<String> {
+    match (error.help(), error.diagnostic_source()) {
+        (Some(help), _) => Some(help.to_string()),
+        (None, cause) => cause.and_then(help),
+    }
+}
+
+/// An error and what to do about it, as one sentence.
+pub fn sentence(error: &dyn Diagnostic) -> String {
+    match help(error) {
+        Some(help) => format!("{}; {help}", chain(error)),
+        None => chain(error),
+    }
+}
+
+/// An error as a part of a report.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// What is wrong, with all its causes.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl<E: Diagnostic> From<&E> for Problem {
+    fn from(error: &E) -> Self {
+        Self {
+            message: chain(error),
+            help: help(error),
+        }
+    }
+}
+
+impl Problem {
+    /// The same, with what it is about before it.
+    #[must_use]
+    pub fn in_context(self, about: impl fmt::Display) -> Self {
+        Self {
+            message: format!("{about}: {}", self.message),
+            help: self.help,
+        }
+    }
+}
+
+/// What to do about it is a line of its own.
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(out, "\n{help}"),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,28 +17,20 @@ use crate::store::Root;
 use crate::store::bundle::Entry;
 
 /// Why a file is not in the bundle.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// A package's file.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Package(Failure),
     /// An archive with an interpreter.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Python(#[from] pythons::Error),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Error::Package(error) => error.advice(),
-            Error::Python(error) => error.advice(),
-            Error::Files(error) => error.advice().map(str::to_owned),
-        }
-    }
 }
 
 /// The files that some targets need, each once.

@@ -29,7 +29,7 @@ const GROUP: usize = 200;
 const LARGEST: u64 = 32 << 20;
 
 /// Bytecode cannot be made.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// The interpreter cannot be started.
     #[error(transparent)]
@@ -48,23 +48,12 @@ pub enum Error {
     },
     /// The wheel store cannot be used.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Store(#[from] wheels::Error),
-}
-
-impl From<files::Error> for Error {
-    fn from(error: files::Error) -> Self {
-        Error::Store(error.into())
-    }
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Error::Process(_) | Error::Compiler { .. } => None,
-            Error::Store(error) => error.advice(),
-        }
-    }
+    /// A file operation failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Files(#[from] files::Error),
 }
 
 /// Compiles every module of an unpacked wheel and puts the bytecode into the store. `variables` are those the interpreter

@@ -82,14 +82,20 @@ pub(super) struct Gathering<'a> {
 pub type Failure = Arc<Error>;
 
 /// Why a package cannot be prepared.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// It would have to be downloaded.
     #[error("{} neither in the root's store nor in a bundle, and `--offline` forbids to download: {}",
         match .0.len() { 1 => "a file is".to_owned(), n => format!("{n} files are") }, .0.join(", "))]
+    #[diagnostic(help(
+        "run it once without `--offline`, or name a bundle that has them with `--bundle DIR`"
+    ))]
     Offline(Vec<String>),
     /// The bundle has something else.
     #[error("the bundle's copy of `{file}` cannot be used")]
+    #[diagnostic(help(
+        "`rootstock bundle` on a machine with access puts right what is wrong in it, and only that"
+    ))]
     Bundle {
         /// The file.
         file: String,
@@ -98,20 +104,26 @@ pub enum Error {
     },
     /// uv cannot be had.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Uv(#[from] uv::Error),
     /// uv cannot say where the files are.
     #[error("cannot find out where to download the locked files: {0}")]
-    Addresses(String, Option<String>),
+    Addresses(String, #[help] Option<String>),
     /// The index does not have the file any more.
     #[error("the package index has no file `{0}` with the locked sha256")]
+    #[diagnostic(help(
+        "it was withdrawn, or your index is another one than that of the lock: `rootstock lock --upgrade` chooses files \
+         that are there"
+    ))]
     Gone(String),
     /// It cannot be downloaded.
     #[error("`{file}` cannot be downloaded")]
     Download {
         /// The file.
         file: String,
-        /// Whether it comes from an index, and not from an address of its own.
-        indexed: bool,
+        /// What to do, if that is known.
+        #[help]
+        advice: Option<String>,
         /// Why.
         source: Arc<fetch::Error>,
     },
@@ -124,12 +136,17 @@ pub enum Error {
         requirement: String,
         /// Why that is not there.
         why: Failure,
+        /// What to do, if that is known.
+        #[help]
+        advice: Option<String>,
     },
     /// The repository cannot be had.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Git(#[from] git::Error),
     /// What is beside the manifest, or in the repository, is not what was locked.
     #[error("`{file}` is locked from {origin}, which has other files now")]
+    #[diagnostic(help("run `rootstock lock`"))]
     Changed {
         /// The file.
         file: String,
@@ -138,65 +155,32 @@ pub enum Error {
     },
     /// Something removed it while it was used.
     #[error("`{}` was taken away while it was needed", .0.display())]
+    #[diagnostic(help("{TAKEN_AWAY}"))]
     TakenAway(PathBuf),
     /// It cannot be unpacked.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Wheel(#[from] wheel::Error),
     /// It cannot be built.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Sdist(#[from] sdist::Error),
     /// It cannot be compiled.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Bytecode(#[from] bytecode::Error),
     /// The wheel store cannot be used.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Store(#[from] wheels::Error),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
 }
 
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Error::Offline(_) => Some(
-                "run it once without `--offline`, or name a bundle that has them with `--bundle DIR`"
-                    .to_owned(),
-            ),
-            Error::Bundle { .. } => Some(
-                "`rootstock bundle` on a machine with access puts right what is wrong in it, and only that"
-                    .to_owned(),
-            ),
-            Error::Addresses(_, advice) => advice.clone(),
-            Error::Gone(_) => Some(
-                "it was withdrawn, or your index is another one than that of the lock: `rootstock lock --upgrade` \
-                 chooses files that are there"
-                    .to_owned(),
-            ),
-            Error::Requirement { why, .. } => why.advice(),
-            Error::Git(error) => Some(error.advice().to_owned()),
-            Error::Changed { .. } => Some("run `rootstock lock`".to_owned()),
-            Error::Uv(error) => miette::Diagnostic::help(error).map(|help| help.to_string()),
-            Error::Download {
-                source, indexed, ..
-            } if *indexed && source.is_absent() => Some(
-                "the index has it no more: `rootstock lock --upgrade` chooses among the files that exist"
-                    .to_owned(),
-            ),
-            Error::Download { source, .. } => source.advice().map(str::to_owned),
-            Error::TakenAway(_) => Some(TAKEN_AWAY.to_owned()),
-            Error::Wheel(error) => error.advice(),
-            Error::Sdist(error) => error.advice(),
-            Error::Bytecode(error) => error.advice(),
-            Error::Store(error) => error.advice(),
-            Error::Files(error) => error.advice().map(str::to_owned),
-        }
-    }
-}
-
 /// What to do about what others remove.
-pub const TAKEN_AWAY: &str =
+pub(super) const TAKEN_AWAY: &str =
     "run `rootstock sync` again when what removes it (`rootstock gc`?) is done";
 
 impl Error {

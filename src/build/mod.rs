@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::files::{self, link};
 use crate::name::EnvironmentName;
 use crate::plan::{Action, Plan, Step};
+use crate::report::Problem;
 use crate::store::{Root, layout, unfinished};
 use crate::uv::{self, Uv};
 
@@ -40,7 +41,8 @@ mod workers;
 
 use crate::process::threads::NoThread;
 pub use environment::{Built, Error as EnvironmentError};
-pub use gather::{Error as PackageError, Failure as PackageFailure, TAKEN_AWAY};
+use gather::TAKEN_AWAY;
+pub use gather::{Error as PackageError, Failure as PackageFailure};
 use progress::Progress;
 use supply::Supply;
 
@@ -93,38 +95,54 @@ pub enum Done {
 }
 
 /// Why an environment was not built. It leads where it led before.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// No interpreter fits, or the machine is too old for one.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Interpreter(#[from] choose::Error),
     /// Its managed interpreter cannot be had.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Python(Arc<pythons::Error>),
     /// Some of its packages could not be prepared.
     #[error("{} of its packages could not be prepared", .0.len())]
     Packages(Vec<PackageFailure>),
     /// Its source file is not the locked one.
     #[error("`{0}` has changed while it was being built")]
+    #[diagnostic(help("run `rootstock lock`, then `rootstock sync`"))]
     SourceChanged(String),
     /// Its source file does not compile.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Source(#[from] source::Error),
     /// It lacks what a package needs on this machine.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Requires(#[from] requires::Error),
     /// It could not be linked together or published.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Environment(#[from] EnvironmentError),
     /// Something was removed while it was used, again and again.
     #[error("`{}` was taken away while it was needed", .0.display())]
+    #[diagnostic(help("{TAKEN_AWAY}"))]
     TakenAway(PathBuf),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
 }
 
 impl Error {
+    /// Each cause by itself.
+    pub fn problems(&self) -> Vec<Problem> {
+        match self {
+            Error::Packages(failures) => failures.iter().map(|e| Problem::from(&**e)).collect(),
+            error => vec![Problem::from(error)],
+        }
+    }
+
     /// Whether doing it again may well help.
     fn is_taken_away(&self) -> bool {
         match self {

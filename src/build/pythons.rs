@@ -26,6 +26,7 @@ use crate::hub::Hub;
 use crate::lock::{LockedArchive, LockedPython, LockedTarget};
 use crate::process::threads::NoThread;
 use crate::python::{self, Interpreter};
+use crate::report::help;
 use crate::store::managed::{self, SCHEMA, Stamp, State};
 use crate::store::trash::discard;
 use crate::store::tree::{Item, Tree};
@@ -58,15 +59,19 @@ impl<'a> Context<'a> {
 }
 
 /// A managed interpreter cannot be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// It would have to be downloaded.
     #[error(
         "the interpreter {0} is neither in the root nor in a bundle, and `--offline` forbids to download it"
     )]
+    #[diagnostic(help(
+        "run it once without `--offline`, or name a bundle that has it with `--bundle DIR`"
+    ))]
     Offline(String),
     /// It cannot be downloaded.
     #[error("the interpreter {name} cannot be downloaded")]
+    #[diagnostic(help("{}", about_download(source)))]
     Download {
         /// Version and build.
         name: String,
@@ -79,10 +84,14 @@ pub enum Error {
         /// Version and build.
         name: String,
         /// Why.
+        #[diagnostic_source]
         source: UnpackError,
     },
     /// It does not run here.
     #[error("the interpreter {name} does not run on this machine")]
+    #[diagnostic(help(
+        "use the machine's own interpreter: `python-source = \"system\"` in the manifest"
+    ))]
     Python {
         /// Version and build.
         name: String,
@@ -99,44 +108,25 @@ pub enum Error {
     },
     /// Its standard library cannot be compiled.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Bytecode(#[from] bytecode::Error),
     /// Not even one thread can be started.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Threads(#[from] NoThread),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
 }
 
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Error::Offline(_) => Some(
-                "run it once without `--offline`, or name a bundle that has it with `--bundle DIR`"
-                    .to_owned(),
-            ),
-            Error::Download { source, .. } => {
-                let first = source.advice().unwrap_or_default();
-                Some(format!(
-                    "{first}{}a site without access names a mirror of such archives in `python-mirror` or \
-                     ROOTSTOCK_PYTHON_MIRROR, or uses the machine's own interpreter with `python-source = \"system\"`",
-                    if first.is_empty() { "" } else { "; " }
-                ))
-            }
-            Error::Unpack { source, .. } => match source {
-                UnpackError::Files(error) => error.advice().map(str::to_owned),
-                _ => None,
-            },
-            Error::Python { .. } => Some(
-                "use the machine's own interpreter: `python-source = \"system\"` in the manifest"
-                    .to_owned(),
-            ),
-            Error::Other { .. } | Error::Threads(_) => None,
-            Error::Bytecode(error) => error.advice(),
-            Error::Files(error) => error.advice().map(str::to_owned),
-        }
-    }
+/// What to do about an archive that cannot be downloaded.
+fn about_download(source: &fetch::Error) -> String {
+    let first = help(source).map_or_else(String::new, |help| format!("{help}; "));
+    format!(
+        "{first}a site without access names a mirror of such archives in `python-mirror` or ROOTSTOCK_PYTHON_MIRROR, or \
+         uses the machine's own interpreter with `python-source = \"system\"`"
+    )
 }
 
 /// What became of each interpreter, by the digest of its archive.

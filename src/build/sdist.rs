@@ -64,10 +64,13 @@ pub struct BuiltWheel {
 }
 
 /// A wheel cannot be built.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// The source distribution is not the file that was locked.
     #[error("`{file}` has the sha256 {got}, but {expected} is expected")]
+    #[diagnostic(help(
+        "the file was changed after it was downloaded: run `rootstock sync` again to fetch it again"
+    ))]
     Digest {
         /// The locked file's name.
         file: String,
@@ -81,6 +84,7 @@ pub enum Error {
     Unpack(#[from] unpack::Error),
     /// It has a pointer of Git LFS in the place of a file.
     #[error("`{path}` in `{file}` is a Git LFS pointer, not the file itself")]
+    #[diagnostic(help("{}", unpack::pointer_advice(file)))]
     Pointer {
         /// The locked file's name.
         file: String,
@@ -97,6 +101,10 @@ pub enum Error {
     },
     /// The build failed.
     #[error("`{file}` cannot be built: {source}")]
+    #[diagnostic(help(
+        "a compiler or headers may be missing here, and a build has no network; a version that is published as a wheel \
+         needs neither. If a build requirement is too new for it, bound it: `build-constraints = [\"setuptools<81\"]`"
+    ))]
     Backend {
         /// The locked file's name.
         file: String,
@@ -107,6 +115,9 @@ pub enum Error {
     #[error(
         "building `{file}` takes `{requirement}` on this machine, which the lock does not hold"
     )]
+    #[diagnostic(help(
+        "its requirements depend on the machine: run `rootstock lock` on a machine of this kind"
+    ))]
     Unlocked {
         /// The locked file's name.
         file: String,
@@ -115,37 +126,12 @@ pub enum Error {
     },
     /// The store cannot be used.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Store(#[from] wheels::Error),
-}
-
-impl From<files::Error> for Error {
-    fn from(error: files::Error) -> Self {
-        Error::Store(error.into())
-    }
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Error::Digest { .. } => Some(
-                "the file was changed after it was downloaded: run `rootstock sync` again to fetch it again"
-                    .to_owned(),
-            ),
-            Error::Backend { .. } => Some(
-                "a compiler or headers may be missing here, and a build has no network; a version that is published as \
-                 a wheel needs neither. If a build requirement is too new for it, bound it: \
-                 `build-constraints = [\"setuptools<81\"]`"
-                    .to_owned(),
-            ),
-            Error::Unlocked { .. } => Some(
-                "its requirements depend on the machine: run `rootstock lock` on a machine of this kind".to_owned(),
-            ),
-            Error::Pointer { file, .. } => Some(unpack::pointer_advice(file).to_owned()),
-            Error::Unpack(_) | Error::Assemble { .. } => None,
-            Error::Store(error) => error.advice(),
-        }
-    }
+    /// A file operation failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Files(#[from] files::Error),
 }
 
 impl Recipe<'_> {

@@ -15,40 +15,32 @@ use crate::plan::{WeightReason, WeightStep};
 use crate::store::{Root, weights};
 
 /// A weight file could not be fetched.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// It was forbidden.
     #[error("it is neither in the cache nor in a bundle, and `--offline` forbids to download it")]
+    #[diagnostic(help(
+        "run it once without `--offline`, or name a bundle that has it with `--bundle DIR`"
+    ))]
     Offline,
     /// The download.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Fetch(Arc<fetch::Error>),
     /// What came is no weight file.
     #[error("`{0}` is a Git LFS pointer, not the file itself")]
+    #[diagnostic(help(
+        "write the address of the file itself: of a repository with Git LFS, the one that its page downloads from"
+    ))]
     Pointer(String),
     /// The hub keeps it from us.
     #[error(transparent)]
+    #[diagnostic(help("{}", hub::GATED))]
     Refused(Arc<fetch::Error>),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Error::Offline => Some(
-                "run it once without `--offline`, or name a bundle that has it with `--bundle DIR`",
-            ),
-            Error::Fetch(error) => error.advice(),
-            Error::Pointer(_) => Some(
-                "write the address of the file itself: of a repository with Git LFS, the one that its page downloads from",
-            ),
-            Error::Refused(_) => Some(hub::GATED),
-            Error::Files(error) => error.advice(),
-        }
-    }
 }
 
 /// Fetches weight files, a few at a time; the results are in the order of the steps.

@@ -1,15 +1,12 @@
 //! `rootstock bundle`: everything that a sync downloads, in one directory. Builds nothing.
 
-use std::path::{Path, PathBuf};
-
-use serde_json::json;
+use std::path::PathBuf;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, findings, lock, root, show};
+use super::{Shared, context, lock, root, show};
 use crate::files;
-use crate::name::ModelId;
-use crate::report::{bytes, chain};
-use crate::store::bundle::{self, Index};
+use crate::lock::beside;
+use crate::store::bundle;
 use crate::sync;
 use crate::sync::bundle::Request;
 
@@ -46,13 +43,10 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = lock::manifest(shared)?;
-    let chosen = root::environments(&arguments.names, arguments.all, &manifest)?;
-    let lock_path = lock::lock_path(&manifest.path);
+    let chosen = manifest.environments_named(&arguments.names, arguments.all);
+    let chosen = chosen.or_exit(Exit::Usage)?;
     let only = (!arguments.names.is_empty()).then_some(&chosen[..]);
-    let lock = match lock::current(&manifest, &lock_path, only)? {
-        Ok(current) => current.lock,
-        Err(found) => return Ok(findings::drifted(&found, &lock_path, &manifest)),
-    };
+    let current = lock::current(&manifest, only)?;
     let targets = if arguments.target.is_empty() {
         vec![root::target()?.to_owned()]
     } else {
@@ -63,8 +57,8 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let loaded_in = root::named(shared, &manifest).ok();
     let request = Request {
         manifest: &manifest,
-        lock: &lock,
-        lock_path: &lock_path,
+        lock: &current.lock,
+        lock_path: &beside::path(&manifest.path),
         environments: &chosen,
         targets: &targets,
         loaded_in: loaded_in.as_ref(),
@@ -84,56 +78,13 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             exit,
         }
     })?;
-    report_not_loaded(&filled.not_loaded);
-    report_failures(&filled.failures);
-    let Some(index) = filled.index else {
+    if let Some(warning) = filled.warning() {
+        show::remark(&warning);
+    }
+    show::problems(&filled.problems());
+    let Some(report) = filled.report(&output) else {
         return Ok(Exit::Failed);
     };
-    report(&output, &index, arguments.json);
+    show::report(&report, arguments.json)?;
     Ok(Exit::Ok)
-}
-
-fn report_not_loaded(models: &[ModelId]) {
-    if !models.is_empty() {
-        let names: Vec<&str> = models.iter().map(ModelId::as_str).collect();
-        show::remark(&format!(
-            "what these models fetch by themselves is not in the bundle, because no `rootstock sync` into this \
-             manifest's root has loaded them yet: {}",
-            names.join(", ")
-        ));
-    }
-}
-
-fn report_failures(failures: &[sync::bundle::Failure]) {
-    let failures = failures.iter();
-    let mut failures: Vec<(String, Option<String>)> = failures
-        .map(|failure| (chain(failure), failure.advice()))
-        .collect();
-    // What kept us from several files is printed once.
-    failures.sort();
-    failures.dedup();
-    for (text, help) in failures {
-        show::failure(&Failure::new(Exit::Failed, &text, help.as_deref()));
-    }
-}
-
-fn report(output: &Path, index: &Index, as_json: bool) {
-    let size: u64 = index.files.iter().map(|entry| entry.size).sum();
-    if as_json {
-        show::json(&json!({
-            "bundle": output,
-            "targets": index.targets,
-            "environments": index.environments,
-            "files": index.files,
-            "bytes": size,
-        }));
-        return;
-    }
-    show::line(&format!(
-        "`{}`: {} files, {}, for {}",
-        output.display(),
-        index.files.len(),
-        bytes(size),
-        index.targets.join(", ")
-    ));
 }

@@ -15,6 +15,7 @@ use super::worker::seconds;
 use super::{Shared, context, root, selection, show};
 use crate::call::{self, Context, Ends, Failure, Kind, Model, Options, Source, Summary};
 use crate::files::{self, Context as _};
+use crate::report::help;
 use crate::runtime::command::{Keep, for_call};
 use crate::runtime::{Selected, Unusable, select, variables};
 use crate::store::stamp::Found;
@@ -367,7 +368,7 @@ fn of_files(error: &files::Error) -> Failure {
     Failure::new(
         Kind::BadRequest,
         error.text(),
-        error.advice().unwrap_or_default(),
+        help(error).unwrap_or_default(),
     )
 }
 

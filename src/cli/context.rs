@@ -17,6 +17,7 @@ use crate::manifest::{Index, Manifest};
 use crate::name::IndexName;
 use crate::process::{NETWORK_TIMEOUT, find};
 use crate::python;
+use crate::report::sentence;
 use crate::runtime::variables as runtime;
 use crate::store::Root;
 use crate::store::bundle::Bundle;
@@ -149,7 +150,7 @@ pub(super) fn warn_of_refused(names: &[&str]) {
     let mut refused = find::refused(names, &path, &variables);
     refused.extend(python::refused(&path, &variables));
     for refused in refused {
-        show::remark(&format!("warning: {refused}; {}", refused.exposed.advice()));
+        show::remark(&format!("warning: {}", sentence(&refused)));
     }
 }
 

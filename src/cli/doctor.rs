@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use super::exit::{Exit, Failure};
 use super::{Shared, context, interrupt, progress, root, selection, show};
-use crate::doctor::{self, Driver, Imports, Machine, Options, Report};
+use crate::doctor::{self, Code, Driver, Imports, Machine, Options, Report};
 use crate::name::EnvironmentName;
+use crate::report::codes;
 use crate::runtime::Unusable;
 use crate::store::{Root, installed};
 use crate::target::Glibc;
 
-/// Arguments of `rootstock doctor`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Needs only the root. Exit 1 if there are findings; each comes with its fix.
 
 With `--import` the source of each environment is imported by the environment's own Python, with the variables that a worker \
@@ -25,7 +24,20 @@ Examples:
   rootstock sync && rootstock doctor --import
                                     build, then check that each environment can be imported
   rootstock doctor --import mace    the same for one
-  rootstock --root DIR doctor       without a manifest")]
+  rootstock --root DIR doctor       without a manifest";
+
+/// Every code and what it means.
+fn codes() -> String {
+    let codes = Code::ALL.iter().map(|code| (code.name(), code.meaning()));
+    codes::listed(
+        "Findings by their codes, which stay the same for ever:",
+        codes,
+    )
+}
+
+/// Arguments of `rootstock doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", codes()))]
 pub(crate) struct Arguments {
     /// Read every file of every generation, of the store and of the weights, and compare it with its sha256.
     #[arg(long)]

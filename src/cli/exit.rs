@@ -2,55 +2,36 @@
 
 use std::process::ExitCode;
 
+use crate::report::Problem;
+
 /// How a command ends. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything is as asked.
-    Ok,
+    Ok = 0,
     /// Something failed, or a check found something.
-    Failed,
+    Failed = 1,
     /// The command line, the manifest or the lock cannot be read.
-    Usage,
+    Usage = 2,
     /// The lock or the root has drifted.
-    Drift,
+    Drift = 3,
     /// An environment is missing, stale or unusable on this machine.
-    Environment,
+    Environment = 4,
     /// Terminated by a signal: 128+N, as in shells.
-    HungUp,
+    HungUp = 129,
     /// By Ctrl-C.
-    Interrupted,
+    Interrupted = 130,
     /// By a scheduler or a person.
-    Terminated,
+    Terminated = 143,
     /// The command of `rootstock run` exists and cannot be executed, as in shells.
-    CommandNotExecutable,
+    CommandNotExecutable = 126,
     /// It does not exist.
-    CommandNotFound,
-    /// That of the command of `rootstock run`.
-    Command(u8),
-}
-
-impl Exit {
-    /// The number.
-    pub(crate) fn code(self) -> u8 {
-        match self {
-            Exit::Ok => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::Drift => 3,
-            Exit::Environment => 4,
-            Exit::HungUp => 129,
-            Exit::Interrupted => 130,
-            Exit::Terminated => 143,
-            Exit::CommandNotExecutable => 126,
-            Exit::CommandNotFound => 127,
-            Exit::Command(code) => code,
-        }
-    }
+    CommandNotFound = 127,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(exit.code())
+        ExitCode::from(exit as u8)
     }
 }
 
@@ -78,10 +59,9 @@ impl Failure {
         Self::new(Exit::Usage, message, Some(help))
     }
 
-    /// A file cannot be written or read: exit 1.
-    pub(crate) fn files(error: &crate::files::Error) -> Self {
-        let message = format!("{error}: {}", error.source);
-        Self::new(Exit::Failed, &message, error.advice())
+    /// A part of a report that failed: exit 1.
+    pub(crate) fn problem(problem: &Problem) -> Self {
+        Self::new(Exit::Failed, &problem.message, problem.help.as_deref())
     }
 }
 

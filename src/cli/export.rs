@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, findings, lock, root, show};
+use super::{Shared, context, lock, root, show};
 use crate::export::{self, Addresses, Subject};
 use crate::files;
 use crate::lock::{LockedPackage, Origin};
 use crate::manifest::Manifest;
 use crate::plan;
 use crate::python;
+use crate::report::Problem;
 
 /// Arguments of `rootstock export`.
 #[derive(Debug, clap::Args)]
@@ -47,16 +48,9 @@ enum Format {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = lock::manifest(shared)?;
-    let path = lock::lock_path(&manifest.path);
-    let mut known = manifest
-        .environments
-        .iter()
-        .map(|environment| &environment.name);
+    let mut known = manifest.environments.iter().map(|e| &e.name);
     let asked = known.find(|name| name.as_str() == arguments.environment);
-    let lock = match lock::current(&manifest, &path, asked.map(std::slice::from_ref))? {
-        Ok(current) => current.lock,
-        Err(found) => return Ok(findings::drifted(&found, &path, &manifest)),
-    };
+    let lock = lock::current(&manifest, asked.map(std::slice::from_ref))?.lock;
     let wanted = lock
         .environments
         .iter()
@@ -96,7 +90,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     };
     match &arguments.output {
         Some(file) => files::write_atomically(file, text.as_bytes())
-            .map_err(|error| Failure::files(&error))?,
+            .map_err(|error| Failure::problem(&Problem::from(&error)))?,
         None => show::document(text.trim_end()),
     }
     Ok(Exit::Ok)
@@ -153,12 +147,8 @@ fn addresses(
         &subject.target.python.version,
         interpreter.map(|interpreter| interpreter.executable.as_path()),
     );
-    answer.map_err(|error| Failure {
-        report: miette::miette!(
-            help = error.advice().unwrap_or_default(),
-            "cannot find out where the locked files are: {}",
-            error.explained()
-        ),
-        exit: Exit::Failed,
+    answer.map_err(|error| {
+        let problem = Problem::from(&error);
+        Failure::problem(&problem.in_context("cannot find out where the locked files are"))
     })
 }

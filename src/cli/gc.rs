@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, context, given, root, show};
-use crate::files;
-use crate::gc::{self, End, Gone, PinReport, Policy, Report};
-use crate::name::EnvironmentName;
+use crate::gc::{self, End, Gone, Policy, Report, pin};
 use crate::process::threads;
-use crate::report::{chain, counted, listed};
-use crate::store::pins::{self, Pin};
-use crate::store::{Root, layout};
+use crate::report::{chain, counted};
+use crate::store::layout;
 
 /// Arguments of `rootstock gc`.
 #[derive(Debug, clap::Args)]
@@ -66,7 +63,18 @@ fn gc(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = root::with_own_policy(root)?;
     root::apply_umask(&root);
     if !arguments.pin.is_empty() || !arguments.unpin.is_empty() {
-        return change_pins(&root, arguments);
+        let report = pin::change(&root, &arguments.pin, &arguments.unpin).map_err(|error| {
+            let exit = match error {
+                pin::Error::Files(_) => Exit::Failed,
+                _ => Exit::Usage,
+            };
+            Failure {
+                report: error.into(),
+                exit,
+            }
+        })?;
+        show::report(&report, arguments.json)?;
+        return Ok(Exit::Ok);
     }
     let policy = Policy {
         keep: arguments.keep,
@@ -94,91 +102,9 @@ fn warn(report: &Report) -> Exit {
             }
             End::Stuck(error) => {
                 exit = Exit::Failed;
-                show::failure(&Failure::files(error));
+                show::problems(&[error.into()]);
             }
         }
     }
     exit
-}
-
-fn change_pins(root: &Root, arguments: &Arguments) -> Result<Exit, Failure> {
-    let known = pins::read(root).or_exit(Exit::Failed)?;
-    let mut report = PinReport::default();
-    for text in &arguments.unpin {
-        let found = pinned(&known, text)?;
-        for pin in &found {
-            pins::remove(root, pin).or_exit(Exit::Failed)?;
-        }
-        report.unpinned.extend(found);
-    }
-    for text in &arguments.pin {
-        let pin = generation(root, text)?;
-        pins::add(root, &pin).or_exit(Exit::Failed)?;
-        report.pinned.push(pin);
-    }
-    show::report(&report, arguments.json)?;
-    Ok(Exit::Ok)
-}
-
-/// The pins that a text stands for: there is at least one.
-fn pinned(known: &[Pin], text: &str) -> Result<Vec<Pin>, Failure> {
-    let (environment, id) = parts(text)?;
-    let is_meant = |pin: &&Pin| pin.environment == environment && pin.id.starts_with(&id);
-    let found: Vec<Pin> = known.iter().filter(is_meant).cloned().collect();
-    if found.is_empty() {
-        return Err(Failure::usage(
-            &format!("nothing is pinned as `{text}`"),
-            &listed("pinned:", known.iter().map(ToString::to_string)),
-        ));
-    }
-    Ok(found)
-}
-
-/// The generation with this prefix of an id, or the current one.
-fn generation(root: &Root, text: &str) -> Result<Pin, Failure> {
-    let (environment, id) = parts(text)?;
-    let names = files::names(&root.generations(&environment)).or_exit(Exit::Failed)?;
-    let ids: Vec<String> = names.into_iter().filter(|n| !n.starts_with('.')).collect();
-    let current = files::link_target(&root.current(&environment)).or_exit(Exit::Failed)?;
-    let current = current.and_then(|target| Some(target.file_name()?.to_str()?.to_owned()));
-    let found: Vec<&String> = if text != environment.as_str() {
-        ids.iter().filter(|known| known.starts_with(&id)).collect()
-    } else {
-        ids.iter()
-            .filter(|known| Some(*known) == current.as_ref())
-            .collect()
-    };
-    match found[..] {
-        [id] => Ok(Pin {
-            environment,
-            id: id.clone(),
-        }),
-        [] => Err(Failure::usage(
-            &format!("there is no generation `{text}`"),
-            &listed(
-                "there are:",
-                ids.iter().map(|id| format!("{environment}@{id}")),
-            ),
-        )),
-        _ => Err(Failure::usage(
-            &format!("`{text}` matches several generations"),
-            &listed(
-                "write more of the id:",
-                found.iter().map(|id| format!("{environment}@{id}")),
-            ),
-        )),
-    }
-}
-
-/// An environment, and a prefix of an id, which may be empty.
-fn parts(text: &str) -> Result<(EnvironmentName, String), Failure> {
-    // `mace@3.12` is an environment, `mace@3` is one and an id.
-    if let Ok(environment) = text.parse() {
-        return Ok((environment, String::new()));
-    }
-    let (environment, id) = text.rsplit_once('@').unwrap_or((text, ""));
-    let environment = environment
-        .parse()
-        .map_err(|error| Failure::usage(&format!("{error}"), "write ENV or ENV@ID"))?;
-    Ok((environment, id.to_owned()))
 }

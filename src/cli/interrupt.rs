@@ -9,14 +9,13 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::event::{PollFd, PollFlags};
 
 use super::exit::Exit;
 use super::{context, show};
-use crate::files::{self, maker};
+use crate::files::maker;
 use crate::gc;
-use crate::process::{Command, threads};
+use crate::process::{Command, end_descendants, poll_until, threads};
 use crate::report::chain;
 use crate::store::Root;
 use crate::worker::signals::{Signals, StopSignal};
@@ -77,15 +76,11 @@ pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> 
                 PollFd::new(&signals, PollFlags::IN),
                 PollFd::new(&end, PollFlags::IN),
             ];
-            match poll(&mut waited, None) {
-                Ok(_) if !waited[1].revents().is_empty() => break,
-                Ok(_) => {
-                    if let Some(signal) = signals.received() {
-                        become_sweeper(root, clean, signal);
-                    }
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => break,
+            if poll_until(&mut waited, None).is_err() || !waited[1].revents().is_empty() {
+                break;
+            }
+            if let Some(signal) = signals.received() {
+                become_sweeper(root, clean, signal);
             }
         }
         there
@@ -134,38 +129,4 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         "SIGHUP" => Exit::HungUp,
         _ => Exit::Terminated,
     }
-}
-
-/// Ends all programs that this process has started before it was interrupted, and theirs, and waits for its own.
-fn end_descendants() {
-    let mut ancestors = vec![std::process::id()];
-    let mut parents = parents();
-    while let Some(at) = parents
-        .iter()
-        .position(|(_, parent)| ancestors.contains(parent))
-    {
-        let (process, _) = parents.swap_remove(at);
-        ancestors.push(process);
-    }
-    for process in &ancestors[1..] {
-        let pid = i32::try_from(*process).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // One that has ended already is ended.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-    while wait(WaitOptions::empty()).is_ok() {}
-}
-
-/// Every process with its parent.
-fn parents() -> Vec<(u32, u32)> {
-    let names = files::names("/proc".as_ref()).unwrap_or_default();
-    let parent = |name: &String| {
-        let process = name.parse().ok()?;
-        let text = files::read_text(format!("/proc/{name}/stat").as_ref()).ok()?;
-        // The second field is a name in parentheses that may hold anything; the parent is the fourth.
-        let (_, after) = text.rsplit_once(')')?;
-        Some((process, after.split_whitespace().nth(1)?.parse().ok()?))
-    };
-    names.iter().filter_map(parent).collect()
 }

@@ -1,19 +1,23 @@
 //! `rootstock lock`: resolve and write, or check and explain.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, findings, pythons, record, root, show, upgrade};
+use super::{Shared, context, pythons, root, show};
 use crate::files;
-use crate::lock::drift::{Code, Finding, Subject};
-use crate::lock::{Lock, LockedPython, LockedTarget, changes, drift, file};
+use crate::lock::beside::{self, Current};
+use crate::lock::drift::{Code, Subject, github, sarif};
+use crate::lock::{self, Lock, LockedPython, Report, drift, file};
 use crate::manifest::Manifest;
 use crate::name::EnvironmentName;
 use crate::python;
-use crate::resolve::{self, Context, Failure as Failed, Failures, Resolved};
+use crate::report::{Problem, codes};
+use crate::resolve::{self, Context, Failure as Failed, Failures, Resolved, Upgrade};
+use crate::sync::record;
+
+/// The name of a file that means standard output.
+const STDOUT: &str = "-";
 
 const EXAMPLES: &str = "Examples:
   rootstock lock                    resolve what is not locked yet
@@ -23,10 +27,19 @@ const EXAMPLES: &str = "Examples:
   rootstock lock --upgrade-env=mace move on in one environment, leave every line of the others
   rootstock lock --record           write down what is built here, so that every other build must be the same";
 
+/// Every code and what it means.
+fn codes() -> String {
+    let codes = Code::ALL.iter().map(|code| (code.name(), code.meaning()));
+    codes::listed(
+        "Differences that `--check` finds, by their codes, which stay the same for ever:",
+        codes,
+    )
+}
+
 /// Arguments of `rootstock lock`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", findings::codes())
+    after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", codes())
 )]
 #[expect(
     clippy::struct_excessive_bools,
@@ -64,38 +77,40 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "check", conflicts_with = "json")]
     github: bool,
     /// With `--check`: write the differences as SARIF 2.1.0, to this file or to standard output.
-    #[arg(long, requires = "check", value_name = "FILE", num_args = 0..=1, default_missing_value = findings::STDOUT)]
+    #[arg(long, requires = "check", value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT)]
     sarif: Option<PathBuf>,
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = manifest(shared)?;
-    let path = lock_path(&manifest.path);
+    let path = beside::path(&manifest.path);
     let chosen = if arguments.names.is_empty() {
         None
     } else {
-        Some(root::environments(&arguments.names, true, &manifest)?)
+        let chosen = manifest.environments_named(&arguments.names, true);
+        Some(chosen.or_exit(Exit::Usage)?)
     };
     let only = chosen.as_deref();
     if arguments.check {
-        let current = current(&manifest, &path, only)?;
-        let findings = current.as_ref().err().map_or(&[][..], Vec::as_slice);
-        return check(&manifest, &path, findings, arguments);
-    }
-    if arguments.record {
-        return match record::record(shared, &manifest, &path, only)? {
-            Err(findings) => check(&manifest, &path, &findings, arguments),
-            Ok((old, new)) => {
-                write(&path, Some(&old), &new, &[], arguments.json)?;
-                Ok(Exit::Ok)
-            }
+        return match beside::current(&manifest, only) {
+            Ok(_) => check(&manifest, &beside::report(&manifest, Vec::new()), arguments),
+            Err(beside::Error::Drifted(report)) => check(&manifest, &report, arguments),
+            Err(error) => Err(error).or_exit(Exit::Usage),
         };
     }
-    let mut upgrade = upgrade::from_words(
+    if arguments.record {
+        return match beside::current(&manifest, only) {
+            Ok(current) => record(shared, &manifest, &current.lock, only, arguments.json),
+            Err(beside::Error::Drifted(report)) => check(&manifest, &report, arguments),
+            Err(error) => Err(error).or_exit(Exit::Usage),
+        };
+    }
+    let mut upgrade = Upgrade::new(
         arguments.upgrade.as_deref(),
         arguments.upgrade_environments.as_deref(),
         &manifest,
-    )?;
+    )
+    .or_exit(Exit::Usage)?;
     if let Some(only) = only {
         upgrade.environments = Some(only.iter().cloned().collect());
     }
@@ -128,7 +143,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         resolve::resolve(&manifest, old.as_ref(), only, &upgrade, &context)
             .or_exit(Exit::Failed)?;
     if failures.is_empty() {
-        upgrade::check(&upgrade, old.as_ref(), &lock)?;
+        upgrade.check(old.as_ref(), &lock).or_exit(Exit::Usage)?;
     }
     write(&path, old.as_ref(), &lock, &failures, arguments.json)?;
     if failures.is_empty() {
@@ -142,7 +157,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 /// What the lock has already. One that was edited, or is of no known shape, is no ground to keep anything on: all is
 /// solved anew, if all is asked for.
 fn old(path: &Path, some_only: bool) -> Result<Option<Lock>, Failure> {
-    match read(path) {
+    match beside::read(path) {
         Ok(old) => Ok(old),
         Err(error) if some_only => {
             let code = match error {
@@ -190,7 +205,7 @@ fn failed(lock: &Lock, failures: Vec<Failed>) {
 
 /// Names what was not asked for and is not locked as the manifest says.
 fn left_over(manifest: &Manifest, lock: &Lock, path: &Path) {
-    let drifted = drifted(manifest, lock, &drift::findings(manifest, lock));
+    let drifted = beside::drifted(manifest, lock, &drift::findings(manifest, lock));
     if !drifted.is_empty() {
         let names: Vec<&str> = drifted.iter().map(EnvironmentName::as_str).collect();
         show::remark(&format!(
@@ -207,19 +222,45 @@ fn write(
     old: Option<&Lock>,
     lock: &Lock,
     failures: &[Failed],
-    json: bool,
+    as_json: bool,
 ) -> Result<(), Failure> {
-    let text = file::text(lock);
-    let there = files::read_text_if_present(path).ok().flatten();
-    let begun = there.is_some() || !lock.environments.is_empty() || failures.is_empty();
-    let written = begun && there.as_deref() != Some(&text);
-    if written {
-        files::write_atomically(path, text.as_bytes()).map_err(|error| Failure::files(&error))?;
+    let begun = failures.is_empty() || !lock.environments.is_empty() || files::exists(path);
+    let written = if begun {
+        beside::write(path, lock).map_err(|error| Failure::problem(&Problem::from(&error)))?
+    } else {
+        false
+    };
+    if !begun && !as_json {
+        return Ok(());
     }
-    if begun || json {
-        report(path, old, lock, failures, written, json);
-    }
-    Ok(())
+    let failed = failures.iter().map(|failure| lock::Failed {
+        subject: failure.subject().to_string(),
+        message: failure.to_string(),
+    });
+    let report = Report::new(path, old, lock, written, failed.collect());
+    show::report(&report, as_json)
+}
+
+/// Writes the tree digests of what is built here into the lock.
+fn record(
+    shared: &Shared,
+    manifest: &Manifest,
+    old: &Lock,
+    only: Option<&[EnvironmentName]>,
+    as_json: bool,
+) -> Result<Exit, Failure> {
+    let root = root::named(shared, manifest)?;
+    let skipped = |name: &EnvironmentName, why: &str| {
+        show::remark(&format!("{name}: nothing to record: {why}"));
+    };
+    let new = record::record(&root, old, only, root::target()?, &skipped);
+    let exit = match &new {
+        Err(record::Error::NotBuilt(_)) => Exit::Environment,
+        _ => Exit::Failed,
+    };
+    let path = beside::path(&manifest.path);
+    write(&path, Some(old), &new.or_exit(exit)?, &[], as_json)?;
+    Ok(Exit::Ok)
 }
 
 /// The manifest of this run, checked.
@@ -227,128 +268,30 @@ pub(super) fn manifest(shared: &Shared) -> Result<Manifest, Failure> {
     Manifest::load(&shared.manifest, Path::new("")).or_exit(Exit::Usage)
 }
 
-/// The lock stands beside the manifest, with its name: `rootstock.toml` and `rootstock.lock`.
-pub(super) fn lock_path(manifest: &Path) -> PathBuf {
-    manifest.with_extension("lock")
-}
-
-/// The lock in a file; `None` if there is no such file.
-pub(super) fn read(path: &Path) -> Result<Option<Lock>, file::Error> {
-    let here = path.parent().unwrap_or(Path::new(""));
-    let name = Path::new(path.file_name().unwrap_or_default());
-    match files::read_text_of_project_if_present(here, name) {
-        Ok(None) => Ok(None),
-        Ok(Some(text)) => file::read(&path.display().to_string(), &text).map(Some),
-        Err(error) => Err(file::Error::Unreadable(Box::new(file::Unreadable {
-            name: path.display().to_string(),
-            reason: error.source.to_string(),
-            text: miette::NamedSource::new("", String::new()),
-            place: None,
-        }))),
-    }
-}
-
-/// A lock that answers the manifest in what it was asked for.
-pub(super) struct Current {
-    pub(super) lock: Lock,
-    /// Environments in which it does not.
-    pub(super) drifted: BTreeSet<EnvironmentName>,
-}
-
-/// The lock, if it answers the manifest in all these environments and their models, or in all there are; else every
-/// reason why not.
+/// The lock that answers this manifest in what was asked for; a command that needs it goes no further without.
 pub(super) fn current(
     manifest: &Manifest,
-    path: &Path,
     only: Option<&[EnvironmentName]>,
-) -> Result<Result<Current, Vec<Finding>>, Failure> {
-    match read(path) {
-        Ok(Some(lock)) => {
-            let mut findings = drift::findings(manifest, &lock);
-            let drifted = drifted(manifest, &lock, &findings);
-            if let Some(only) = only {
-                findings.retain(|finding| {
-                    let of = environments_of(manifest, &lock, finding);
-                    of.is_empty() || of.iter().any(|name| only.contains(name))
-                });
-            }
-            Ok(if findings.is_empty() {
-                Ok(Current { lock, drifted })
-            } else {
-                Err(findings)
-            })
-        }
-        Ok(None) => {
-            let message = format!("there is no lock `{}`", path.display());
-            Ok(Err(vec![Finding {
-                code: Code::LockMissing,
-                subject: Subject::Lock,
-                message,
-                was: None,
-                now: None,
-                line: None,
-            }]))
-        }
-        Err(file::Error::Edited { edits, .. }) => Ok(Err(edits.into_iter().map(edited).collect())),
-        Err(error) => Err(error).or_exit(Exit::Usage),
-    }
+) -> Result<Current, Failure> {
+    beside::current(manifest, only).map_err(|error| match error {
+        beside::Error::Drifted(report) => Failure {
+            report: report.into(),
+            exit: Exit::Drift,
+        },
+        beside::Error::Unreadable(error) => Failure {
+            report: error.into(),
+            exit: Exit::Usage,
+        },
+    })
 }
 
-/// Every environment that one of these findings is about.
-pub(super) fn drifted(
-    manifest: &Manifest,
-    lock: &Lock,
-    findings: &[Finding],
-) -> BTreeSet<EnvironmentName> {
-    let of = findings
-        .iter()
-        .flat_map(|finding| environments_of(manifest, lock, finding));
-    of.cloned().collect()
-}
-
-/// The environments that a finding is about: of a model, the one it runs in and the one it is locked for.
-fn environments_of<'a>(
-    manifest: &'a Manifest,
-    lock: &'a Lock,
-    finding: &'a Finding,
-) -> Vec<&'a EnvironmentName> {
-    match &finding.subject {
-        Subject::Lock => Vec::new(),
-        Subject::Environment(name) => vec![name],
-        Subject::Model(id) => {
-            let declared = manifest.models.iter().filter(|model| model.id == *id);
-            let locked = lock.models.iter().filter(|model| model.id == *id);
-            let declared = declared.map(|model| &model.environment);
-            declared
-                .chain(locked.map(|model| &model.environment))
-                .collect()
-        }
-    }
-}
-
-fn edited(edit: file::Edit) -> Finding {
-    Finding {
-        code: Code::LockEdited,
-        subject: edit.environment.map_or(Subject::Lock, Subject::Environment),
-        message: edit.what,
-        was: None,
-        now: None,
-        line: edit.line,
-    }
-}
-
+/// Reports whether the lock answers the manifest, in the form that was asked for.
 fn check(
     manifest: &Manifest,
-    path: &Path,
-    findings: &[Finding],
+    report: &drift::Report,
     arguments: &Arguments,
 ) -> Result<Exit, Failure> {
-    let report = findings::Report {
-        findings,
-        lock: path,
-        manifest,
-    };
-    let occupied = arguments.sarif.as_deref() == Some(Path::new(findings::STDOUT));
+    let occupied = arguments.sarif.as_deref() == Some(Path::new(STDOUT));
     if occupied && (arguments.json || arguments.github) {
         return Err(Failure::usage(
             "standard output has room for one of `--sarif`, `--json` and `--github`",
@@ -356,74 +299,30 @@ fn check(
         ));
     }
     if let Some(file) = &arguments.sarif {
-        report.sarif(file)?;
+        let log = sarif::log(report, manifest);
+        if occupied {
+            show::value(&log)?;
+        } else {
+            let text = format!("{}\n", show::json_text(&log));
+            files::write_atomically(file, text.as_bytes())
+                .map_err(|error| Failure::problem(&Problem::from(&error)))?;
+        }
     }
     if arguments.json {
-        report.json();
-    } else if !findings.is_empty() {
-        report.explain();
+        show::report(report, true)?;
+    } else if report.drifted {
+        show::remarks(report.to_string().trim_end());
         if arguments.github {
-            report.annotate();
+            for annotation in github::annotations(report, manifest) {
+                show::command("error", &annotation);
+            }
         }
     } else if !occupied {
-        show::line(&format!(
-            "`{}` answers `{}`",
-            path.display(),
-            manifest.path.display()
-        ));
+        show::report(report, false)?;
     }
-    Ok(if findings.is_empty() {
-        Exit::Ok
-    } else {
+    Ok(if report.drifted {
         Exit::Drift
+    } else {
+        Exit::Ok
     })
-}
-
-fn report(
-    path: &Path,
-    old: Option<&Lock>,
-    lock: &Lock,
-    failures: &[Failed],
-    written: bool,
-    json: bool,
-) {
-    let changes = changes::between(old, lock);
-    if json {
-        let list: Vec<_> = changes.iter().map(changes::Change::json).collect();
-        let failed = failures.iter().map(|failure| {
-            json!({ "subject": failure.subject().to_string(), "message": failure.to_string() })
-        });
-        show::json(&json!({
-            "lock": path.display().to_string(),
-            "written": written,
-            "changes": list,
-            "failed": failed.collect::<Vec<_>>(),
-        }));
-        return;
-    }
-    // A lock that was not there before changes in everything: the count says it, a table would bury it.
-    if old.is_some() {
-        for line in changes::table(&changes) {
-            show::line(&line);
-        }
-    }
-    let environments = lock.environments.len();
-    let files: BTreeSet<_> = lock
-        .environments
-        .iter()
-        .flat_map(|e| &e.targets)
-        .flat_map(LockedTarget::files)
-        .map(|p| p.sha256)
-        .collect();
-    let did = match (written, failures) {
-        (true, _) => "written",
-        (false, []) => "is up to date",
-        (false, _) => "is as it was",
-    };
-    let counts = [
-        show::counted(environments, "environment"),
-        show::counted(lock.models.len(), "model"),
-        show::counted(files.len(), "file"),
-    ];
-    show::line(&format!("{} {did}: {}", path.display(), counts.join(", ")));
 }

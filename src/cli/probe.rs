@@ -1,20 +1,18 @@
 //! `rootstock probe`: checks a model and measures its overhead.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::worker::Object;
 use super::{Shared, context, given, root, show};
-use crate::probe::{self, ExchangeReport, Refusal, Request, Structure, exchange, latency};
+use crate::probe::{self, Refusal, Request, Structure, exchange};
 use crate::process::{Command, find};
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
 use crate::store::Root;
-use crate::worker::measure;
-use ipi_client::Frame;
 
 /// Arguments of `rootstock probe`.
 #[derive(Debug, clap::Args)]
@@ -177,38 +175,9 @@ fn worker(
 /// `--ipc-only`.
 fn exchange(arguments: &Arguments) -> Result<Exit, Failure> {
     let structure = Structure::copper(arguments.atoms as usize);
-    let steps = arguments.steps.max(1);
-    let exchange = exchange::measure(&structure, steps).or_exit(Exit::Failed)?;
-    let python = find::find(
-        "python3",
-        &context::search_path(),
-        &context::kept_environment(),
-    );
-    let hand_over = python
-        .as_deref()
-        .map(|python| hand_over(python, &structure, steps));
-    let report = ExchangeReport {
-        atoms: structure.atoms(),
-        steps,
-        exchange,
-        hand_over: hand_over.transpose()?,
-        python,
-    };
-    show::report(&report, arguments.json)?;
+    let variables = context::kept_environment();
+    let python = find::find("python3", &context::search_path(), &variables);
+    let report = exchange::measure(&structure, arguments.steps, python, &variables);
+    show::report(&report.or_exit(Exit::Failed)?, arguments.json)?;
     Ok(Exit::Ok)
-}
-
-/// The median of the turns to this Python and back, in microseconds.
-fn hand_over(python: &Path, structure: &Structure, steps: u32) -> Result<f64, Failure> {
-    let frame = Frame {
-        cell: structure.cell,
-        positions: structure.positions.iter().copied().collect(),
-    };
-    let took = measure::hand_over(python, &context::kept_environment(), &frame, steps);
-    let took = took.map_err(|error| Failure {
-        report: miette::miette!("cannot measure with `{}`: {error}", python.display()),
-        exit: Exit::Failed,
-    })?;
-    let took = took.iter().map(|took| 1e6 * took.as_secs_f64());
-    Ok(latency::median(took.collect()))
 }

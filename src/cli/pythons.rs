@@ -9,6 +9,7 @@ use crate::files;
 use crate::lock::LockedPython;
 use crate::manifest::Manifest;
 use crate::python::Interpreter;
+use crate::report::Problem;
 use crate::store::Root;
 
 /// The mirror of this run: `ROOTSTOCK_PYTHON_MIRROR` before the manifest's `python-mirror`.
@@ -34,10 +35,6 @@ pub(super) fn provide(
     let place = Root::at(&cache, None);
     let variables = context::kept_environment();
     let watcher = progress::watcher();
-    build::pythons::provide_one(python, &place, mirror, &variables, &*watcher).map_err(|error| {
-        let text = crate::report::chain(&error);
-        error
-            .advice()
-            .map_or(text.clone(), |advice| format!("{text}\n{advice}"))
-    })
+    let provided = build::pythons::provide_one(python, &place, mirror, &variables, &*watcher);
+    provided.map_err(|error| Problem::from(&error).to_string())
 }

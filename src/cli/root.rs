@@ -8,8 +8,7 @@ use crate::access::Access;
 use crate::files::trust::{Exposed, Trust};
 use crate::files::{self, link, ownership};
 use crate::manifest::{self, Cluster, Manifest};
-use crate::name::EnvironmentName;
-use crate::report::listed;
+use crate::report::{listed, sentence};
 use crate::runtime::Selected;
 use crate::store::{Catalogue, Policy, Root, inside, layout};
 use crate::target::Target;
@@ -147,9 +146,9 @@ pub(super) fn warn_of_exposed_python(selected: &Selected) {
     let trust = Trust::of(&context::kept_environment()).with_any_owner();
     if let Err(exposed @ Exposed::Writable { .. }) = trust.check(&python) {
         show::remark(&format!(
-            "warning: the Python of environment `{}` can be replaced: {exposed}; {}",
+            "warning: the Python of environment `{}` can be replaced: {}",
             selected.environment,
-            exposed.advice()
+            sentence(&exposed)
         ));
     }
 }
@@ -181,46 +180,4 @@ pub(super) fn target() -> Result<&'static str, Failure> {
             ),
         )
     })
-}
-
-/// The environments with these names, or of the models with these names. Without names: all that are not optional, or all.
-pub(super) fn environments(
-    names: &[String],
-    all: bool,
-    manifest: &Manifest,
-) -> Result<Vec<EnvironmentName>, Failure> {
-    if names.is_empty() {
-        let chosen = manifest.environments.iter().filter(|e| all || !e.optional);
-        return Ok(chosen.map(|e| e.name.clone()).collect());
-    }
-    let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
-    for name in names {
-        let environments = manifest.environments.iter().map(|e| &e.name);
-        let models = manifest.models.iter();
-        let found = environments
-            .map(|e| (e.as_str(), e))
-            .chain(models.map(|m| (m.id.as_str(), &m.environment)))
-            .find(|(known, _)| known == name);
-        match found {
-            Some((_, environment)) if chosen.contains(environment) => {}
-            Some((_, environment)) => chosen.push(environment.clone()),
-            None => unknown.push(format!("`{name}`")),
-        }
-    }
-    if unknown.is_empty() {
-        return Ok(chosen);
-    }
-    let environments = manifest.environments.iter().map(|e| e.name.to_string());
-    let models = manifest.models.iter().map(|m| m.id.to_string());
-    let help = format!(
-        "{}\n{}",
-        listed("environments:", environments),
-        listed("models:", models)
-    );
-    let verb = if unknown.len() == 1 { "is" } else { "are" };
-    let what = "neither an environment nor a model of the manifest";
-    Err(Failure::usage(
-        &format!("{} {verb} {what}", unknown.join(", ")),
-        &help,
-    ))
 }

@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::exit::{Exit, Failure};
 use super::{context, escape, limits};
 
-pub(crate) use crate::report::counted;
+use crate::lock::drift;
+use crate::report::Problem;
 
 /// The error that cut standard output short. Like standard output itself it belongs to the process.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -49,11 +50,6 @@ fn handler(coloured: bool) -> miette::MietteHandlerOpts {
         .graphical_theme(theme)
         .color(coloured)
         .width(110)
-}
-
-/// One line on standard output.
-pub(crate) fn line(text: &str) {
-    document(&escape::line(text));
 }
 
 /// A workflow command of GitHub Actions; other lines never become one.
@@ -122,24 +118,30 @@ pub(crate) fn passed_on(bytes: &[u8]) -> Vec<u8> {
 /// A report on standard output: its JSON for programs, or its text for people.
 pub(crate) fn report(report: &(impl Serialize + Display), as_json: bool) -> Result<(), Failure> {
     if as_json {
-        let value = serde_json::to_value(report).map_err(|error| {
-            let help = "JSON has only UTF-8: rename the file or directory, or do without `--json`";
-            Failure::new(
-                Exit::Failed,
-                &format!("cannot print as JSON: {error}"),
-                Some(help),
-            )
-        })?;
-        json(&value);
-    } else {
-        document(&escape::lines(report.to_string().trim_end_matches('\n')));
+        return value(report);
     }
+    document(&escape::lines(report.to_string().trim_end_matches('\n')));
     Ok(())
 }
 
-/// A value for machines, on standard output.
-pub(crate) fn json(value: &serde_json::Value) {
-    document(&json_text(value));
+/// A value for programs, as JSON on standard output.
+pub(crate) fn value(value: &impl Serialize) -> Result<(), Failure> {
+    let value = serde_json::to_value(value).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            &format!("cannot print as JSON: {error}"),
+            Some("JSON has only UTF-8: rename the file or directory, or do without `--json`"),
+        )
+    })?;
+    document(&json_text(&value));
+    Ok(())
+}
+
+/// The parts of a report that failed, on standard error.
+pub(crate) fn problems<'a>(problems: impl IntoIterator<Item = &'a Problem>) {
+    for problem in problems {
+        failure(&Failure::problem(problem));
+    }
 }
 
 /// A value for machines: no character in it acts on a terminal.
@@ -147,9 +149,12 @@ pub(crate) fn json_text(value: &serde_json::Value) -> String {
     escape::json(&format!("{value:#}"))
 }
 
-/// An error, on standard error, with the limits that may be behind it. Colours are themselves control characters: an error
+/// An error, on standard error, with the limits that may be behind it. The differences of a lock are lines. Colours are themselves control characters: an error
 /// that has other ones goes without.
 pub(crate) fn failure(failure: &Failure) {
+    if let Some(drift) = failure.report.downcast_ref::<drift::Report>() {
+        return remarks(drift.to_string().trim_end());
+    }
     let coloured = format!("{:?}", failure.report);
     let mut plain = String::new();
     let drawn = handler(false).build();

@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, lock, root, show};
+use crate::lock::beside;
 use crate::status::{self, Subject};
 
 /// Arguments of `rootstock status`.
@@ -22,7 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = lock::manifest(shared)?;
     let root = root::named(shared, &manifest)?;
-    let lock = lock::read(&lock::lock_path(&manifest.path)).or_exit(Exit::Usage)?;
+    let lock = beside::read(&beside::path(&manifest.path)).or_exit(Exit::Usage)?;
     let subject = Subject {
         manifest: &manifest,
         lock: lock.as_ref(),

@@ -4,20 +4,20 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde_json::json;
-
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, dry_run, findings, given, interrupt, lock, outcome, root, show};
+use super::{Shared, context, given, interrupt, lock, root, show};
 use crate::build::Context;
 use crate::doctor;
 use crate::files::{self, link};
-use crate::manifest::Manifest;
+use crate::lock::beside::{self, Current};
 use crate::name::{EnvironmentName, ModelId};
 use crate::plan::{Action, Plan, Request, Step};
 use crate::process::threads;
 use crate::store::Root;
 use crate::store::bundle::Bundle;
-use crate::sync::{self, Depth, Parts};
+use crate::sync::drift::Drift;
+use crate::sync::report::Report;
+use crate::sync::{self, Depth, Parts, preview};
 
 /// Arguments of `rootstock sync`.
 #[derive(Debug, clap::Args)]
@@ -92,12 +92,18 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let started = Instant::now();
     let manifest = lock::manifest(shared)?;
-    let chosen = root::environments(&arguments.names, arguments.all, &manifest)?;
+    let chosen = manifest.environments_named(&arguments.names, arguments.all);
+    let chosen = chosen.or_exit(Exit::Usage)?;
     let root = root::with_policy(shared, &manifest)?;
     root::apply_umask(&root);
-    let lock::Current { lock, drifted } = match usable(&manifest, &chosen, &root, arguments)? {
+    let only = (!arguments.names.is_empty()).then_some(&chosen[..]);
+    let Current { lock, drifted } = match beside::current(&manifest, only) {
         Ok(current) => current,
-        Err(exit) => return Ok(exit),
+        Err(beside::Error::Drifted(found)) => {
+            let drift = Drift::new(&root, &manifest, found, &chosen, only.is_some());
+            return report_drift(&drift, arguments.json);
+        }
+        Err(error) => return Err(error).or_exit(Exit::Usage),
     };
     let may_prefetch = manifest.environments.iter().filter(|e| e.prefetch);
     let may_prefetch: Vec<EnvironmentName> = may_prefetch
@@ -142,12 +148,33 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     };
     let outcome = outcome.or_exit(Exit::Failed)?;
     super::doctor::warn_of_closed_interpreters(&root, &chosen);
-    Ok(outcome::report(
-        &outcome,
-        started.elapsed(),
-        &root,
-        arguments.json,
-    ))
+    report(&outcome.report(&root, started.elapsed()), arguments.json)
+}
+
+/// Reports how it ended: for people the summary comes last.
+fn report(report: &Report, as_json: bool) -> Result<Exit, Failure> {
+    if as_json {
+        show::report(report, true)?;
+    }
+    show::problems(&report.problems);
+    if !as_json {
+        show::report(report, false)?;
+    }
+    Ok(if report.problems.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    })
+}
+
+/// Explains why nothing was begun.
+fn report_drift(drift: &Drift, as_json: bool) -> Result<Exit, Failure> {
+    if as_json {
+        show::report(drift, true)?;
+    } else {
+        show::remarks(drift.to_string().trim_end());
+    }
+    Ok(Exit::Drift)
 }
 
 /// Reports what would be done: `--check` and `--dry-run`.
@@ -158,7 +185,8 @@ fn report_plan(plan: &Plan, root: &Root, arguments: &Arguments) -> Result<Exit, 
     } else {
         Vec::new()
     };
-    dry_run::report(plan, root, &left, arguments.json).or_exit(Exit::Failed)?;
+    let preview = preview::preview(plan, root, left).or_exit(Exit::Failed)?;
+    show::report(&preview, arguments.json)?;
     let differs = arguments.check && !plan.is_nothing();
     Ok(if differs { Exit::Drift } else { Exit::Ok })
 }
@@ -175,42 +203,6 @@ fn report_unknown(models: &[ModelId]) {
             names.join(", ")
         ));
     }
-}
-
-/// The lock, if it answers the manifest for what was asked for, else the exit code after it was explained why not.
-fn usable(
-    manifest: &Manifest,
-    chosen: &[EnvironmentName],
-    root: &Root,
-    arguments: &Arguments,
-) -> Result<Result<lock::Current, Exit>, Failure> {
-    let path = lock::lock_path(&manifest.path);
-    let only = (!arguments.names.is_empty()).then_some(chosen);
-    let found = match lock::current(manifest, &path, only)? {
-        Ok(current) => return Ok(Ok(current)),
-        Err(found) => found,
-    };
-    if arguments.json {
-        show::json(&json!({
-            "root": root.path(),
-            "drifted": true,
-            "findings": findings::json(&found),
-        }));
-        return Ok(Err(Exit::Drift));
-    }
-    let exit = findings::drifted(&found, &path, manifest);
-    if let (None, Ok(Some(lock))) = (only, lock::read(&path)) {
-        let drifted = lock::drifted(manifest, &lock, &found);
-        let names = chosen.iter().filter(|name| !drifted.contains(name));
-        let names: Vec<&str> = names.map(EnvironmentName::as_str).collect();
-        if !names.is_empty() {
-            show::remark(&format!(
-                "or sync what it answers: `rootstock sync {}`",
-                names.join(" ")
-            ));
-        }
-    }
-    Ok(Err(exit))
 }
 
 impl Arguments {

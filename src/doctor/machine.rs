@@ -7,16 +7,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::files;
+use crate::files::{self, proc};
 use crate::name::EnvironmentName;
 use crate::store::Root;
 use crate::store::installed::{Generation, Installed};
 use crate::target::Glibc;
 
 use super::finding::{Code, Finding};
-
-/// Where the driver's version is.
-const DRIVER: &str = "/proc/driver/nvidia/version";
 
 /// Where C libraries are, on the distributions of clusters.
 const LIBRARIES: &[&str] = &[
@@ -76,7 +73,7 @@ impl Serialize for Driver {
 impl Machine {
     /// This machine.
     pub fn here() -> Self {
-        let driver = files::read_text(Path::new(DRIVER)).ok();
+        let driver = proc::nvidia_driver();
         let library = |path: &&str| files::read(Path::new(path)).ok();
         Self {
             glibc: LIBRARIES
@@ -164,11 +161,6 @@ pub(super) fn needs<'a>(
             of(name, &packages)
         })
         .collect()
-}
-
-/// The oldest glibc that all packages of a generation run on; `None` if they need none.
-pub fn glibc_floor(environment: &EnvironmentName, packages: &Path) -> Option<Glibc> {
-    of(environment, packages).glibc.map(|need| need.floor)
 }
 
 fn of(name: &EnvironmentName, packages: &Path) -> Needs {

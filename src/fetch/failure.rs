@@ -3,8 +3,16 @@
 use crate::digest::Digest;
 use crate::files;
 
+/// What to do about a slow server.
+const SLOW: &str = "try again later, from another network or from a mirror. For a slow network raise ROOTSTOCK_HTTP_TIMEOUT \
+                    (seconds, 30 by default) or lower ROOTSTOCK_HTTP_MIN_RATE (bytes per second, 1024 by default)";
+
+/// What to do about a file that is not the locked one.
+const OTHER: &str = "the download was removed and nothing of it is installed. A mirror or a proxy may serve another file; if the \
+                     publisher replaced it, `rootstock lock --upgrade` decides anew";
+
 /// A file could not be downloaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// The address is not one that can be fetched.
     #[error("`{address}` cannot be downloaded: {reason}")]
@@ -16,12 +24,14 @@ pub enum Error {
     },
     /// A proxy's address is not one that can be used.
     #[error("the value of the variable `{variable}` is not the address of a proxy")]
+    #[diagnostic(help("write it as `http://host:port`"))]
     Proxy {
         /// The variable it was taken from.
         variable: String,
     },
     /// A limit that is set by a variable is not a number, or is out of range.
     #[error("the variable `{variable}` is not a whole number from {lowest} to {highest}")]
+    #[diagnostic(help("correct the variable, or unset it"))]
     Variable {
         /// Its name.
         variable: &'static str,
@@ -32,6 +42,10 @@ pub enum Error {
     },
     /// The server cannot be reached, or does not speak as it should.
     #[error("cannot reach `{host}` to download `{file}`")]
+    #[diagnostic(help(
+        "check the network and the variables HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE, or run the command on a node that \
+         has access"
+    ))]
     Unreachable {
         /// The file's name.
         file: String,
@@ -43,6 +57,7 @@ pub enum Error {
     },
     /// The server sends no response.
     #[error("`{host}` sent no complete response for `{address}` within {seconds} s")]
+    #[diagnostic(help("{SLOW}"))]
     NoResponse {
         /// The server that was asked.
         host: String,
@@ -53,6 +68,9 @@ pub enum Error {
     },
     /// The server sends the request elsewhere, where it must not go.
     #[error("`{address}` redirects to {reason}")]
+    #[diagnostic(help(
+        "write the address of the file itself, or ask the maintainers of the server"
+    ))]
     Redirect {
         /// The address, without credentials.
         address: String,
@@ -61,6 +79,7 @@ pub enum Error {
     },
     /// The server answers something else than the file.
     #[error("the server answers with status {status} for `{address}`")]
+    #[diagnostic(help("{}", about_status(*status)))]
     Status {
         /// The address, without credentials.
         address: String,
@@ -69,6 +88,7 @@ pub enum Error {
     },
     /// The response is encoded although that was not asked for, so that its bytes are not those of the file.
     #[error("the server sends `{address}` encoded as {encoding:?}, which was not asked for")]
+    #[diagnostic(help("write an address that serves the file as it is"))]
     Encoding {
         /// The address, without credentials.
         address: String,
@@ -77,12 +97,17 @@ pub enum Error {
     },
     /// The response has no stated end, so that a part of it could be taken for the whole.
     #[error("the server does not say how long `{address}` is")]
+    #[diagnostic(help(
+        "the server has to send `Content-Length` or `Transfer-Encoding: chunked`; otherwise a part of the file could be \
+         taken for the whole. A proxy may have removed them"
+    ))]
     NoLength {
         /// The address, without credentials.
         address: String,
     },
     /// The connection ended before the file did.
     #[error("the download of `{file}` from `{host}` broke off after {bytes} bytes")]
+    #[diagnostic(help("run the command again: the download goes on where it broke off"))]
     BrokenOff {
         /// The file's name.
         file: String,
@@ -98,6 +123,7 @@ pub enum Error {
     #[error(
         "`{address}` comes too slowly: {bytes} bytes in {seconds} s, at least {min_rate} bytes/s are required"
     )]
+    #[diagnostic(help("{SLOW}"))]
     TooSlow {
         /// The address, without credentials.
         address: String,
@@ -110,6 +136,7 @@ pub enum Error {
     },
     /// All tries together took too long.
     #[error("`{address}` was not complete after {seconds} s")]
+    #[diagnostic(help("{SLOW}"))]
     TooLate {
         /// The address, without credentials.
         address: String,
@@ -118,6 +145,7 @@ pub enum Error {
     },
     /// What came has another size than the locked file.
     #[error("`{address}` has {got} bytes, but {expected} are expected")]
+    #[diagnostic(help("{OTHER}"))]
     Size {
         /// The address, without credentials.
         address: String,
@@ -128,6 +156,7 @@ pub enum Error {
     },
     /// It is larger than anything of its kind.
     #[error("`{address}` is larger than {limit} bytes")]
+    #[diagnostic(help("{}", about_size(*variable)))]
     TooLarge {
         /// The address, without credentials.
         address: String,
@@ -138,6 +167,7 @@ pub enum Error {
     },
     /// What came is not the locked file.
     #[error("`{address}` has the sha256 {got}, but {expected} is expected")]
+    #[diagnostic(help("{OTHER}"))]
     Digest {
         /// The address, without credentials.
         address: String,
@@ -148,50 +178,11 @@ pub enum Error {
     },
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
 }
 
 impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Error::Address { .. } => None,
-            Error::Proxy { .. } => Some("write it as `http://host:port`"),
-            Error::Variable { .. } => Some("correct the variable, or unset it"),
-            Error::Unreachable { .. } => Some(
-                "check the network and the variables HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE, or run the command \
-                 on a node that has access",
-            ),
-            Error::NoResponse { .. } | Error::TooSlow { .. } | Error::TooLate { .. } => Some(
-                "try again later, from another network or from a mirror. For a slow network raise ROOTSTOCK_HTTP_TIMEOUT \
-                 (seconds, 30 by default) or lower ROOTSTOCK_HTTP_MIN_RATE (bytes per second, 1024 by default)",
-            ),
-            Error::Redirect { .. } => {
-                Some("write the address of the file itself, or ask the maintainers of the server")
-            }
-            Error::Status { status, .. } => Some(advice_for(*status)),
-            Error::Encoding { .. } => Some("write an address that serves the file as it is"),
-            Error::NoLength { .. } => Some(
-                "the server has to send `Content-Length` or `Transfer-Encoding: chunked`; otherwise a part of the file \
-                 could be taken for the whole. A proxy may have removed them",
-            ),
-            Error::BrokenOff { .. } => {
-                Some("run the command again: the download goes on where it broke off")
-            }
-            Error::Size { .. } | Error::Digest { .. } => Some(
-                "the download was removed and nothing of it is installed. A mirror or a proxy may serve another \
-                 file; if the publisher replaced it, `rootstock lock --upgrade` decides anew",
-            ),
-            Error::TooLarge {
-                variable: Some(_), ..
-            } => Some(
-                "the download was removed. If the file is really larger, raise ROOTSTOCK_HTTP_MAX_SIZE (bytes)",
-            ),
-            Error::TooLarge { .. } => Some("is this the right address?"),
-            Error::Files(error) => error.advice(),
-        }
-    }
-
     /// Whether there is no such file: not that it could not be reached.
     pub fn is_absent(&self) -> bool {
         match self {
@@ -218,12 +209,23 @@ impl Error {
     }
 }
 
-fn advice_for(status: u16) -> &'static str {
+fn about_status(status: u16) -> &'static str {
     match status {
         401 | 403 | 407 => "the server requires (other) credentials",
         404 | 410 => {
             "nothing is at this address: correct it where it is written, or put the file back"
         }
         _ => "try again later",
+    }
+}
+
+fn about_size(variable: Option<&str>) -> String {
+    match variable {
+        Some(variable) => {
+            format!(
+                "the download was removed. If the file is really larger, raise {variable} (bytes)"
+            )
+        }
+        None => "is this the right address?".to_owned(),
     }
 }

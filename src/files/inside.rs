@@ -67,6 +67,10 @@ mod tests {
         symlink(&top, &path("elsewhere")).unwrap();
         assert!(room_below(&path("elsewhere"), "a/d/file").is_ok());
         let error = room_below(&top, "outside/file").unwrap_err();
-        assert!(error.advice().unwrap().starts_with("remove the link"));
+        assert!(
+            crate::report::help(&error)
+                .unwrap()
+                .starts_with("remove the link")
+        );
     }
 }

@@ -6,9 +6,7 @@
 //! since. In every other case, a second host or a container on one root, the maker may live and its staging stays;
 //! removing that is for a person who knows (`gc`).
 
-use std::path::Path;
-
-use super::{link_target, read_text};
+use super::proc::{self, boot, namespace};
 
 /// The name of this process, unique among all that ever wrote to a shared filesystem.
 pub fn this_process() -> String {
@@ -62,34 +60,11 @@ pub fn in_name(name: &str) -> Option<&str> {
     })
 }
 
-/// This boot of this machine: a number that the kernel draws at random.
-fn boot() -> String {
-    let id = read_text(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
-    id.chars()
-        .filter(char::is_ascii_hexdigit)
-        .take(12)
-        .collect()
-}
-
-/// The namespace in which our process number means something.
-fn namespace() -> String {
-    let link = link_target(Path::new("/proc/self/ns/pid"));
-    let text = link.ok().flatten().unwrap_or_default();
-    let text = text.to_string_lossy();
-    text.chars().filter(char::is_ascii_digit).collect()
-}
-
 /// When a process started, in ticks since boot; `None` if there is no such process, or it has ended and its parent has
 /// yet to ask how.
 fn start(process: u32) -> Option<String> {
-    let text = read_text(Path::new(&format!("/proc/{process}/stat"))).ok()?;
-    // The second field is a name in parentheses that may hold anything; the third is its state, the 22nd `starttime`.
-    let (_, after) = text.rsplit_once(')')?;
-    let mut fields = after.split_whitespace();
-    if matches!(fields.next()?, "Z" | "X" | "x") {
-        return None;
-    }
-    fields.nth(18).map(str::to_owned)
+    let stat = proc::stat(process)?;
+    (!stat.ended).then_some(stat.started)
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::{Context, acl, ownership};
+use super::{Context, acl, ownership, proc};
+use crate::report::sentence;
 
 /// The variable with the users that are trusted beside root, separated by commas; `*` for everybody.
 pub const VARIABLE: &str = "ROOTSTOCK_TRUST";
@@ -52,13 +53,15 @@ pub struct Trust {
 pub struct UnknownUser(String);
 
 /// An untrusted user can replace what is at a path.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Exposed {
     /// It could not be examined.
     #[error("it cannot be examined: {0}")]
+    #[diagnostic(help("check owner and mode, of the directories above it too"))]
     Unknown(#[from] io::Error),
     /// It, or something on the way to it, belongs to another user.
     #[error("`{}` belongs to user {}, who is neither you nor root", at.display(), ownership::user_name(*owner))]
+    #[diagnostic(help("if you trust {user} as you trust root, set {VARIABLE}={user}", user = ownership::user_name(*owner)))]
     Owner {
         /// What.
         at: PathBuf,
@@ -67,6 +70,7 @@ pub enum Exposed {
     },
     /// The permission bits let others change it.
     #[error("{who} can write{} `{}`", if *directory { " in" } else { "" }, at.display())]
+    #[diagnostic(help("{}", about_writable(*owner, fix)))]
     Writable {
         /// What.
         at: PathBuf,
@@ -81,24 +85,15 @@ pub enum Exposed {
     },
 }
 
-impl Exposed {
-    /// What a person can do about it.
-    pub fn advice(&self) -> String {
-        match self {
-            Exposed::Unknown(_) => "check owner and mode, of the directories above it too".into(),
-            Exposed::Owner { owner, .. } => {
-                let user = ownership::user_name(*owner);
-                format!("if you trust {user} as you trust root, set {VARIABLE}={user}")
-            }
-            Exposed::Writable { owner, fix, .. } if *owner == ownership::effective_uid() => {
-                format!("look whether everything there is yours, then run `{fix}`")
-            }
-            Exposed::Writable { owner, fix, .. } => format!(
-                "have {} run `{fix}`; on a machine without other users, set {VARIABLE}='*'",
-                ownership::user_name(*owner)
-            ),
-        }
+/// The command that keeps others out, for whom it belongs to.
+fn about_writable(owner: u32, fix: &str) -> String {
+    if owner == ownership::effective_uid() {
+        return format!("look whether everything there is yours, then run `{fix}`");
     }
+    format!(
+        "have {} run `{fix}`; on a machine without other users, set {VARIABLE}='*'",
+        ownership::user_name(owner)
+    )
 }
 
 /// Whose something is and who may write it.
@@ -113,7 +108,7 @@ impl Default for Trust {
         Self {
             users: [0, ownership::effective_uid()]
                 .into_iter()
-                .chain(unmapped())
+                .chain(proc::unmapped_user())
                 .collect(),
             any_owner: false,
             everybody: false,
@@ -291,7 +286,7 @@ impl Examined<'_> {
 
 /// Why a directory is no place for private files.
 #[derive(Debug, thiserror::Error)]
-#[error("{exposed}; {}", exposed.advice())]
+#[error("{}", sentence(exposed))]
 pub(super) struct NotPrivate {
     exposed: Exposed,
 }
@@ -353,15 +348,4 @@ fn user(name: &str) -> Option<u32> {
     name.parse()
         .ok()
         .or_else(|| known().map(|user| user.uid.as_raw()))
-}
-
-/// The number that stands for all users whom our user namespace does not show, if there are any.
-fn unmapped() -> Option<u32> {
-    let map = super::read_text("/proc/self/uid_map".as_ref()).ok()?;
-    let words: Vec<&str> = map.split_whitespace().collect();
-    if matches!(words[..], ["0", _, "4294967295"]) {
-        return None;
-    }
-    let number = super::read_text("/proc/sys/kernel/overflowuid".as_ref()).ok()?;
-    number.trim().parse().ok()
 }

@@ -25,6 +25,7 @@ use crate::store::{Root, claims, layout, pins, trash};
 mod generations;
 mod leftovers;
 mod needs;
+pub mod pin;
 mod report;
 mod store;
 mod used;

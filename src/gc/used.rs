@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::files;
+use crate::files::proc;
 use crate::store::directory;
 
 /// Directories of a root that may be in use, two names deep for generations and one for the others, with processes.
@@ -23,11 +23,11 @@ impl Used {
     pub(super) fn read() -> Self {
         let mut used = Self::default();
         let itself = std::process::id();
-        for name in files::names(Path::new("/proc")).unwrap_or_default() {
-            if let Ok(process) = name.parse()
-                && process != itself
-            {
-                used.look_at(process);
+        for process in proc::processes().into_iter().filter(|one| *one != itself) {
+            // A program may have come by any way to a root, so that a path is known by its end. What a process keeps to
+            // itself says nothing.
+            for text in proc::texts(process) {
+                used.note(&text, process);
             }
         }
         used
@@ -36,21 +36,6 @@ impl Used {
     /// The processes that use this, by its path below the root.
     pub(super) fn by(&self, below: &Path) -> Option<Vec<u32>> {
         self.0.get(below).cloned()
-    }
-
-    /// A program may have come by any way to a root, so that a path is known by its end. What a process keeps to itself
-    /// is unknown.
-    fn look_at(&mut self, process: u32) {
-        let directory = PathBuf::from(format!("/proc/{process}"));
-        for file in ["cmdline", "environ", "maps"] {
-            let bytes = files::read(&directory.join(file)).unwrap_or_default();
-            self.note(&String::from_utf8_lossy(&bytes), process);
-        }
-        for link in ["cwd", "exe"] {
-            if let Ok(Some(target)) = files::link_target(&directory.join(link)) {
-                self.note(&target.to_string_lossy(), process);
-            }
-        }
     }
 
     fn note(&mut self, text: &str, process: u32) {
@@ -76,6 +61,7 @@ fn plain(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
 
     #[test]
     fn paths_are_found_in_arguments_variables_and_maps() {

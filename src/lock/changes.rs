@@ -1,13 +1,14 @@
-//! The difference between two locks, as a table and as JSON.
+//! The difference between two locks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use super::{InternedPackage, Lock, LockedEnvironment, LockedModel, LockedTarget, LockedWeight};
 
 /// One thing that is new, gone or another one.
-pub(crate) struct Change {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
     /// Whose: `mace`, `mace (linux-aarch64)`, `model mace-small`.
     place: String,
     kind: Kind,
@@ -21,7 +22,7 @@ pub(crate) struct Change {
 }
 
 /// What has changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Resolver,
     Python,
@@ -47,7 +48,7 @@ impl Kind {
 }
 
 /// Everything in which a lock differs from the one before it: environments by name, then models.
-pub(crate) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
+pub fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
     let mut changes = Vec::new();
     let names: BTreeSet<_> = [old, Some(new)]
         .into_iter()
@@ -230,28 +231,15 @@ fn differences<T: Describe>(
 }
 
 impl Change {
-    /// For machines.
-    pub(crate) fn json(&self) -> Value {
-        let Change {
-            place: _,
-            kind,
-            of,
-            target,
-            name,
-            was,
-            now,
-        } = self;
-        let of_what = if *kind == Kind::Weights {
-            "model"
-        } else {
-            "environment"
-        };
-        let name = (!name.is_empty()).then_some(name);
-        let mut change = json!({ "kind": kind.name(), of_what: of, "target": target, "name": name, "was": was, "now": now });
-        if let Value::Object(change) = &mut change {
-            change.retain(|key, value| matches!(key.as_str(), "was" | "now") || !value.is_null());
-        }
-        change
+    /// Its row in a table: where, what, was, now.
+    pub(super) fn row(&self) -> [String; 4] {
+        let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        [
+            self.place.clone(),
+            self.what(),
+            or_nothing(&self.was),
+            or_nothing(&self.now),
+        ]
     }
 
     /// `torch`, `python`, `weights mace/small`.
@@ -264,26 +252,34 @@ impl Change {
     }
 }
 
-/// The changes as a table; no line if there are none.
-pub(crate) fn table(changes: &[Change]) -> Vec<String> {
-    if changes.is_empty() {
-        return Vec::new();
+/// A change in JSON.
+#[derive(Serialize)]
+struct Entry<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    was: Option<&'a str>,
+    now: Option<&'a str>,
+}
+
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_model = self.kind == Kind::Weights;
+        let entry = Entry {
+            kind: self.kind.name(),
+            environment: (!is_model).then_some(self.of.as_str()),
+            model: is_model.then_some(self.of.as_str()),
+            target: self.target,
+            name: Some(self.name.as_str()).filter(|name| !name.is_empty()),
+            was: self.was.as_deref(),
+            now: self.now.as_deref(),
+        };
+        entry.serialize(serializer)
     }
-    let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    let mut rows = vec![["where", "what", "was", "now"].map(str::to_owned)];
-    rows.extend(changes.iter().map(|change| {
-        [
-            change.place.clone(),
-            change.what(),
-            or_nothing(&change.was),
-            or_nothing(&change.now),
-        ]
-    }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2].map(|column| width(column).unwrap_or(0));
-    let line = |[place, what, was, now]: &[String; 4]| {
-        let [a, b, c] = widths;
-        format!("{place:a$}  {what:b$}  {was:c$}  {now}")
-    };
-    rows.iter().map(line).collect()
 }

@@ -2,17 +2,24 @@
 //!
 //! Each difference has a code that stays the same for ever, so that other programs can act on it.
 
+use serde::Serialize;
+
 use super::{Lock, LockedEnvironment, question};
 use crate::manifest::{Environment, Manifest, Requirement};
 use crate::name::{self, EnvironmentName, ModelId};
 
 mod codes;
 mod direct;
+pub mod github;
 mod models;
+mod places;
+mod report;
+pub mod sarif;
 mod violations;
 
 pub use codes::Code;
 use models::models;
+pub use report::Report;
 use violations::violations;
 
 /// What a difference is about.
@@ -38,7 +45,7 @@ impl std::fmt::Display for Subject {
 }
 
 /// One way in which the lock does not answer the manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of difference.
     pub code: Code,
@@ -51,6 +58,7 @@ pub struct Finding {
     /// In the manifest.
     pub now: Option<String>,
     /// The line of the lock it is about, where it is about one.
+    #[serde(skip)]
     pub line: Option<usize>,
 }
 

@@ -13,16 +13,19 @@ use crate::hub;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
-pub(crate) mod changes;
+pub mod beside;
+pub mod changes;
 pub mod drift;
 pub mod file;
 mod question;
 mod record;
+mod report;
 mod interned;
 
 pub use interned::InternedPackage;
 pub use question::question;
 pub use record::RecordedTree;
+pub use report::{Failed, Report};
 
 /// A whole lock.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,10 +26,10 @@ mod general;
 pub(crate) mod fuzzing;
 mod local;
 mod model;
+mod named;
 mod place;
 mod reader;
 mod reference;
-mod runtime;
 mod script;
 mod syntax;
 mod value;
@@ -37,10 +37,10 @@ mod value;
 pub use complaint::{Complaint, Complaints};
 pub(crate) use complaint::{Excerpt, excerpt, nearest, nearest_path};
 pub use fragment::Fragment;
+pub use named::UnknownNames;
 pub use place::place;
 pub(crate) use reference::is_archive;
 pub use reference::{Reference, Requirement};
-pub use runtime::Install;
 pub use value::{NotKept, cannot_be_kept};
 
 /// A checked manifest.
@@ -62,8 +62,6 @@ pub struct Manifest {
     pub link_mode: Option<link::Mode>,
     /// Where archives with managed interpreters are mirrored: an address or a directory.
     pub python_mirror: Option<String>,
-    /// Whether `rootstock run` builds what it needs.
-    pub install: Install,
     /// The indexes that packages can be routed to.
     pub indexes: BTreeMap<IndexName, Index>,
     /// Environments, sorted by name; those of `also-python` stand for themselves, as `mace@3.12`.
@@ -261,11 +259,6 @@ pub fn root(
     let text = read(path)?;
     let here = directory.join(path.parent().unwrap_or(Path::new("")));
     Ok(check::root(path, &here, text, cluster)?)
-}
-
-/// What `install` of `[runtime]` says, if it says something, without looking at anything else in the manifest.
-pub fn install(path: &Path) -> Result<Option<Install>, Error> {
-    Ok(runtime::install(path, read(path)?)?)
 }
 
 fn read(path: &Path) -> Result<String, Error> {

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::files;
+use crate::files::proc;
 
 /// A signal that ends a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Signals {
 impl Signals {
     /// Receives stop signals from now on in this thread, and in the threads and programs that it starts.
     pub fn listen() -> io::Result<Self> {
-        let ignored = ignored();
+        let ignored = proc::ignored_signals();
         let set: SigSet = STOP_SIGNALS
             .into_iter()
             .map(|(signal, _)| signal)
@@ -109,12 +109,4 @@ impl Drop for Signals {
         // Fails only for an invalid mask.
         let _ = self.mask_before.thread_set_mask();
     }
-}
-
-/// The signals that this process ignores, one bit each; none if `/proc` cannot be read.
-fn ignored() -> u64 {
-    let status = files::read_text("/proc/self/status".as_ref()).unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
 }

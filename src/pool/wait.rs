@@ -3,9 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
 use super::signals::Signals;
+use crate::process::poll_until;
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +52,15 @@ pub(crate) fn wait_for_either(
         if signals.is_some_and(Signals::is_stopped) {
             return Wake::Stopped;
         }
-        let timeout = deadline.map(remaining);
         // The first descriptor without events is the placeholder.
         let none = (first.0, PollFlags::empty());
         let mut all = [first, other.unwrap_or(none), stop.unwrap_or(none)]
             .map(|(descriptor, events)| PollFd::from_borrowed_fd(descriptor, events));
-        match poll(&mut all, timeout.as_ref()) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Ok(0) => return Wake::TimedOut,
+        match poll_until(&mut all, deadline) {
+            Ok(false) => return Wake::TimedOut,
             // Reading the descriptor reports what is wrong with it.
             Err(_) => return Wake::Ready,
-            Ok(_) => {}
+            Ok(true) => {}
         }
         let [first, other, stop] = all.map(|descriptor| !descriptor.revents().is_empty());
         if stop && signals.is_some_and(|signals| signals.received().is_some()) {
@@ -73,14 +72,5 @@ pub(crate) fn wait_for_either(
         if other {
             return Wake::Other;
         }
-    }
-}
-
-/// The time until a deadline; zero once it has passed.
-fn remaining(deadline: Instant) -> Timespec {
-    let left = deadline.saturating_duration_since(Instant::now());
-    Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: left.subsec_nanos().into(),
     }
 }

@@ -47,6 +47,9 @@ pub enum Error {
         /// Its output.
         output: String,
     },
+    /// The turn to a Python cannot be measured.
+    #[error("cannot measure with `{}`: {}", .0.display(), .1)]
+    Measure(std::path::PathBuf, std::io::Error),
     /// Its answer is invalid.
     #[error("the worker's answer cannot be read")]
     Answer(#[source] std::io::Error),

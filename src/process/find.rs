@@ -19,6 +19,12 @@ pub struct Refused {
     pub exposed: Exposed,
 }
 
+impl miette::Diagnostic for Refused {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.exposed.help()
+    }
+}
+
 /// The directories of a search path.
 pub fn directories(path: &OsStr) -> impl Iterator<Item = PathBuf> {
     std::env::split_paths(path).filter(|directory| directory.is_absolute())
@@ -50,6 +56,14 @@ pub fn refused(
         Some(Refused { program, exposed })
     });
     refused.collect()
+}
+
+/// Every place of this name on a search path, in its order; also those in directories that depend on where the command is
+/// run, as in a shell.
+pub fn places(name: &OsStr, path: &OsStr) -> impl Iterator<Item = PathBuf> {
+    let directories = std::env::split_paths(path);
+    let named = directories.filter(|directory| !directory.as_os_str().is_empty());
+    named.map(move |directory| directory.join(name))
 }
 
 fn programs(name: &str, path: &OsStr) -> impl Iterator<Item = PathBuf> {

@@ -8,9 +8,9 @@ use std::os::fd::AsFd;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
-use super::Output;
+use super::{Output, poll_until};
 
 /// How many seconds one run of uv, pip or git may take.
 pub const NETWORK_TIMEOUT: &str = "ROOTSTOCK_NETWORK_TIMEOUT";
@@ -102,26 +102,17 @@ fn wait(
     from: [Option<std::os::fd::BorrowedFd>; 2],
     deadline: Instant,
 ) -> io::Result<Option<[bool; 2]>> {
-    loop {
-        let mut waited: Vec<PollFd> = from
-            .iter()
-            .flatten()
-            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
-            .collect();
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).unwrap_or_default();
-        match poll(&mut waited, Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => {}
-            Ok(0) => return Ok(None),
-            Ok(_) => {
-                let mut ready = waited.iter().map(|fd| !fd.revents().is_empty());
-                return Ok(Some(
-                    from.map(|fd| fd.is_some() && ready.next() == Some(true)),
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        }
+    let there = from.iter().flatten();
+    let mut waited: Vec<PollFd> = there
+        .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+        .collect();
+    if !poll_until(&mut waited, Some(deadline))? {
+        return Ok(None);
     }
+    let mut ready = waited.iter().map(|fd| !fd.revents().is_empty());
+    Ok(Some(
+        from.map(|fd| fd.is_some() && ready.next() == Some(true)),
+    ))
 }
 
 /// Reads what is there; closes the pipe at its end.

@@ -8,16 +8,20 @@ use crate::files;
 use crate::process::{self, Command, find};
 
 /// A commit cannot be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// There is no git.
     #[error("`git` is not on PATH; it is needed to fetch `{url}`")]
+    #[diagnostic(help("install git, or load its module, so that `git --version` works here"))]
     NoGit {
         /// The repository.
         url: String,
     },
     /// git has failed.
     #[error("git cannot fetch the commit {commit} of `{url}`: {output}")]
+    #[diagnostic(help(
+        "it must be reachable from here; credentials are git's business: set up its helper or an ssh key"
+    ))]
     Failed {
         /// The repository.
         url: String,
@@ -30,6 +34,9 @@ pub enum Error {
     #[error(
         "`{file}` of `{url}` is kept in Git LFS, and what the commit has is a pointer to it{why}"
     )]
+    #[diagnostic(help(
+        "install git-lfs, so that `git lfs version` works here; the server must have the file's contents"
+    ))]
     Lfs {
         /// The repository.
         url: String,
@@ -43,21 +50,8 @@ pub enum Error {
     Process(#[from] process::Error),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Error::Lfs { .. } => {
-                "install git-lfs, so that `git lfs version` works here; the server must have the file's contents"
-            }
-            _ => {
-                "it must be reachable from here; credentials are git's business: set up its helper or an ssh key"
-            }
-        }
-    }
 }
 
 /// What is checked out must not depend on the user's configuration.

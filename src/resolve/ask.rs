@@ -17,6 +17,7 @@ use super::{Failure, Solver, routes};
 use crate::fetch::file_address;
 use crate::files;
 use crate::manifest::{Environment, Requirement, normal_form};
+use crate::report::chain;
 use crate::target::Target;
 use crate::uv::{Compile, Package, Request, Route, Unresolved, Uv};
 
@@ -141,7 +142,7 @@ impl Solver<'_> {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(unresolved) => unresolved,
             };
-            let why = unresolved.explained();
+            let why = chain(&unresolved);
             barred.retain(|package| why.contains(&bar(package)));
             if barred.is_empty() {
                 return Ok(Err(unresolved));
@@ -189,7 +190,7 @@ impl Solver<'_> {
             ..Compile::default()
         };
         let answer = self.resolver.uv.compile(&question, here, python);
-        let answer = answer.map_err(|unresolved| failed(unresolved.explained()))?;
+        let answer = answer.map_err(|unresolved| failed(chain(&unresolved)))?;
         let of = Criteria {
             environment,
             target: here,

@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use miette::Diagnostic;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
@@ -24,6 +25,7 @@ use crate::files;
 use crate::lock::{Distribution, InternedPackage, LockedPackage, LockedTarget, Question};
 use crate::manifest::{Requirement, normal_form};
 use crate::project::{Backend, Hook, backend, unpack};
+use crate::report::help;
 use crate::target::Target;
 use crate::uv::{Compile, Route};
 
@@ -68,19 +70,18 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
-impl Error {
-    /// What a person can do about it.
-    fn advice(&self) -> &'static str {
-        match self {
-            Error::Pointer { file, .. } => unpack::pointer_advice(file),
+impl Diagnostic for Error {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(match self {
+            Error::Pointer { file, .. } => Box::new(unpack::pointer_advice(file)),
             Error::Fetch(error) => error
-                .advice()
-                .unwrap_or("its address must be reachable from here"),
-            _ => {
+                .help()
+                .unwrap_or_else(|| Box::new("its address must be reachable from here")),
+            _ => Box::new(
                 "a source distribution is built with locked packages; a version that is published as a wheel needs no \
-                 build"
-            }
-        }
+                 build",
+            ),
+        })
     }
 }
 
@@ -145,7 +146,7 @@ impl Solver<'_> {
         let failed = |why: Error| Failure::Build {
             environment: of.environment.name.clone(),
             package: package.name.to_string(),
-            advice: why.advice().to_owned(),
+            advice: help(&why),
             why: Box::new(why),
         };
         let place = files::temporary_directory(self.resolver.work.path(), "build-")

@@ -15,6 +15,7 @@ use crate::lock::{InternedPackage, LockedEnvironment, LockedTarget, Origin};
 use crate::manifest::{Environment, Fragment, Reference, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::project::{Packed, git, pack, unpack};
+use crate::report::help;
 use crate::uv::{Direct, File, Package};
 
 impl Solver<'_> {
@@ -178,7 +179,7 @@ impl Solver<'_> {
                         .map_err(|error| Failure::Repository {
                             environment: environment.name.clone(),
                             package: package.name.clone(),
-                            advice: error.advice().to_owned(),
+                            advice: help(&error),
                             why: Box::new(error),
                         })?;
                 let origin = Origin::Git {

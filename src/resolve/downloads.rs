@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use miette::Diagnostic;
+
 use super::{Context, MeasuredWeight};
 use crate::digest::Digest;
 use crate::fetch::{self, Client};
@@ -11,7 +13,7 @@ use crate::files;
 use crate::files::trust::{Trust, own_directory};
 use crate::hub;
 use crate::manifest::Weight;
-use crate::report::chain;
+use crate::report::Problem;
 
 /// No list of digests is longer.
 const LONGEST_LIST: u64 = 16 << 20;
@@ -33,10 +35,9 @@ pub(super) fn weight(weight: &Weight, context: &Context) -> Result<MeasuredWeigh
             sha256,
         });
     };
-    let known = hub.look_up(&client, &file).map_err(|error| match error {
-        hub::Error::Fetch(error) => explained(&error),
-        error => with_advice(error.to_string(), error.advice()),
-    })?;
+    let known = hub
+        .look_up(&client, &file)
+        .map_err(|error| explained(&error))?;
     // Of small files the hub does not know the sha256; the manifest may.
     let (sha256, size) = match known.sha256.or(weight.sha256) {
         Some(sha256) => (sha256, known.size),
@@ -96,7 +97,7 @@ fn digest_by_download(
     context: &Context,
 ) -> Result<(Digest, u64), String> {
     (context.remark)(&format!("downloading {name} to learn its sha256 …"));
-    let local = |error: files::Error| format!("{error}: {}", error.source);
+    let local = |error: files::Error| explained(&error);
     own_directory(context.cache, &Trust::of(context.variables)).map_err(local)?;
     let work = files::temporary_directory(context.cache, "digest-").map_err(local)?;
     let file = work.path().join("file");
@@ -124,13 +125,7 @@ fn listed(sums: &str, file: &str) -> Result<Option<Digest>, String> {
     Ok(digests.into_iter().next())
 }
 
-fn explained(error: &fetch::Error) -> String {
-    with_advice(chain(error), error.advice())
-}
-
-fn with_advice(message: String, advice: Option<&str>) -> String {
-    match advice {
-        Some(advice) => format!("{message}\n{advice}"),
-        None => message,
-    }
+/// An error, and below it what to do.
+fn explained<E: Diagnostic>(error: &E) -> String {
+    Problem::from(error).to_string()
 }

@@ -124,7 +124,6 @@ pub enum Failure {
     #[error(
         "environment `{environment}`: the build requirements of `{package}` cannot be locked: {why}"
     )]
-    #[diagnostic(help("{advice}"))]
     Build {
         /// The environment.
         environment: EnvironmentName,
@@ -133,7 +132,8 @@ pub enum Failure {
         /// What went wrong.
         why: Box<BuildError>,
         /// What to do.
-        advice: String,
+        #[help]
+        advice: Option<String>,
     },
     /// A file has another digest than the one that was given of it.
     #[error("environment `{environment}`: `{file}` {why}")]
@@ -196,7 +196,6 @@ pub enum Failure {
     },
     /// A repository cannot be had.
     #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]
-    #[diagnostic(help("{advice}"))]
     Repository {
         /// The environment.
         environment: EnvironmentName,
@@ -205,7 +204,8 @@ pub enum Failure {
         /// What went wrong.
         why: Box<crate::project::git::Error>,
         /// What to do.
-        advice: String,
+        #[help]
+        advice: Option<String>,
     },
     /// A system's interpreter is asked for by its series, and not every one of that gets the same.
     #[error(

@@ -1,6 +1,7 @@
 //! The sha256 of a file of which the index, or the address, gives none that was computed from its bytes: learnt by
 //! downloading it, when every other digest that is given of it is right.
 
+use miette::Diagnostic;
 use pep440_rs::Version;
 use pep508_rs::{PackageName, VersionOrUrl};
 
@@ -13,7 +14,7 @@ use crate::files::{self, Context};
 use crate::lock::{LockedPackage, LockedTarget, Origin};
 use crate::manifest::{Environment, Reference};
 use crate::name::EnvironmentName;
-use crate::report::chain;
+use crate::report::{chain, help};
 use crate::uv::File;
 
 impl Solver<'_> {
@@ -89,18 +90,18 @@ impl Solver<'_> {
         file: &File,
         given: &[Checksum],
     ) -> Result<(Digest, u64), Failure> {
-        let failed = |why: String, advice: Option<&str>| Failure::Learn {
+        let failed = |error: &dyn Diagnostic| Failure::Learn {
             environment: environment.clone(),
             file: file.name.clone(),
-            why,
-            advice: advice.map(str::to_owned),
+            why: chain(error),
+            advice: help(error),
         };
-        let local = |error: files::Error| failed(format!("{error}: {}", error.source), None);
+        let local = |error: files::Error| failed(&error);
         let work = self.resolver.work.path();
         let place = files::temporary_directory(work, "learn-").map_err(local)?;
         let archive = place.path().join("file");
         let (sha256, size) = fetch::discover(&self.resolver.client, &file.url, &archive, &|_| {})
-            .map_err(|error| failed(chain(&error), error.advice()))?;
+            .map_err(|error| failed(&error))?;
         let mut checksums = file.checksums.clone();
         checksums.extend_from_slice(given);
         let read = files::open(&archive).and_then(|bytes| {

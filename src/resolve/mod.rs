@@ -31,6 +31,7 @@ mod learn;
 mod patches;
 mod pythons;
 mod solver;
+mod upgrade;
 mod weights;
 mod yanked;
 
@@ -39,6 +40,7 @@ pub use builds::Error as BuildError;
 pub use failure::{Error, Failure, Failures};
 use kept::python_fits;
 use solver::{Resolver, Solver, routes, unanswered};
+pub use upgrade::Error as UpgradeError;
 pub use weights::MeasuredWeight;
 
 /// What to move on from the versions of the old lock, and where.

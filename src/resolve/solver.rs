@@ -22,6 +22,7 @@ use crate::lock::{
 use crate::manifest::{Environment, Manifest, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::python::Interpreter;
+use crate::report::{chain, help};
 use crate::target::Target;
 use crate::uv::{Compile, Route, Unresolved, Uv};
 
@@ -311,8 +312,8 @@ pub(super) fn unanswered(asking: &Asking, unresolved: Unresolved) -> Failure {
         },
         other => Failure::Resolver {
             environment: environment.name.clone(),
-            advice: other.advice(),
-            why: other.explained(),
+            advice: help(&other),
+            why: chain(&other),
         },
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 pub mod command;
+pub mod print;
+pub mod program;
 pub mod select;
 pub mod selected;
 pub mod variables;

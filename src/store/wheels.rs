@@ -76,32 +76,24 @@ pub struct UnpackedWheel {
 }
 
 /// The wheel store cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
     /// What lies in the store was changed.
     #[error("`{}` is damaged in line {line}", path.display())]
+    #[diagnostic(help(
+        "remove the directory `{}`; the next `rootstock sync` makes it again",
+        path.parent().unwrap_or(path).display()
+    ))]
     Damaged {
         /// The list of files.
         path: PathBuf,
         /// Which line cannot be read.
         line: usize,
     },
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Error::Files(error) => error.advice().map(str::to_owned),
-            Error::Damaged { path, .. } => Some(format!(
-                "remove the directory `{}`; the next `rootstock sync` makes it again",
-                path.parent().unwrap_or(path).display()
-            )),
-        }
-    }
 }
 
 impl Scheme {

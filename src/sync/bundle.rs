@@ -17,6 +17,9 @@ use crate::sync::prefetch;
 
 mod prefetched;
 mod project;
+mod report;
+
+pub use report::Report;
 
 /// What a bundle is to have.
 pub struct Request<'a> {
@@ -46,10 +49,11 @@ pub struct Filled {
 }
 
 /// Why something is not in the bundle.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Failure {
     /// A package's file, or an interpreter.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Package(#[from] packages::Error),
     /// A weight file.
     #[error("weights `{path}` of {model}")]
@@ -59,29 +63,18 @@ pub enum Failure {
         /// The first model that needs it.
         model: ModelId,
         /// Why.
+        #[diagnostic_source]
         source: fetching::Error,
     },
     /// What a model has fetched itself.
     #[error("model {model}")]
+    #[diagnostic(help("look after it with `rootstock sync --check` and `rootstock sync`"))]
     Prefetched {
         /// The model.
         model: ModelId,
         /// Why.
         source: prefetch::CarryError,
     },
-}
-
-impl Failure {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Failure::Package(error) => error.advice(),
-            Failure::Weight { source, .. } => source.advice().map(str::to_owned),
-            Failure::Prefetched { .. } => {
-                Some("look after it with `rootstock sync --check` and `rootstock sync`".to_owned())
-            }
-        }
-    }
 }
 
 /// The bundle as a whole cannot be made.

@@ -20,9 +20,11 @@ use crate::store::prefetched::Record;
 use crate::store::{self, Root, Verifier, layout};
 
 pub mod bundle;
+pub mod drift;
 pub mod prefetch;
 pub mod preview;
 pub mod record;
+pub mod report;
 
 /// How closely a root is read before it is decided what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

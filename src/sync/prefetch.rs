@@ -35,21 +35,33 @@ const LIBRARIES: [&str; 4] = [
 const OFFLINE: &str = "HF_HUB_OFFLINE";
 
 /// A model's files could not be fetched by itself. Its environment is as it was.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// It was forbidden.
     #[error(
         "files it needs are gone or changed, and `--offline` forbids to have them fetched again"
     )]
+    #[diagnostic(help(
+        "run it once without `--offline`, or name a bundle that has them with `--bundle DIR`"
+    ))]
     Offline,
     /// Its environment cannot run here.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Select(#[from] Unusable),
     /// It failed.
     #[error("its `setup()` failed: {0}\n{details}", details = .0.details())]
+    #[diagnostic(help(
+        "the environment is built all the same. If the model cannot be loaded on a CPU or needs no files, write `prefetch = \
+         false` into its environment; to name its files yourself, give it `weights`"
+    ))]
     Failed(TaskError),
     /// It left another file than the last time.
     #[error("`{path}` was recorded with the sha256 {was}, and now `setup()` leaves one with {now}")]
+    #[diagnostic(help(
+        "the publisher has replaced it: to accept what is there now, remove the record (`prefetched/` in the root) and run \
+         `rootstock sync` again"
+    ))]
     Another {
         /// Below the cache.
         path: String,
@@ -60,40 +72,19 @@ pub enum Error {
     },
     /// It no longer leaves a file.
     #[error("`{0}` is on record, and `setup()` does not leave it any more")]
+    #[diagnostic(help(
+        "the publisher has replaced it: to accept what is there now, remove the record (`prefetched/` in the root) and run \
+         `rootstock sync` again"
+    ))]
     Gone(String),
     /// What the bundle has of it cannot be taken.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Carry(#[from] CarryError),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        let text = match self {
-            Error::Offline => {
-                "run it once without `--offline`, or name a bundle that has them with `--bundle DIR`"
-            }
-            Error::Failed(_) => {
-                "the environment is built all the same. If the model cannot be loaded on a CPU or needs no files, write \
-                 `prefetch = false` into its environment; to name its files yourself, give it `weights`"
-            }
-            Error::Another { .. } | Error::Gone(_) => {
-                "the publisher has replaced it: to accept what is there now, remove the record (`prefetched/` in the root) and \
-                 run `rootstock sync` again"
-            }
-            Error::Select(error) => {
-                return miette::Diagnostic::help(error).map(|help| help.to_string());
-            }
-            Error::Files(error) | Error::Carry(CarryError::Files(error)) => {
-                return error.advice().map(str::to_owned);
-            }
-            Error::Carry(_) => "make the bundle again with `rootstock bundle -o DIR`",
-        };
-        Some(text.to_owned())
-    }
 }
 
 /// Calls a model's `setup()` and records what it left. `warn` is called with a sentence if it uses files that other users

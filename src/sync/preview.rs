@@ -2,13 +2,18 @@
 
 use crate::build;
 use crate::build::estimate::{self, BuildEstimate};
+use crate::doctor::Room;
 use crate::files;
 use crate::plan::{Action, Plan, Step};
 use crate::store::Root;
 
-/// A plan with what carrying it out takes.
+mod report;
+
+/// A plan with what carrying it out takes; the report of a dry run.
 #[derive(Debug)]
 pub struct Preview<'p> {
+    /// The root.
+    pub root: &'p Root,
     /// What would be done.
     pub plan: &'p Plan<'p>,
     /// What each step of it takes, in their order; `None` if nothing is built.
@@ -21,10 +26,16 @@ pub struct Preview<'p> {
     pub bytes: u64,
     /// How many inodes.
     pub inodes: u64,
+    /// What may still be written, as far as it was examined.
+    pub room: Vec<Room>,
 }
 
 /// Looks at the store for what carrying out this plan takes.
-pub fn preview<'p>(plan: &'p Plan<'p>, root: &Root) -> files::Result<Preview<'p>> {
+pub fn preview<'p>(
+    plan: &'p Plan<'p>,
+    root: &'p Root,
+    room: Vec<Room>,
+) -> files::Result<Preview<'p>> {
     let (files, download) = build::to_download(plan, root);
     let one = |step: &Step| match step.action {
         Action::Build { .. } => estimate::estimate(step, root).map(Some),
@@ -34,11 +45,21 @@ pub fn preview<'p>(plan: &'p Plan<'p>, root: &Root) -> files::Result<Preview<'p>
     let estimates = estimates?;
     let sum = |amount: fn(&BuildEstimate) -> u64| estimates.iter().flatten().map(amount).sum();
     Ok(Preview {
+        root,
         plan,
         files,
         download,
         bytes: sum(|estimate| estimate.bytes),
         inodes: sum(|estimate| estimate.inodes),
         estimates,
+        room,
     })
+}
+
+impl Preview<'_> {
+    /// Whether all that is to be built may not fit.
+    fn exceeds(&self, room: &Room) -> bool {
+        let bytes = room.bytes.is_some_and(|left| left < self.bytes);
+        bytes || room.inodes.is_some_and(|left| left < self.inodes)
+    }
 }

@@ -15,7 +15,6 @@ use crate::lock::LockedPackage;
 use crate::manifest::{Requirement, normal_form};
 use crate::name::IndexName;
 use crate::process::{self, Command};
-use crate::report::chain;
 use crate::target::Target;
 
 /// Names of uv's answers with their formats.
@@ -65,7 +64,7 @@ pub struct Route<'a> {
 }
 
 /// There is no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Unresolved {
     /// The requirements contradict each other, or a package does not exist. uv's own explanation.
     #[error("no solution: {0}")]
@@ -76,6 +75,7 @@ pub enum Unresolved {
         /// uv's explanation.
         why: String,
         /// What to do, where that is known.
+        #[help]
         advice: Option<String>,
     },
     /// uv cannot be started.
@@ -86,25 +86,11 @@ pub enum Unresolved {
     NoIndex(IndexName),
     /// A file of ours.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
     /// The answer cannot be read.
     #[error(transparent)]
     Answer(#[from] pylock::Error),
-}
-
-impl Unresolved {
-    /// The error with all its causes, for a sentence of the caller's.
-    pub fn explained(&self) -> String {
-        chain(self)
-    }
-
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Unresolved::Failed { advice, .. } => advice.clone(),
-            _ => None,
-        }
-    }
 }
 
 impl Uv {

@@ -14,7 +14,7 @@ use crate::files::trust::{Trust, own_directory};
 use crate::manifest::Index;
 use crate::name::IndexName;
 use crate::process::{self, Command, GIT_LIMITS, find};
-use crate::report::chain;
+use crate::report::{chain, sentence};
 
 mod compile;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -98,7 +98,7 @@ impl Uv {
             };
             // A file that is missing is reported when it is started.
             if let (true, Err(exposed)) = (files::exists(path), trust.check(path)) {
-                return Err(unusable(format!("{exposed}; {}", exposed.advice())));
+                return Err(unusable(sentence(&exposed)));
             }
             let uv = Self::at(path, search).map_err(unusable)?;
             return if uv.supported() {

@@ -40,10 +40,13 @@ mod scripts;
 mod tests;
 
 /// A wheel cannot be unpacked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// It is not the file that was locked.
     #[error("`{file}` has the sha256 {got}, but {expected} is expected")]
+    #[diagnostic(help(
+        "the file was changed after it was downloaded: run `rootstock sync` again to fetch it again"
+    ))]
     Digest {
         /// The locked file's name.
         file: String,
@@ -54,6 +57,9 @@ pub enum Error {
     },
     /// It is the locked file, but not one that may be installed.
     #[error("`{file}` cannot be installed: {defect}")]
+    #[diagnostic(help(
+        "the file is as its publisher made it: exclude this version in `constraints`, or report it to the publisher"
+    ))]
     Refused {
         /// The locked file's name.
         file: String,
@@ -62,37 +68,18 @@ pub enum Error {
     },
     /// The wheel store cannot be used.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Store(#[from] wheels::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Files(#[from] files::Error),
 }
 
 /// What is wrong with a wheel, in words. One type for all of it: whatever it is, people can only choose another file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Defect(String);
-
-impl From<files::Error> for Error {
-    fn from(error: files::Error) -> Self {
-        Error::Store(error.into())
-    }
-}
-
-impl Error {
-    /// What a person can do about it.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Error::Digest { .. } => Some(
-                "the file was changed after it was downloaded: run `rootstock sync` again to fetch it again"
-                    .to_owned(),
-            ),
-            Error::Refused { .. } => Some(
-                "the file is as its publisher made it: exclude this version in `constraints`, or report it to \
-                 the publisher"
-                    .to_owned(),
-            ),
-            Error::Store(error) => error.advice(),
-        }
-    }
-}
 
 /// Unpacks a wheel into the store and returns what it installs. The archive must have this digest and hold
 /// this package in this version.

@@ -6,8 +6,11 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{ChildStderr, ChildStdout};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
+
+use crate::process::poll_until;
 
 /// How many lines of a worker's output are kept.
 const KEPT: usize = 40;
@@ -76,14 +79,7 @@ pub(super) fn drain(
                 PollFd::from_borrowed_fd(fd(stderr.as_ref(), stop), PollFlags::IN),
                 PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
             ];
-            let now = Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            match poll(&mut wait, stopping.then_some(&now)) {
-                Err(rustix::io::Errno::INTR) => continue,
-                result => result?,
-            };
+            poll_until(&mut wait, stopping.then(Instant::now))?;
             let ready = |at: usize| !wait[at].revents().is_empty();
             (
                 ready(0) && stdout.is_some(),

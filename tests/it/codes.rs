@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rootstock::doctor;
 use rootstock::lock::drift::Code;
 use serde_json::Value;
 
@@ -320,6 +321,25 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
             "{code} is not in: {help}"
         );
     }
+}
+
+/// `lock --help` has them too, see above.
+#[test]
+fn the_help_of_doctor_lists_the_codes_of_its_findings() {
+    let help = Sandbox::shared().run(&["doctor", "--help"]).stdout;
+    let mut names: Vec<String> = doctor::Code::ALL.iter().map(ToString::to_string).collect();
+    for name in &names {
+        assert!(
+            help.contains(&format!("\n  {name} ")),
+            "{name} is not in: {help}"
+        );
+    }
+    assert!(
+        names.iter().any(|name| name == "access-mode") && names.is_sorted(),
+        "{names:?}"
+    );
+    names.dedup();
+    assert_eq!(names.len(), doctor::Code::ALL.len());
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rootstock::build::Context;
 use rootstock::build::progress::{Event, Progress};
 use rootstock::build::supply::Supply;
 use rootstock::files::link;
-use rootstock::lock::file;
+use rootstock::lock::{beside, file};
+use rootstock::manifest::Manifest;
 use rootstock::name::EnvironmentName;
 use rootstock::plan::Request;
 use rootstock::store::Root;
@@ -88,6 +91,13 @@ fn a_program_syncs_a_root_from_a_bundle_and_is_called_with_events() {
         assert!(events.contains(&finished), "{events:?}");
     }
 
+    // The report of the command is a value.
+    let report = outcome.report(&root, Duration::from_secs(1));
+    assert_eq!(report.to_string(), "built one, two (1.0 s)\n");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["environments"][1]["result"], "built");
+    assert_eq!((&json["seconds"], report.problems.len()), (&1.0.into(), 0));
+
     assert!(plan(Depth::Repair).is_nothing());
     let skipped = |name: &EnvironmentName, why: &str| panic!("{name}: {why}");
     let recorded = record::record(&root, &lock, None, request.target, &skipped).unwrap();
@@ -99,4 +109,39 @@ fn a_program_syncs_a_root_from_a_bundle_and_is_called_with_events() {
     sandbox
         .run(&[&root[..], &["sync", "--check", "--only", "envs"]].concat())
         .expect(0);
+}
+
+#[test]
+fn a_program_compares_a_lock_with_its_manifest() {
+    let sandbox = Sandbox::shared();
+    let load = || Manifest::load(&sandbox.path("rootstock.toml"), Path::new("")).unwrap();
+    let current = beside::current(&load(), None).unwrap();
+    assert_eq!(
+        (current.lock.environments.len(), current.drifted.len()),
+        (2, 0)
+    );
+    sandbox.write_source("two", &["shared", "second"], "# edited\n");
+    let Err(beside::Error::Drifted(report)) = beside::current(&load(), None) else {
+        panic!("the lock has another source");
+    };
+    let found: Vec<_> = report.findings.iter().map(|one| one.code.name()).collect();
+    assert_eq!(found, ["source-changed"]);
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["findings"][0]["subject"], "environment two");
+    assert!(
+        report.to_string().ends_with(
+            "  environment two: `environments/two.py` has changed [source-changed]\n\
+             run `rootstock lock`, look at the difference, and commit it\n"
+        ),
+        "{report}"
+    );
+    // What was not asked for does not count, and is named.
+    let only = ["one".parse().unwrap()];
+    let current = beside::current(&load(), Some(&only)).unwrap();
+    let drifted: Vec<_> = current
+        .drifted
+        .iter()
+        .map(EnvironmentName::as_str)
+        .collect();
+    assert_eq!(drifted, ["two"]);
 }

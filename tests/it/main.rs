@@ -46,7 +46,6 @@ mod parallel;
 mod partial;
 mod patches;
 mod dry_run;
-mod foreign;
 mod python_client;
 mod pythons;
 mod probe;

@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A crate of its own, in `crates/`; the compiler sees to it that it uses nothing of ours.
     ("ipi_client", &[]),
     ("percent", &[]),
-    ("files", &[]),
+    ("files", &["report"]),
     ("process", &["files"]),
     ("python", &["digest", "files", "process"]),
     ("fetch", &["digest", "percent", "files", "process"]),
@@ -24,10 +24,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "manifest",
         &[
-            "name", "digest", "access", "files", "fetch", "hub", "target", "project",
+            "name", "digest", "access", "report", "files", "fetch", "hub", "target", "project",
         ],
     ),
-    ("lock", &["name", "digest", "hub", "target", "manifest"]),
+    (
+        "lock",
+        &[
+            "name", "digest", "percent", "report", "files", "hub", "target", "manifest",
+        ],
+    ),
     ("export", &["digest", "percent", "lock"]),
     (
         "uv",
@@ -57,12 +62,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "build",
         &[
-            "name", "digest", "archive", "files", "fetch", "hub", "lock", "plan", "process",
-            "project", "python", "store", "target", "uv", "wheel",
+            "name", "digest", "archive", "report", "files", "fetch", "hub", "lock", "plan",
+            "process", "project", "python", "store", "target", "uv", "wheel",
         ],
     ),
     ("gc", &["name", "digest", "report", "files", "store"]),
-    ("runtime", &["name", "files", "store", "target"]),
+    ("runtime", &["name", "files", "process", "store", "target"]),
     ("pool", &["files", "process", "runtime", "store"]),
     (
         "worker",
@@ -79,12 +84,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "name", "digest", "target", "access", "report", "files", "process", "store", "runtime",
             "worker",
-        ],
-    ),
-    (
-        "overlay",
-        &[
-            "name", "digest", "target", "report", "files", "process", "python", "store", "doctor",
         ],
     ),
     (
@@ -107,8 +106,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "sync",
         &[
-            "name", "digest", "files", "process", "fetch", "archive", "project", "manifest",
-            "lock", "store", "plan", "build", "runtime", "worker",
+            "name", "digest", "report", "files", "process", "fetch", "archive", "project",
+            "manifest", "lock", "store", "plan", "build", "runtime", "worker", "doctor",
         ],
     ),
     (
@@ -125,7 +124,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hub",
             "lock",
             "manifest",
-            "overlay",
             "plan",
             "process",
             "python",

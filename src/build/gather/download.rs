@@ -15,6 +15,7 @@ use crate::files;
 use crate::lock::{LockedPackage, LockedTarget, Origin};
 use crate::process::threads;
 use crate::project::{git, pack};
+use crate::report::{chain, help};
 use crate::store::wheels::Staging;
 use crate::uv::Uv;
 
@@ -97,13 +98,20 @@ fn fetch(
     }
 }
 
+/// What to do where an index no longer has a file.
+const WITHDRAWN: &str =
+    "the index has it no more: `rootstock lock --upgrade` chooses among the files that exist";
+
 fn failure(package: &LockedPackage, from: &Source, source: Arc<fetch::Error>) -> Error {
     let file = package.file.clone();
     match from {
         Source::Bundle(_) => Error::Bundle { file, source },
         Source::Address(_) => Error::Download {
             file,
-            indexed: matches!(package.origin, Origin::Index(_)),
+            advice: match package.origin {
+                Origin::Index(_) if source.is_absent() => Some(WITHDRAWN.to_owned()),
+                _ => help(&*source),
+            },
             source,
         },
     }
@@ -217,7 +225,7 @@ fn ask(needs: &[&Need], uv: &Uv) -> Routes {
             .map(|i| i.executable.as_path());
         let answer = uv.addresses(&packages, target, &python.version, interpreter);
         let answer =
-            answer.map_err(|error| Arc::new(Error::Addresses(error.explained(), error.advice())));
+            answer.map_err(|error| Arc::new(Error::Addresses(chain(&error), help(&error))));
         for package in packages {
             let route = match &answer {
                 Ok(known) => known

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::lock::{Distribution, LockedPackage};
 use crate::python::Interpreter;
+use crate::report::help;
 
 use super::checked::checked;
 use super::{Error, Gathered, Gathering, Need, Prepared, Ready, key};
@@ -124,6 +125,7 @@ fn build(
                     file: need.package.file.clone(),
                     requirement: package.name.to_string(),
                     why: Arc::clone(why),
+                    advice: help(&**why),
                 });
             }
         }

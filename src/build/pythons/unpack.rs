@@ -11,7 +11,7 @@ use crate::archive::tar::{self, Kind, Member};
 use crate::files::{self, Context};
 
 /// An archive cannot be unpacked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// It is no archive, or it ends too early.
     #[error("it is not a gzipped tar archive: {0}")]
@@ -26,6 +26,7 @@ pub enum Error {
     },
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
 }
 

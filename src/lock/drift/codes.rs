@@ -1,39 +1,9 @@
 //! The codes of the differences between a manifest and a lock, for other programs to act on.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
-
-macro_rules! codes {
-    ($($variant:ident = $name:literal, $meaning:literal;)*) => {
-        /// What kind of difference a finding is. A code keeps its name and its meaning for ever.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Code {
-            $(#[doc = $meaning] $variant,)*
-        }
-
-        impl Code {
-            /// All codes, in the order of the rules of a SARIF log.
-            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
-
-            /// Its name in `--json`, SARIF and messages.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Code::$variant => $name,)*
-                }
-            }
-
-            /// What differs.
-            pub const fn meaning(self) -> &'static str {
-                match self {
-                    $(Code::$variant => $meaning,)*
-                }
-            }
-        }
-    };
-}
+use crate::report::codes::codes;
 
 codes! {
+    /// What kind of difference a finding is. A code keeps its name and its meaning for ever.
     BuildUnpinned = "build-unpinned", "a source distribution of which nothing is locked that building it takes";
     ConstraintChanged = "constraint-changed", "a bound on a package that something else asks for, or that building takes";
     EnvironmentAdded = "environment-added", "in the manifest, but not in the lock";
@@ -62,16 +32,4 @@ codes! {
     VariablesChanged = "variables-changed", "the variables of the environment's workers";
     VersionViolatesManifest = "version-violates-manifest", "what is locked is not what the manifest allows, whatever the lock's digests say";
     WeightsChanged = "weights-changed", "a weight file of a model: where it is, where it goes, its size or its sha256";
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(self.name())
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
 }

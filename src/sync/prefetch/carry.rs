@@ -17,10 +17,11 @@ use crate::store::prefetched::{self, Record};
 use crate::store::{Root, weights};
 
 /// What a model's `setup()` left cannot be carried.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// A file cannot be copied, or is not the one on record.
     #[error("`{path}`, which its `setup()` has left, cannot be carried")]
+    #[diagnostic(help("make the bundle again with `rootstock bundle -o DIR`"))]
     File {
         /// Below the cache.
         path: String,
@@ -29,6 +30,7 @@ pub enum Error {
     },
     /// A link leads to something else than what is on record.
     #[error("`{path}` has the sha256 {found}, and {recorded} is on record")]
+    #[diagnostic(help("make the bundle again with `rootstock bundle -o DIR`"))]
     Another {
         /// Below the cache.
         path: String,
@@ -39,6 +41,7 @@ pub enum Error {
     },
     /// A record of a bundle names a file that would not lie in the cache.
     #[error("the record names `{path}`, which {why}")]
+    #[diagnostic(help("make the bundle again with `rootstock bundle -o DIR`"))]
     Outside {
         /// As recorded.
         path: String,
@@ -47,9 +50,11 @@ pub enum Error {
     },
     /// There is no way to copy with a comparison.
     #[error(transparent)]
+    #[diagnostic(help("make the bundle again with `rootstock bundle -o DIR`"))]
     Fetch(fetch::Error),
     /// A file operation failed.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Files(#[from] files::Error),
 }
 

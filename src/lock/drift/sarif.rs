@@ -6,16 +6,17 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::findings::Place;
+use super::places::{Place, places};
+use super::{Code, Finding, Report};
 use crate::digest::Digest;
-use crate::lock::drift::{Code, Finding};
+use crate::manifest::Manifest;
 use crate::percent::encode_path;
 
 /// Files are named from the top of the checkout; the viewer knows where that is.
 const TOP: &str = "%SRCROOT%";
 
 /// The log of one run that found this.
-pub(super) fn log(findings: &[(&Finding, Place)]) -> Value {
+pub fn log(report: &Report, manifest: &Manifest) -> Value {
     let rules: Vec<Value> = Code::ALL
         .iter()
         .map(|code| {
@@ -27,7 +28,8 @@ pub(super) fn log(findings: &[(&Finding, Place)]) -> Value {
             })
         })
         .collect();
-    let results: Vec<Value> = findings
+    let places = places(report, manifest);
+    let results: Vec<Value> = places
         .iter()
         .map(|(finding, place)| result(finding, place))
         .collect();
