@@ -191,6 +191,12 @@ fn compare_variables(found: &mut Findings, environment: &Environment, locked: &L
         let what = "the variables it inherits have changed";
         found.add(Code::KeepChanged, what, was, now);
     }
+    if environment.functions != locked.functions {
+        let text = |functions| serde_json::to_string(functions).ok();
+        let (was, now) = (text(&locked.functions), text(&environment.functions));
+        let what = "its list of functions has changed";
+        found.add(Code::FunctionsChanged, what, was, now);
+    }
 }
 
 fn compare_targets(

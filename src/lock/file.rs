@@ -9,6 +9,7 @@
 //! source-sha256 = "…"                       # of the file's bytes
 //! variables = { OMP_NUM_THREADS = "1" }     # if any
 //! keep = ["SLURM_*"]                        # if any
+//! functions = ["env_source:add"]            # if any
 //! resolver = "uv 0.13.9"
 //! inputs = "…"                              # sha256 of the canonical text of question and resolver
 //! question = { dependency = ["ase==3.29.0"], python = ["3.11"], … }

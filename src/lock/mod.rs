@@ -47,6 +47,8 @@ pub struct LockedEnvironment {
     pub variables: BTreeMap<String, String>,
     /// Variables they inherit beside the usual ones: names, or beginnings of names with a `*` behind them.
     pub keep: BTreeSet<String>,
+    /// What can be called in it, `MODULE:NAME`, as its manifest documents it.
+    pub functions: BTreeSet<String>,
     /// What was asked of the resolver, in normal form.
     pub question: Question,
     /// The resolver that answered, with its version: `uv 0.13.9`.

@@ -31,6 +31,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         keep: _,
         optional: _,
         prefetch: _,
+        functions: _,
     } = environment;
     let asked = [
         ("build-constraint", normal_forms(build_constraints)),

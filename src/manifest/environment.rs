@@ -10,14 +10,14 @@ use toml::de::DeTable;
 use super::complaint::{Complaint, Text, nearest, nearest_path};
 use super::reader::{Placed, Section};
 use super::{
-    Environment, Index, Local, PythonSource, Requirement, also_python, general, local,
+    Environment, Index, Local, PythonSource, Requirement, also_python, functions, general, local,
     python_allows, script, value,
 };
 use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "source",
     "python",
     "also-python",
@@ -35,6 +35,7 @@ const KEYS: [&str; 18] = [
     "models",
     "optional",
     "prefetch",
+    "functions",
     "indexes",
 ];
 
@@ -110,8 +111,10 @@ fn declared(
         .collect();
     let optional = section.boolean(text, "optional").unwrap_or(false);
     let prefetch = section.boolean(text, "prefetch").unwrap_or(true);
+    let functions = functions::references(text, section);
 
     let (source, bytes) = read_source(text, here, name, section)?;
+    let functions = functions::defined(text, functions, &source, &bytes);
     let metadata = read_metadata(here, &source, &bytes, source_complaints)?;
     check_python(text, section, &source, python.as_ref(), &metadata);
     dependencies.extend(metadata.dependencies);
@@ -136,6 +139,7 @@ fn declared(
         keep,
         optional,
         prefetch,
+        functions,
     })
 }
 

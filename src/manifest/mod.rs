@@ -22,6 +22,7 @@ mod complaint;
 mod environment;
 mod fragment;
 mod general;
+mod functions;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod local;
@@ -172,6 +173,8 @@ pub struct Environment {
     pub optional: bool,
     /// Whether `sync` may call `setup()` of its models to have them fetch what they need.
     pub prefetch: bool,
+    /// Functions and classes that `rootstock call` is meant for, `MODULE:NAME`.
+    pub functions: BTreeSet<String>,
 }
 
 /// A wheel, a source distribution or a project's directory beside the manifest.

@@ -269,6 +269,7 @@ fn catalogue_of(lock: &Lock, request: &Request, there: Option<&Catalogue>) -> Ca
         let settings = CatalogueEnvironment {
             variables: environment.variables.clone(),
             keep: environment.keep.clone(),
+            functions: environment.functions.clone(),
         };
         (environment.name.clone(), settings)
     });

@@ -20,6 +20,7 @@ pub(crate) fn locked(name: &str, version: &str) -> LockedEnvironment {
             sha256: Digest::of(SOURCE),
         },
         keep: std::collections::BTreeSet::new(),
+        functions: std::collections::BTreeSet::new(),
         variables: BTreeMap::from([("OMP_NUM_THREADS".into(), "1".into())]),
         question: Question::default(),
         resolver: "uv 0.13.9".into(),

@@ -78,6 +78,7 @@ pub(super) fn refreshed(
         },
         variables: environment.variables.clone(),
         keep: environment.keep.clone(),
+        functions: environment.functions.clone(),
         ..locked.clone()
     };
     seal(&mut refreshed);

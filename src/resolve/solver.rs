@@ -180,6 +180,7 @@ impl Solver<'_> {
             },
             variables: environment.variables.clone(),
             keep: environment.keep.clone(),
+            functions: environment.functions.clone(),
             question,
             resolver: self.resolver.uv.identity(),
             inputs: Digest::of(""),

@@ -2,7 +2,7 @@
 //!
 //! A name is a model id; or an environment, whose `setup` then gets an empty argument; or `ENVIRONMENT:custom`, which
 //! loads weights of the user's own. The environment's link is followed once: a worker runs from the real path, whatever
-//! is built or switched meanwhile.
+//! is built or switched meanwhile. `NAME@ID` is the same in this generation of the environment, whatever the link leads to.
 
 use std::path::{Path, PathBuf};
 
@@ -20,13 +20,14 @@ pub(crate) const CUSTOM: &str = ":custom";
 /// Finds a model that can run here.
 pub fn model(root: &Root, model: &str) -> Result<Selected, Unusable> {
     let catalogue = read(root)?;
+    let (model, id) = with_id(model);
     let entry = find(&catalogue, model)?;
     let weights: Vec<PathBuf> = entry
         .weights
         .iter()
         .map(|weight| weights::path(root, &weight.path))
         .collect();
-    let selected = usable(root, &catalogue, entry)?;
+    let selected = usable(root, &catalogue, entry, id)?;
     match weights.iter().find(|weight| !weights::is_there(weight)) {
         Some(absent) => Err(Unusable::Weights {
             model: model.to_owned(),
@@ -57,15 +58,16 @@ pub fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Unus
     }
     Ok(Selected {
         weights: Some(files::absolute(weights)?),
-        ..usable(root, &catalogue, entry)?
+        ..usable(root, &catalogue, entry, None)?
     })
 }
 
 /// Finds an environment that can run here.
 pub fn environment(root: &Root, name: &str) -> Result<Selected, Unusable> {
     let catalogue = read(root)?;
+    let (name, id) = with_id(name);
     match as_model(&catalogue, name) {
-        Some(entry) => usable(root, &catalogue, entry),
+        Some(entry) => usable(root, &catalogue, entry, id),
         None => Err(match find(&catalogue, name) {
             Ok(model) => Unusable::Model {
                 model: name.to_owned(),
@@ -73,6 +75,15 @@ pub fn environment(root: &Root, name: &str) -> Result<Selected, Unusable> {
             },
             Err(_) => unknown_environment(&catalogue, name),
         }),
+    }
+}
+
+/// A name, and the generation that follows it behind an `@`.
+fn with_id(name: &str) -> (&str, Option<&str>) {
+    let is_id = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.rsplit_once('@') {
+        Some((name, id)) if is_id(id) => (name, Some(id)),
+        _ => (name, None),
     }
 }
 
@@ -106,16 +117,34 @@ fn read(root: &Root) -> Result<Catalogue, Unusable> {
         .ok_or_else(|| Unusable::Empty(root.path().display().to_string()))
 }
 
-/// Resolves the environment's link and checks the generation.
-fn usable(root: &Root, catalogue: &Catalogue, entry: CatalogueModel) -> Result<Selected, Unusable> {
+/// Checks the generation with this id, or the one that the environment's link leads to.
+fn usable(
+    root: &Root,
+    catalogue: &Catalogue,
+    entry: CatalogueModel,
+    id: Option<&str>,
+) -> Result<Selected, Unusable> {
     let environment = entry.environment;
-    let missing = || Unusable::Missing {
-        environment: environment.clone(),
-        built: built(root, catalogue),
+    let missing = || match id {
+        Some(id) => Unusable::Generation {
+            environment: environment.clone(),
+            id: id.to_owned(),
+        },
+        None => Unusable::Missing {
+            environment: environment.clone(),
+            built: built(root, catalogue),
+        },
     };
-    let Some(generation) = root.resolve(&environment)? else {
+    let generation = match id {
+        Some(id) => {
+            Some(root.generation(&environment, id)).filter(|path| files::is_directory(path))
+        }
+        None => root.resolve(&environment)?,
+    };
+    let Some(generation) = generation else {
         return Err(missing());
     };
+    let generation = files::real_path(&generation)?;
     let stamp = match Stamp::read(&generation)? {
         Found::Stamp(stamp) => stamp,
         Found::Newer(schema) => {

@@ -104,6 +104,18 @@ pub enum Unusable {
         /// The environments that are built, as a sentence.
         built: String,
     },
+    /// This generation of the environment is not there.
+    #[error("the root has no generation `{id}` of environment `{environment}`")]
+    #[diagnostic(help(
+        "it was built in another root, or `rootstock gc` has removed it: sync the lock that it was built from, `rootstock sync \
+         {environment}`"
+    ))]
+    Generation {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The generation.
+        id: String,
+    },
     /// A weight file is missing.
     #[error("a weight file of `{model}` is missing: `{}`", path.display())]
     #[diagnostic(help("fetch it with `rootstock sync {model}`"))]

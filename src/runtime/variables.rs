@@ -287,6 +287,7 @@ mod tests {
                     ),
                 ]),
                 keep: ["MY_SITE", "P*", "SITE_*"].map(str::to_owned).into(),
+                functions: std::collections::BTreeSet::new(),
             },
         };
         let inherited = inherited

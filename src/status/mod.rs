@@ -1,6 +1,6 @@
 //! The state of every environment and model of a manifest, compared with a root. Reads only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files;
 use crate::lock::{Lock, drift};
@@ -89,6 +89,7 @@ fn environment(
         path: current
             .as_ref()
             .map(|stamp| subject.root.generation(&name, &stamp.id)),
+        functions: declared.map_or_else(BTreeSet::new, |environment| environment.functions.clone()),
         current,
         building: Vec::new(),
         name,

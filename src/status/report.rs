@@ -1,5 +1,6 @@
 //! The state of a root, for programs (`Serialize`) and for people (`Display`).
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,8 @@ pub struct EnvironmentStatus {
     pub current: Option<Stamp>,
     /// The directory of that generation.
     pub path: Option<PathBuf>,
+    /// What can be called in it, as the manifest documents it.
+    pub functions: BTreeSet<String>,
     /// Builds in progress.
     pub building: Vec<Claim>,
 }
@@ -89,6 +92,8 @@ struct EnvironmentEntry<'a> {
     bytes: Option<u64>,
     rootstock: Option<&'a Version>,
     path: Option<&'a Path>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    functions: &'a BTreeSet<String>,
     building: Vec<ClaimEntry<'a>>,
 }
 
@@ -121,6 +126,7 @@ impl Serialize for EnvironmentStatus {
             bytes: stamp.map(|stamp| stamp.bytes),
             rootstock: stamp.map(|stamp| &stamp.rootstock),
             path: self.path.as_deref(),
+            functions: &self.functions,
             building: self.building.iter().map(ClaimEntry::of).collect(),
         };
         entry.serialize(serializer)

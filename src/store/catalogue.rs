@@ -38,6 +38,9 @@ pub struct CatalogueEnvironment {
     /// Variables they inherit beside the usual ones: names, or beginnings of names with a `*` behind them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub keep: BTreeSet<String>,
+    /// What can be called in it, `MODULE:NAME`, as its manifest documents it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub functions: BTreeSet<String>,
 }
 
 /// What a model id means.

@@ -25,7 +25,7 @@ fn project() -> (Sandbox, Index) {
         "rootstock.toml",
         &format!(
             "{rest}constraints = [\"shared<9\"]\noverrides = [\"second==1.0\"]\nexclude = [\"unwanted\"]\n\
-             indexes = {{ first = \"own\" }}\nsdists = [\"second\", \"tree\"]\nvariables = {{ A = \"1\" }}\nkeep = [\"MY_SITE\"]\nmodels = [\"short\"]\n\n\
+             indexes = {{ first = \"own\" }}\nsdists = [\"second\", \"tree\"]\nvariables = {{ A = \"1\" }}\nkeep = [\"MY_SITE\"]\nfunctions = [\"env_source:setup\"]\nmodels = [\"short\"]\n\n\
              [models.long]\nenvironment = \"one\"\nargument = \"a\"\n\
              weights = [{{ url = \"https://example.com/w\", path = \"w\", sha256 = \"{}\" }}]\n\n\
              [indexes.own]\nurl = \"{}\"\n",
@@ -114,6 +114,12 @@ const CASES: &[Case] = &[
     ),
     (
         "rootstock.toml",
+        "[\"env_source:setup\"]",
+        "[]",
+        &["functions-changed rootstock.toml:17"],
+    ),
+    (
+        "rootstock.toml",
         "[\"linux-x86_64\"]",
         "[\"linux-aarch64\"]",
         &[
@@ -131,7 +137,7 @@ const CASES: &[Case] = &[
         "rootstock.toml",
         "argument = \"a\"",
         "argument = \"b\"",
-        &["model-changed rootstock.toml:19"],
+        &["model-changed rootstock.toml:20"],
     ),
     (
         "rootstock.toml",
@@ -143,7 +149,7 @@ const CASES: &[Case] = &[
         "rootstock.toml",
         "example.com/w",
         "example.com/v",
-        &["weights-changed rootstock.toml:22"],
+        &["weights-changed rootstock.toml:23"],
     ),
     (
         "environments/one.py",
@@ -282,8 +288,8 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
         &[
             "environment-added rootstock.toml:7",
             "environment-removed rootstock.toml:1",
-            "model-added rootstock.toml:17",
-            "model-changed rootstock.toml:19",
+            "model-added rootstock.toml:18",
+            "model-changed rootstock.toml:20",
             "model-removed rootstock.toml:1",
         ],
         "another environment",

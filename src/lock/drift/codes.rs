@@ -10,6 +10,7 @@ codes! {
     EnvironmentRemoved = "environment-removed", "in the lock, but no longer in the manifest";
     ExcludeChanged = "exclude-changed", "what is never installed";
     ExcludeNewerChanged = "exclude-newer-changed", "the time after which nothing is considered";
+    FunctionsChanged = "functions-changed", "the functions that the manifest lists for `rootstock call`";
     IndexChanged = "index-changed", "which index a package comes from";
     KeepChanged = "keep-changed", "the variables that the environment's workers inherit";
     LockEdited = "lock-edited", "the lock's own digests do not hold, or its text was changed by hand";

@@ -100,6 +100,7 @@ fn key(code: Code) -> &'static str {
         Code::ExcludeChanged => "exclude",
         Code::IndexChanged => "indexes",
         Code::KeepChanged => "keep",
+        Code::FunctionsChanged => "functions",
         Code::OverrideChanged => "overrides",
         Code::PythonChanged => "python",
         Code::RequirementChanged | Code::LocalChanged => "dependencies",

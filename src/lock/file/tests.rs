@@ -56,6 +56,7 @@ pub(crate) fn sample() -> Lock {
         },
         variables: BTreeMap::from([("A".to_owned(), "quote \" and \\".to_owned())]),
         keep: BTreeSet::from(["SLURM_*".to_owned()]),
+        functions: BTreeSet::from(["env_source:add".to_owned()]),
         question,
         resolver: "uv 0.13.9".into(),
         inputs: Digest::of(""),
@@ -216,7 +217,8 @@ fn differs_in_model(edited: &str) -> bool {
     let lock = read("rootstock.lock", edited).unwrap();
     let sample = sample();
     let variables = lock.environments[0].variables != sample.environments[0].variables
-        || lock.environments[0].keep != sample.environments[0].keep;
+        || lock.environments[0].keep != sample.environments[0].keep
+        || lock.environments[0].functions != sample.environments[0].functions;
     let path = lock.environments[0].source.path != sample.environments[0].source.path;
     lock.models != sample.models
         || variables

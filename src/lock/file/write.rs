@@ -186,6 +186,7 @@ fn write_environment(out: &mut impl Write, environment: &LockedEnvironment) -> f
         source,
         variables,
         keep,
+        functions,
         question,
         resolver,
         inputs,
@@ -203,10 +204,12 @@ fn write_environment(out: &mut impl Write, environment: &LockedEnvironment) -> f
         let pairs = pairs.map(|(name, value)| (name.as_str(), Quoted(value)));
         writeln!(out, "variables = {}", Table(pairs))?;
     }
-    if !keep.is_empty() {
-        out.write_str("keep = [")?;
-        separated(out, keep.iter().map(|name| Quoted(name)))?;
-        out.write_str("]\n")?;
+    for (key, values) in [("keep", keep), ("functions", functions)] {
+        if !values.is_empty() {
+            write!(out, "{key} = [")?;
+            separated(out, values.iter().map(|value| Quoted(value)))?;
+            out.write_str("]\n")?;
+        }
     }
     write!(
         out,

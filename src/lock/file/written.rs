@@ -32,6 +32,8 @@ pub(super) struct WrittenEnvironment {
     pub(super) variables: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) keep: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) functions: BTreeSet<String>,
     pub(super) resolver: String,
     pub(super) inputs: Digest,
     pub(super) question: BTreeMap<String, Vec<String>>,
