@@ -46,7 +46,6 @@ mod parallel;
 mod partial;
 mod patches;
 mod dry_run;
-mod foresee;
 mod functions;
 mod python_client;
 mod pythons;
