@@ -54,15 +54,9 @@ impl Digest {
         self.digits()[..n].to_owned()
     }
 
-    /// All 64 hexadecimal digits. A lock prints thousands of them, so they do not go through the formatter one by one.
-    pub fn digits(&self) -> Digits {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut digits = [0; 64];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        Digits(digits)
+    /// All 64 hexadecimal digits.
+    pub fn digits(&self) -> String {
+        base16ct::lower::encode_string(&self.0)
     }
 
     /// The 32 bytes.
@@ -126,17 +120,6 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// The 64 hexadecimal digits of a digest, as a text.
-pub struct Digits([u8; 64]);
-
-impl std::ops::Deref for Digits {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
-    }
-}
-
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.digits())
@@ -149,38 +132,15 @@ impl fmt::Debug for Digest {
     }
 }
 
-const NO_DIGIT: u8 = 0xff;
-
-/// What each byte is worth as a hexadecimal digit. Digits are random, and a processor guesses wrong at every other one
-/// whether it is a letter: looking it up is several times faster.
-const VALUES: [u8; 256] = {
-    let mut values = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        let digit = b"0123456789abcdef"[value as usize];
-        values[digit as usize] = value;
-        values[digit.to_ascii_uppercase() as usize] = value;
-        value += 1;
-    }
-    values
-};
-
 impl FromStr for Digest {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let value = |digit: u8| VALUES[usize::from(digit)];
-        let parse = || {
-            let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
-            let (mut bytes, mut all) = ([0; 32], 0);
-            for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-                let (high, low) = (value(pair[0]), value(pair[1]));
-                all |= high | low;
-                *byte = high << 4 | low & 15;
-            }
-            (all != NO_DIGIT).then_some(Self(bytes))
-        };
-        parse().ok_or_else(|| Invalid(text.to_owned()))
+        let mut bytes = [0; 32];
+        match base16ct::mixed::decode(text, &mut bytes) {
+            Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
+            _ => Err(Invalid(text.to_owned())),
+        }
     }
 }
 
@@ -215,6 +175,8 @@ mod tests {
             "",
             "e3b0",
             &"g".repeat(64),
+            &("0x".to_owned() + &"1".repeat(64)),
+            &("0x".to_owned() + &"1".repeat(62)),
             &"+1".repeat(32),
             &"é".repeat(32),
         ] {

@@ -161,7 +161,7 @@ fn try_in(root: &Root) -> files::Result<ProbeResult> {
         ability(
             "exclusive-lock",
             tried.lock_excludes,
-            "other programs' locks exclude each other here; rootstock uses none",
+            "programs that lock files in the cache, as huggingface_hub does, exclude each other",
             false,
         ),
     ]))

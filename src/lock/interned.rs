@@ -1,12 +1,9 @@
-//! A locked package with its spelling, in a lock and in an answer. Most packages of a lock stand in many of its
-//! environments, and copying them and printing their versions is what reading a lock would otherwise spend its time on:
-//! so they are spelled once, and shared.
+//! A locked package with its lines in a lock and in an answer. Most packages of a lock are in many of its environments:
+//! each is kept once and shared, and its lines are written once.
 
 use std::fmt::Write as _;
 use std::ops::Deref;
 use std::sync::Arc;
-
-use pep440_rs::Version;
 
 use super::{LockedPackage, Origin};
 use crate::name::IndexName;
@@ -52,71 +49,28 @@ impl From<LockedPackage> for InternedPackage {
             size,
             sha256,
         } = &package;
-        let name = name.as_ref();
-        let version = text(version);
+        let (version, digits) = (version.to_string(), sha256.digits());
         let index = origin.index().map_or("-", IndexName::as_str);
         let size = size.map_or_else(|| "-".to_owned(), |size| size.to_string());
-        let digits = sha256.digits();
-        // Not formatted: a lock has hundreds of packages, and that would be the largest part of reading it.
-        let mut answer = String::with_capacity(file.len() + 160);
-        for word in ["package", name, &version, index, file, &size] {
-            answer.push_str(word);
-            answer.push(' ');
-        }
-        answer.push_str(&digits);
+        let words = [
+            "package",
+            name.as_ref(),
+            &version,
+            index,
+            file,
+            &size,
+            &digits,
+        ];
+        let mut answer = words.join(" ");
         if !matches!(origin, Origin::Index(_)) {
             let _ = write!(answer, " {origin}");
         }
         answer.push('\n');
-        let reference = [name, &version, &digits[..12]].join(" ");
+        let reference = [name.as_ref(), &version, &digits[..12]].join(" ");
         Self(Arc::new(Interned {
             package,
             reference,
             answer,
         }))
-    }
-}
-
-/// A version as PEP 440 writes it. Most are numbers and dots, for which the general way takes ten times as long.
-fn text(version: &Version) -> String {
-    let is_plain = version.epoch() == 0
-        && version.pre().is_none()
-        && version.post().is_none()
-        && version.dev().is_none()
-        && version.local().is_empty();
-    if !is_plain {
-        return version.to_string();
-    }
-    let mut text = String::with_capacity(16);
-    for (at, number) in version.release().iter().enumerate() {
-        let dot = if at == 0 { "" } else { "." };
-        let _ = write!(text, "{dot}{number}");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_written_as_pep_440_has_it() {
-        for version in [
-            "1",
-            "1.0",
-            "2026.10.5",
-            "0.0.0.1",
-            "1!2.0",
-            "1.0a1",
-            "1.0rc2",
-            "1.0.post1",
-            "1.0.dev3",
-            "2.7.1+cu126",
-            "1!1.0b2.post3.dev4+local.5",
-        ] {
-            let parsed: Version = version.parse().unwrap();
-            assert_eq!(text(&parsed), version);
-            assert_eq!(text(&parsed), parsed.to_string());
-        }
     }
 }
