@@ -24,13 +24,13 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
-pub use address::{file_address, file_name, has_credentials};
-pub use client::{Client, NETWORK};
+pub(crate) use address::{file_address, file_name, has_credentials};
+pub(crate) use client::{Client, NETWORK};
 pub use credentials::Credentials;
-pub use failure::Error;
-pub use limits::LIMITS;
+pub(crate) use failure::Error;
+pub(crate) use limits::LIMITS;
 pub use mirror::Mirror;
-pub use page::{Page, page};
+pub(crate) use page::{Page, page};
 
 use address::Address;
 use limits::{Deadline, Metered, broken_off};
@@ -38,13 +38,13 @@ use part::Part;
 use transfer::Transfer;
 
 /// Called again and again with the number of bytes that are here; it goes down when a download begins anew.
-pub type OnProgress<'a> = &'a (dyn Fn(u64) + Sync);
+pub(crate) type OnProgress<'a> = &'a (dyn Fn(u64) + Sync);
 
 /// Downloads a file that has this digest and, if known, this size.
 ///
 /// Besides `http` and `https`, `file` addresses are supported. Credentials in the address (`https://user:word@host/`)
 /// are sent to that server only, and never shown.
-pub fn download(
+pub(crate) fn download(
     client: &Client,
     url: &str,
     destination: &Path,
@@ -76,7 +76,7 @@ pub fn download(
 }
 
 /// Downloads a file of which nothing is known; returns its digest and its size.
-pub fn discover(
+pub(crate) fn discover(
     client: &Client,
     url: &str,
     destination: &Path,
@@ -94,7 +94,7 @@ pub fn discover(
 }
 
 /// Reads a document whole; one that is longer than this is refused.
-pub fn read(client: &Client, url: &str, limit: u64) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(client: &Client, url: &str, limit: u64) -> Result<Vec<u8>, Error> {
     let address = Address::parse(url)?;
     if let Some(path) = &address.local {
         let failed = |source| {

@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::report::chain;
 
-pub mod abilities;
-pub mod acl;
+pub(crate) mod abilities;
+pub(crate) mod acl;
 mod beside;
-pub mod reclaim;
+pub(crate) mod reclaim;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod inside;
@@ -22,28 +22,28 @@ pub mod maker;
 mod pointer;
 mod reading;
 mod reproducible;
-pub mod shared;
-pub mod space;
+pub(crate) mod shared;
+pub(crate) mod space;
 mod quoted;
-pub mod ownership;
-pub mod proc;
-pub mod times;
-pub mod trust;
-pub mod walk;
+pub(crate) mod ownership;
+pub(crate) mod proc;
+pub(crate) mod times;
+pub(crate) mod trust;
+pub(crate) mod walk;
 
-pub use beside::{copy, new_file, point, temporary_directory, write_atomically, write_new};
-pub use inside::{check_below, room_below};
-pub use pointer::{first_pointer, is_pointer};
-pub use quoted::quoted;
-pub use reading::{
+pub(crate) use beside::{copy, new_file, point, temporary_directory, write_atomically, write_new};
+pub(crate) use inside::{check_below, room_below};
+pub(crate) use pointer::{first_pointer, is_pointer};
+pub(crate) use quoted::quoted;
+pub(crate) use reading::{
     in_project, open, read, read_of_project, read_text, read_text_if_present, read_text_of_project,
     read_text_of_project_if_present,
 };
-pub use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
-pub use shared::SharedFile;
+pub(crate) use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
+pub(crate) use shared::SharedFile;
 /// An open file.
-pub use std::fs::File;
-pub use walk::{Entry, Kind, disk_use, walk, walk_open, walk_some};
+pub(crate) use std::fs::File;
+pub(crate) use walk::{Entry, Kind, disk_use, walk, walk_open, walk_some};
 
 /// Something could not be done with a file.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ const READS: [&str; 6] = ["read", "open", "list", "examine", "find", "read the l
 
 impl Error {
     /// Whether the file was not there.
-    pub fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(
             self.source.kind(),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
@@ -71,18 +71,18 @@ impl Error {
     }
 
     /// Whether permission was denied.
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.source.kind() == io::ErrorKind::PermissionDenied
     }
 
     /// Whether a directory is no place for private files, because other users can replace it.
-    pub fn is_not_private(&self) -> bool {
+    pub(crate) fn is_not_private(&self) -> bool {
         let cause = self.source.get_ref();
         cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<trust::NotPrivate>)
     }
 
     /// Whether something with content is there already.
-    pub fn is_occupied(&self) -> bool {
+    pub(crate) fn is_occupied(&self) -> bool {
         matches!(
             self.source.kind(),
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
@@ -90,7 +90,7 @@ impl Error {
     }
 
     /// Whether what is there is no file that could hold a text: a directory, bytes that are none, links that go round.
-    pub fn is_unfit(&self) -> bool {
+    pub(crate) fn is_unfit(&self) -> bool {
         matches!(
             self.source.kind(),
             io::ErrorKind::IsADirectory | io::ErrorKind::InvalidData
@@ -98,7 +98,7 @@ impl Error {
     }
 
     /// What was tried, on what, and the system's error.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         chain(self)
     }
 }
@@ -153,7 +153,7 @@ impl miette::Diagnostic for Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Names the action and the path of a failed operation.
-pub trait Context<T> {
+pub(crate) trait Context<T> {
     /// On failure, an error with `action` and `path`.
     fn context(self, action: &'static str, path: &Path) -> Result<T>;
 }
@@ -169,7 +169,7 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 /// Creates a file that must not exist yet, with this mode (less the umask).
-pub fn create_new(path: &Path, mode: u32) -> Result<File> {
+pub(crate) fn create_new(path: &Path, mode: u32) -> Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -179,7 +179,7 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
 }
 
 /// Opens a file to add to its end, creating it if need be; a link is not followed.
-pub fn append(path: &Path) -> Result<File> {
+pub(crate) fn append(path: &Path) -> Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -189,32 +189,32 @@ pub fn append(path: &Path) -> Result<File> {
 }
 
 /// Writes a new file of our own making; overwrites what is there. Not atomic: for directories that are not published yet.
-pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
     fs::write(path, contents).context("write", path)
 }
 
 /// Creates a directory and its parents.
-pub fn create_directories(path: &Path) -> Result<()> {
+pub(crate) fn create_directories(path: &Path) -> Result<()> {
     fs::create_dir_all(path).context("create", path)
 }
 
 /// Creates one directory, which must not exist.
-pub fn create_directory(path: &Path) -> Result<()> {
+pub(crate) fn create_directory(path: &Path) -> Result<()> {
     fs::create_dir(path).context("create", path)
 }
 
 /// Renames; replaces a file or a symbolic link, never a directory with something in it.
-pub fn rename(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).context("rename", from)
 }
 
 /// Makes a symbolic link.
-pub fn symlink(target: &Path, link: &Path) -> Result<()> {
+pub(crate) fn symlink(target: &Path, link: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, link).context("create the link", link)
 }
 
 /// Where a symbolic link points, as written; `None` if there is no such link, or something else has its name.
-pub fn link_target(link: &Path) -> Result<Option<PathBuf>> {
+pub(crate) fn link_target(link: &Path) -> Result<Option<PathBuf>> {
     match fs::read_link(link) {
         Ok(target) => Ok(Some(target)),
         Err(error)
@@ -233,76 +233,76 @@ pub fn link_target(link: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// The real path of something that exists, all links resolved.
-pub fn real_path(path: &Path) -> Result<PathBuf> {
+pub(crate) fn real_path(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).context("find", path)
 }
 
 /// The same path from the top of the filesystem, nothing resolved.
-pub fn absolute(path: &Path) -> Result<PathBuf> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).context("find", path)
 }
 
 /// Whether anything is there; a link that leads nowhere is something.
-pub fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
 /// Whether a directory is there, links followed.
-pub fn is_directory(path: &Path) -> bool {
+pub(crate) fn is_directory(path: &Path) -> bool {
     path.is_dir()
 }
 
 /// Whether a directory is there, links not followed.
-pub fn is_really_directory(path: &Path) -> bool {
+pub(crate) fn is_really_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| there.is_dir())
 }
 
 /// Whether a file is there that has no other name, links not followed.
-pub fn is_file_of_its_own(path: &Path) -> bool {
+pub(crate) fn is_file_of_its_own(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.nlink() == 1)
 }
 
 /// Whether something is there that is no directory; links are followed.
-pub fn is_no_directory(path: &Path) -> bool {
+pub(crate) fn is_no_directory(path: &Path) -> bool {
     exists(path) && !path.is_dir()
 }
 
 /// Whether an executable file is there, links followed.
-pub fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 /// The size of a file in bytes, links followed.
-pub fn size(path: &Path) -> Result<u64> {
+pub(crate) fn size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).context("examine", path)?.len())
 }
 
 /// The permission bits of a file, links followed.
-pub fn mode(path: &Path) -> Result<u32> {
+pub(crate) fn mode(path: &Path) -> Result<u32> {
     let metadata = fs::metadata(path).context("examine", path)?;
     Ok(metadata.permissions().mode() & 0o7777)
 }
 
 /// Sets the permission bits of a file or directory.
-pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode)).context("set the mode of", path)
 }
 
 /// Sets the permission bits of an open file.
-pub fn set_mode_of(file: &File, path: &Path, mode: u32) -> Result<()> {
+pub(crate) fn set_mode_of(file: &File, path: &Path, mode: u32) -> Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
         .context("set the mode of", path)
 }
 
 /// Sets the time of last change of an open file, in seconds since 1970.
-pub fn set_modified(file: &File, path: &Path, seconds: u64) -> Result<()> {
+pub(crate) fn set_modified(file: &File, path: &Path, seconds: u64) -> Result<()> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     file.set_times(fs::FileTimes::new().set_modified(time).set_accessed(time))
         .context("set the time of", path)
 }
 
 /// Removes a file or a symbolic link; nothing there is fine.
-pub fn remove_if_present(path: &Path) -> Result<()> {
+pub(crate) fn remove_if_present(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove", path),
         _ => Ok(()),
@@ -310,7 +310,7 @@ pub fn remove_if_present(path: &Path) -> Result<()> {
 }
 
 /// Removes a directory and all in it, also where directories are read-only; nothing there is fine.
-pub fn remove_tree(path: &Path) -> Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -328,12 +328,12 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 }
 
 /// Removes a directory that has nothing in it; any other stays.
-pub fn remove_if_empty(path: &Path) {
+pub(crate) fn remove_if_empty(path: &Path) {
     let _ = fs::remove_dir(path);
 }
 
 /// The names in a directory, sorted; none if there is no such directory.
-pub fn names(directory: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(directory: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error)
@@ -355,7 +355,7 @@ pub fn names(directory: &Path) -> Result<Vec<String>> {
 }
 
 /// Flushes all that was written to the filesystem holding `path`: one call instead of one per file.
-pub fn flush_filesystem(path: &Path) -> Result<()> {
+pub(crate) fn flush_filesystem(path: &Path) -> Result<()> {
     let directory = open(path)?;
     rustix::fs::syncfs(&directory)
         .map_err(io::Error::from)
@@ -363,7 +363,7 @@ pub fn flush_filesystem(path: &Path) -> Result<()> {
 }
 
 /// Flushes a directory's own entries, so that a rename in it survives a power cut.
-pub fn flush_directory(path: &Path) -> Result<()> {
+pub(crate) fn flush_directory(path: &Path) -> Result<()> {
     open(path)?.sync_all().context("flush", path)
 }
 

@@ -19,10 +19,10 @@ use crate::percent::{encode_path, encode_segment};
 mod layout;
 
 /// How the addresses begin.
-pub const SCHEME: &str = "hf://";
+pub(crate) const SCHEME: &str = "hf://";
 
 /// The hub itself; a mirror takes its place.
-pub const ENDPOINT: &str = "https://huggingface.co";
+pub(crate) const ENDPOINT: &str = "https://huggingface.co";
 
 /// No answer about a repository is longer: that of a hundred thousand files has half of it.
 const LONGEST_ANSWER: u64 = 32 << 20;
@@ -95,7 +95,7 @@ impl fmt::Display for File {
 }
 
 /// Whether a revision is a commit, which means the same for ever.
-pub fn is_commit(revision: &str) -> bool {
+pub(crate) fn is_commit(revision: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     revision.len() == 40 && revision.bytes().all(digit)
 }
@@ -178,7 +178,7 @@ pub enum Error {
 }
 
 /// What a person can do about a file that is kept from them.
-pub const GATED: &str = "is the name right? A gated or private repository requires a token: accept its terms on its page, and set \
+pub(crate) const GATED: &str = "is the name right? A gated or private repository requires a token: accept its terms on its page, and set \
                          HF_TOKEN";
 
 /// The hub's description of a repository.

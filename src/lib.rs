@@ -26,25 +26,25 @@ pub mod target;
 /// Who may use a root.
 pub mod access;
 /// Percent-encoding in addresses.
-pub mod percent;
+pub(crate) mod percent;
 /// How reports are put into words.
-pub mod report;
+pub(crate) mod report;
 
 // The machine.
 /// The only use of `std::fs`; every error names the action and the path.
 pub mod files;
 /// The only place that starts programs and threads.
-pub mod process;
+pub(crate) mod process;
 /// Interpreters of this machine, and what they report of themselves.
-pub mod python;
+pub(crate) mod python;
 /// Downloads, verified while they stream.
-pub mod fetch;
+pub(crate) mod fetch;
 /// The Hugging Face Hub: addresses, revisions, the layout of its library's cache.
-pub mod hub;
+pub(crate) mod hub;
 /// Zip and tar archives from elsewhere, checked before anything of them is written.
-pub mod archive;
+pub(crate) mod archive;
 /// Source trees: packed, unpacked, fetched by git, their build backends called.
-pub mod project;
+pub(crate) mod project;
 
 // From what is asked for to what is decided.
 /// `rootstock.toml`, with every complaint in its place.
@@ -54,7 +54,7 @@ pub mod lock;
 /// An environment of the lock in the formats of other tools.
 pub mod export;
 /// The resolver: found or fetched, started, its answers read.
-pub mod uv;
+pub(crate) mod uv;
 /// From the manifest to the lock.
 pub mod resolve;
 
@@ -62,7 +62,7 @@ pub mod resolve;
 /// A root on disk: the only source of paths inside one.
 pub mod store;
 /// Wheels: read, verified, unpacked into the store.
-pub mod wheel;
+pub(crate) mod wheel;
 /// The difference between a lock and a root; no input, no output.
 pub mod plan;
 /// Carries out a plan: gathers files, compiles, assembles, publishes.
@@ -72,17 +72,17 @@ pub mod gc;
 
 // From the disk to forces.
 /// Which environment a model or a command runs in, and the variables it gets.
-pub mod runtime;
+pub(crate) mod runtime;
 /// Warm Python processes of one environment: started, isolated, given messages, timed out, ended with their parent.
-pub mod pool;
+pub(crate) mod pool;
 /// i-PI workers: the launcher, and the Python shim that computes.
-pub mod worker;
+pub(crate) mod worker;
 /// Functions and classes in an environment's Python, called one request after another.
 pub mod call;
 /// Diagnoses a root without manifest or lock.
 pub mod doctor;
 /// Looks at a model from outside: a smoke test, and where the time goes.
-pub mod probe;
+pub(crate) mod probe;
 
 /// The state of every environment and model.
 pub mod status;

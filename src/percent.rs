@@ -13,17 +13,17 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 
 /// The text as one segment of a path.
-pub fn encode_segment(text: &str) -> String {
+pub(crate) fn encode_segment(text: &str) -> String {
     percent_encode(text.as_bytes(), SEGMENT).to_string()
 }
 
 /// The bytes as a path; its slashes stay.
-pub fn encode_path(path: impl AsRef<[u8]>) -> String {
+pub(crate) fn encode_path(path: impl AsRef<[u8]>) -> String {
     percent_encode(path.as_ref(), PATH).to_string()
 }
 
 /// The text without escapes; `None` if that is not UTF-8. A `%` that begins no escape stays.
-pub fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().ok()?;
     Some(decoded.into_owned())
 }

@@ -5,13 +5,13 @@
 //! ended, is not decided here. `rootstock run` becomes another program here ([`Command::exec`]).
 
 mod descendants;
-pub mod find;
+pub(crate) mod find;
 mod limited;
-pub mod threads;
+pub(crate) mod threads;
 mod wait;
 
-pub use descendants::end_descendants;
-pub use limited::{GIT_LIMITS, NETWORK_TIMEOUT};
+pub(crate) use descendants::end_descendants;
+pub(crate) use limited::{GIT_LIMITS, NETWORK_TIMEOUT};
 pub(crate) use wait::poll_until;
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ pub struct Command {
 
 /// What a program left behind.
 #[derive(Debug, Clone)]
-pub struct Output {
+pub(crate) struct Output {
     /// How it ended.
     pub exit: Exit,
     /// What it wrote to standard output.
@@ -63,7 +63,7 @@ pub enum Exit {
 
 impl Exit {
     /// Whether it ended with code 0.
-    pub fn success(self) -> bool {
+    pub(crate) fn success(self) -> bool {
         self == Exit::Code(0)
     }
 }
@@ -101,7 +101,7 @@ pub struct Error {
 
 impl Command {
     /// This program, with no arguments, an empty environment and empty standard input.
-    pub fn new(program: impl AsRef<Path>) -> Self {
+    pub(crate) fn new(program: impl AsRef<Path>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
@@ -113,14 +113,17 @@ impl Command {
 
     /// Adds one argument.
     #[must_use]
-    pub fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
     /// Adds several arguments.
     #[must_use]
-    pub fn arguments<T: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn arguments<T: AsRef<OsStr>>(
+        mut self,
+        arguments: impl IntoIterator<Item = T>,
+    ) -> Self {
         self.arguments
             .extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
         self
@@ -128,7 +131,7 @@ impl Command {
 
     /// Sets one variable.
     #[must_use]
-    pub fn variable(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn variable(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment
             .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
         self
@@ -136,7 +139,7 @@ impl Command {
 
     /// Sets several variables.
     #[must_use]
-    pub fn variables<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+    pub(crate) fn variables<K: AsRef<OsStr>, V: AsRef<OsStr>>(
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
@@ -149,20 +152,20 @@ impl Command {
 
     /// Runs in this directory.
     #[must_use]
-    pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
+    pub(crate) fn directory(mut self, directory: impl AsRef<Path>) -> Self {
         self.directory = Some(directory.as_ref().to_owned());
         self
     }
 
     /// Gives these bytes on standard input.
     #[must_use]
-    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
     }
 
     /// Runs the program to its end and returns what it left; its exit code is the caller's business.
-    pub fn run(&self) -> Result<Output, Error> {
+    pub(crate) fn run(&self) -> Result<Output, Error> {
         let mut child = self
             .build()
             .stdin(Stdio::piped())
@@ -197,7 +200,7 @@ impl Command {
     }
 
     /// As [`Command::run`], for a program that reaches the network: for at most [`NETWORK_TIMEOUT`].
-    pub fn run_limited(&self) -> Result<Output, Error> {
+    pub(crate) fn run_limited(&self) -> Result<Output, Error> {
         let limit = limited::limit(&self.environment).map_err(|e| self.error(e))?;
         let child = self
             .build()
@@ -211,7 +214,7 @@ impl Command {
 
     /// What the program writes to standard output, if it closes that in time; otherwise nothing. In both cases it is ended
     /// then, with all that it has started.
-    pub fn answer_within(&self, limit: Duration) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn answer_within(&self, limit: Duration) -> Result<Option<Vec<u8>>, Error> {
         let mut child = self
             .build()
             .stdin(Stdio::null())
@@ -231,7 +234,7 @@ impl Command {
 
     /// Starts the program in a process group of its own, with this standard input and with standard output and
     /// standard error as pipes. The caller owns the child: it must drain the pipes and reap it.
-    pub fn spawn(&self, stdin: OwnedFd) -> Result<Child, Error> {
+    pub(crate) fn spawn(&self, stdin: OwnedFd) -> Result<Child, Error> {
         self.build()
             .stdin(Stdio::from(stdin))
             .stdout(Stdio::piped())
@@ -242,7 +245,7 @@ impl Command {
     }
 
     /// Becomes the program: its exit code and signals are those of this process. Comes back only if that is impossible.
-    pub fn exec(&self) -> Error {
+    pub(crate) fn exec(&self) -> Error {
         self.error(self.build().exec())
     }
 
@@ -268,7 +271,7 @@ impl Command {
 
 /// From here on a file that grows beyond what is allowed (`ulimit -f`) is an error of who writes it, as a full disk is, and does
 /// not end this process. Threads and programs that are started from here on inherit that.
-pub fn ignore_file_size_signal() {
+pub(crate) fn ignore_file_size_signal() {
     let mut set = nix::sys::signal::SigSet::empty();
     set.add(nix::sys::signal::Signal::SIGXFSZ);
     // Refused only for a mask that is none.
@@ -290,7 +293,7 @@ fn read_until(mut pipe: ChildStdout, deadline: Instant) -> std::io::Result<Optio
 }
 
 /// The last `lines` lines of a program's output, for a message about its failure.
-pub fn tail(text: &str, lines: usize) -> String {
+pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.trim_end().lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

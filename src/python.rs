@@ -13,7 +13,7 @@ use crate::files;
 use crate::files::trust::Trust;
 use crate::process::{self, Command, find};
 
-pub mod bytecode;
+pub(crate) mod bytecode;
 
 /// What an interpreter reports of itself; two machines with equal identities run the same bytecode and extensions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,10 @@ print(json.dumps({
 
 impl Interpreter {
     /// Asks the program at `path` who it is, with only these variables set.
-    pub fn ask(path: &Path, environment: &BTreeMap<OsString, OsString>) -> Result<Self, Error> {
+    pub(crate) fn ask(
+        path: &Path,
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Result<Self, Error> {
         let output = Command::new(path)
             .arguments(["-I", "-S", "-B", "-c", QUESTION])
             .variables(environment)
@@ -96,7 +99,7 @@ impl Interpreter {
     }
 
     /// Major and minor version.
-    pub fn series(&self) -> (u64, u64) {
+    pub(crate) fn series(&self) -> (u64, u64) {
         let mut parts = self
             .identity
             .version
@@ -106,14 +109,14 @@ impl Interpreter {
     }
 
     /// The exact version as PEP 440 has it.
-    pub fn version(&self) -> Option<pep440_rs::Version> {
+    pub(crate) fn version(&self) -> Option<pep440_rs::Version> {
         self.identity.version.parse().ok()
     }
 }
 
 impl Identity {
     /// The digest of all fields, one line each: part of a generation's id.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         let Self {
             implementation,
             version,
@@ -147,13 +150,16 @@ impl std::fmt::Display for Interpreter {
 /// `python3.11`-like names come before `python3` and `python` of the same directory. Programs that do not answer are
 /// passed over: a search path may hold wrappers for versions that are not installed. So are those that other users can
 /// replace; [`refused`] names them.
-pub fn on_path(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<Interpreter> {
+pub(crate) fn on_path(
+    path: &OsStr,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Vec<Interpreter> {
     until(path, environment, &[], &|_| false)
 }
 
 /// The first of them until `enough` is true of those found so far; otherwise all. In each directory
 /// programs of these names come first: where a wrapper stands for each version, starting all of them takes seconds.
-pub fn until(
+pub(crate) fn until(
     path: &OsStr,
     environment: &BTreeMap<OsString, OsString>,
     first: &[String],
@@ -192,7 +198,10 @@ pub fn until(
 }
 
 /// The programs on a search path that look like interpreters and that other users can replace, so that they are not started.
-pub fn refused(path: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<find::Refused> {
+pub(crate) fn refused(
+    path: &OsStr,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Vec<find::Refused> {
     let names = find::directories(path).flat_map(|directory| files::names(&directory));
     let mut names: Vec<String> = names.flatten().filter(|name| is_python(name)).collect();
     names.sort();

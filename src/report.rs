@@ -10,17 +10,17 @@ use serde::Serialize;
 pub(crate) mod codes;
 
 /// Writes one line of a report. A line break in what it quotes (a path, say) is written out, so that it stays one line.
-pub fn line(out: &mut impl fmt::Write, text: impl fmt::Display) -> fmt::Result {
+pub(crate) fn line(out: &mut impl fmt::Write, text: impl fmt::Display) -> fmt::Result {
     writeln!(out, "{}", text.to_string().replace('\n', "\\n"))
 }
 
 /// An amount of bytes: `1.50 MB`.
-pub fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     indicatif::DecimalBytes(bytes).to_string()
 }
 
 /// `1 file`, `2 files`.
-pub fn counted(number: usize, what: &str) -> String {
+pub(crate) fn counted(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         number => format!("{number} {what}s"),
@@ -28,7 +28,7 @@ pub fn counted(number: usize, what: &str) -> String {
 }
 
 /// `there are: emt, mace`, or `there are: none`.
-pub fn listed(introduction: &str, names: impl Iterator<Item = String>) -> String {
+pub(crate) fn listed(introduction: &str, names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
     if names.is_empty() {
         format!("{introduction} none")
@@ -38,7 +38,10 @@ pub fn listed(introduction: &str, names: impl Iterator<Item = String>) -> String
 }
 
 /// Rows below each other, their columns aligned.
-pub fn table<const N: usize>(out: &mut impl fmt::Write, rows: &[[String; N]]) -> fmt::Result {
+pub(crate) fn table<const N: usize>(
+    out: &mut impl fmt::Write,
+    rows: &[[String; N]],
+) -> fmt::Result {
     let rows: Vec<[String; N]> = rows
         .iter()
         .map(|row| row.each_ref().map(|cell| cell.replace('\n', "\\n")))
@@ -57,7 +60,7 @@ pub fn table<const N: usize>(out: &mut impl fmt::Write, rows: &[[String; N]]) ->
 }
 
 /// An error with all its causes on one line.
-pub fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -72,7 +75,7 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// What to do about an error, from the first of its causes that knows.
-pub fn help(error: &dyn Diagnostic) -> Option<String> {
+pub(crate) fn help(error: &dyn Diagnostic) -> Option<String> {
     match (error.help(), error.diagnostic_source()) {
         (Some(help), _) => Some(help.to_string()),
         (None, cause) => cause.and_then(help),
@@ -80,7 +83,7 @@ pub fn help(error: &dyn Diagnostic) -> Option<String> {
 }
 
 /// An error and what to do about it, as one sentence.
-pub fn sentence(error: &dyn Diagnostic) -> String {
+pub(crate) fn sentence(error: &dyn Diagnostic) -> String {
     match help(error) {
         Some(help) => format!("{}; {help}", chain(error)),
         None => chain(error),

@@ -6,14 +6,14 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// The paths seen so far, directories included.
 #[derive(Debug, Default)]
-pub struct Alike {
+pub(crate) struct Alike {
     seen: HashMap<String, String>,
 }
 
 impl Alike {
     /// Adds a path. If some filesystem would put it, or a directory it is in, in the place of one that came
     /// before, the two are returned: first that one.
-    pub fn clash(&mut self, path: &str) -> Option<(String, String)> {
+    pub(crate) fn clash(&mut self, path: &str) -> Option<(String, String)> {
         let ends = path.match_indices('/').map(|(at, _)| at);
         ends.chain([path.len()]).find_map(|end| {
             let path = &path[..end];

@@ -1,14 +1,14 @@
 //! Untrusted archives, examined before anything of them is written: members that would leave the directory, contradict
 //! each other, or take unbounded memory are refused. What the members are for is not known here.
 
-pub mod alike;
+pub(crate) mod alike;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-pub mod tar;
-pub mod zip;
+pub(crate) mod tar;
+pub(crate) mod zip;
 
 /// Refuses a path that would leave the directory it is unpacked into, or that no list of files could hold.
-pub fn check_path(path: &str) -> Result<(), &'static str> {
+pub(crate) fn check_path(path: &str) -> Result<(), &'static str> {
     if path.starts_with('/') {
         return Err("is absolute");
     }
@@ -37,7 +37,7 @@ fn is_too_long(path: &str) -> bool {
 }
 
 /// Refuses a link at this path that is unsafe: it must be possible, and stay below the directory of all others.
-pub fn check_link(link: &str, target: &str) -> Result<(), &'static str> {
+pub(crate) fn check_link(link: &str, target: &str) -> Result<(), &'static str> {
     if !stays(link, target) {
         return Err("is a link that leaves the archive");
     }
@@ -52,7 +52,7 @@ pub fn check_link(link: &str, target: &str) -> Result<(), &'static str> {
 
 /// Whether a link at this path leads to something below the same directory. Nothing is written through a link, so `..` at
 /// the beginning is the parent; after a name it may be anything, because the name may be that of a link.
-pub fn stays(link: &str, target: &str) -> bool {
+pub(crate) fn stays(link: &str, target: &str) -> bool {
     let mut depth = link.matches('/').count();
     let mut named = false;
     !target.is_empty()

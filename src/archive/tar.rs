@@ -8,7 +8,7 @@ use crate::report::chain;
 
 /// A member, as it will be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// Its path, without `.` and empty parts. What is not UTF-8 in it is replaced.
     pub path: String,
     /// What it is.
@@ -17,7 +17,7 @@ pub struct Member {
 
 /// What a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A file.
     File,
     /// A directory.
@@ -51,7 +51,7 @@ const MOST: usize = 2_000_000;
 
 /// All members, if none of them would leave the directory. `open` opens the archive, which is read twice; names that differ
 /// only in case are refused unless `alike` returns true for them.
-pub fn members<R: Read>(
+pub(crate) fn members<R: Read>(
     open: impl Fn() -> R,
     alike: impl Fn(&str) -> bool,
 ) -> Result<Vec<Member>, Error> {
@@ -102,7 +102,7 @@ pub fn members<R: Read>(
 }
 
 /// The path without `.` and empty parts.
-pub fn plain(path: &str) -> Result<String, &'static str> {
+pub(crate) fn plain(path: &str) -> Result<String, &'static str> {
     if path.starts_with('/') {
         return Err("is absolute");
     }

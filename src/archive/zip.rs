@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom};
 use crate::files::SharedFile;
 
 /// An open archive.
-pub type Archive = ::zip::ZipArchive<SharedFile>;
+pub(crate) type Archive = ::zip::ZipArchive<SharedFile>;
 
 const FILE_TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
@@ -24,7 +24,7 @@ const ELSEWHERE: u32 = u32::MAX;
 
 /// A member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// Its number in the archive.
     pub index: usize,
     /// Its path: relative, separated by `/`, without `.`, `..` or empty parts.
@@ -39,7 +39,7 @@ pub struct Member {
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A file.
     File,
     /// A directory.
@@ -49,7 +49,7 @@ pub enum Kind {
 }
 
 /// Opens an archive and looks through all of it but the contents.
-pub fn open(file: SharedFile) -> Result<(Archive, Vec<Member>), String> {
+pub(crate) fn open(file: SharedFile) -> Result<(Archive, Vec<Member>), String> {
     let zip = ::zip::ZipArchive::new(file.clone())
         .map_err(|error| format!("it is not a zip archive: {error}"))?;
     if zip.has_duplicate_names() {

@@ -17,7 +17,7 @@ use crate::store::wheels::UnpackedWheel;
 
 /// An unpacked wheel, or its bytecode, that belongs into an environment.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// Whose it is, for people: `ase 3.26.0`.
     pub package: &'a str,
     /// What it installs.
@@ -28,7 +28,7 @@ pub struct Part<'a> {
 
 /// What goes into an environment.
 #[derive(Debug, Clone, Copy)]
-pub struct Recipe<'a> {
+pub(crate) struct Recipe<'a> {
     /// The wheels and their bytecode.
     pub parts: &'a [Part<'a>],
     /// The bytes of its source file.
@@ -39,7 +39,7 @@ pub struct Recipe<'a> {
 
 /// An environment as it was assembled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assembled {
+pub(crate) struct Assembled {
     /// Every file.
     pub tree: Tree,
     /// How many bytes they have.
@@ -98,7 +98,11 @@ struct Claim<'a> {
 type Claims<'a> = BTreeMap<String, Claim<'a>>;
 
 /// Fills the empty directory `into`, by `method` where files come from the wheel store. Uses the rayon pool it is called in.
-pub fn assemble(into: &Path, recipe: Recipe, method: link::Method) -> Result<Assembled, Error> {
+pub(crate) fn assemble(
+    into: &Path,
+    recipe: Recipe,
+    method: link::Method,
+) -> Result<Assembled, Error> {
     let mut claims = own(recipe);
     claim(recipe, &mut claims)?;
     create_directories(into, &claims)?;

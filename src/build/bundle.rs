@@ -88,7 +88,7 @@ impl<'a> Wanted<'a> {
 
 /// Puts the files of these targets into the bundle, whose place has the shape of a root; the answer is what is there
 /// now, sorted by path, and what could not be had.
-pub fn fill<'a>(
+pub(crate) fn fill<'a>(
     targets: impl Iterator<Item = &'a LockedTarget>,
     context: &super::Context,
 ) -> Result<(Vec<Entry>, Vec<Error>), super::RootError> {

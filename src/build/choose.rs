@@ -39,7 +39,7 @@ pub enum Error {
 }
 
 /// The first interpreter that is what the lock asks for.
-pub fn choose<'a>(
+pub(crate) fn choose<'a>(
     target: &LockedTarget,
     requires: Option<&VersionSpecifiers>,
     found: &'a [Interpreter],
@@ -61,7 +61,7 @@ pub fn choose<'a>(
 }
 
 /// Whether the C library that this interpreter runs on is as new as the lock asks for.
-pub fn check_glibc(target: &LockedTarget, interpreter: &Interpreter) -> Result<(), Error> {
+pub(crate) fn check_glibc(target: &LockedTarget, interpreter: &Interpreter) -> Result<(), Error> {
     match old_glibc(target, interpreter) {
         None => Ok(()),
         Some(glibc) => Err(Error::OldGlibc {

@@ -29,7 +29,7 @@ pub struct BuildEstimate {
 const OWN: u64 = 8;
 
 /// What building this step's environment will take.
-pub fn estimate(step: &Step, root: &Root) -> files::Result<BuildEstimate> {
+pub(crate) fn estimate(step: &Step, root: &Root) -> files::Result<BuildEstimate> {
     let target = step.target;
     let missing = target
         .packages

@@ -55,7 +55,7 @@ pub enum Error {
 
 /// How a generation came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Published {
+pub(crate) enum Published {
     /// It is ours.
     Ours,
     /// It was there already, and is the same.
@@ -64,7 +64,7 @@ pub enum Published {
 
 /// A generation as it is about to be published.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate<'a> {
+pub(crate) struct Candidate<'a> {
     /// Its stamp.
     pub stamp: &'a Stamp,
     /// Digest of its source file.
@@ -75,7 +75,7 @@ pub struct Candidate<'a> {
 
 /// A generation that is not visible yet; removed when dropped.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     path: PathBuf,
     root: Root,
     environment: EnvironmentName,
@@ -83,7 +83,7 @@ pub struct Staging {
 
 impl Staging {
     /// An empty directory beside the generations of an environment.
-    pub fn new(root: &Root, environment: &EnvironmentName) -> files::Result<Self> {
+    pub(crate) fn new(root: &Root, environment: &EnvironmentName) -> files::Result<Self> {
         let parent = root.generations(environment);
         let make = || {
             if files::is_no_directory(&parent) {
@@ -108,13 +108,13 @@ impl Staging {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Writes the stamp, makes everything read-only, flushes it to disk and gives it its name. Uses the rayon pool it is
     /// called in.
-    pub fn publish(self, new: Candidate) -> Result<Published, Error> {
+    pub(crate) fn publish(self, new: Candidate) -> Result<Published, Error> {
         let stamp = new.stamp;
         self.finish(stamp)?;
         let to = self.root.generation(&self.environment, &stamp.id);
@@ -255,7 +255,7 @@ pub(super) fn write_stamp_again(
 
 /// Points the environment to a generation: readers see the old or the new one. Returns whether that generation is there
 /// afterwards: `gc` may have taken it away, because nothing led to it.
-pub fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<bool> {
+pub(crate) fn flip(root: &Root, environment: &EnvironmentName, id: &str) -> files::Result<bool> {
     let link = root.current(environment);
     let directory = link.parent().expect("a link lies in `envs`");
     retire(root, environment, id)?;
@@ -288,7 +288,7 @@ fn retire(root: &Root, environment: &EnvironmentName, to: &str) -> files::Result
 
 /// Writes down of environments that a new catalogue does not have any more since when that is so: jobs may run from them for
 /// a while yet.
-pub fn retire_dropped(root: &Root, catalogue: &Catalogue) -> files::Result<()> {
+pub(crate) fn retire_dropped(root: &Root, catalogue: &Catalogue) -> files::Result<()> {
     let Some(before) = Catalogue::read(&root.models()).ok().flatten() else {
         return Ok(());
     };

@@ -34,7 +34,7 @@ use crate::store::{Root, Verifier, inside, unfinished};
 
 pub(crate) mod unpack;
 
-pub use unpack::Error as UnpackError;
+pub(crate) use unpack::Error as UnpackError;
 
 const STAGING: &str = ".staging-";
 
@@ -151,7 +151,7 @@ pub(super) fn provide<'a>(
 }
 
 /// Provides one managed interpreter at a place that has the shape of a root, for its own sake.
-pub fn provide_one(
+pub(crate) fn provide_one(
     python: &LockedPython,
     place: &Root,
     mirror: Option<&Mirror>,

@@ -74,7 +74,7 @@ pub(super) fn tree_mismatch(
 
 /// What is there to be recorded of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Built {
+pub(crate) enum Built {
     /// This generation, every byte of which is as in its tree.
     Whole {
         /// Its id.
@@ -89,7 +89,7 @@ pub enum Built {
 }
 
 /// Reads what is built of an environment to the end. Uses the rayon pool it is called in.
-pub fn built(
+pub(crate) fn built(
     root: &Root,
     environment: &LockedEnvironment,
     target: &LockedTarget,

@@ -34,7 +34,7 @@ const FORMAT: u32 = 2;
 
 /// What a wheel is built from.
 #[derive(Debug, Clone, Copy)]
-pub struct Recipe<'a> {
+pub(crate) struct Recipe<'a> {
     /// The source distribution.
     pub package: &'a LockedPackage,
     /// The interpreter to build with and for.
@@ -45,7 +45,7 @@ pub struct Recipe<'a> {
 
 /// What a build finds on this machine.
 #[derive(Clone, Copy)]
-pub struct BuildEnv<'a> {
+pub(crate) struct BuildEnv<'a> {
     /// The target, against which markers of requirements are read.
     pub target: &'a LockedTarget,
     /// The installed form of the requirements.
@@ -56,7 +56,7 @@ pub struct BuildEnv<'a> {
 
 /// A wheel that was built here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuiltWheel {
+pub(crate) struct BuiltWheel {
     /// The wheel.
     pub archive: PathBuf,
     /// Its digest.
@@ -164,7 +164,7 @@ impl Recipe<'_> {
     }
 
     /// Identifies a build.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(self.inputs())
     }
 
@@ -175,7 +175,7 @@ impl Recipe<'_> {
 }
 
 /// The wheel that was built from this before, if it is still there.
-pub fn find(root: &Root, recipe: &Recipe) -> Result<Option<BuiltWheel>, Error> {
+pub(crate) fn find(root: &Root, recipe: &Recipe) -> Result<Option<BuiltWheel>, Error> {
     let directory = recipe.directory(root);
     let list = directory.join("wheel.txt");
     let Some(text) = files::read_text_if_present(&list)? else {
@@ -194,7 +194,7 @@ pub fn find(root: &Root, recipe: &Recipe) -> Result<Option<BuiltWheel>, Error> {
 
 /// Builds a wheel from the source distribution at `archive`. If another process builds the same at the same time, the
 /// wheel of the one that is done first is used by both.
-pub fn build(
+pub(crate) fn build(
     root: &Root,
     recipe: &Recipe,
     archive: &Path,

@@ -6,8 +6,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::digest::Digest;
-use crate::fetch::{self, Client, Credentials, Mirror};
-use crate::hub::Hub;
+use crate::fetch::{self, Client};
+pub use crate::fetch::{Credentials, Mirror};
+pub use crate::hub::Hub;
 use crate::store::bundle::Bundle;
 
 /// Where files come from.

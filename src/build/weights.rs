@@ -44,7 +44,7 @@ pub enum Error {
 }
 
 /// Fetches weight files, a few at a time; the results are in the order of the steps.
-pub fn fetch(
+pub(crate) fn fetch(
     steps: &[WeightStep],
     root: &Root,
     supply: &Supply,

@@ -59,7 +59,7 @@ impl Address {
 }
 
 /// Whether an address holds credentials; an error if it is not one that can be downloaded from.
-pub fn has_credentials(address: &str) -> Result<bool, Error> {
+pub(crate) fn has_credentials(address: &str) -> Result<bool, Error> {
     Ok(Address::parse(address)?.credentials.is_some())
 }
 
@@ -128,13 +128,13 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The name of the file at an address, absolute or relative, without query and fragment.
-pub fn file_name(url: &str) -> Option<String> {
+pub(crate) fn file_name(url: &str) -> Option<String> {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     decode(path.rsplit('/').next().unwrap_or(path)).filter(|name| !name.is_empty())
 }
 
 /// The `file` address of an absolute path.
-pub fn file_address(path: &Path) -> String {
+pub(crate) fn file_address(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt as _;
     format!("file://{}", encode_path(path.as_os_str().as_bytes()))
 }

@@ -25,7 +25,7 @@ const MAX_REDIRECTS: usize = 10;
 const REDIRECTION_TEXT: u64 = 16 << 10;
 
 /// Variables that say how a machine reaches the network: its proxies, and the certificates it trusts.
-pub const NETWORK: [&str; 10] = [
+pub(crate) const NETWORK: [&str; 10] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A client that uses the proxies that these variables name: `https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`,
     /// each also in capitals.
-    pub fn new(variables: &BTreeMap<OsString, OsString>) -> Result<Self, Error> {
+    pub(crate) fn new(variables: &BTreeMap<OsString, OsString>) -> Result<Self, Error> {
         let exempt = variable(variables, &["no_proxy"]).map(|(_, value)| value);
         let proxy = |names: [&str; 2]| {
             variable(variables, &names)
@@ -80,7 +80,7 @@ impl Client {
 
     /// The same with credentials for servers that answer with status 401.
     #[must_use]
-    pub fn with(self, credentials: &Credentials) -> Self {
+    pub(crate) fn with(self, credentials: &Credentials) -> Self {
         Self {
             credentials: credentials.clone(),
             ..self
@@ -89,7 +89,7 @@ impl Client {
 
     /// The same with a token (RFC 6750) for addresses below this one.
     #[must_use]
-    pub fn with_token(self, server: &str, token: &str) -> Self {
+    pub(crate) fn with_token(self, server: &str, token: &str) -> Self {
         let below = format!("{}/", server.trim_end_matches('/'));
         let below = Address::parse(&below).map_or(below, |address| address.url.into());
         Self {

@@ -184,7 +184,7 @@ pub enum Error {
 
 impl Error {
     /// Whether there is no such file: not that it could not be reached.
-    pub fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         match self {
             Error::Status { status, .. } => matches!(status, 404 | 410),
             Error::Files(error) => error.is_missing(),

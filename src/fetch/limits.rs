@@ -19,7 +19,7 @@ const MIN_RATE: &str = "ROOTSTOCK_HTTP_MIN_RATE";
 pub(super) const MAX_SIZE: &str = "ROOTSTOCK_HTTP_MAX_SIZE";
 
 /// Variables that set the limits.
-pub const LIMITS: [&str; 3] = [TIMEOUT, MIN_RATE, MAX_SIZE];
+pub(crate) const LIMITS: [&str; 3] = [TIMEOUT, MIN_RATE, MAX_SIZE];
 
 /// However large it is, a file has to be here after so long. The next run continues it.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);

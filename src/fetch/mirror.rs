@@ -20,7 +20,7 @@ pub enum Mirror {
 
 impl Mirror {
     /// An address with `http://`, `https://` or `file://`, or a directory.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let text = text.trim_end_matches('/');
         let file = text.strip_prefix("file://");
         match file.and_then(decode) {
@@ -31,7 +31,7 @@ impl Mirror {
     }
 
     /// The mirror's address of the file at `url`.
-    pub fn address(&self, url: &str) -> String {
+    pub(crate) fn address(&self, url: &str) -> String {
         let mut parts = url.rsplit('/');
         let file = parts.next().unwrap_or_default();
         let release = parts.next().unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::files;
 
 /// What a server has at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// Its media type, in small letters and without parameters.
     pub kind: String,
     /// Its bytes.
@@ -19,7 +19,7 @@ pub struct Page {
 
 /// Reads a page in one of the media types of `accept` (RFC 9110); one that is longer than this is refused. A directory has
 /// the page `index.html`, or an empty one.
-pub fn page(client: &Client, url: &str, accept: &str, limit: u64) -> Result<Page, Error> {
+pub(crate) fn page(client: &Client, url: &str, accept: &str, limit: u64) -> Result<Page, Error> {
     let address = Address::parse(url)?;
     if let Some(path) = &address.local {
         let inside = path.join("index.html");

@@ -13,7 +13,7 @@ use super::{Context, Result};
     clippy::struct_excessive_bools,
     reason = "each is the answer to a question of its own"
 )]
-pub struct Abilities {
+pub(crate) struct Abilities {
     /// A rename moves a directory to a free name, and never replaces one that has something in it.
     pub rename_refused_when_occupied: bool,
     /// A rename puts a symbolic link in the place of another one.
@@ -25,7 +25,7 @@ pub struct Abilities {
 }
 
 /// Tries everything in an empty directory. A lack of room is an error: it does not show what works.
-pub fn try_in(directory: &Path) -> Result<Abilities> {
+pub(crate) fn try_in(directory: &Path) -> Result<Abilities> {
     let answer = |tried: std::io::Result<bool>| match tried {
         Err(error) if shortage(&error).is_some() => Err(error).context("write in", directory),
         tried => Ok(tried.unwrap_or(false)),

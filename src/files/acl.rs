@@ -22,7 +22,7 @@ struct Entry {
 }
 
 /// What the members of a group may do with what stands so: the three bits of read, write and execute.
-pub fn group_may(path: &Path, there: &Ownership, group: u32) -> u32 {
+pub(crate) fn group_may(path: &Path, there: &Ownership, group: u32) -> u32 {
     permissions(&read(path), there, group)
 }
 

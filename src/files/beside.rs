@@ -17,7 +17,7 @@ fn named<T>(prefix: &str, make: impl FnOnce(&mut tempfile::Builder<'_, '_>) -> T
 }
 
 /// Creates an empty file of a new name that begins with `prefix`, and returns its path.
-pub fn new_file(directory: &Path, prefix: &str) -> Result<PathBuf> {
+pub(crate) fn new_file(directory: &Path, prefix: &str) -> Result<PathBuf> {
     let file = named(prefix, |names| names.tempfile_in(directory));
     let file = file.context("create a file in", directory)?;
     let (_, path) = file
@@ -28,13 +28,13 @@ pub fn new_file(directory: &Path, prefix: &str) -> Result<PathBuf> {
 }
 
 /// A new, empty, private directory below `parent` whose name begins with `prefix`, removed when dropped unless kept.
-pub fn temporary_directory(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
+pub(crate) fn temporary_directory(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
     named(prefix, |names| names.tempdir_in(parent)).context("create a directory in", parent)
 }
 
 /// Replaces a file whole or not at all: written beside it, flushed to disk, renamed over it.
 /// A reader sees the old or the new text, never a part. The file's mode is kept, `0644` (less the umask) if new.
-pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
     let directory = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
@@ -52,7 +52,7 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
 }
 
 /// Writes a file whole, unless something is there already: whether it is ours.
-pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
+pub(crate) fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut beside = written_beside(directory, 0o644)?;
     beside.write_all(contents).context("write", path)?;
@@ -64,7 +64,7 @@ pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
 }
 
 /// Copies a file's bytes over what is there, whole or not at all.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut source = super::open(from)?;
     let mut beside = written_beside(to.parent().unwrap_or(Path::new(".")), 0o644)?;
     io::copy(&mut source, &mut beside).context("copy", from)?;
@@ -84,7 +84,7 @@ fn written_beside(directory: &Path, mode: u32) -> Result<tempfile::NamedTempFile
 }
 
 /// Makes `link` a symbolic link to `target`, replacing an older link by rename: readers see the old or the new.
-pub fn point(link: &Path, target: &Path) -> Result<()> {
+pub(crate) fn point(link: &Path, target: &Path) -> Result<()> {
     let directory = link.parent().unwrap_or(Path::new("."));
     let stem = link.file_name().unwrap_or_default().to_string_lossy();
     let beside = named(&format!(".{stem}-"), |names| {

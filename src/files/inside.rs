@@ -13,7 +13,7 @@ pub(super) struct LeadsOut(PathBuf);
 
 /// Where the file at this path below `top` lies; its directory, and `top`, are made. It is an error, before anything is
 /// made, that a link on the way leads out of `top`.
-pub fn room_below(top: &Path, below: &str) -> Result<PathBuf> {
+pub(crate) fn room_below(top: &Path, below: &str) -> Result<PathBuf> {
     create_directories(top)?;
     check_below(top, below)?;
     let path = top.join(below);
@@ -23,7 +23,7 @@ pub fn room_below(top: &Path, below: &str) -> Result<PathBuf> {
 
 /// Makes sure that no link on the way to the file at this path below `top` leads out of `top`, which is there. The file
 /// may be a link.
-pub fn check_below(top: &Path, below: &str) -> Result<()> {
+pub(crate) fn check_below(top: &Path, below: &str) -> Result<()> {
     let path = top.join(below);
     let mut above = path.ancestors().skip(1);
     let there = above.find(|directory| exists(directory)).unwrap_or(top);

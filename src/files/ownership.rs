@@ -11,7 +11,7 @@ pub(super) const GIVE: &str = "give to its group";
 
 /// How a file or directory stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ownership {
+pub(crate) struct Ownership {
     /// Its owner's number.
     pub owner: u32,
     /// Its group's number.
@@ -21,7 +21,7 @@ pub struct Ownership {
 }
 
 /// How the file or directory at this path stands, links followed.
-pub fn ownership(path: &Path) -> Result<Ownership> {
+pub(crate) fn ownership(path: &Path) -> Result<Ownership> {
     let metadata = std::fs::metadata(path).context("examine", path)?;
     Ok(Ownership {
         owner: metadata.uid(),
@@ -31,21 +31,21 @@ pub fn ownership(path: &Path) -> Result<Ownership> {
 }
 
 /// Makes sure that things can be made and replaced in a directory, as far as its filesystem, its owner and its mode say.
-pub fn may_write(directory: &Path) -> Result<()> {
+pub(crate) fn may_write(directory: &Path) -> Result<()> {
     rustix::fs::access(directory, rustix::fs::Access::WRITE_OK)
         .map_err(io::Error::from)
         .context("write in", directory)
 }
 
 /// Whether everybody can make things in a directory. A sticky bit protects what is there, and not the names that are free.
-pub fn is_open_to_all(directory: &Path) -> bool {
+pub(crate) fn is_open_to_all(directory: &Path) -> bool {
     ownership(directory).is_ok_and(|there| there.mode & 0o002 != 0)
 }
 
 /// Gives a file or directory this mode and, if one is named, this group; where it has them nothing is done.
 ///
 /// The mode comes last: giving something away takes its set-group bit.
-pub fn set_ownership(path: &Path, mode: u32, group: Option<u32>) -> Result<()> {
+pub(crate) fn set_ownership(path: &Path, mode: u32, group: Option<u32>) -> Result<()> {
     let there = ownership(path)?;
     let elsewhere = group.filter(|group| *group != there.group);
     if let Some(group) = elsewhere {
@@ -58,18 +58,18 @@ pub fn set_ownership(path: &Path, mode: u32, group: Option<u32>) -> Result<()> {
 }
 
 /// The number of the user we are, as far as files are concerned.
-pub fn effective_uid() -> u32 {
+pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
 /// The number of the group of this name; `None` if the machine knows none.
-pub fn group_named(name: &str) -> io::Result<Option<u32>> {
+pub(crate) fn group_named(name: &str) -> io::Result<Option<u32>> {
     let group = nix::unistd::Group::from_name(name)?;
     Ok(group.map(|group| group.gid.as_raw()))
 }
 
 /// What a group is called here, or its number.
-pub fn group_name(number: u32) -> String {
+pub(crate) fn group_name(number: u32) -> String {
     let group = nix::unistd::Group::from_gid(number.into()).ok().flatten();
     group.map_or_else(|| number.to_string(), |group| group.name)
 }
@@ -91,30 +91,30 @@ pub(super) fn is_private(number: u32) -> bool {
 }
 
 /// What a user is called here, or the number.
-pub fn user_name(number: u32) -> String {
+pub(crate) fn user_name(number: u32) -> String {
     let user = nix::unistd::User::from_uid(number.into()).ok().flatten();
     user.map_or_else(|| number.to_string(), |user| user.name)
 }
 
 /// What new files and directories of this process, and of those it starts, do not get.
-pub fn set_umask(mask: u32) {
+pub(crate) fn set_umask(mask: u32) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
 }
 
 /// Identifies a file, whatever its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct File {
+pub(crate) struct File {
     device: u64,
     inode: u64,
 }
 
 /// Which file it is.
-pub fn identity(file: &super::File) -> io::Result<File> {
+pub(crate) fn identity(file: &super::File) -> io::Result<File> {
     Ok(identify(&file.metadata()?))
 }
 
 /// Which file it is, if it has several names.
-pub fn shared(file: &super::File) -> io::Result<Option<File>> {
+pub(crate) fn shared(file: &super::File) -> io::Result<Option<File>> {
     let metadata = file.metadata()?;
     Ok((metadata.nlink() > 1).then(|| identify(&metadata)))
 }

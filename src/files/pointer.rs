@@ -13,7 +13,7 @@ const BEGINNING: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
 const LONGEST: u64 = 1024;
 
 /// Whether this file is a pointer and not what it is called.
-pub fn is_pointer(path: &Path) -> Result<bool> {
+pub(crate) fn is_pointer(path: &Path) -> Result<bool> {
     if size(path)? >= LONGEST {
         return Ok(false);
     }
@@ -27,7 +27,7 @@ pub fn is_pointer(path: &Path) -> Result<bool> {
 }
 
 /// The first file below a directory that is a pointer, relative to it.
-pub fn first_pointer(directory: &Path) -> Result<Option<String>> {
+pub(crate) fn first_pointer(directory: &Path) -> Result<Option<String>> {
     let mut entries = walk_some(directory, &|below| {
         below.file_name() != Some(OsStr::new(".git"))
     })?;

@@ -6,7 +6,7 @@ use super::{link_target, names, read, read_text};
 
 /// A process, as its parent sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stat {
+pub(crate) struct Stat {
     /// Whether it has ended, and its parent has not yet asked how.
     pub ended: bool,
     /// The process that started it, or adopted it.
@@ -16,13 +16,13 @@ pub struct Stat {
 }
 
 /// The processes of this host.
-pub fn processes() -> Vec<u32> {
+pub(crate) fn processes() -> Vec<u32> {
     let names = names(Path::new("/proc")).unwrap_or_default();
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// A process; `None` if there is no such process.
-pub fn stat(process: u32) -> Option<Stat> {
+pub(crate) fn stat(process: u32) -> Option<Stat> {
     let text = read_text(&of(process).join("stat")).ok()?;
     // The second field is a name in parentheses that may hold anything; the state is the third, the parent the fourth,
     // `starttime` the 22nd.
@@ -36,7 +36,7 @@ pub fn stat(process: u32) -> Option<Stat> {
 }
 
 /// Texts that name files which a process uses: arguments, variables, what it has mapped, its directory, its program.
-pub fn texts(process: u32) -> Vec<String> {
+pub(crate) fn texts(process: u32) -> Vec<String> {
     let directory = of(process);
     let files = ["cmdline", "environ", "maps"].map(|file| read(&directory.join(file)).ok());
     let files = files.into_iter().flatten();
@@ -49,7 +49,7 @@ pub fn texts(process: u32) -> Vec<String> {
 }
 
 /// This boot of this machine: a number that the kernel draws at random.
-pub fn boot() -> String {
+pub(crate) fn boot() -> String {
     let id = read_text(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
     id.chars()
         .filter(char::is_ascii_hexdigit)
@@ -58,7 +58,7 @@ pub fn boot() -> String {
 }
 
 /// The namespace in which our process number means something.
-pub fn namespace() -> String {
+pub(crate) fn namespace() -> String {
     let link = link_target(Path::new("/proc/self/ns/pid"));
     let text = link.ok().flatten().unwrap_or_default();
     let text = text.to_string_lossy();
@@ -66,7 +66,7 @@ pub fn namespace() -> String {
 }
 
 /// The signals that this process ignores, one bit each.
-pub fn ignored_signals() -> u64 {
+pub(crate) fn ignored_signals() -> u64 {
     let status = read_text(Path::new("/proc/self/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
@@ -74,7 +74,7 @@ pub fn ignored_signals() -> u64 {
 }
 
 /// The number that stands for all users whom our user namespace does not show, if there are any.
-pub fn unmapped_user() -> Option<u32> {
+pub(crate) fn unmapped_user() -> Option<u32> {
     let map = read_text(Path::new("/proc/self/uid_map")).ok()?;
     let words: Vec<&str> = map.split_whitespace().collect();
     if matches!(words[..], ["0", _, "4294967295"]) {
@@ -85,7 +85,7 @@ pub fn unmapped_user() -> Option<u32> {
 }
 
 /// What the NVIDIA driver says of itself, if there is one.
-pub fn nvidia_driver() -> Option<String> {
+pub(crate) fn nvidia_driver() -> Option<String> {
     read_text(Path::new("/proc/driver/nvidia/version")).ok()
 }
 

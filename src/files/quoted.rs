@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 /// A path as a word of a shell command.
-pub fn quoted(path: impl AsRef<Path>) -> String {
+pub(crate) fn quoted(path: impl AsRef<Path>) -> String {
     let text = path.as_ref().display().to_string();
     // Only a path with a NUL byte cannot be quoted, and no file has one.
     shlex::try_quote(&text).map_or(text.clone(), Cow::into_owned)

@@ -17,7 +17,7 @@ const MOST: u64 = 64 << 20;
 const MOST_WRITTEN: u64 = 8 << 20;
 
 /// Opens a regular file, or a directory, for reading; waits for nothing.
-pub fn open(path: &Path) -> Result<File> {
+pub(crate) fn open(path: &Path) -> Result<File> {
     try_open(path).context("open", path)
 }
 
@@ -54,42 +54,45 @@ fn no_regular_file(what: &str) -> io::Error {
 }
 
 /// The bytes of a file.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     read_some(path, MOST).context("read", path)
 }
 
 /// The text of a file; anything but UTF-8 is an error.
-pub fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     read_some(path, MOST).and_then(text).context("read", path)
 }
 
 /// The text of a file, or `None` if there is no such file.
-pub fn read_text_if_present(path: &Path) -> Result<Option<String>> {
+pub(crate) fn read_text_if_present(path: &Path) -> Result<Option<String>> {
     if_present(read_text(path))
 }
 
 /// The bytes of a file that a project names by a path below its directory.
-pub fn read_of_project(project: &Path, below: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_of_project(project: &Path, below: &Path) -> Result<Vec<u8>> {
     let path = project.join(below);
     let real = in_project(project, below)?;
     read_some(&real, MOST_WRITTEN).context("read", &path)
 }
 
 /// The text of a file that a project names by a path below its directory.
-pub fn read_text_of_project(project: &Path, below: &Path) -> Result<String> {
+pub(crate) fn read_text_of_project(project: &Path, below: &Path) -> Result<String> {
     let path = project.join(below);
     read_of_project(project, below).and_then(|bytes| text(bytes).context("read", &path))
 }
 
 /// The text of a file that a project names, or `None` if there is no such file.
-pub fn read_text_of_project_if_present(project: &Path, below: &Path) -> Result<Option<String>> {
+pub(crate) fn read_text_of_project_if_present(
+    project: &Path,
+    below: &Path,
+) -> Result<Option<String>> {
     if_present(read_text_of_project(project, below))
 }
 
 /// Where something that a project names really is, links resolved: in the project, or it is an error; or below the
 /// directory above it that the path begins with (`../packages/a`), as everybody sees who reads it. What git keeps is not
 /// the project: its configuration may hold credentials.
-pub fn in_project(project: &Path, below: &Path) -> Result<PathBuf> {
+pub(crate) fn in_project(project: &Path, below: &Path) -> Result<PathBuf> {
     let path = project.join(below);
     let above = below
         .iter()

@@ -31,12 +31,12 @@ impl Sum for Room {
 /// Computes how much room the removal of one tree after another frees. A file with several names gives back its room with the
 /// last of them.
 #[derive(Debug, Default)]
-pub struct DiskUsage(HashMap<(u64, u64), u64>);
+pub(crate) struct DiskUsage(HashMap<(u64, u64), u64>);
 
 impl DiskUsage {
     /// What this tree gives back, once all that were added before it are gone. What is not there, or goes meanwhile,
     /// counts as nothing.
-    pub fn add(&mut self, path: &Path) -> Result<Room> {
+    pub(crate) fn add(&mut self, path: &Path) -> Result<Room> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Room::default()),
@@ -64,7 +64,7 @@ impl DiskUsage {
 /// Removes of a tree what can be removed, read-only directories too; what could not be, and why. Nothing there is fine.
 ///
 /// On NFS a file that a process of this host has open stays as `.nfs…` until it is closed, and its directory with it.
-pub fn remove_what_goes(path: &Path) -> Vec<Error> {
+pub(crate) fn remove_what_goes(path: &Path) -> Vec<Error> {
     let mut left = Vec::new();
     remove(path, &mut left);
     left

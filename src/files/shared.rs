@@ -10,7 +10,7 @@ use super::{Context, Result, open};
 
 /// An open file that many threads read at once: clones share it, and each has a position of its own.
 #[derive(Debug, Clone)]
-pub struct SharedFile {
+pub(crate) struct SharedFile {
     file: Arc<File>,
     size: u64,
     position: u64,
@@ -18,7 +18,7 @@ pub struct SharedFile {
 
 impl SharedFile {
     /// Opens a file for reading.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = open(path)?;
         let size = file.metadata().context("examine", path)?.len();
         Ok(Self {

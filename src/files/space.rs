@@ -48,7 +48,7 @@ const KINDS: &[(u64, &str, bool)] = &[
 ];
 
 /// The filesystem that holds this path.
-pub fn of(path: &Path) -> Result<Space> {
+pub(crate) fn of(path: &Path) -> Result<Space> {
     let converted = |result: rustix::io::Result<_>| result.map_err(io::Error::from);
     let kind = converted(rustix::fs::statfs(path).map(|s| s.f_type))
         .context("examine the filesystem of", path)?;
@@ -73,7 +73,7 @@ pub fn of(path: &Path) -> Result<Space> {
 }
 
 /// What there is too little of, if that is why something failed.
-pub fn shortage(error: &io::Error) -> Option<&'static str> {
+pub(crate) fn shortage(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
         io::ErrorKind::StorageFull => Some("the filesystem is full"),
         io::ErrorKind::QuotaExceeded => Some("a quota of bytes or files is used up"),
@@ -82,7 +82,7 @@ pub fn shortage(error: &io::Error) -> Option<&'static str> {
 }
 
 /// Where the filesystem that holds this path is mounted: the uppermost of its directories on the same device.
-pub fn mount_point(path: &Path) -> Result<PathBuf> {
+pub(crate) fn mount_point(path: &Path) -> Result<PathBuf> {
     let real = super::real_path(path)?;
     let device = |path: &Path| rustix::fs::stat(path).map(|found| found.st_dev);
     let here = device(&real)

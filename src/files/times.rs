@@ -13,7 +13,7 @@ use super::{Context, Result};
 /// What the filesystem takes for the present: the time it gives a new file, which has no name and goes at once. Where no
 /// file can be made, it is the time that the filesystem gives the directory, which takes no room; where that cannot be
 /// changed either, the time of this host.
-pub fn now(directory: &Path) -> Result<SystemTime> {
+pub(crate) fn now(directory: &Path) -> Result<SystemTime> {
     let file = match tempfile::tempfile_in(directory) {
         Ok(file) => file,
         Err(error) if is_refusal(&error) => {
@@ -57,14 +57,14 @@ fn of_memory() -> io::Result<SystemTime> {
 }
 
 /// When the contents of a file were last changed; of the file itself, links not followed.
-pub fn modified(path: &Path) -> Result<SystemTime> {
+pub(crate) fn modified(path: &Path) -> Result<SystemTime> {
     std::fs::symlink_metadata(path)
         .and_then(|metadata| metadata.modified())
         .context("examine", path)
 }
 
 /// When a file or directory, its name or its mode was last changed. Unlike the time of its contents no program can set it.
-pub fn changed(path: &Path) -> Result<SystemTime> {
+pub(crate) fn changed(path: &Path) -> Result<SystemTime> {
     let metadata = std::fs::symlink_metadata(path).context("examine", path)?;
     let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
     let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
@@ -72,7 +72,7 @@ pub fn changed(path: &Path) -> Result<SystemTime> {
 }
 
 /// A time for people: `2026-11-22T12:00:00Z`. What lies outside of the years 1970 to 9999 is no time of a file.
-pub fn text(time: SystemTime) -> String {
+pub(crate) fn text(time: SystemTime) -> String {
     let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     let time = time.clamp(SystemTime::UNIX_EPOCH, last);
     humantime::format_rfc3339_seconds(time).to_string()

@@ -26,7 +26,7 @@ use super::{Context, acl, ownership, proc};
 use crate::report::sentence;
 
 /// The variable with the users that are trusted beside root, separated by commas; `*` for everybody.
-pub const VARIABLE: &str = "ROOTSTOCK_TRUST";
+pub(crate) const VARIABLE: &str = "ROOTSTOCK_TRUST";
 
 /// How many links may follow each other, as in Linux.
 const MOST_LINKS: usize = 40;
@@ -39,7 +39,7 @@ const SET_GROUP: u32 = 0o2000;
 
 /// Who is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trust {
+pub(crate) struct Trust {
     users: Vec<u32>,
     /// Every owner is trusted; what all users can change is refused all the same.
     any_owner: bool,
@@ -50,11 +50,11 @@ pub struct Trust {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("{VARIABLE} names `{0}`, a user whom this machine does not know")]
 #[diagnostic(help("it lists names or numbers of users, separated by commas; `*` is everybody"))]
-pub struct UnknownUser(String);
+pub(crate) struct UnknownUser(String);
 
 /// An untrusted user can replace what is at a path.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Exposed {
+pub(crate) enum Exposed {
     /// It could not be examined.
     #[error("it cannot be examined: {0}")]
     #[diagnostic(help("check owner and mode, of the directories above it too"))]
@@ -119,7 +119,7 @@ impl Default for Trust {
 impl Trust {
     /// Who is trusted by a process with these variables. Users whom the machine does not know are left out: see
     /// [`Trust::parse`].
-    pub fn of(variables: &BTreeMap<OsString, OsString>) -> Self {
+    pub(crate) fn of(variables: &BTreeMap<OsString, OsString>) -> Self {
         let named = variables.get(OsStr::new(VARIABLE));
         let named = named.map_or_else(String::new, |text| text.to_string_lossy().into_owned());
         let mut trust = Self::default();
@@ -134,14 +134,14 @@ impl Trust {
     }
 
     /// Makes sure that a value of `ROOTSTOCK_TRUST` names users of this machine.
-    pub fn parse(value: &str) -> Result<(), UnknownUser> {
+    pub(crate) fn parse(value: &str) -> Result<(), UnknownUser> {
         let unknown = names(value).find(|name| *name != "*" && user(name).is_none());
         unknown.map_or(Ok(()), |name| Err(UnknownUser(name.to_owned())))
     }
 
     /// The same, and owners do not matter: for what an owner of a root, who is trusted, has chosen.
     #[must_use]
-    pub fn with_any_owner(self) -> Self {
+    pub(crate) fn with_any_owner(self) -> Self {
         Self {
             any_owner: true,
             ..self
@@ -149,7 +149,7 @@ impl Trust {
     }
 
     /// Makes sure that no untrusted user can replace what is at this path.
-    pub fn check(&self, path: &Path) -> Result<(), Exposed> {
+    pub(crate) fn check(&self, path: &Path) -> Result<(), Exposed> {
         if self.everybody {
             return Ok(());
         }
@@ -293,7 +293,7 @@ pub(super) struct NotPrivate {
 
 /// Makes a directory that only its user can use, whatever the umask, and makes sure that it is one; ours that is there already
 /// becomes one. Its parents are made as usual.
-pub fn own_directory(path: &Path, trust: &Trust) -> super::Result<()> {
+pub(crate) fn own_directory(path: &Path, trust: &Trust) -> super::Result<()> {
     if let Some(above) = path.parent() {
         super::create_directories(above)?;
     }

@@ -9,7 +9,7 @@ use super::{Context, Error, Result};
 
 /// What a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Path below the walked directory.
     pub path: PathBuf,
     /// What it is, links not followed.
@@ -24,7 +24,7 @@ pub struct Entry {
 
 /// What an entry of a directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A regular file.
     File,
     /// A directory.
@@ -36,17 +36,17 @@ pub enum Kind {
 }
 
 /// Everything below a directory (not itself), parents before children, sorted by path; links are not followed.
-pub fn walk(directory: &Path) -> Result<Vec<Entry>> {
+pub(crate) fn walk(directory: &Path) -> Result<Vec<Entry>> {
     walk_some(directory, &|_| true)
 }
 
 /// As [`walk`], without the entries, and all below them, that are not wanted; asked is for the path below.
-pub fn walk_some(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>> {
+pub(crate) fn walk_some(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>> {
     walk_and(directory, wanted, &|_| false)
 }
 
 /// As [`walk_some`], without what is in directories that are closed to us.
-pub fn walk_open(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>> {
+pub(crate) fn walk_open(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Entry>> {
     walk_and(directory, wanted, &Error::is_refused)
 }
 
@@ -100,7 +100,7 @@ fn walk_and(
 }
 
 /// How many bytes of the disk each of these directories takes; a file with several names counts where it is met first.
-pub fn disk_use(directories: &[PathBuf]) -> Result<Vec<u64>> {
+pub(crate) fn disk_use(directories: &[PathBuf]) -> Result<Vec<u64>> {
     let mut met = HashSet::new();
     let one = |directory: &PathBuf| {
         let mut bytes = 0;

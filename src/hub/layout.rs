@@ -20,7 +20,7 @@ impl File {
     }
 
     /// The name by which the library finds a file at its commit.
-    pub fn snapshot(&self) -> String {
+    pub(crate) fn snapshot(&self) -> String {
         format!(
             "{}/snapshots/{}/{}",
             self.directory(),
@@ -30,19 +30,19 @@ impl File {
     }
 
     /// What holds its contents.
-    pub fn blob(&self, sha256: &Digest) -> String {
+    pub(crate) fn blob(&self, sha256: &Digest) -> String {
         format!("{}/blobs/{sha256}", self.directory())
     }
 
     /// What the snapshot's name leads to.
-    pub fn link(&self, sha256: &Digest) -> PathBuf {
+    pub(crate) fn link(&self, sha256: &Digest) -> PathBuf {
         // Out of the snapshot, out of `snapshots`, and out of every directory the file is in.
         let up = "../".repeat(2 + self.path.matches('/').count());
         PathBuf::from(format!("{up}blobs/{sha256}"))
     }
 
     /// The file that holds the commit of a revision.
-    pub fn reference(&self, revision: &str) -> String {
+    pub(crate) fn reference(&self, revision: &str) -> String {
         format!("{}/refs/{revision}", self.directory())
     }
 }

@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// Everything in which a lock differs from the one before it: environments by name, then models.
-pub fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
+pub(crate) fn between(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
     let mut changes = Vec::new();
     let names: BTreeSet<_> = [old, Some(new)]
         .into_iter()

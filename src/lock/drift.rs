@@ -10,11 +10,11 @@ use crate::name::{self, EnvironmentName, ModelId};
 
 mod codes;
 mod direct;
-pub mod github;
+pub(crate) mod github;
 mod models;
 mod places;
 mod report;
-pub mod sarif;
+pub(crate) mod sarif;
 mod violations;
 
 pub use codes::Code;

@@ -14,7 +14,7 @@ use crate::name::{EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
 pub mod beside;
-pub mod changes;
+pub(crate) mod changes;
 pub mod drift;
 pub mod file;
 mod question;

@@ -20,14 +20,14 @@ mod channel;
 mod outlet;
 mod process;
 pub(crate) mod python;
-pub mod signals;
+pub(crate) mod signals;
 pub(crate) mod wait;
 
 pub(crate) use capture::Captured;
 pub(crate) use channel::LONGEST as LONGEST_MESSAGE;
-pub use outlet::Escape;
+pub(crate) use outlet::Escape;
 pub(crate) use outlet::Outlet;
-pub use process::StartError;
+pub(crate) use process::StartError;
 
 use process::Process;
 

@@ -14,7 +14,7 @@ const LARGE: usize = 1 << 20;
 const CROWDED: usize = 256 << 10;
 
 /// How bytes are changed before they are written.
-pub type Escape<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+pub(crate) type Escape<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
 /// Standard output or standard error.
 pub(crate) struct Outlet<'a> {

@@ -45,7 +45,7 @@ enum Phase {
 
 /// A Python that cannot be started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// Its program.
     #[error("{0}: {source}", source = .0.source)]
     Process(process::Error),

@@ -34,7 +34,7 @@ const STOP_SIGNALS: [(Signal, StopSignal); 3] = [
 
 impl StopSignal {
     /// The exit code of a process that it has ended: 128+N, as in shells.
-    pub fn exit(self) -> u8 {
+    pub(crate) fn exit(self) -> u8 {
         128 + match self {
             StopSignal::HangUp => 1,
             StopSignal::Interrupt => 2,
@@ -54,7 +54,7 @@ impl fmt::Display for StopSignal {
 }
 
 /// Receives stop signals for as long as it lives.
-pub struct Signals {
+pub(crate) struct Signals {
     descriptor: SignalFd,
     mask_before: SigSet,
     received: Cell<Option<StopSignal>>,
@@ -62,7 +62,7 @@ pub struct Signals {
 
 impl Signals {
     /// Receives stop signals from now on in this thread, and in the threads and programs that it starts.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let ignored = proc::ignored_signals();
         let set: SigSet = STOP_SIGNALS
             .into_iter()
@@ -85,7 +85,7 @@ impl Signals {
     }
 
     /// The first stop signal that was received, if any.
-    pub fn received(&self) -> Option<StopSignal> {
+    pub(crate) fn received(&self) -> Option<StopSignal> {
         if self.received.get().is_none()
             && let Ok(Some(signal)) = self.descriptor.read_signal()
         {

@@ -15,7 +15,7 @@ use crate::runtime::Variables;
 use crate::worker::measure;
 
 /// Measures this many steps, at least one; the turn to a Python where there is one to start, with these variables.
-pub fn measure(
+pub(crate) fn measure(
     structure: &Structure,
     steps: u32,
     python: Option<PathBuf>,

@@ -12,7 +12,7 @@ const WARM_UP: u32 = 3;
 
 /// Medians over the steps, in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Latency {
+pub(crate) struct Latency {
     /// How many steps were measured.
     pub steps: u32,
     /// From request to answer, as the server sees it.
@@ -28,7 +28,7 @@ pub struct Latency {
 }
 
 /// Measures this many steps; `None` if the worker does not report its times.
-pub fn measure<S: Read + Write>(
+pub(crate) fn measure<S: Read + Write>(
     server: &mut Server<S>,
     structure: &Structure,
     steps: u32,
@@ -69,7 +69,7 @@ fn parts(answer: &Answer) -> Option<[f64; 4]> {
 }
 
 /// The median; of an even number the larger of the middle two.
-pub fn median(mut numbers: Vec<f64>) -> f64 {
+pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }

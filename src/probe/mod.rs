@@ -14,20 +14,20 @@ use crate::runtime::Selected;
 use latency::Latency;
 use smoke::Smoke;
 
-pub mod exchange;
-pub mod latency;
+pub(crate) mod exchange;
+pub(crate) mod latency;
 mod report;
 mod server;
-pub mod smoke;
-pub mod structure;
+pub(crate) mod smoke;
+pub(crate) mod structure;
 
-pub use report::{ExchangeReport, Refusal, Report};
-pub use server::{Answer, AskError, Server};
-pub use structure::Structure;
+pub(crate) use report::{Refusal, Report};
+pub(crate) use server::{AskError, Server};
+pub(crate) use structure::Structure;
 
 /// A worker cannot be probed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub(crate) enum Error {
     /// The worker cannot be started.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -86,7 +86,7 @@ impl From<AskError> for Error {
 }
 
 /// What to probe, and how.
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The model.
     pub model: &'a str,
     /// Where it runs.
@@ -103,7 +103,7 @@ pub struct Request<'a> {
 
 /// Probes a model. The command is `rootstock worker MODEL …` without the server's address; its output comes back beside the
 /// report.
-pub fn probe(command: Command, request: Request) -> Result<(Report, String), Error> {
+pub(crate) fn probe(command: Command, request: Request) -> Result<(Report, String), Error> {
     let Request {
         model, structures, ..
     } = request;

@@ -13,7 +13,7 @@ use crate::runtime::Selected;
 
 /// What a probe of a model found.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// The model.
     pub model: String,
     /// Where it ran.
@@ -34,7 +34,7 @@ pub struct Report {
 
 /// A structure that a model could not compute.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The name of the structure.
     pub structure: String,
     /// The traceback.
@@ -51,7 +51,7 @@ impl Report {
     }
 
     /// Whether the model passes; `None` if a check could not be judged.
-    pub fn ok(&self) -> Option<bool> {
+    pub(crate) fn ok(&self) -> Option<bool> {
         let failed = self.smoke.has(Verdict::Failed) || self.is_too_slow();
         match (failed, self.smoke.has(Verdict::NotJudged)) {
             (true, _) => Some(false),
@@ -199,7 +199,7 @@ impl Serialize for Report {
 
 /// What the exchange costs by itself, in microseconds a step.
 #[derive(Debug, Serialize)]
-pub struct ExchangeReport {
+pub(crate) struct ExchangeReport {
     /// The number of atoms.
     pub atoms: usize,
     /// The number of steps.

@@ -15,7 +15,7 @@ use super::structure::Structure;
 
 /// A worker's answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// In eV.
     pub energy: f64,
     /// x, y, z of every atom, in eV/Å.
@@ -37,7 +37,7 @@ struct Extras {
 
 /// Where the time of a step went, in seconds.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Timings {
+pub(crate) struct Timings {
     /// In the calculator's `calculate()`.
     pub compute: f64,
     /// In the launcher, from the frame to the results: the calculator, and the hand-over to Python and back.
@@ -46,7 +46,7 @@ pub struct Timings {
 
 /// There is no answer.
 #[derive(Debug)]
-pub enum AskError {
+pub(crate) enum AskError {
     /// The worker has closed the connection.
     Gone,
     /// The answer is invalid.
@@ -67,7 +67,7 @@ impl From<io::Error> for AskError {
 }
 
 /// One end of a connection.
-pub struct Server<S> {
+pub(crate) struct Server<S> {
     stream: S,
     last_init: String,
     message: Vec<u8>,
@@ -83,7 +83,7 @@ impl<S: Read + Write> Server<S> {
     }
 
     /// Has a structure computed.
-    pub fn ask(&mut self, structure: &Structure) -> Result<Answer, AskError> {
+    pub(crate) fn ask(&mut self, structure: &Structure) -> Result<Answer, AskError> {
         self.write(structure);
         let begin = Instant::now();
         self.stream.write_all(&self.message)?;

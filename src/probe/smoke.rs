@@ -32,7 +32,7 @@ const STRESS: &str = "stress is the slope of the energy";
 
 /// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The numbers are as they should be.
     Ok,
     /// They are not.
@@ -60,7 +60,7 @@ impl From<bool> for Verdict {
 
 /// One property of a model's numbers.
 #[derive(Debug, Clone, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// The property.
     pub name: &'static str,
     /// Whether the model has it.
@@ -71,7 +71,7 @@ pub struct Check {
 
 /// A model's answer for a structure, and whether it makes sense.
 #[derive(Debug, Clone)]
-pub struct Smoke {
+pub(crate) struct Smoke {
     /// The answer.
     pub answer: Answer,
     /// The checks.
@@ -80,13 +80,13 @@ pub struct Smoke {
 
 impl Smoke {
     /// Whether a check has this verdict.
-    pub fn has(&self, verdict: Verdict) -> bool {
+    pub(crate) fn has(&self, verdict: Verdict) -> bool {
         self.checks.iter().any(|check| check.ok == verdict)
     }
 }
 
 /// Computes the structure and some that are displaced or strained a little, and checks the numbers.
-pub fn test<S: Read + Write>(
+pub(crate) fn test<S: Read + Write>(
     server: &mut Server<S>,
     structure: &Structure,
 ) -> Result<Smoke, AskError> {

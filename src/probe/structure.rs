@@ -11,7 +11,7 @@ use crate::store::inside;
 
 /// Atoms in a place.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Structure {
+pub(crate) struct Structure {
     /// What a person calls it.
     #[serde(default)]
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Structure {
 
 /// A structure file could not be read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub(crate) enum Error {
     /// Python could not be started.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -54,7 +54,11 @@ print('\\n' + json.dumps({'numbers': atoms.numbers.tolist(), 'positions': atoms.
 
 impl Structure {
     /// The last structure of a file in any format that the environment's ASE reads.
-    pub fn read(path: &Path, selected: &Selected, variables: &Variables) -> Result<Self, Error> {
+    pub(crate) fn read(
+        path: &Path,
+        selected: &Selected,
+        variables: &Variables,
+    ) -> Result<Self, Error> {
         let output = Command::new(selected.generation.join(inside::PYTHON))
             .arguments(["-I", "-B", "-c", READ])
             .argument(path)
@@ -78,7 +82,7 @@ impl Structure {
     }
 
     /// Copper, fcc, at least this many atoms, a little out of place.
-    pub fn copper(atoms: usize) -> Self {
+    pub(crate) fn copper(atoms: usize) -> Self {
         const EDGE: f64 = 3.615;
         const SITES: [[f64; 3]; 4] = [[0.0; 3], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]];
         Self::grid(
@@ -91,7 +95,7 @@ impl Structure {
     }
 
     /// Water: one molecule by itself, or as many as there are atoms for on a periodic grid.
-    pub fn water(atoms: usize) -> Self {
+    pub(crate) fn water(atoms: usize) -> Self {
         const SITES: [[f64; 3]; 3] = [
             [0.0, 0.0, 0.119],
             [0.0, 0.763, -0.477],
@@ -140,13 +144,13 @@ impl Structure {
     }
 
     /// How many atoms there are.
-    pub fn atoms(&self) -> usize {
+    pub(crate) fn atoms(&self) -> usize {
         self.numbers.len()
     }
 
     /// The same with every atom up to this far out of place along each axis: the same places for the same seed.
     #[must_use]
-    pub fn moved(&self, seed: u64, distance: f64) -> Self {
+    pub(crate) fn moved(&self, seed: u64, distance: f64) -> Self {
         let mut state = seed;
         let mut next = || {
             // Knuth's generator; its upper bits are random enough for this.
@@ -166,21 +170,21 @@ impl Structure {
 
     /// The same with one coordinate moved.
     #[must_use]
-    pub fn shifted(&self, coordinate: usize, by: f64) -> Self {
+    pub(crate) fn shifted(&self, coordinate: usize, by: f64) -> Self {
         let mut shifted = self.clone();
         shifted.positions[coordinate] += by;
         shifted
     }
 
     /// The volume of the cell, in Å³.
-    pub fn volume(&self) -> f64 {
+    pub(crate) fn volume(&self) -> f64 {
         let [ax, ay, az, bx, by, bz, cx, cy, cz] = self.cell;
         (ax * (by * cz - bz * cy) - ay * (bx * cz - bz * cx) + az * (bx * cy - by * cx)).abs()
     }
 
     /// The same, everything this much larger.
     #[must_use]
-    pub fn strained(&self, by: f64) -> Self {
+    pub(crate) fn strained(&self, by: f64) -> Self {
         Self {
             positions: self.positions.iter().map(|x| x * (1.0 + by)).collect(),
             cell: self.cell.map(|x| x * (1.0 + by)),

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use crate::files::proc;
 
 /// Ends all of them, and waits for our own.
-pub fn end_descendants() {
+pub(crate) fn end_descendants() {
     let parent = |process: u32| Some((process, proc::stat(process)?.parent));
     let mut parents: Vec<(u32, u32)> = proc::processes().into_iter().filter_map(parent).collect();
     let mut family = vec![std::process::id()];

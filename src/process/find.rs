@@ -11,7 +11,7 @@ use crate::files::trust::{Exposed, Trust};
 /// A program that is not run because an untrusted user can replace it.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not run: {exposed}", program.display())]
-pub struct Refused {
+pub(crate) struct Refused {
     /// Which.
     pub program: PathBuf,
     /// Who can replace it, and how.
@@ -26,25 +26,33 @@ impl miette::Diagnostic for Refused {
 }
 
 /// The directories of a search path.
-pub fn directories(path: &OsStr) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn directories(path: &OsStr) -> impl Iterator<Item = PathBuf> {
     std::env::split_paths(path).filter(|directory| directory.is_absolute())
 }
 
 /// Where on a search path a program of this name is first that may be run by a process with these variables.
-pub fn find(name: &str, path: &OsStr, variables: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
+pub(crate) fn find(
+    name: &str,
+    path: &OsStr,
+    variables: &BTreeMap<OsString, OsString>,
+) -> Option<PathBuf> {
     let trust = Trust::of(variables);
     programs(name, path).find(|program| trust.check(program).is_ok())
 }
 
 /// All programs of this name on a search path that may be run.
-pub fn all(name: &str, path: &OsStr, variables: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
+pub(crate) fn all(
+    name: &str,
+    path: &OsStr,
+    variables: &BTreeMap<OsString, OsString>,
+) -> Vec<PathBuf> {
     let trust = Trust::of(variables);
     let trusted = programs(name, path).filter(|program| trust.check(program).is_ok());
     trusted.collect()
 }
 
 /// The programs of these names on a search path that are not run.
-pub fn refused(
+pub(crate) fn refused(
     names: &[&str],
     path: &OsStr,
     variables: &BTreeMap<OsString, OsString>,
@@ -60,7 +68,7 @@ pub fn refused(
 
 /// Every place of this name on a search path, in its order; also those in directories that depend on where the command is
 /// run, as in a shell.
-pub fn places(name: &OsStr, path: &OsStr) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn places(name: &OsStr, path: &OsStr) -> impl Iterator<Item = PathBuf> {
     let directories = std::env::split_paths(path);
     let named = directories.filter(|directory| !directory.as_os_str().is_empty());
     named.map(move |directory| directory.join(name))

@@ -13,14 +13,14 @@ use rustix::event::{PollFd, PollFlags};
 use super::{Output, poll_until};
 
 /// How many seconds one run of uv, pip or git may take.
-pub const NETWORK_TIMEOUT: &str = "ROOTSTOCK_NETWORK_TIMEOUT";
+pub(crate) const NETWORK_TIMEOUT: &str = "ROOTSTOCK_NETWORK_TIMEOUT";
 
 /// Without that variable. A resolution with builds takes minutes.
 const DEFAULT: u64 = 3600;
 
 /// What has git, also one that uv starts, give up a server that sends less than this many bytes per second for so many
 /// seconds: one that packs a large repository may be silent for a while.
-pub const GIT_LIMITS: [(&str, &str); 2] = [
+pub(crate) const GIT_LIMITS: [(&str, &str); 2] = [
     ("GIT_HTTP_LOW_SPEED_LIMIT", "1024"),
     ("GIT_HTTP_LOW_SPEED_TIME", "300"),
 ];

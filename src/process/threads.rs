@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 pub struct NoThread(#[source] pub io::Error);
 
 /// Starts a thread of this scope.
-pub fn spawn<'scope, T: Send + 'scope>(
+pub(crate) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, NoThread> {
@@ -25,7 +25,10 @@ pub fn spawn<'scope, T: Send + 'scope>(
 }
 
 /// Does this in a thread of this scope, or at once where there is none.
-pub fn spawn_or_run<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) {
+pub(crate) fn spawn_or_run<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() + Send + 'scope,
+) {
     let work = Arc::new(Mutex::new(Some(work)));
     let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
     let theirs = Arc::clone(&work);
@@ -42,7 +45,7 @@ pub fn spawn_or_run<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce(
 }
 
 /// So many threads, or fewer where memory is limited (`ulimit -v`): each reserves space for its stack and for what it allocates.
-pub fn affordable(threads: usize) -> usize {
+pub(crate) fn affordable(threads: usize) -> usize {
     const EACH: u64 = 256 << 20;
     let space = getrlimit(Resource::As).current;
     let most = space.map_or(usize::MAX, |space| {
@@ -52,7 +55,7 @@ pub fn affordable(threads: usize) -> usize {
 }
 
 /// A pool of so many threads, or of one where there are no more.
-pub fn pool(threads: usize) -> Result<ThreadPool, NoThread> {
+pub(crate) fn pool(threads: usize) -> Result<ThreadPool, NoThread> {
     let build = |threads| ThreadPoolBuilder::new().num_threads(threads).build();
     build(affordable(threads))
         .or_else(|_| build(1))
@@ -68,7 +71,7 @@ pub fn pool(threads: usize) -> Result<ThreadPool, NoThread> {
 
 /// Does this in a pool of which this thread is one: what is done in parallel there needs no other. To be called once in a
 /// thread.
-pub fn in_pool<R>(threads: usize, work: impl FnOnce() -> R) -> R {
+pub(crate) fn in_pool<R>(threads: usize, work: impl FnOnce() -> R) -> R {
     let build = |threads| {
         let builder = ThreadPoolBuilder::new().num_threads(threads);
         builder.use_current_thread().build()

@@ -19,7 +19,7 @@ const SCRIPT: &str = include_str!("backend.py");
 
 /// A project's build backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backend {
+pub(crate) struct Backend {
     /// What must be installed before it can be asked anything (PEP 508).
     pub requires: Vec<String>,
     /// The module, and the object in it after a colon.
@@ -30,7 +30,7 @@ pub struct Backend {
 
 /// Where and with what a hook runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Hook<'a> {
+pub(crate) struct Hook<'a> {
     /// The project's directory.
     pub project: &'a Path,
     /// The interpreter.
@@ -89,7 +89,7 @@ struct WrittenSystem {
 
 impl Backend {
     /// The backend of the project in this directory; setuptools where it names none (PEP 517).
-    pub fn of(project: &Path) -> Result<Self, Error> {
+    pub(crate) fn of(project: &Path) -> Result<Self, Error> {
         let text = files::read_text_if_present(&project.join("pyproject.toml"))?;
         let written: Written = match text {
             Some(text) => toml::from_str(&text)
@@ -119,12 +119,12 @@ impl Backend {
     }
 
     /// What building a wheel takes beside [`Backend::requires`].
-    pub fn requirements(&self, hook: &Hook) -> Result<Vec<String>, Error> {
+    pub(crate) fn requirements(&self, hook: &Hook) -> Result<Vec<String>, Error> {
         self.call(hook, "requires", None)
     }
 
     /// Builds a wheel into this directory and returns the file's name.
-    pub fn wheel(&self, hook: &Hook, into: &Path) -> Result<String, Error> {
+    pub(crate) fn wheel(&self, hook: &Hook, into: &Path) -> Result<String, Error> {
         let name: String = self.call(hook, "wheel", Some(into))?;
         let plain = Path::new(&name).file_name() == Some(OsStr::new(&name));
         if plain && files::exists(&into.join(&name)) {

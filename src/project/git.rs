@@ -67,7 +67,7 @@ const SETTINGS: [&str; 6] = [
 /// The files of a commit, its submodules included, below the empty directory `into`; those that are kept in Git LFS
 /// with their contents, where they lie in the project's own directory `within`. Credentials are git's business:
 /// its helpers and `ssh` are used as the user has set them up, and it never asks.
-pub fn fetch(
+pub(crate) fn fetch(
     url: &str,
     commit: &str,
     within: Option<&str>,

@@ -1,10 +1,10 @@
 //! Projects: source trees that a build backend makes wheels of. Taken as archives, unpacked, fetched from repositories,
 //! and their backends asked (PEP 517, PEP 518). What is locked of them, and where a wheel goes, is not known here.
 
-pub mod backend;
-pub mod git;
-pub mod pack;
-pub mod unpack;
+pub(crate) mod backend;
+pub(crate) mod git;
+pub(crate) mod pack;
+pub(crate) mod unpack;
 
-pub use backend::{Backend, Hook};
-pub use pack::Packed;
+pub(crate) use backend::{Backend, Hook};
+pub(crate) use pack::Packed;

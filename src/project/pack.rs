@@ -12,11 +12,11 @@ use crate::digest::{Digest, Hashing};
 use crate::files::{self, Context, Kind};
 
 /// The directory that everything stands below.
-pub const TOP: &str = "project";
+pub(crate) const TOP: &str = "project";
 
 /// What a directory was packed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packed {
+pub(crate) struct Packed {
     /// The digest of the archive.
     pub sha256: Digest,
     /// Its size.
@@ -24,7 +24,7 @@ pub struct Packed {
 }
 
 /// Histories of version control, virtual environments and what tools leave behind.
-pub fn is_left_out(name: &str) -> bool {
+pub(crate) fn is_left_out(name: &str) -> bool {
     const NAMES: [&str; 12] = [
         ".git",
         ".hg",
@@ -43,12 +43,12 @@ pub fn is_left_out(name: &str) -> bool {
 }
 
 /// The digest and the size of the archive that a directory would be packed to.
-pub fn digest(directory: &Path) -> files::Result<Packed> {
+pub(crate) fn digest(directory: &Path) -> files::Result<Packed> {
     pack(directory, io::sink())
 }
 
 /// Packs a directory.
-pub fn pack(directory: &Path, to: impl Write) -> files::Result<Packed> {
+pub(crate) fn pack(directory: &Path, to: impl Write) -> files::Result<Packed> {
     let mut archive = tar::Builder::new(Hashing::new(to));
     let entries = files::walk_some(directory, &|below| {
         below
@@ -93,7 +93,7 @@ pub fn pack(directory: &Path, to: impl Write) -> files::Result<Packed> {
 }
 
 /// Whether the second path is the first one or lies below it. Both as they are, without links.
-pub fn holds(directory: &Path, path: &Path) -> bool {
+pub(crate) fn holds(directory: &Path, path: &Path) -> bool {
     let plain = |path: &Path| {
         path.components()
             .filter(|part| *part != Component::CurDir)

@@ -13,7 +13,7 @@ use crate::archive::zip;
 use crate::files::{self, Context, SharedFile};
 
 /// What to do about a pointer of Git LFS in an archive of this name.
-pub fn pointer_advice(name: &str) -> &'static str {
+pub(crate) fn pointer_advice(name: &str) -> &'static str {
     if name.rsplit('.').next() == Some("tar") {
         "run `git lfs pull` in the project's directory"
     } else {
@@ -40,7 +40,7 @@ pub enum Error {
 
 /// Unpacks an archive of this published name into a new directory and returns the project's own directory: the one
 /// that everything in the archive stands below.
-pub fn unpack(archive: &Path, name: &str, into: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn unpack(archive: &Path, name: &str, into: &Path) -> Result<PathBuf, Error> {
     let broken = |reason: String| Error::Archive {
         file: name.to_owned(),
         reason,
@@ -125,7 +125,7 @@ fn is_bytecode(path: &str) -> bool {
 }
 
 /// Unpacks a wheel as it is, into a directory that is there: enough to import from.
-pub fn wheel(archive: &Path, name: &str, into: &Path) -> Result<(), Error> {
+pub(crate) fn wheel(archive: &Path, name: &str, into: &Path) -> Result<(), Error> {
     zip(SharedFile::open(archive)?, into, &|reason| Error::Archive {
         file: name.to_owned(),
         reason,
@@ -252,17 +252,6 @@ fn write(from: &mut dyn Read, to: &Path, executable: bool) -> Result<u64, Failur
     }
     files::set_mode_of(&out, to, if executable { 0o755 } else { 0o644 })?;
     Ok(size)
-}
-
-/// Gives all files of a tree one time: what a tool makes of their ages is the same everywhere.
-pub fn age(directory: &Path, seconds: u64) -> files::Result<()> {
-    for entry in files::walk(directory)? {
-        if entry.kind == files::Kind::File {
-            let path = directory.join(&entry.path);
-            files::set_modified(&files::open(&path)?, &path, seconds)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@
 const CACHE: &str = "__pycache__";
 
 /// Whether Python may import this file. A line end in its name could not be handed over; wheels have none.
-pub fn is_module(path: &str) -> bool {
+pub(crate) fn is_module(path: &str) -> bool {
     path.strip_suffix(".py")
         .is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
 }
 
 /// Whose bytecode Python may take a file with this path for: `a/__pycache__/b.cpython-311.opt-1.pyc` and `a/b.pyc` are
 /// `a/b.py`. A name with more dots may be that of several.
-pub fn sources_of(path: &str) -> impl Iterator<Item = String> {
+pub(crate) fn sources_of(path: &str) -> impl Iterator<Item = String> {
     let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = file.strip_suffix(".pyc").unwrap_or("");
     let cached = directory == CACHE || directory.ends_with(&format!("/{CACHE}"));

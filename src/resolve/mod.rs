@@ -10,13 +10,9 @@ use std::path::Path;
 use pep508_rs::PackageName;
 use rayon::prelude::*;
 
-use crate::fetch;
-use crate::hub::Hub;
 use crate::lock::{Lock, LockedEnvironment, LockedPython};
 use crate::manifest::{Environment, Manifest};
 use crate::name::EnvironmentName;
-use crate::python::Interpreter;
-use crate::uv::Uv;
 
 mod ask;
 mod askers;
@@ -35,6 +31,10 @@ mod upgrade;
 mod weights;
 mod yanked;
 
+pub use crate::fetch::{Credentials, Mirror};
+pub use crate::hub::Hub;
+pub use crate::python::Interpreter;
+pub use crate::uv::{Search, Uv};
 pub use assemble::Resolved;
 pub use builds::Error as BuildError;
 pub use failure::{Error, Failure, Failures};
@@ -83,7 +83,7 @@ pub struct Context<'a> {
     /// For weight files of which the manifest gives no digest, or no commit.
     pub hub: &'a Hub,
     /// Where archives with interpreters are mirrored.
-    pub mirror: Option<&'a fetch::Mirror>,
+    pub mirror: Option<&'a Mirror>,
     /// Provides a managed interpreter for use here; asked only where this machine has none of that series and a build
     /// backend must be asked what it needs.
     pub managed: &'a (dyn Fn(&LockedPython) -> Result<Interpreter, String> + Sync),
@@ -96,9 +96,9 @@ pub struct Context<'a> {
     /// The variables of programs that are started, and of downloads.
     pub variables: &'a BTreeMap<OsString, OsString>,
     /// Credentials for package indexes.
-    pub credentials: &'a fetch::Credentials,
+    pub credentials: &'a Credentials,
     /// Credentials for weight files, which are those of no index.
-    pub credentials_for_weights: &'a fetch::Credentials,
+    pub credentials_for_weights: &'a Credentials,
     /// Called with each environment that is resolved, before that begins.
     pub on_environment: &'a (dyn Fn(&EnvironmentName) + Sync),
     /// Prints a warning, or what takes its time.

@@ -9,7 +9,7 @@ use crate::store::Root;
 
 /// Which of the caller's variables a command inherits.
 #[derive(Debug)]
-pub enum Inherit {
+pub(crate) enum Inherit {
     /// All except those that decide which code is loaded.
     All,
     /// A worker's, and these.
@@ -18,7 +18,7 @@ pub enum Inherit {
 
 /// A variable of `--keep`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keep {
+pub(crate) enum Keep {
     /// A name or `PREFIX*`, with the caller's values.
     Named(String),
     /// A name and its value.
@@ -54,7 +54,7 @@ const CHOOSES_ENVIRONMENT: &[&str] = &[
 
 /// The variables of a command.
 #[derive(Debug, PartialEq, Eq)]
-pub struct CommandVariables {
+pub(crate) struct CommandVariables {
     /// All of them.
     pub all: Variables,
     /// Those of them that rootstock, the manifest or `--keep` sets.
@@ -62,7 +62,7 @@ pub struct CommandVariables {
 }
 
 /// All variables of a command, given its caller's.
-pub fn for_command(
+pub(crate) fn for_command(
     root: &Root,
     selected: &Selected,
     inherited: &Variables,
@@ -82,7 +82,7 @@ pub fn for_command(
 }
 
 /// All variables of a function that is called: a worker's, and these of the caller's.
-pub fn for_call(
+pub(crate) fn for_call(
     root: &Root,
     selected: &Selected,
     inherited: &Variables,

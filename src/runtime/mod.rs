@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-pub mod command;
-pub mod print;
-pub mod program;
-pub mod select;
-pub mod selected;
-pub mod variables;
+pub(crate) mod command;
+pub(crate) mod print;
+pub(crate) mod program;
+pub(crate) mod select;
+pub(crate) mod selected;
+pub(crate) mod variables;
 
-pub use selected::{Selected, Unusable};
+pub(crate) use selected::{Selected, Unusable};
 
 /// Environment variables, by name.
-pub type Variables = BTreeMap<OsString, OsString>;
+pub(crate) type Variables = BTreeMap<OsString, OsString>;

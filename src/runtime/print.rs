@@ -15,11 +15,11 @@ use crate::store::inside;
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("the variable `{0}` is not UTF-8 and cannot be printed")]
 #[diagnostic(help("unset it, or leave it out with `--clean`"))]
-pub struct Unprintable(String);
+pub(crate) struct Unprintable(String);
 
 /// What a command in an environment gets, for programs.
 #[derive(Debug, Serialize)]
-pub struct Printed<'a> {
+pub(crate) struct Printed<'a> {
     environment: &'a EnvironmentName,
     generation: &'a Path,
     python: PathBuf,
@@ -28,7 +28,10 @@ pub struct Printed<'a> {
 
 impl<'a> Printed<'a> {
     /// The environment and these variables.
-    pub fn new(selected: &'a Selected, variables: &CommandVariables) -> Result<Self, Unprintable> {
+    pub(crate) fn new(
+        selected: &'a Selected,
+        variables: &CommandVariables,
+    ) -> Result<Self, Unprintable> {
         let mut printed = serde_json::Map::new();
         for (name, value) in &variables.all {
             let (name, value) = printable(name, value)?;
@@ -44,7 +47,7 @@ impl<'a> Printed<'a> {
 }
 
 /// For `eval` in a shell: makes its variables those that a command would get. The shell's own bookkeeping stays.
-pub fn sh(
+pub(crate) fn sh(
     selected: &Selected,
     variables: &CommandVariables,
     inherited: &Variables,

@@ -11,7 +11,7 @@ use crate::store::inside;
 
 /// There is no such program.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub(crate) enum Error {
     /// Not anywhere.
     #[error("`{0}` is not found")]
     #[diagnostic(help("looked for in the environment's `bin`, then on PATH"))]
@@ -47,7 +47,11 @@ pub enum Error {
 }
 
 /// The program that this word names: a path as it is, a name in the environment first, then on the search path.
-pub fn find(name: &OsStr, selected: &Selected, search_path: &OsStr) -> Result<PathBuf, Error> {
+pub(crate) fn find(
+    name: &OsStr,
+    selected: &Selected,
+    search_path: &OsStr,
+) -> Result<PathBuf, Error> {
     let named = Path::new(name);
     let places: Vec<PathBuf> = if named.components().count() > 1 || named.is_absolute() {
         vec![named.to_owned()]

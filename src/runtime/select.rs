@@ -18,7 +18,7 @@ use crate::target::Target;
 pub(crate) const CUSTOM: &str = ":custom";
 
 /// Finds a model that can run here.
-pub fn model(root: &Root, model: &str) -> Result<Selected, Unusable> {
+pub(crate) fn model(root: &Root, model: &str) -> Result<Selected, Unusable> {
     let catalogue = read(root)?;
     let (model, id) = with_id(model);
     let entry = find(&catalogue, model)?;
@@ -41,7 +41,7 @@ pub fn model(root: &Root, model: &str) -> Result<Selected, Unusable> {
 }
 
 /// Finds the environment of `ENVIRONMENT:custom`, which loads this file.
-pub fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Unusable> {
+pub(crate) fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Unusable> {
     let name = model
         .strip_suffix(CUSTOM)
         .ok_or_else(|| Unusable::NotCustom(model.to_owned()))?;
@@ -63,7 +63,7 @@ pub fn custom(root: &Root, model: &str, weights: &Path) -> Result<Selected, Unus
 }
 
 /// Finds an environment that can run here.
-pub fn environment(root: &Root, name: &str) -> Result<Selected, Unusable> {
+pub(crate) fn environment(root: &Root, name: &str) -> Result<Selected, Unusable> {
     let catalogue = read(root)?;
     let (name, id) = with_id(name);
     match as_model(&catalogue, name) {

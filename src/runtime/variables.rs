@@ -128,7 +128,7 @@ const FIXED: &[(&str, &str)] = &[
 ];
 
 /// All variables of a model's Python, given those of this process.
-pub fn for_python(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
+pub(crate) fn for_python(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
     let mut variables = kept(selected, inherited);
     variables.extend(set(root, selected, inherited));
     variables
@@ -210,14 +210,14 @@ const LOCAL_RANKS: &[&str] = &[
 ];
 
 /// The rank of this task on its node: the first of [`LOCAL_RANKS`] that is a number, or 0.
-pub fn local_rank(inherited: &Variables) -> u32 {
+pub(crate) fn local_rank(inherited: &Variables) -> u32 {
     let number = |name: &&str| inherited.get(OsStr::new(name))?.to_str()?.parse().ok();
     LOCAL_RANKS.iter().find_map(number).unwrap_or(0)
 }
 
 /// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it. Where that
 /// directory cannot be made there is none.
-pub fn check_user_cache(inherited: &Variables) -> files::Result<()> {
+pub(crate) fn check_user_cache(inherited: &Variables) -> files::Result<()> {
     match own_directory(&user_cache(inherited), &Trust::of(inherited)) {
         Err(error) if error.is_not_private() => Err(error),
         _ => Ok(()),
@@ -226,7 +226,7 @@ pub fn check_user_cache(inherited: &Variables) -> files::Result<()> {
 
 /// The user's cache directory: `$XDG_CACHE_HOME/rootstock` (XDG base directory specification). Without a home
 /// it has the user's number in its name, because the directory of temporary files is everybody's.
-pub fn user_cache(inherited: &Variables) -> PathBuf {
+pub(crate) fn user_cache(inherited: &Variables) -> PathBuf {
     let given = |name: &str| {
         inherited
             .get(OsStr::new(name))
@@ -244,7 +244,7 @@ pub fn user_cache(inherited: &Variables) -> PathBuf {
 }
 
 /// The directories of the system's programs.
-pub const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The environment's programs, then the system's; not those of loaded modules.
 fn path(selected: &Selected) -> OsString {

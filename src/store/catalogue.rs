@@ -13,7 +13,7 @@ use crate::files;
 use crate::name::{EnvironmentName, ModelId};
 
 /// The schema this version writes and reads.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Models and environments of a root.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -107,7 +107,7 @@ struct Schema {
 
 impl Catalogue {
     /// The catalogue in this file; `None` if nothing was synced here yet.
-    pub fn read(path: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let Some(text) = files::read_text_if_present(path)? else {
             return Ok(None);
         };
@@ -124,7 +124,7 @@ impl Catalogue {
     }
 
     /// The catalogue as it is written.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text =
             serde_json::to_string_pretty(self).expect("a catalogue has only plain fields");
         text.push('\n');

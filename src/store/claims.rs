@@ -18,7 +18,7 @@ use crate::files::{self, maker, ownership, times};
 use crate::name::EnvironmentName;
 
 /// The schema this version writes and reads.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// A builder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct Claim {
 /// How a builder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Builder {
+pub(crate) enum Builder {
     /// It lives on this host.
     Lives,
     /// It is certainly gone.
@@ -57,7 +57,7 @@ pub enum Builder {
 
 impl Claim {
     /// A claim of this process.
-    pub fn ours(root: &Root, environment: &EnvironmentName, id: &str) -> Self {
+    pub(crate) fn ours(root: &Root, environment: &EnvironmentName, id: &str) -> Self {
         let since = times::now(root.path()).map(times::text);
         Self {
             schema: SCHEMA,
@@ -83,7 +83,7 @@ impl Claim {
     }
 
     /// Creates the claim; returns the existing one if another process was first. One that cannot be read is replaced.
-    pub fn take(&self, root: &Root) -> Option<Claim> {
+    pub(crate) fn take(&self, root: &Root) -> Option<Claim> {
         let path = self.path(root);
         let taken = files::create_directories(&root.claims())
             .and_then(|()| files::write_new(&path, self.text().as_bytes()));
@@ -99,12 +99,12 @@ impl Claim {
     }
 
     /// Replaces what is there: the claim of a process that is gone, or an earlier beat.
-    pub fn put(&self, root: &Root) {
+    pub(crate) fn put(&self, root: &Root) {
         let _ = files::write_atomically(&self.path(root), self.text().as_bytes());
     }
 
     /// Takes it away, if it is still ours.
-    pub fn give_up(&self, root: &Root) {
+    pub(crate) fn give_up(&self, root: &Root) {
         let there = read(root, &self.environment, &self.id);
         if there.is_some_and(|there| there.maker == self.maker) {
             let _ = files::remove_if_present(&self.path(root));
@@ -112,7 +112,7 @@ impl Claim {
     }
 
     /// How its builder is, as far as that can be seen from here.
-    pub fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> Builder {
         if maker::is_gone(&self.maker) {
             Builder::Gone
         } else if maker::is_here(&self.maker) {
@@ -141,12 +141,12 @@ fn path(root: &Root, environment: &EnvironmentName, id: &str) -> PathBuf {
 }
 
 /// The claim on a generation.
-pub fn read(root: &Root, environment: &EnvironmentName, id: &str) -> Option<Claim> {
+pub(crate) fn read(root: &Root, environment: &EnvironmentName, id: &str) -> Option<Claim> {
     parse(&path(root, environment, id))
 }
 
 /// All claims of a root.
-pub fn all(root: &Root) -> Vec<Claim> {
+pub(crate) fn all(root: &Root) -> Vec<Claim> {
     let directory = root.claims();
     let names = files::names(&directory).unwrap_or_default().into_iter();
     names
@@ -155,7 +155,7 @@ pub fn all(root: &Root) -> Vec<Claim> {
 }
 
 /// The claim in this file; `None` if it cannot be read.
-pub fn parse(path: &std::path::Path) -> Option<Claim> {
+pub(crate) fn parse(path: &std::path::Path) -> Option<Claim> {
     let text = files::read_text(path).ok()?;
     let claim: Claim = serde_json::from_str(&text).ok()?;
     (claim.schema == SCHEMA).then_some(claim)

@@ -64,7 +64,7 @@ pub struct Complete {
 
 impl Installed {
     /// The generation the link leads to.
-    pub fn current(&self) -> Option<&Generation> {
+    pub(crate) fn current(&self) -> Option<&Generation> {
         match &self.current {
             Current::Generation(id) => self.generations.get(id),
             _ => None,
@@ -73,7 +73,7 @@ impl Installed {
 }
 
 /// Reads what is on disk for each of these environments. What is wrong with one is no reason not to see the others.
-pub fn read<'a>(
+pub(crate) fn read<'a>(
     root: &Root,
     environments: impl IntoIterator<Item = &'a EnvironmentName>,
 ) -> BTreeMap<EnvironmentName, Installed> {
@@ -86,13 +86,13 @@ pub fn read<'a>(
 }
 
 /// Looks at one generation alone; `None` if nothing has its name.
-pub fn look(root: &Root, name: &EnvironmentName, id: &str) -> Option<Generation> {
+pub(crate) fn look(root: &Root, name: &EnvironmentName, id: &str) -> Option<Generation> {
     let path = root.generation(name, id);
     files::exists(&path).then(|| generation(&path, name, id, &mut HashMap::new()))
 }
 
 /// Whether every byte of a generation is as it was. Uses the rayon pool it is called in.
-pub fn is_intact(
+pub(crate) fn is_intact(
     root: &Root,
     path: &Path,
     stamp: &Stamp,

@@ -44,7 +44,7 @@ pub enum Base {
 const END: u64 = 64 * 1024;
 
 /// The files of this interpreter as they are now.
-pub fn parts(interpreter: &Interpreter) -> files::Result<Vec<Part>> {
+pub(crate) fn parts(interpreter: &Interpreter) -> files::Result<Vec<Part>> {
     let executable = &interpreter.executable;
     let mut parts = vec![part(executable)?];
     let (major, minor) = interpreter.series();
@@ -65,7 +65,7 @@ pub fn parts(interpreter: &Interpreter) -> files::Result<Vec<Part>> {
 }
 
 /// Compares the files with what they were; reads only their ends.
-pub fn base(parts: &[Part]) -> files::Result<Base> {
+pub(crate) fn base(parts: &[Part]) -> files::Result<Base> {
     for part in parts {
         let size = match files::size(&part.path) {
             Ok(size) => size,

@@ -10,7 +10,7 @@ use crate::files;
 use super::{Root, directory};
 
 /// The layout this version reads and writes.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Layout {
@@ -89,7 +89,7 @@ const WITH_FOLDERS: [&str; 2] = [directory::GENERATIONS, directory::STORE];
 
 /// Makes sure that the folders of a root are directories. Through a link, which another maintainer may have planted, a
 /// `sync` would write in another directory, and a `gc` would remove what is there.
-pub fn check_folders(root: &Root) -> Result<(), Error> {
+pub(crate) fn check_folders(root: &Root) -> Result<(), Error> {
     let check = |path: std::path::PathBuf| {
         if files::exists(&path) && !files::is_really_directory(&path) {
             return Err(Error::NoFolder {
@@ -119,12 +119,12 @@ pub fn check_folders(root: &Root) -> Result<(), Error> {
 }
 
 /// Whether the root has our layout; `false` for a new one.
-pub fn check(root: &Root) -> Result<bool, Error> {
+pub(crate) fn check(root: &Root) -> Result<bool, Error> {
     Ok(read(root)?.is_some())
 }
 
 /// Who may use the root, from its own policy file.
-pub fn access(root: &Root) -> Result<Option<Access>, Error> {
+pub(crate) fn access(root: &Root) -> Result<Option<Access>, Error> {
     Ok(read(root)?.and_then(|layout| layout.access))
 }
 
@@ -149,7 +149,7 @@ fn read(root: &Root) -> Result<Option<Layout>, Error> {
 
 /// Makes the root and its directories, and writes which layout it has and who may use it. What is there already is left
 /// alone, but for the modes of the root's own directories where it has a policy.
-pub fn create(root: &Root) -> Result<(), Error> {
+pub(crate) fn create(root: &Root) -> Result<(), Error> {
     files::create_directories(root.path())?;
     make_writable(root, root.path())?;
     for path in [root.environments(), root.all_generations(), root.store()] {

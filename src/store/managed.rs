@@ -25,7 +25,7 @@ const FORMAT: u32 = 2;
 
 /// What an unpacked interpreter is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// Version of this format.
     pub schema: u32,
     /// Digest of the archive.
@@ -39,26 +39,26 @@ pub struct Stamp {
 }
 
 /// The schema this version writes and reads.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The id of the interpreter in the archive of this digest.
-pub fn id(archive: &Digest) -> String {
+pub(crate) fn id(archive: &Digest) -> String {
     Digest::of(format!("rootstock python {FORMAT}\n{archive}\n")).short(32)
 }
 
 /// Where the interpreter of this archive is, or will be.
-pub fn directory(root: &Root, archive: &Digest) -> PathBuf {
+pub(crate) fn directory(root: &Root, archive: &Digest) -> PathBuf {
     root.pythons().join(id(archive))
 }
 
 /// Its executable.
-pub fn executable(home: &Path, series: (u64, u64)) -> PathBuf {
+pub(crate) fn executable(home: &Path, series: (u64, u64)) -> PathBuf {
     home.join(format!("bin/python{}.{}", series.0, series.1))
 }
 
 impl Stamp {
     /// The stamp in this directory; `None` if there is none that can be read: it was not finished.
-    pub fn read(home: &Path) -> files::Result<Option<Self>> {
+    pub(crate) fn read(home: &Path) -> files::Result<Option<Self>> {
         let text = match files::read_text_if_present(&home.join(inside::STAMP)) {
             Err(error) if error.is_unfit() => None,
             text => text?,
@@ -68,14 +68,14 @@ impl Stamp {
     }
 
     /// The stamp as it is written.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         sealed::text(self)
     }
 }
 
 /// How an interpreter stands to what was unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// There is none, or it was not finished.
     Missing,
     /// Every byte is as it was.
@@ -87,7 +87,7 @@ pub enum State {
 }
 
 /// Reads every file of an interpreter of this root. Uses the rayon pool it is called in.
-pub fn state(
+pub(crate) fn state(
     root: &Root,
     home: &Path,
     archive: &Digest,

@@ -25,25 +25,25 @@ use crate::files;
 use crate::name::EnvironmentName;
 
 pub mod bundle;
-pub mod catalogue;
-pub mod claims;
-pub mod installed;
-pub mod interpreter;
-pub mod layout;
-pub mod look;
-pub mod managed;
-pub mod pins;
-pub mod policy;
-pub mod prefetched;
-pub mod repair;
+pub(crate) mod catalogue;
+pub(crate) mod claims;
+pub(crate) mod installed;
+pub(crate) mod interpreter;
+pub(crate) mod layout;
+pub(crate) mod look;
+pub(crate) mod managed;
+pub(crate) mod pins;
+pub(crate) mod policy;
+pub(crate) mod prefetched;
+pub(crate) mod repair;
 mod sealed;
 pub mod stamp;
-pub mod trash;
-pub mod tree;
+pub(crate) mod trash;
+pub(crate) mod tree;
 pub(crate) mod unfinished;
-pub mod verifier;
-pub mod weights;
-pub mod wheels;
+pub(crate) mod verifier;
+pub(crate) mod weights;
+pub(crate) mod wheels;
 
 pub use crate::files::maker;
 
@@ -94,12 +94,12 @@ impl Root {
     }
 
     /// Who may use what is made in it; `None` if that was not configured.
-    pub fn policy(&self) -> Option<&Policy> {
+    pub(crate) fn policy(&self) -> Option<&Policy> {
         self.policy.as_ref()
     }
 
     /// The policy by itself.
-    pub fn access(&self) -> Option<&Access> {
+    pub(crate) fn access(&self) -> Option<&Access> {
         self.policy().map(Policy::access)
     }
 
@@ -114,17 +114,17 @@ impl Root {
     }
 
     /// The cache, if it is not where a root has it by itself.
-    pub fn cache_elsewhere(&self) -> Option<&Path> {
+    pub(crate) fn cache_elsewhere(&self) -> Option<&Path> {
         Some(self.cache()).filter(|cache| *cache != self.path.join("cache"))
     }
 
     /// The file with the root's layout.
-    pub fn layout(&self) -> PathBuf {
+    pub(crate) fn layout(&self) -> PathBuf {
         self.path.join("layout.json")
     }
 
     /// The file with what each model id means.
-    pub fn models(&self) -> PathBuf {
+    pub(crate) fn models(&self) -> PathBuf {
         self.path.join("models.json")
     }
 
@@ -134,7 +134,7 @@ impl Root {
     }
 
     /// The link to the current generation of an environment.
-    pub fn current(&self, environment: &EnvironmentName) -> PathBuf {
+    pub(crate) fn current(&self, environment: &EnvironmentName) -> PathBuf {
         self.environments().join(environment.as_str())
     }
 
@@ -144,18 +144,18 @@ impl Root {
     }
 
     /// All generations of an environment.
-    pub fn generations(&self, environment: &EnvironmentName) -> PathBuf {
+    pub(crate) fn generations(&self, environment: &EnvironmentName) -> PathBuf {
         self.all_generations().join(environment.as_str())
     }
 
     /// One generation of an environment.
-    pub fn generation(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
+    pub(crate) fn generation(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
         self.generations(environment).join(id)
     }
 
     /// Its time of change is when the environment's link was switched away from this generation. There is
     /// none if that was never so.
-    pub fn retired(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
+    pub(crate) fn retired(&self, environment: &EnvironmentName, id: &str) -> PathBuf {
         self.generations(environment).join(format!("{RETIRED}{id}"))
     }
 
@@ -175,17 +175,17 @@ impl Root {
     }
 
     /// Managed interpreters.
-    pub fn pythons(&self) -> PathBuf {
+    pub(crate) fn pythons(&self) -> PathBuf {
         self.path.join(directory::PYTHONS)
     }
 
     /// What was replaced and may still be in use; emptied by `gc`.
-    pub fn trash(&self) -> PathBuf {
+    pub(crate) fn trash(&self) -> PathBuf {
         self.path.join(directory::TRASH)
     }
 
     /// What is shared between environments.
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.path.join(directory::STORE)
     }
 
@@ -195,7 +195,7 @@ impl Root {
     }
 
     /// Where the locked file of this digest lies from its download until it is unpacked.
-    pub fn archive(&self, sha256: &Digest) -> PathBuf {
+    pub(crate) fn archive(&self, sha256: &Digest) -> PathBuf {
         self.archives().join(sha256.to_string())
     }
 
@@ -215,7 +215,7 @@ impl Root {
     }
 
     /// The real path of an environment's current generation, its link resolved once; `None` if there is none.
-    pub fn resolve(&self, environment: &EnvironmentName) -> files::Result<Option<PathBuf>> {
+    pub(crate) fn resolve(&self, environment: &EnvironmentName) -> files::Result<Option<PathBuf>> {
         let link = self.current(environment);
         match files::link_target(&link)? {
             Some(_) => match files::real_path(&link) {
@@ -236,22 +236,22 @@ pub(crate) fn retired_id(name: &str) -> Option<&str> {
 }
 
 /// Files of a generation, by name. Everything else in it belongs to Python.
-pub mod inside {
+pub(crate) mod inside {
     /// The copy of the environment's source, with `setup()`.
-    pub const SOURCE: &str = "env_source.py";
+    pub(crate) const SOURCE: &str = "env_source.py";
     /// sha256, mode and path of every file.
-    pub const TREE: &str = "rootstock-tree.txt";
+    pub(crate) const TREE: &str = "rootstock-tree.txt";
     /// The last file written.
-    pub const STAMP: &str = "rootstock-stamp.json";
+    pub(crate) const STAMP: &str = "rootstock-stamp.json";
     /// What makes Python take the directory for an environment.
-    pub const CONFIGURATION: &str = "pyvenv.cfg";
+    pub(crate) const CONFIGURATION: &str = "pyvenv.cfg";
     /// The interpreter, a link to the base interpreter.
-    pub const PYTHON: &str = "bin/python";
+    pub(crate) const PYTHON: &str = "bin/python";
 }
 
 /// What the link of an environment reads when it leads to this generation: relative, so that a root can be mounted
 /// elsewhere.
-pub fn link_to(environment: &EnvironmentName, id: &str) -> PathBuf {
+pub(crate) fn link_to(environment: &EnvironmentName, id: &str) -> PathBuf {
     Path::new("../generations")
         .join(environment.as_str())
         .join(id)
@@ -262,7 +262,7 @@ pub fn link_to(environment: &EnvironmentName, id: &str) -> PathBuf {
 const BUILD_FORMAT: u32 = 4;
 
 /// The name of a generation: of what it is built from, the digests of the lock's answer and of the interpreter.
-pub fn generation_id(answer: &Digest, interpreter: &Digest) -> String {
+pub(crate) fn generation_id(answer: &Digest, interpreter: &Digest) -> String {
     let text = format!("rootstock generation {BUILD_FORMAT}\n{answer}\n{interpreter}\n");
     Digest::of(text).short(32)
 }

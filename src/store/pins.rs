@@ -29,7 +29,7 @@ impl std::fmt::Display for Pin {
 }
 
 /// All pins of a root; files with other names pin nothing.
-pub fn read(root: &Root) -> files::Result<Vec<Pin>> {
+pub(crate) fn read(root: &Root) -> files::Result<Vec<Pin>> {
     let pin = |name: &String| {
         let (environment, id) = name.rsplit_once('@')?;
         Some(Pin {
@@ -41,7 +41,7 @@ pub fn read(root: &Root) -> files::Result<Vec<Pin>> {
 }
 
 /// Pins a generation; one that is pinned stays so.
-pub fn add(root: &Root, pin: &Pin) -> files::Result<()> {
+pub(crate) fn add(root: &Root, pin: &Pin) -> files::Result<()> {
     files::create_directories(&root.pins())?;
     let path = pin.path(root);
     if files::exists(&path) {
@@ -51,6 +51,6 @@ pub fn add(root: &Root, pin: &Pin) -> files::Result<()> {
 }
 
 /// Takes a pin away, if it is there.
-pub fn remove(root: &Root, pin: &Pin) -> files::Result<()> {
+pub(crate) fn remove(root: &Root, pin: &Pin) -> files::Result<()> {
     files::remove_if_present(&pin.path(root))
 }

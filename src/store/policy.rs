@@ -74,7 +74,7 @@ enum Area {
 
 impl Policy {
     /// The policy, with the group's number on this machine.
-    pub fn of(access: Access) -> Result<Self, Error> {
+    pub(crate) fn of(access: Access) -> Result<Self, Error> {
         let number = |name: &str| {
             let found = ownership::group_named(name).map_err(|source| Error::Groups {
                 name: name.to_owned(),
@@ -90,45 +90,45 @@ impl Policy {
     }
 
     /// Who may use the root.
-    pub fn access(&self) -> &Access {
+    pub(crate) fn access(&self) -> &Access {
         &self.access
     }
 
     /// The number of the group it names.
-    pub fn group(&self) -> Option<u32> {
+    pub(crate) fn group(&self) -> Option<u32> {
         self.group
     }
 
     /// Whether only the group may use the root.
-    pub fn is_for_group(&self) -> bool {
+    pub(crate) fn is_for_group(&self) -> bool {
         matches!(self.access, Access::Group(_))
     }
 
     /// Lets maintainers write in a directory.
-    pub fn make_writable(&self, directory: &Path) -> files::Result<()> {
+    pub(crate) fn make_writable(&self, directory: &Path) -> files::Result<()> {
         self.apply_to(directory, self.access.open())
     }
 
     /// Makes a directory read-only, for everybody that the policy is for.
-    pub fn make_read_only(&self, directory: &Path) -> files::Result<()> {
+    pub(crate) fn make_read_only(&self, directory: &Path) -> files::Result<()> {
         self.apply_to(directory, self.access.closed())
     }
 
     /// Makes a file readable for everybody that the policy is for.
-    pub fn make_readable(&self, file: &Path) -> files::Result<()> {
+    pub(crate) fn make_readable(&self, file: &Path) -> files::Result<()> {
         let mode = ownership::ownership(file)?.mode;
         self.apply_to(file, self.access.shared(mode))
     }
 
     /// Makes a directory that is about to be published read-only, with everything in it. Uses the rayon pool it is called
     /// in.
-    pub fn make_tree_read_only(&self, directory: &Path) -> files::Result<()> {
+    pub(crate) fn make_tree_read_only(&self, directory: &Path) -> files::Result<()> {
         self.tree(directory, &|_| Area::Published)
     }
 
     /// Makes the files in a directory readable, and its directories writable for maintainers. Uses the rayon pool it is
     /// called in.
-    pub fn make_tree_readable(&self, directory: &Path) -> files::Result<()> {
+    pub(crate) fn make_tree_readable(&self, directory: &Path) -> files::Result<()> {
         self.tree(directory, &|_| Area::Writable)
     }
 
@@ -150,7 +150,7 @@ impl Policy {
 
     /// The mode and the group that something below a root should have; `None` where modes mean nothing, and for
     /// published files, which a list of their own is about.
-    pub fn wanted(&self, entry: &files::Entry) -> Option<(u32, Option<u32>)> {
+    pub(crate) fn wanted(&self, entry: &files::Entry) -> Option<(u32, Option<u32>)> {
         let there = area(&entry.path);
         if entry.kind == Kind::File && there == Area::Published {
             return None;
@@ -188,7 +188,7 @@ impl Policy {
     }
 
     /// Applies the policy to everything in a root and its cache. Uses the rayon pool it is called in.
-    pub fn apply(&self, root: &Root) -> Result<(), Error> {
+    pub(crate) fn apply(&self, root: &Root) -> Result<(), Error> {
         let of_others = std::sync::Mutex::new(Vec::new());
         let mut tops = vec![root.path().to_owned()];
         tops.extend(root.cache_elsewhere().map(Path::to_owned));

@@ -13,7 +13,7 @@ use crate::files;
 use crate::name::ModelId;
 
 /// The schema this version writes and reads.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// What a call of `setup()` left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct Prefetched {
 
 impl Prefetched {
     /// The first of its files that is not there.
-    pub fn gone(&self) -> Option<&str> {
+    pub(crate) fn gone(&self) -> Option<&str> {
         let files = self.record.files.iter().map(|file| file.path.as_str());
         files
             .into_iter()
@@ -57,14 +57,14 @@ impl Prefetched {
 }
 
 /// Where a model's record lies.
-pub fn path(root: &Root, model: &ModelId) -> PathBuf {
+pub(crate) fn path(root: &Root, model: &ModelId) -> PathBuf {
     let name = format!("{model}.json");
     root.prefetched().join(name)
 }
 
 /// The record of a model with what is there of its files, which are read only if `deep`. A record that cannot be read,
 /// or was written by a later rootstock, is none: `setup()` is called again.
-pub fn read(root: &Root, model: &ModelId, deep: bool) -> files::Result<Option<Prefetched>> {
+pub(crate) fn read(root: &Root, model: &ModelId, deep: bool) -> files::Result<Option<Prefetched>> {
     let text = match files::read_text_if_present(&path(root, model)) {
         Err(error) if error.is_unfit() => None,
         text => text?,
@@ -84,7 +84,7 @@ pub fn read(root: &Root, model: &ModelId, deep: bool) -> files::Result<Option<Pr
 }
 
 /// Writes the record of a model.
-pub fn write(root: &Root, model: &ModelId, record: &Record) -> files::Result<()> {
+pub(crate) fn write(root: &Root, model: &ModelId, record: &Record) -> files::Result<()> {
     let path = path(root, model);
     files::create_directories(path.parent().unwrap_or(root.path()))?;
     let mut text = serde_json::to_string_pretty(record).expect("a record has only plain fields");

@@ -9,7 +9,7 @@ use super::{Root, Verifier, trash, wheels};
 
 /// Reads the wheel store and the managed interpreters, and moves to the trash what is damaged. Uses the rayon pool it is
 /// called in.
-pub fn discard_damaged(root: &Root, verifier: &Verifier) -> files::Result<()> {
+pub(crate) fn discard_damaged(root: &Root, verifier: &Verifier) -> files::Result<()> {
     let damaged = wheels::damaged(root, verifier)?.into_iter();
     let mut directories: Vec<_> = damaged.map(|damage| damage.directory).collect();
     directories.dedup();

@@ -7,10 +7,10 @@ use super::Root;
 use crate::files;
 
 /// How the name begins of what was put aside beside its place.
-pub const ASIDE: &str = ".trash-";
+pub(crate) const ASIDE: &str = ".trash-";
 
 /// Writes a text into the trash for people to look at; returns its path.
-pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<PathBuf> {
+pub(crate) fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<PathBuf> {
     files::create_directories(&root.trash())?;
     let prefix = format!("{label}-");
     let path = files::temporary_directory(&root.trash(), &prefix)?
@@ -23,7 +23,11 @@ pub fn keep(root: &Root, label: &str, name: &str, text: &str) -> files::Result<P
 /// Moves a directory to the trash and returns its new path; `None` if it is gone. The label shows people what it was. One
 /// that another maintainer has published is put aside where it is, with a name that begins with [`ASIDE`]: only its owner
 /// may move it to another directory.
-pub fn discard(root: &Root, directory: &Path, label: &str) -> files::Result<Option<PathBuf>> {
+pub(crate) fn discard(
+    root: &Root,
+    directory: &Path,
+    label: &str,
+) -> files::Result<Option<PathBuf>> {
     if !files::exists(directory) {
         return Ok(None);
     }

@@ -47,7 +47,7 @@ pub enum Item {
 
 impl Item {
     /// The permission bits of a file in normal form; those it has are the policy's.
-    pub fn mode(executable: bool) -> u32 {
+    pub(crate) fn mode(executable: bool) -> u32 {
         if executable { 0o555 } else { 0o444 }
     }
 }
@@ -59,7 +59,7 @@ pub struct Tree(pub BTreeMap<String, Item>);
 /// A text is not a tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is not an entry of a tree file: `{text}`")]
-pub struct Invalid {
+pub(crate) struct Invalid {
     /// Which line, from 1.
     pub line: usize,
     /// Its content.
@@ -68,7 +68,7 @@ pub struct Invalid {
 
 impl Tree {
     /// The text of the tree file; its digest is the tree digest.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for (path, item) in &self.0 {
             let path = escape(path, false);
@@ -83,7 +83,7 @@ impl Tree {
     }
 
     /// Reads the text of a tree file.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let mut entries = BTreeMap::new();
         for (index, line) in text.lines().enumerate() {
             let (path, item) = entry(line).ok_or_else(|| Invalid {
@@ -138,7 +138,7 @@ fn unescape(text: &str) -> Option<String> {
 }
 
 /// The text of `pyvenv.cfg` for this interpreter: what makes Python take the directory for an environment.
-pub fn configuration(executable: &Path, version: &str) -> String {
+pub(crate) fn configuration(executable: &Path, version: &str) -> String {
     let home = executable.parent().unwrap_or(Path::new("/"));
     format!(
         "home = {}\ninclude-system-site-packages = false\nversion = {version}\n",
@@ -147,18 +147,18 @@ pub fn configuration(executable: &Path, version: &str) -> String {
 }
 
 /// The same text in normal form.
-pub fn normal_configuration(version: &str) -> String {
+pub(crate) fn normal_configuration(version: &str) -> String {
     format!("home = {{python-home}}\ninclude-system-site-packages = false\nversion = {version}\n")
 }
 
 /// The target of `bin/python` in normal form.
-pub fn normal_interpreter() -> Item {
+pub(crate) fn normal_interpreter() -> Item {
     Item::Link(PYTHON.to_owned())
 }
 
 /// A difference from the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The path below the generation.
     pub path: String,
     /// What is wrong with it.
@@ -167,7 +167,7 @@ pub struct Difference {
 
 /// What can be wrong with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DifferenceKind {
+pub(crate) enum DifferenceKind {
     /// Listed, and not there.
     Missing,
     /// There, and not listed.
@@ -200,7 +200,7 @@ impl std::fmt::Display for Difference {
 
 /// Everything in a generation that differs from its tree, sorted by path: every file is read. Uses the rayon pool
 /// it is called in.
-pub fn differences(
+pub(crate) fn differences(
     generation: &Path,
     tree: &Tree,
     here: Placeholders,
@@ -239,7 +239,7 @@ pub fn differences(
 
 /// What the normal form stands for in this root.
 #[derive(Debug, Clone, Copy)]
-pub struct Placeholders<'a> {
+pub(crate) struct Placeholders<'a> {
     /// The interpreter that a stamp names.
     pub executable: &'a Path,
     /// Its version.

@@ -20,7 +20,7 @@ pub struct Verifier<'a> {
 
 impl<'a> Verifier<'a> {
     /// Nothing yet; `watch` is called with the number of bytes after each file.
-    pub fn new(watch: &'a (dyn Fn(u64) + Sync)) -> Self {
+    pub(crate) fn new(watch: &'a (dyn Fn(u64) + Sync)) -> Self {
         Self {
             watch,
             files: AtomicU64::new(0),
@@ -30,14 +30,14 @@ impl<'a> Verifier<'a> {
     }
 
     /// The digest of a file that several ask for: it is read once, though it has only one name.
-    pub fn digest_once(&self, path: &Path) -> files::Result<Digest> {
+    pub(crate) fn digest_once(&self, path: &Path) -> files::Result<Digest> {
         let file = files::open(path)?;
         let which = ownership::identity(&file).context("examine", path)?;
         self.known(&file, path, which)
     }
 
     /// The digest of a file.
-    pub fn digest(&self, path: &Path) -> files::Result<Digest> {
+    pub(crate) fn digest(&self, path: &Path) -> files::Result<Digest> {
         let file = files::open(path)?;
         match ownership::shared(&file).context("examine", path)? {
             Some(which) => self.known(&file, path, which),
@@ -80,13 +80,13 @@ impl<'a> Verifier<'a> {
     }
 
     /// Something of so many bytes was read elsewhere.
-    pub fn count(&self, bytes: u64) {
+    pub(crate) fn count(&self, bytes: u64) {
         self.files.fetch_add(1, Ordering::Relaxed);
         (self.watch)(self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes);
     }
 
     /// How many files were read, and how many bytes they have.
-    pub fn total(&self) -> (u64, u64) {
+    pub(crate) fn total(&self) -> (u64, u64) {
         let (files, bytes) = (&self.files, &self.bytes);
         (files.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
     }

@@ -18,19 +18,19 @@ pub struct Found {
 }
 
 /// Where a weight file lies.
-pub fn path(root: &Root, below_cache: &str) -> PathBuf {
+pub(crate) fn path(root: &Root, below_cache: &str) -> PathBuf {
     root.cache().join(below_cache)
 }
 
 /// Where a weight file is to lie, in a directory that is there now. The cache may be one that others write in: it is an
 /// error that a link leads out of it.
-pub fn destination(root: &Root, below_cache: &str) -> files::Result<PathBuf> {
+pub(crate) fn destination(root: &Root, below_cache: &str) -> files::Result<PathBuf> {
     files::room_below(root.cache(), below_cache)
 }
 
 /// What is there of these files, by their paths below the cache. Their contents are read only if `deep`: weights have
 /// gigabytes, and a sync that has nothing to do takes milliseconds.
-pub fn read<'p>(
+pub(crate) fn read<'p>(
     root: &Root,
     paths: impl Iterator<Item = &'p str>,
     deep: bool,
@@ -51,12 +51,12 @@ pub fn read<'p>(
 }
 
 /// Whether a weight file is there; a link that leads nowhere is not.
-pub fn is_there(path: &Path) -> bool {
+pub(crate) fn is_there(path: &Path) -> bool {
     files::size(path).is_ok()
 }
 
 /// What these small files of the cache say, by their paths below it; those that are missing are left out.
-pub fn read_texts<'p>(
+pub(crate) fn read_texts<'p>(
     root: &Root,
     paths: impl Iterator<Item = &'p str>,
 ) -> files::Result<BTreeMap<String, String>> {
@@ -70,7 +70,7 @@ pub fn read_texts<'p>(
 }
 
 /// The digest of a weight file, wherever it lies.
-pub fn digest(path: &Path) -> files::Result<Digest> {
+pub(crate) fn digest(path: &Path) -> files::Result<Digest> {
     use files::Context as _;
     Ok(Digest::of_reader(files::open(path)?)
         .context("read", path)?

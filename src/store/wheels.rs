@@ -29,8 +29,8 @@ use super::{Policy, Root};
 mod contents;
 mod verify;
 
-pub use contents::{Content, contents};
-pub use verify::{Damage, damaged, is_intact};
+pub(crate) use contents::{Content, contents};
+pub(crate) use verify::{Damage, damaged, is_intact};
 
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
@@ -40,7 +40,7 @@ pub(super) const BUILT: &str = "built-1";
 
 /// One file of an unpacked wheel, or of its bytecode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnpackedFile {
+pub(crate) struct UnpackedFile {
     /// Which part of an environment it goes to.
     pub scheme: Scheme,
     /// Its path there, with `/`.
@@ -55,7 +55,7 @@ pub struct UnpackedFile {
 
 /// A part of an environment that files of wheels go to: a key of Python's installation scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// Modules, both pure and compiled ones.
     SitePackages,
     /// Programs.
@@ -68,7 +68,7 @@ pub enum Scheme {
 
 /// A wheel, or its bytecode, in installed form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnpackedWheel {
+pub(crate) struct UnpackedWheel {
     /// Its directory.
     pub directory: PathBuf,
     /// What it installs, sorted by scheme and path.
@@ -98,7 +98,7 @@ pub enum Error {
 
 impl Scheme {
     /// All schemes, in the order of `files.txt`.
-    pub const ALL: [Scheme; 4] = [
+    pub(crate) const ALL: [Scheme; 4] = [
         Scheme::SitePackages,
         Scheme::Scripts,
         Scheme::Headers,
@@ -106,7 +106,7 @@ impl Scheme {
     ];
 
     /// Its directory in the store.
-    pub fn directory(self) -> &'static str {
+    pub(crate) fn directory(self) -> &'static str {
         match self {
             Scheme::SitePackages => "site-packages",
             Scheme::Scripts => "bin",
@@ -116,7 +116,7 @@ impl Scheme {
     }
 
     /// The path that leads from `site-packages` to this scheme in an environment, as `RECORD` files have it.
-    pub fn from_site_packages(self) -> &'static str {
+    pub(crate) fn from_site_packages(self) -> &'static str {
         match self {
             Scheme::SitePackages => "",
             Scheme::Scripts => "../../../bin/",
@@ -128,7 +128,7 @@ impl Scheme {
 
 impl UnpackedFile {
     /// Its path in an environment with a Python of this series.
-    pub fn installed(&self, series: (u64, u64)) -> String {
+    pub(crate) fn installed(&self, series: (u64, u64)) -> String {
         let (major, minor) = series;
         let path = &self.path;
         match self.scheme {
@@ -141,7 +141,7 @@ impl UnpackedFile {
     }
 
     /// Its permission bits.
-    pub fn mode(&self) -> u32 {
+    pub(crate) fn mode(&self) -> u32 {
         if self.executable { 0o555 } else { 0o444 }
     }
 
@@ -180,23 +180,23 @@ impl UnpackedFile {
 
 impl UnpackedWheel {
     /// Where its files of a scheme are.
-    pub fn directory_of(&self, scheme: Scheme) -> PathBuf {
+    pub(crate) fn directory_of(&self, scheme: Scheme) -> PathBuf {
         tree(&self.directory).join(scheme.directory())
     }
 
     /// Where the bytes of this file are.
-    pub fn source(&self, file: &UnpackedFile) -> PathBuf {
+    pub(crate) fn source(&self, file: &UnpackedFile) -> PathBuf {
         self.directory_of(file.scheme).join(&file.path)
     }
 }
 
 /// The unpacked form of this wheel, if it is there.
-pub fn find(root: &Root, wheel: &Digest) -> Result<Option<UnpackedWheel>, Error> {
+pub(crate) fn find(root: &Root, wheel: &Digest) -> Result<Option<UnpackedWheel>, Error> {
     read(&directory(root, wheel))
 }
 
 /// The bytecode of this wheel for this interpreter, if it is there.
-pub fn find_bytecode(
+pub(crate) fn find_bytecode(
     root: &Root,
     wheel: &Digest,
     interpreter: &python::Identity,
@@ -205,18 +205,22 @@ pub fn find_bytecode(
 }
 
 /// Where the wheel of this digest is unpacked.
-pub fn directory(root: &Root, wheel: &Digest) -> PathBuf {
+pub(crate) fn directory(root: &Root, wheel: &Digest) -> PathBuf {
     root.wheels().join(wheel.to_string())
 }
 
 /// Where the bytecode of the wheel of this digest is.
-pub fn bytecode_directory(root: &Root, wheel: &Digest, interpreter: &python::Identity) -> PathBuf {
+pub(crate) fn bytecode_directory(
+    root: &Root,
+    wheel: &Digest,
+    interpreter: &python::Identity,
+) -> PathBuf {
     let name = format!("{wheel}-{}", interpreter.digest().short(16));
     root.bytecode().join(name)
 }
 
 /// What is unpacked in this directory; `None` if there is no such directory.
-pub fn read(directory: &Path) -> Result<Option<UnpackedWheel>, Error> {
+pub(crate) fn read(directory: &Path) -> Result<Option<UnpackedWheel>, Error> {
     let list = directory.join("files.txt");
     let Some(text) = files::read_text_if_present(&list)? else {
         return Ok(None);
@@ -246,7 +250,7 @@ fn parse(text: &str) -> Result<Vec<UnpackedFile>, usize> {
 
 /// A directory of the store that is not visible yet; removed when dropped unless published.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     directory: tempfile::TempDir,
     to: PathBuf,
     policy: Option<Policy>,
@@ -254,7 +258,7 @@ pub struct Staging {
 
 impl Staging {
     /// An empty one that is to become the directory `to` of this root.
-    pub fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
+    pub(crate) fn beside(to: &Path, root: &Root) -> Result<Self, Error> {
         let parent = to.parent().expect("it lies in the store");
         files::create_directories(parent)?;
         let directory = files::temporary_directory(parent, STAGING)?;
@@ -268,17 +272,17 @@ impl Staging {
     }
 
     /// The directory itself, for lists that lie beside the tree.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// Where the files of a scheme go.
-    pub fn directory_of(&self, scheme: Scheme) -> PathBuf {
+    pub(crate) fn directory_of(&self, scheme: Scheme) -> PathBuf {
         tree(self.directory.path()).join(scheme.directory())
     }
 
     /// Writes the list and publishes.
-    pub fn publish(self, mut files: Vec<UnpackedFile>) -> Result<UnpackedWheel, Error> {
+    pub(crate) fn publish(self, mut files: Vec<UnpackedFile>) -> Result<UnpackedWheel, Error> {
         files.sort_by(|a, b| (a.scheme, &a.path).cmp(&(b.scheme, &b.path)));
         let mut text = format!("{HEADER}\n");
         text.extend(files.iter().map(UnpackedFile::line));
@@ -290,7 +294,7 @@ impl Staging {
 
     /// Flushes all of it to disk and gives it its name. If another process has published the same before, its directory
     /// stays and this one is dropped.
-    pub fn rename(self) -> Result<(), Error> {
+    pub(crate) fn rename(self) -> Result<(), Error> {
         if let Some(policy) = &self.policy {
             policy.make_tree_readable(self.directory.path())?;
         }

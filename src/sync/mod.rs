@@ -21,7 +21,7 @@ use crate::store::{self, Root, Verifier, layout};
 
 pub mod bundle;
 pub mod drift;
-pub mod prefetch;
+pub(crate) mod prefetch;
 pub mod preview;
 pub mod record;
 pub mod report;

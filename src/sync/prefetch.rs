@@ -21,7 +21,7 @@ use crate::worker::task::TaskError;
 
 mod carry;
 
-pub use carry::{Error as CarryError, carry};
+pub(crate) use carry::{Error as CarryError, carry};
 
 /// How libraries of Python reach the network beside that, with their credentials. Workers see none of it.
 const LIBRARIES: [&str; 4] = [
@@ -89,7 +89,7 @@ pub enum Error {
 
 /// Calls a model's `setup()` and records what it left. `warn` is called with a sentence if it uses files that other users
 /// do not have.
-pub fn prefetch(
+pub(crate) fn prefetch(
     root: &Root,
     step: &PrefetchStep,
     inherited: &Variables,

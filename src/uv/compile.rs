@@ -23,7 +23,7 @@ const REQUIREMENTS: (&str, &str) = ("answer.txt", "requirements.txt");
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
-pub struct Compile<'a> {
+pub(crate) struct Compile<'a> {
     /// Requirements, one each (PEP 508).
     pub requirements: Vec<String>,
     /// Bounds on packages that something else asks for.
@@ -56,7 +56,7 @@ pub struct Compile<'a> {
 
 /// A package that is asked for by itself and comes from this index alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route<'a> {
+pub(crate) struct Route<'a> {
     /// The package.
     pub package: &'a PackageName,
     /// The index's name; [`Uv::with_indexes`] has its address.
@@ -65,7 +65,7 @@ pub struct Route<'a> {
 
 /// There is no answer.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Unresolved {
+pub(crate) enum Unresolved {
     /// The requirements contradict each other, or a package does not exist. uv's own explanation.
     #[error("no solution: {0}")]
     Unsatisfiable(String),
@@ -95,7 +95,7 @@ pub enum Unresolved {
 
 impl Uv {
     /// Asks for every package that the requirements lead to on a target with this Python (`3.11` or `3.11.7`).
-    pub fn compile(
+    pub(crate) fn compile(
         &self,
         ask: &Compile,
         target: &Target,
@@ -114,7 +114,7 @@ impl Uv {
     }
 
     /// Asks the same question as [`Self::compile`], for which package asks for which.
-    pub fn requests(
+    pub(crate) fn requests(
         &self,
         ask: &Compile,
         target: &Target,
@@ -188,7 +188,7 @@ impl Uv {
 
     /// Where the files of these pins can be fetched just now, by digest. uv is asked once, or, where one package is
     /// pinned in several versions, once for each round of versions. A pin it does not find is missing in the answer.
-    pub fn addresses(
+    pub(crate) fn addresses(
         &self,
         packages: &[&LockedPackage],
         target: &Target,

@@ -25,13 +25,13 @@ mod pythons;
 mod requests;
 mod words;
 
-pub use compile::{Compile, Route, Unresolved};
-pub use pylock::{Direct, File, Package};
-pub use pythons::{Build, Builds, Error as PythonsError};
-pub use requests::Request;
+pub(crate) use compile::{Compile, Route, Unresolved};
+pub(crate) use pylock::{Direct, File, Package};
+pub(crate) use pythons::{Build, Builds};
+pub(crate) use requests::Request;
 
 /// The versions whose command line and output this program knows. A minor version of uv may break both.
-pub const SUPPORTED: &str = ">=0.13, <0.14";
+pub(crate) const SUPPORTED: &str = ">=0.13, <0.14";
 
 /// A uv of a supported version.
 #[derive(Debug, Clone)]

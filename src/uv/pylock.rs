@@ -9,7 +9,7 @@ use crate::percent::decode;
 
 /// A package of the answer with every file that uv found fit for the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its name as written.
     pub name: String,
     /// Its version as written.
@@ -28,7 +28,7 @@ pub struct Package {
 
 /// What a direct reference led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Direct {
+pub(crate) enum Direct {
     /// A wheel or a source distribution, at an address or a path.
     Archive {
         /// The file.
@@ -51,7 +51,7 @@ pub enum Direct {
 
 /// A file of a package and where it can be fetched just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+pub(crate) struct File {
     /// The file's name.
     pub name: String,
     /// Its address; it never enters a lock.
@@ -66,14 +66,14 @@ pub struct File {
 
 impl File {
     /// Its address without query and fragment, for messages.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.url.split(['?', '#']).next().unwrap_or_default()
     }
 }
 
 /// The answer is not what PEP 751 and uv's documentation say.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// It is not TOML, or a field is missing.
     #[error("uv's answer cannot be read")]
     Toml(#[from] toml::de::Error),

@@ -12,7 +12,7 @@ use crate::target::Architecture;
 
 /// An archive with a CPython for glibc, without tests and debugging symbols.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Build {
+pub(crate) struct Build {
     /// The exact version.
     pub version: Version,
     /// The day it was built, where its name has it.
@@ -22,11 +22,11 @@ pub struct Build {
 }
 
 /// The builds for each architecture, oldest version first.
-pub type Builds = BTreeMap<Architecture, Vec<Build>>;
+pub(crate) type Builds = BTreeMap<Architecture, Vec<Build>>;
 
 /// The list cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// uv cannot be started.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -52,7 +52,7 @@ struct Listed {
 
 impl Uv {
     /// Every build of CPython that uv knows for our targets.
-    pub fn pythons(&self) -> Result<Builds, Error> {
+    pub(crate) fn pythons(&self) -> Result<Builds, Error> {
         let output = self
             .command()
             .arguments(["python", "list", "--only-downloads", "--all-versions"])

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// A package of an answer, and who asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Its name.
     pub name: String,
     /// The address, as one of those who ask for it writes it, with what is behind its `#`.

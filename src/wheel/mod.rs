@@ -83,7 +83,7 @@ pub struct Defect(String);
 
 /// Unpacks a wheel into the store and returns what it installs. The archive must have this digest and hold
 /// this package in this version.
-pub fn unpack(
+pub(crate) fn unpack(
     root: &Root,
     package: &LockedPackage,
     archive: &Path,

@@ -25,7 +25,7 @@ const LONGEST_PATH: usize = 107;
 
 /// The server's address.
 #[derive(Debug)]
-pub enum Address {
+pub(crate) enum Address {
     /// A socket file.
     Unix(PathBuf),
     /// A TCP port: `HOST:PORT`.
@@ -46,7 +46,7 @@ impl fmt::Display for Address {
 
 /// No server was reached.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub(crate) enum Error {
     /// No server listens.
     #[error("no server listens on `{address}` (waited {seconds} s)")]
     #[diagnostic(help("start the server, or wait longer with `--connect-timeout`; {advice}"))]

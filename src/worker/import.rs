@@ -11,7 +11,7 @@ use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
 use crate::store::{Root, inside};
 
-pub use super::task::TaskError;
+pub(crate) use super::task::TaskError;
 
 #[derive(Debug, Serialize)]
 struct Order {
@@ -25,7 +25,7 @@ struct Order {
 struct Imported {}
 
 /// Imports the source of an environment.
-pub fn import(
+pub(crate) fn import(
     root: &Root,
     selected: &Selected,
     inherited: &Variables,

@@ -48,7 +48,7 @@ impl Calculator for Zero {
 }
 
 /// Answers a client on this socket as a worker does, until the client closes it.
-pub fn serve(socket: OwnedFd) -> io::Result<()> {
+pub(crate) fn serve(socket: OwnedFd) -> io::Result<()> {
     let signals = Signals::listen()?;
     let mut session = Session::new(Connection::new(socket, &signals));
     let end = session.serve(&mut Zero { atoms: None });
@@ -56,7 +56,7 @@ pub fn serve(socket: OwnedFd) -> io::Result<()> {
 }
 
 /// How long each of these steps took from the launcher to a Python and back.
-pub fn hand_over(
+pub(crate) fn hand_over(
     python: &Path,
     variables: &Variables,
     frame: &Frame,

@@ -19,33 +19,33 @@ use ipi_client::{End, Failure, Session, System};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-pub use crate::pool::signals;
+pub(crate) use crate::pool::signals;
 use crate::pool::{python, wait};
 use crate::process::threads;
 use crate::runtime::{Selected, Variables, variables};
 use crate::store::Root;
 
 mod answer;
-pub mod connect;
+pub(crate) mod connect;
 mod connection;
 mod distances;
 mod handover;
-pub mod import;
+pub(crate) mod import;
 mod layout;
 mod loading;
-pub mod measure;
+pub(crate) mod measure;
 mod memory;
 mod model;
 mod origin;
 mod outcome;
 mod output;
-pub mod prewarm;
+pub(crate) mod prewarm;
 mod restarts;
-pub mod setup;
+pub(crate) mod setup;
 mod shared_steps;
-pub mod socket;
-pub mod startup_error;
-pub mod task;
+pub(crate) mod socket;
+pub(crate) mod startup_error;
+pub(crate) mod task;
 mod virial;
 
 use answer::{Heartbeat, Waiting};
@@ -53,7 +53,7 @@ use connect::Address;
 use loading::{Loader, PythonProcess};
 use model::Model;
 use origin::Origin;
-pub use outcome::{Error, Served};
+pub(crate) use outcome::{Error, Served};
 use output::Tail;
 use prewarm::Prewarm;
 use signals::Signals;
@@ -85,7 +85,7 @@ const PROGRAM: &str = concat!(
 
 /// What a worker does.
 #[derive(Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The argument of `setup`; `auto` lets Python choose.
     pub device: String,
     /// Which atoms there are.
@@ -114,7 +114,7 @@ pub struct Options {
 
 /// Where the species come from.
 #[derive(Debug, Clone)]
-pub enum Species {
+pub(crate) enum Species {
     /// From a structure file, read by the environment's ASE.
     Template(PathBuf),
     /// From the command line.
@@ -125,7 +125,7 @@ pub enum Species {
 
 /// Loads a model, connects to the server and answers it until the end. `print` gets Python's output and messages for the
 /// user, line by line.
-pub fn serve(
+pub(crate) fn serve(
     root: &Root,
     selected: &Selected,
     options: &Options,

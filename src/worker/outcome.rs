@@ -8,7 +8,7 @@ use crate::process::{self, threads::NoThread};
 
 /// A regular end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Served {
+pub(crate) struct Served {
     /// How the server ended it.
     pub end: End,
     /// How many frames were computed.
@@ -17,7 +17,7 @@ pub struct Served {
 
 /// A worker failed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub(crate) enum Error {
     /// Python could not be started.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -73,7 +73,7 @@ impl Error {
     }
 
     /// A traceback, or the end of Python's output, if it adds anything.
-    pub fn details(&self) -> Option<&str> {
+    pub(crate) fn details(&self) -> Option<&str> {
         let text = match self {
             Error::Setup { exception, .. }
             | Error::Session(ipi_client::Error::Failed(Failure::Raised(exception))) => {

@@ -13,7 +13,7 @@ use crate::store::{Tree, inside};
 
 /// Whether to read ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prewarm {
+pub(crate) enum Prewarm {
     /// Not at all.
     Never,
     /// On a network filesystem.

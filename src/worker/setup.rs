@@ -23,7 +23,7 @@ struct Order<'a> {
 /// Files that `setup()` has opened or created.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Used {
+pub(crate) struct Used {
     /// Absolute paths below the root's cache.
     pub opened: Vec<String>,
     /// Absolute paths below the user's home directory, which other users do not have.
@@ -31,7 +31,7 @@ pub struct Used {
 }
 
 /// Calls `setup()` on the CPU with these variables. `inherited` has the user's own `HOME`.
-pub fn call(
+pub(crate) fn call(
     root: &Root,
     selected: &Selected,
     variables: &Variables,

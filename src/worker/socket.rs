@@ -17,7 +17,7 @@ use rustix::net::{
     "start the worker with one end of a connected stream socket pair: in Python `socket.socketpair()`, and \
      `pass_fds=[end.fileno()]` of `subprocess.Popen`"
 ))]
-pub struct Error {
+pub(crate) struct Error {
     /// The number.
     pub number: u32,
     /// What is wrong with it.
@@ -26,7 +26,7 @@ pub struct Error {
 
 /// Why a descriptor cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Wrong {
+pub(crate) enum Wrong {
     /// It is not open.
     #[error("no such descriptor is open in this process")]
     Closed,
@@ -45,7 +45,7 @@ pub enum Wrong {
 }
 
 /// Takes the socket of this number. Call this before opening anything, which could get the same number.
-pub fn from_fd(number: u32) -> Result<OwnedFd, Error> {
+pub(crate) fn from_fd(number: u32) -> Result<OwnedFd, Error> {
     checked(number).map_err(|wrong| Error { number, wrong })
 }
 

@@ -16,7 +16,7 @@ use super::wait::wait_until;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Answers the first step with this error, if one arrives soon, and closes the socket cleanly.
-pub fn report_startup_error(socket: &OwnedFd, reason: &str) {
+pub(crate) fn report_startup_error(socket: &OwnedFd, reason: &str) {
     let stream = Stream {
         socket,
         deadline: Instant::now() + GRACE,

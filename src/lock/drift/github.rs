@@ -5,7 +5,7 @@ use super::{Finding, Report};
 use crate::manifest::Manifest;
 
 /// The properties and the message of an `error` command for each finding.
-pub fn annotations(report: &Report, manifest: &Manifest) -> Vec<String> {
+pub(crate) fn annotations(report: &Report, manifest: &Manifest) -> Vec<String> {
     let places = places(report, manifest);
     places
         .iter()

@@ -16,7 +16,7 @@ use crate::percent::encode_path;
 const TOP: &str = "%SRCROOT%";
 
 /// The log of one run that found this.
-pub fn log(report: &Report, manifest: &Manifest) -> Value {
+pub(crate) fn log(report: &Report, manifest: &Manifest) -> Value {
     let rules: Vec<Value> = Code::ALL
         .iter()
         .map(|code| {

@@ -9,7 +9,7 @@ use crate::store::Root;
 
 /// Something that lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
+pub(crate) struct Object {
     /// Where.
     pub path: PathBuf,
     /// What.
@@ -18,7 +18,7 @@ pub struct Object {
 
 /// What lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// A wheel: its digest as its name, and the digest of its `RECORD`, which each environment has that it is in.
     Wheel {
         /// Its digest.
@@ -42,7 +42,7 @@ pub enum Content {
 }
 
 /// Everything finished in the store of this root. What other versions of this program keep there is not listed.
-pub fn contents(root: &Root) -> files::Result<Vec<Object>> {
+pub(crate) fn contents(root: &Root) -> files::Result<Vec<Object>> {
     let mut found = Vec::new();
     let mut list = |directory: &Path, content: &dyn Fn(String, &Path) -> Content| {
         for name in files::names(directory)? {

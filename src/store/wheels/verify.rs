@@ -11,7 +11,7 @@ use crate::store::{Root, Verifier};
 
 /// Something in the store that was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
+pub(crate) struct Damage {
     /// The wheel's or the bytecode's directory: what has to be made again.
     pub directory: PathBuf,
     /// The file.
@@ -21,7 +21,7 @@ pub struct Damage {
 }
 
 /// Everything in the store that was changed, by path. Uses the rayon pool it is called in.
-pub fn damaged(root: &Root, verifier: &Verifier) -> files::Result<Vec<Damage>> {
+pub(crate) fn damaged(root: &Root, verifier: &Verifier) -> files::Result<Vec<Damage>> {
     let mut directories = Vec::new();
     for parent in [root.wheels(), root.bytecode()] {
         let names = files::names(&parent)?.into_iter();
@@ -78,7 +78,7 @@ fn has_its_mode(file: &UnpackedFile, path: &Path) -> files::Result<bool> {
 }
 
 /// Whether every byte of it is as it was unpacked. Stops at the first that is not.
-pub fn is_intact(unpacked: &UnpackedWheel) -> files::Result<bool> {
+pub(crate) fn is_intact(unpacked: &UnpackedWheel) -> files::Result<bool> {
     let wrong = unpacked.files.par_iter().find_map_any(|file| {
         let path = unpacked.source(file);
         let digest =

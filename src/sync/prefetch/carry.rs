@@ -60,7 +60,7 @@ pub enum Error {
 
 /// Carries the files of a record, and the record, from the cache of one place with the shape of a root to that of
 /// another.
-pub fn carry(
+pub(crate) fn carry(
     model: &ModelId,
     record: &Record,
     (from, to): (&Root, &Root),
