@@ -1,9 +1,31 @@
-"""Machine-learning interatomic potentials, each in its own reproducible environment, as ASE calculators.
+"""Machine-learning interatomic potentials and other code, each in its own reproducible environment, from any Python.
 
-The program `rootstock`, which comes with this package, builds the environments.
+`RootstockCalculator` is a model as a calculator of ASE. `Environment` calls functions of an environment; it needs neither ASE nor
+NumPy, and Python 3.8 or later. The program `rootstock`, which comes with this package, builds the environments.
 """
 
-from .calculator import RootstockCalculator, shared
-from .worker import ModelError, RootstockError, WorkerDiedError
+from __future__ import annotations
 
-__all__ = ["ModelError", "RootstockCalculator", "RootstockError", "WorkerDiedError", "shared"]
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .environment import Environment
+from .errors import RemoteError, RootstockError
+
+if TYPE_CHECKING:
+    from .calculator import RootstockCalculator, shared
+    from .worker import ModelError, WorkerDiedError
+
+__all__ = ["Environment", "ModelError", "RemoteError", "RootstockCalculator", "RootstockError", "WorkerDiedError", "shared"]
+
+#: What needs ASE and NumPy is imported when it is used.
+_LATER = {"RootstockCalculator": ".calculator", "shared": ".calculator", "ModelError": ".worker", "WorkerDiedError": ".worker"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if sys.version_info < (3, 10):
+        raise ImportError(f"`rootstock.{name}` needs Python 3.10 or later; `rootstock.Environment` needs 3.8")
+    return getattr(importlib.import_module(_LATER[name], __name__), name)

@@ -9,18 +9,19 @@ from __future__ import annotations
 import collections
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sysconfig
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ase.calculators.calculator import CalculationFailed
 
 from . import wire
+from .errors import RootstockError
+from .program import program
+
+__all__ = ["ModelError", "RootstockError", "Worker", "WorkerDiedError", "program", "spawn", "start"]
 
 log = logging.getLogger("rootstock")
 
@@ -28,10 +29,6 @@ log = logging.getLogger("rootstock")
 GRACE = 5.0
 #: Lines of a worker's output that are kept for error messages.
 LINES = 100
-
-
-class RootstockError(RuntimeError):
-    """`rootstock` or a worker failed."""
 
 
 class ModelError(RootstockError, CalculationFailed):
@@ -219,27 +216,3 @@ def spawn(
     finally:
         os.close(writing)
     return process, _Tail(name, reading)
-
-
-def program() -> str:
-    """The `rootstock` that came with this package or, as in a checkout, the one on PATH.
-
-    Raises:
-        RootstockError: It is not installed.
-    """
-    beside = [Path(sysconfig.get_path("scripts", scheme)) for scheme in _schemes()]
-    for place in [*beside, Path(__file__).parents[1] / "bin"]:
-        path = place / "rootstock"
-        if os.access(path, os.X_OK):
-            return str(path)
-    found = shutil.which("rootstock")
-    if found is None:
-        raise RootstockError(
-            "the program `rootstock` is neither beside this package nor on PATH: install `rootstock-rs` again, "
-            "or name the program with `program=`"
-        )
-    return found
-
-
-def _schemes() -> list[str]:
-    return [sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")]

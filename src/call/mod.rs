@@ -53,6 +53,7 @@ mod input;
 mod instances;
 mod job;
 mod keys;
+pub mod list;
 mod order;
 mod reference;
 mod request;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::exit::Failure as Report;
 use super::run::keep;
 use super::worker::seconds;
-use super::{Shared, context, root, selection, show};
+use super::{Shared, call_list, context, root, selection, show};
 use crate::call::{self, Context, Ends, Failure, Kind, Model, Options, Source, Summary};
 use crate::files::{self, Context as _};
 use crate::report::help;
@@ -43,16 +43,23 @@ Examples:
 pub(crate) struct Arguments {
     /// An environment or a model of the root.
     #[arg(value_name = "ENV|MODEL")]
-    target: String,
+    pub(super) target: String,
     /// The function.
     #[arg(conflicts_with_all = ["stream", "request"])]
-    function: Option<String>,
+    pub(super) function: Option<String>,
     /// Its arguments.
     #[arg(value_name = "JSON-ARG", allow_negative_numbers = true)]
-    arguments: Vec<String>,
+    pub(super) arguments: Vec<String>,
     /// Its keyword arguments, as an object.
     #[arg(long, value_name = "JSON", requires = "function")]
     kwargs: Option<String>,
+    /// Call nothing: show FUNCTIONs with their signatures, or what the manifest lists, or all that is public in the
+    /// environment's source and in files of `--path`. Sources are read, and nothing is imported.
+    #[arg(long, conflicts_with_all = ["stream", "request", "kwargs"])]
+    pub(super) list: bool,
+    /// With `--list`: print the result as JSON.
+    #[arg(long, requires = "list")]
+    pub(super) json: bool,
     /// Read the request from this file.
     #[arg(long, value_name = "FILE", conflicts_with = "stream")]
     request: Option<PathBuf>,
@@ -156,6 +163,9 @@ struct Refused {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> ExitCode {
+    if arguments.list {
+        return call_list::run(shared, arguments);
+    }
     match try_run(shared, arguments) {
         Ok(summary) => exit(arguments, &summary),
         Err(refused) => {
@@ -188,7 +198,7 @@ fn exit(arguments: &Arguments, summary: &Summary) -> ExitCode {
 }
 
 /// Prints a failure for people.
-fn explain(failure: &Failure) {
+pub(super) fn explain(failure: &Failure) {
     if !failure.traceback.is_empty() {
         show::remarks(failure.traceback.trim_end());
     }
@@ -293,15 +303,15 @@ struct Request<'a> {
 }
 
 /// All that a call needs beside its requests.
-struct Prepared {
-    root: Root,
-    selected: Selected,
-    stamp: Stamp,
+pub(super) struct Prepared {
+    pub(super) root: Root,
+    pub(super) selected: Selected,
+    pub(super) stamp: Stamp,
     is_model: bool,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
 }
 
-fn prepare(shared: &Shared, arguments: &Arguments) -> Result<Prepared, Failure> {
+pub(super) fn prepare(shared: &Shared, arguments: &Arguments) -> Result<Prepared, Failure> {
     let reported = |kind| move |report: Report| of_report(kind, &report);
     context::check_trust().map_err(reported(Kind::BadRequest))?;
     let root = root::built(shared).map_err(reported(Kind::BadRequest))?;
@@ -454,7 +464,7 @@ impl Prepared {
     }
 }
 
-fn options(arguments: &Arguments, here: &Path) -> Result<Options, Failure> {
+pub(super) fn options(arguments: &Arguments, here: &Path) -> Result<Options, Failure> {
     let directory = |path: &PathBuf, option: &str| {
         let absolute = here.join(path);
         if files::is_directory(&absolute) {

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bundle;
 mod call;
+mod call_list;
 mod context;
 mod doctor;
 mod escape;

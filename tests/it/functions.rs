@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use snapbox::str;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Said, Sandbox};
 
 const SOURCE: &str = "
-from os.path import join as joined
+from posixpath import join as joined
 
 def add(a: int, b=2, *, scale: float = 1.0) -> int:
     \"\"\"Adds two numbers.
@@ -133,6 +133,93 @@ fn the_list_is_locked_shown_and_part_of_no_generation() {
     assert_eq!(*listed, json!(["env_source:add", "single:value"]));
     let catalogue: Value = serde_json::from_str(&sandbox.read("root/models.json")).unwrap();
     assert_eq!(catalogue["environments"]["one"]["functions"], *listed);
+}
+
+/// Runs `call --list` where there is the root alone.
+fn list(sandbox: &Sandbox, more: &[&str]) -> Said {
+    let root = sandbox.path("root");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let arguments = ["call", "one", "--list", "--root", root.to_str().unwrap()];
+    let mut command = sandbox.command(&[&arguments[..], more].concat());
+    Said::from(command.current_dir(elsewhere.path()).output().unwrap())
+}
+
+#[test]
+fn without_a_list_everything_public_in_the_source_is_shown() {
+    let sandbox = built("");
+    let expected = "\
+env_source:setup(model, device)
+env_source:add(a: int, b=2, *, scale: float = 1.0) -> int
+    Adds two numbers.
+env_source:Counter(start=0)
+    Counts up.
+  env_source:Counter.inc(by=1)
+      One step.
+env_source:later()
+";
+    assert_eq!(list(&sandbox, &[]).expect(0).stdout, expected);
+}
+
+#[test]
+fn a_list_is_shown_with_signatures_also_of_packages() {
+    let sandbox = built(
+        "functions = [\"single:value\", \"env_source:Counter.inc\", \"env_source:joined\", \"absent:f\"]",
+    );
+    let said = list(&sandbox, &["--json"]);
+    let listing = said.expect(1).json();
+    let stamp = |field| sandbox.stamp("root", "one", field);
+    let environment = json!({ "name": "one", "id": stamp("id"), "digest": stamp("digest") });
+    assert_eq!(listing["environment"], environment);
+    assert_eq!(listing["root"], sandbox.path("root").to_str().unwrap());
+    let functions = listing["functions"].as_array().unwrap();
+    let of = |reference: &str| {
+        let mut all = functions.iter();
+        all.find(|entry| entry["reference"] == reference).unwrap()
+    };
+    assert_eq!(of("absent:f")["error"], "there is no module `absent`");
+    assert_eq!(of("env_source:Counter.inc")["signature"], "(by=1)");
+    assert_eq!(of("env_source:Counter.inc")["summary"], "One step.");
+    assert_eq!(of("env_source:joined")["kind"], "function");
+    assert_eq!(of("env_source:joined")["signature"], "(a, *p)");
+}
+
+#[test]
+fn modules_and_files_of_ones_own_are_read_in_path() {
+    let sandbox = built("");
+    sandbox.write(
+        "mine/relax.py",
+        "def run(atoms, fmax=0.05):\n    'Relaxes.'\nimport nowhere\n",
+    );
+    sandbox.write(
+        "mine/deep/__init__.py",
+        "from .inner import *\nfrom .inner import work\n",
+    );
+    sandbox.write("mine/deep/inner.py", "def work(n): 'Works.'\n");
+    let path = sandbox.path("mine");
+    let with = |more: &[&str]| {
+        list(
+            &sandbox,
+            &[&["--path", path.to_str().unwrap()], more].concat(),
+        )
+    };
+    let relax = "relax:run(atoms, fmax=0.05)\n    Relaxes.\n";
+    assert!(with(&[]).expect(0).stdout.ends_with(relax));
+    assert_eq!(with(&["relax"]).expect(0).stdout, relax);
+    assert_eq!(
+        with(&["relax.py:run"]).expect(0).stdout,
+        relax.replace("relax:", "relax.py:")
+    );
+    assert_eq!(
+        with(&["deep:work"]).expect(0).stdout,
+        "deep:work(n)\n    Works.\n"
+    );
+    let said = with(&["relax:ruN", "gone.py:f", "deep.inner.work:f"]);
+    assert_eq!(
+        said.expect(1).stdout,
+        "relax:ruN: not found: `relax` has no `ruN`; did you mean `run`?\n\
+         gone.py:f: not found: there is no file `gone.py`\n\
+         deep.inner.work:f: not found: `deep.inner` is not a package\n"
+    );
 }
 
 /// The name of an environment with the id of one of its generations means that one, whatever was built later.

@@ -18,7 +18,7 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// A Python that has them; made once, and made again where it is not whole.
-fn python() -> &'static Path {
+pub(crate) fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
         let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-client");
@@ -92,6 +92,49 @@ fn a_calculators_worker_lives_no_longer_than_it_should() {
 #[test]
 fn rootstock_1_x_and_we_drive_each_others_workers() {
     pytest("python/tests/test_frozen.py");
+}
+
+#[test]
+fn functions_of_an_environment_are_called_from_python() {
+    pytest("python/tests/test_environment.py");
+}
+
+/// From Pythons without ASE and NumPy, of every series from 3.8 on that this machine has.
+#[test]
+fn functions_are_called_from_any_python() {
+    let code = "
+import sys
+import rootstock
+with rootstock.Environment('odd', paths=['tests/python/functions']) as env:
+    assert env.call('calls:add', 2, 3) == 5
+    assert env.call('calls:squares', 3) == [0.0, 1.0, 4.0]
+    assert list(env.map('calls:add', range(3), workers=2)) == [10, 11, 12]
+    with env.session() as session:
+        assert session.new('calls:Counter', start=1).inc() == 2
+    try:
+        env.call('calls:fails', 'x')
+    except rootstock.RemoteError as error:
+        assert error.kind == 'raised'
+assert not {'numpy', 'ase'} & set(sys.modules)
+";
+    let mut called = 0;
+    for minor in 8..20 {
+        let mut python = Command::new(format!("python3.{minor}"));
+        let has_it = python.args(["-S", "-c", ""]).output();
+        if !has_it.is_ok_and(|output| output.status.success()) {
+            continue;
+        }
+        let program = Path::new(ROOTSTOCK).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        run(Command::new(format!("python3.{minor}"))
+            .args(["-S", "-B", "-c", code])
+            .current_dir(here())
+            .env("PYTHONPATH", "python")
+            .env("PATH", format!("{}:{path}", program.display()))
+            .env("ROOTSTOCK_ROOT", root()));
+        called += 1;
+    }
+    assert!(called > 0);
 }
 
 #[test]

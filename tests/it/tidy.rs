@@ -76,7 +76,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "call",
         &[
-            "name", "target", "files", "process", "python", "manifest", "store", "runtime", "pool",
+            "name", "target", "report", "files", "process", "python", "manifest", "store",
+            "runtime", "pool",
         ],
     ),
     (
