@@ -291,20 +291,22 @@ pub(crate) fn python_allows(specifiers: &VersionSpecifiers, version: &Version) -
     if version.release().len() >= 3 {
         return specifiers.contains(version);
     }
-    !patches(Some(specifiers), version).is_empty()
+    patches(Some(specifiers), version).next().is_some()
 }
 
 /// The versions of a series, such as 3.11, that the specifiers allow, lowest first.
-pub(crate) fn patches(specifiers: Option<&VersionSpecifiers>, series: &Version) -> Vec<Version> {
-    let exact = |patch| {
+pub(crate) fn patches(
+    specifiers: Option<&VersionSpecifiers>,
+    series: &Version,
+) -> impl Iterator<Item = Version> {
+    let exact = move |patch| {
         let mut release = series.release().to_vec();
         release.push(patch);
         Version::new(release)
     };
     // No series of CPython has had, or will have, more releases than this.
     let all = (0..100).map(exact);
-    all.filter(|version| specifiers.is_none_or(|specifiers| specifiers.contains(version)))
-        .collect()
+    all.filter(move |version| specifiers.is_none_or(|specifiers| specifiers.contains(version)))
 }
 
 /// A requirement in normal form: two spellings of one requirement have one text.

@@ -43,7 +43,7 @@ impl Solver<'_> {
             let answer = self.on_version(environment, ask, target, (python, python))?;
             return needed(environment, target, python, answer);
         }
-        let allowed = patches(environment.requires_python.as_ref(), python);
+        let allowed: Vec<Version> = patches(environment.requires_python.as_ref(), python).collect();
         let (Some(lowest), Some(highest)) = (allowed.first(), allowed.last()) else {
             // What it is locked for would be no Python at all; who chose it has seen to that.
             let answer = self.on_version(environment, ask, target, (python, python))?;
@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn what_a_marker_names_is_asked_for_on_both_sides() {
-        let allowed = patches(Some(&">=3.11.3".parse().unwrap()), &"3.11".parse().unwrap());
+        let (from, series) = (">=3.11.3".parse().unwrap(), "3.11".parse().unwrap());
+        let allowed: Vec<Version> = patches(Some(&from), &series).collect();
         let near = |text: &str| -> Vec<String> {
             near(text, &allowed)
                 .iter()

@@ -110,8 +110,7 @@ fn index(found: &mut Findings, environment: &Environment, package: &LockedPackag
 
 /// A version that the answer is for: what is locked for a series was asked for on each version of it that is allowed.
 fn lowest(environment: &Environment, python: &Version) -> Version {
-    let allowed = manifest::patches(environment.requires_python.as_ref(), python);
-    let lowest = allowed.into_iter().next();
+    let lowest = manifest::patches(environment.requires_python.as_ref(), python).next();
     let lowest = lowest.filter(|_| python.release().len() < 3);
     lowest.unwrap_or_else(|| python.clone())
 }
@@ -133,16 +132,17 @@ fn build(
         );
         found.add(Code::BuildUnpinned, message, None, None);
     }
-    let asked = environment.build_dependencies.get(&package.name);
+    let Some(asked) = environment.build_dependencies.get(&package.name) else {
+        return;
+    };
     let markers = locked.target.markers(&locked.python.version);
-    let asked = asked.into_iter().flatten();
     let missing = locked
         .builds
         .get(&package.name)
         .into_iter()
         .flat_map(|with| {
             let asked = asked
-                .clone()
+                .iter()
                 .filter(|one| one.evaluate_markers(&markers, &[]));
             asked.filter(|one| !with.iter().any(|there| there.name == one.name))
         });
