@@ -283,7 +283,7 @@ def _end(process: subprocess.Popen[bytes], owner: int, at_once: bool = False) ->
         process.stdin.close()
     except OSError:
         pass
-    # It may wait until somebody reads its responses.
+    # It may wait until its responses are read.
     process.stdout.close()
     for end in (None, process.terminate, process.kill) if not at_once else (process.terminate, process.kill):
         if end is not None:

@@ -21,9 +21,9 @@ struct Reported {
     exit: Option<u8>,
 }
 
-/// What Python says of itself.
+/// What Python reports of itself.
 #[derive(Debug, Deserialize)]
-struct Said {
+struct Report {
     implementation: String,
     version: String,
     soabi: String,
@@ -69,30 +69,30 @@ pub(super) fn check_identity(
     built_on: &Identity,
     generation: &std::path::Path,
 ) -> Result<(), Failure> {
-    let Ok(said) = serde_json::from_slice::<Said>(text) else {
+    let Ok(report) = serde_json::from_slice::<Report>(text) else {
         return Err(Failure::new(
             Kind::IdentityMismatch,
-            "Python has not said what it is",
+            "Python has not reported what it is",
             "",
         ));
     };
     let pairs = [
         (
             "implementation",
-            &said.implementation,
+            &report.implementation,
             &built_on.implementation,
         ),
-        ("version", &said.version, &built_on.version),
-        ("SOABI", &said.soabi, &built_on.soabi),
+        ("version", &report.version, &built_on.version),
+        ("SOABI", &report.soabi, &built_on.soabi),
     ];
     let differs = pairs.iter().find(|(_, here, there)| here != there);
     let message = match differs {
         Some((what, here, there)) => {
             format!("the environment was built on {what} {there}, and Python has {here}")
         }
-        None if said.prefix != generation => format!(
+        None if report.prefix != generation => format!(
             "Python runs in `{}`, and not in `{}`",
-            said.prefix.display(),
+            report.prefix.display(),
             generation.display()
         ),
         None => return Ok(()),

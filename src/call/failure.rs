@@ -36,7 +36,7 @@ pub enum Kind {
     TooLarge,
     /// The outputs of a task are not what they should be.
     BadOutput,
-    /// `rootstock` was told to stop.
+    /// `rootstock` was stopped by a signal.
     Interrupted(StopSignal),
     /// Python is not the one that the environment was built on.
     IdentityMismatch,

@@ -19,7 +19,7 @@ struct Keys {
     /// In messages, and in the message to Python.
     name: &'static str,
     /// A request with one of these is of this kind.
-    telling: &'static [&'static str],
+    deciding: &'static [&'static str],
     /// What it may have beside these and [`COMMON`].
     others: &'static [&'static str],
 }
@@ -39,13 +39,13 @@ const KINDS: &[Keys] = &[
     Keys {
         asked: Asked::Function,
         name: "function",
-        telling: &["function", "function_name", "function_code"],
+        deciding: &["function", "function_name", "function_code"],
         others: &["module", "args", "kwargs"],
     },
     Keys {
         asked: Asked::Class,
         name: "class",
-        telling: &[
+        deciding: &[
             "class",
             "class_name",
             "class_code",
@@ -75,11 +75,11 @@ impl Asked {
 
 impl Keys {
     fn has(&self, key: &str) -> bool {
-        self.telling.contains(&key) || self.others.contains(&key) || COMMON.contains(&key)
+        self.deciding.contains(&key) || self.others.contains(&key) || COMMON.contains(&key)
     }
 
-    fn told_by(&self, fields: &Fields<'_>) -> Option<&'static str> {
-        self.telling.iter().copied().find(|key| fields.has(key))
+    fn given_in(&self, fields: &Fields<'_>) -> Option<&'static str> {
+        self.deciding.iter().copied().find(|key| fields.has(key))
     }
 }
 
@@ -90,15 +90,15 @@ pub(super) fn asked(fields: &Fields<'_>) -> Result<Asked, Failure> {
             return Err(unknown(key));
         }
     }
-    let told = KINDS
+    let given = KINDS
         .iter()
-        .filter_map(|keys| Some((keys, keys.told_by(fields)?)));
-    let told: Vec<_> = told.collect();
-    let keys = match told[..] {
+        .filter_map(|keys| Some((keys, keys.given_in(fields)?)));
+    let given: Vec<_> = given.collect();
+    let keys = match given[..] {
         [(keys, _)] => keys,
         [] => {
             return Err(Failure::bad_request(
-                "the request does not say what to call",
+                "the request does not name what to call",
                 "name a function, as in `{\"function\": \"env_source:add\", \"args\": [2, 3]}`, or a class",
             ));
         }
@@ -124,7 +124,7 @@ pub(super) fn asked(fields: &Fields<'_>) -> Result<Asked, Failure> {
 fn unknown(key: &str) -> Failure {
     let all = KINDS
         .iter()
-        .flat_map(|keys| keys.telling.iter().chain(keys.others));
+        .flat_map(|keys| keys.deciding.iter().chain(keys.others));
     let all: Vec<&str> = all.chain(COMMON).copied().collect();
     let near = nearest(key, all.iter().copied());
     let hint = near.map_or_else(

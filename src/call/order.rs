@@ -1,4 +1,4 @@
-//! The order: what each Python of a run is told first.
+//! The order: the first message to each Python of a run.
 
 use std::path::{Path, PathBuf};
 

@@ -21,7 +21,7 @@ pub(super) struct Common<'a> {
     pub(super) stderr: &'a Captured,
     pub(super) seconds: f64,
     pub(super) environment: &'a Environment,
-    /// What the Python that answered has said of itself.
+    /// What the Python that answered has reported of itself.
     pub(super) python: Option<&'a RawValue>,
 }
 

@@ -63,7 +63,7 @@ struct Place {
     /// Requests for its instances.
     queue: VecDeque<Job>,
     scratch: Scratch,
-    /// What the process has said of itself.
+    /// What the process has reported of itself.
     python: Option<Box<RawValue>>,
     /// Whether a process was here before.
     was_used: bool,

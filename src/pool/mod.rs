@@ -4,7 +4,7 @@
 //!
 //! A process is started with a program and an order. Its first message says that it is ready; from then on each message is
 //! answered by one. A process that raises an exception while it loads, ends, closes its socket, sends something invalid or takes too
-//! long yields [`Event::Ended`]; whoever uses the pool then drops it and may start another in its place.
+//! long yields [`Event::Ended`]; the pool's user then drops it and may start another in its place.
 
 use std::io;
 use std::os::fd::BorrowedFd;

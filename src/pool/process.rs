@@ -15,7 +15,7 @@ use super::python::Child;
 use super::{End, Event, Program};
 use crate::process::{self, Exit};
 
-/// How long a Python that is told to end by SIGTERM may take.
+/// How long a Python may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a Python may take to write where it is.
 const TRACE: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ enum Phase {
     Busy,
     /// Took too long, and writes where it is.
     Tracing { size: u64 },
-    /// Took too long, and was told to end.
+    /// Took too long, and was sent SIGTERM.
     Terminating,
     /// Has closed its socket.
     Closed,
@@ -188,7 +188,7 @@ impl Process {
         let is_open = self.channel.fill();
         match self.channel.receive() {
             Ok(Some(message)) if self.expects_message() => return Some(self.received(message)),
-            // An answer that nobody asked for, or one that came too late to be stopped.
+            // An unsolicited answer, or one that came too late to be stopped.
             Ok(Some(_)) if self.phase == Phase::Idle => return Some(Event::Ended(End::Invalid)),
             Err(Invalid) if self.expects_message() => return Some(Event::Ended(End::Invalid)),
             _ => {}

@@ -56,7 +56,11 @@ fn what_is_no_request_is_refused() {
             "unknown key `functoin`",
             "did you mean `function`?",
         ),
-        ("{\"id\": 1}", "does not say what to call", "env_source:add"),
+        (
+            "{\"id\": 1}",
+            "does not name what to call",
+            "env_source:add",
+        ),
         (
             "{\"function\": \"f.py:add\", \"class\": \"f.py:Counter\"}",
             "asks for two things",
