@@ -89,9 +89,12 @@ fn generation(root: &Root, text: &str) -> Result<Pin, Error> {
     let current = files::link_target(&root.current(&environment))?;
     let current = current.and_then(|target| Some(target.file_name()?.to_str()?.to_owned()));
     let is_current = text == environment.as_str();
-    let is_meant = |id: &&String| match is_current {
-        true => Some(*id) == current.as_ref(),
-        false => id.starts_with(&prefix),
+    let is_meant = |id: &&String| {
+        if is_current {
+            Some(*id) == current.as_ref()
+        } else {
+            id.starts_with(&prefix)
+        }
     };
     let found: Vec<&String> = ids.iter().filter(is_meant).collect();
     let full = |id: &String| format!("{environment}@{id}");

@@ -54,7 +54,7 @@ const WHAT: &str = "name a wheel, a source distribution (.tar.gz, .zip) or a dir
 /// What is wrong with a path, and what to do.
 type Refusal = (String, &'static str);
 
-fn unreadable(error: files::Error) -> Refusal {
+fn unreadable(error: &files::Error) -> Refusal {
     (error.source.to_string(), WHAT)
 }
 
@@ -62,7 +62,7 @@ fn unreadable(error: files::Error) -> Refusal {
 fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, Refusal> {
     let there = here.join(path);
     if files::exists(&there) {
-        files::in_project(here, Path::new(path)).map_err(unreadable)?;
+        files::in_project(here, Path::new(path)).map_err(|error| unreadable(&error))?;
     }
     if files::is_directory(&there) {
         return directory(here, &there, fragment);
@@ -79,8 +79,11 @@ fn look(here: &Path, path: &str, fragment: &Fragment) -> Result<Local, Refusal> 
 }
 
 fn directory(here: &Path, there: &Path, fragment: &Fragment) -> Result<Local, Refusal> {
-    let manifest = files::real_path(&here.join(".")).map_err(unreadable)?;
-    if pack::holds(&files::real_path(there).map_err(unreadable)?, &manifest) {
+    let manifest = files::real_path(&here.join(".")).map_err(|error| unreadable(&error))?;
+    if pack::holds(
+        &files::real_path(there).map_err(|error| unreadable(&error))?,
+        &manifest,
+    ) {
         return Err((
             "this directory holds the manifest itself".to_owned(),
             "a lock cannot hold a digest of itself: keep the project in a directory beside the manifest",
@@ -105,7 +108,7 @@ fn directory(here: &Path, there: &Path, fragment: &Fragment) -> Result<Local, Re
             WHAT,
         ));
     }
-    let Packed { sha256, size } = pack::digest(there).map_err(unreadable)?;
+    let Packed { sha256, size } = pack::digest(there).map_err(|error| unreadable(&error))?;
     Ok(Local {
         sha256,
         size,
@@ -115,9 +118,11 @@ fn directory(here: &Path, there: &Path, fragment: &Fragment) -> Result<Local, Re
 
 fn archive(there: &Path, fragment: &Fragment) -> Result<Local, Refusal> {
     if !fragment.checksums.is_empty() {
-        let file = files::open(there).map_err(unreadable)?;
+        let file = files::open(there).map_err(|error| unreadable(&error))?;
         let compared = digest::compare(file, &fragment.checksums);
-        let compared = compared.context("read", there).map_err(unreadable)?;
+        let compared = compared
+            .context("read", there)
+            .map_err(|error| unreadable(&error))?;
         compared.map_err(|mismatch| {
             (
                 format!("it {mismatch}"),
@@ -125,10 +130,10 @@ fn archive(there: &Path, fragment: &Fragment) -> Result<Local, Refusal> {
             )
         })?;
     }
-    let file = files::open(there).map_err(unreadable)?;
+    let file = files::open(there).map_err(|error| unreadable(&error))?;
     let (sha256, size) = Digest::of_reader(file)
         .context("read", there)
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
     Ok(Local {
         sha256,
         size,

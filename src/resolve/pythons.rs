@@ -150,8 +150,9 @@ impl Pythons<'_> {
     ) -> Result<LockedArchive, Failure> {
         let builds = self.builds(environment, target)?;
         let newest = builds.iter().rev().find(|build| build.version == *version);
-        let Build { build, url, .. } =
-            newest.ok_or_else(|| no_build(environment, target, builds))?;
+        let Build {
+            day: build, url, ..
+        } = newest.ok_or_else(|| no_build(environment, target, builds))?;
         let mut digests = self
             .digests
             .lock()

@@ -116,7 +116,7 @@ impl Scheme {
     }
 
     /// The path that leads from `site-packages` to this scheme in an environment, as `RECORD` files have it.
-    pub(crate) fn from_site_packages(self) -> &'static str {
+    pub(crate) fn relative_to_site_packages(self) -> &'static str {
         match self {
             Scheme::SitePackages => "",
             Scheme::Scripts => "../../../bin/",

@@ -34,14 +34,14 @@ pub struct Preview<'p> {
 pub fn preview<'p>(
     plan: &'p Plan<'p>,
     root: &'p Root,
-    room: Vec<Room>,
+    space: Vec<Room>,
 ) -> files::Result<Preview<'p>> {
     let (files, download) = build::to_download(plan, root);
-    let one = |step: &Step| match step.action {
+    let estimate_of = |step: &Step| match step.action {
         Action::Build { .. } => estimate::estimate(step, root).map(Some),
         Action::Keep { .. } | Action::Flip { .. } => Ok(None),
     };
-    let estimates: files::Result<Vec<_>> = plan.steps.iter().map(one).collect();
+    let estimates: files::Result<Vec<_>> = plan.steps.iter().map(estimate_of).collect();
     let estimates = estimates?;
     let sum = |amount: fn(&BuildEstimate) -> u64| estimates.iter().flatten().map(amount).sum();
     Ok(Preview {
@@ -52,7 +52,7 @@ pub fn preview<'p>(
         bytes: sum(|estimate| estimate.bytes),
         inodes: sum(|estimate| estimate.inodes),
         estimates,
-        room,
+        room: space,
     })
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Build {
     /// The exact version.
     pub version: Version,
     /// The day it was built, where its name has it.
-    pub build: Option<String>,
+    pub day: Option<String>,
     /// Where it is.
     pub url: String,
 }
@@ -82,16 +82,15 @@ fn builds(listed: Vec<Listed>) -> Builds {
         if let (true, Some(architecture), Some(version), Some(url)) =
             (plain, architecture, version, listed.url)
         {
-            let build = build_of(&url);
-            builds.entry(architecture).or_default().push(Build {
-                version,
-                build,
-                url,
-            });
+            let day = build_of(&url);
+            builds
+                .entry(architecture)
+                .or_default()
+                .push(Build { version, day, url });
         }
     }
     for builds in builds.values_mut() {
-        builds.sort_by(|a, b| (&a.version, &a.build).cmp(&(&b.version, &b.build)));
+        builds.sort_by(|a, b| (&a.version, &a.day).cmp(&(&b.version, &b.day)));
     }
     builds
 }
@@ -135,7 +134,7 @@ mod tests {
         ]);
         let builds = builds(serde_json::from_value(list).unwrap());
         let of = |architecture| {
-            let shown = |build: &Build| format!("{} {:?}", build.version, build.build);
+            let shown = |build: &Build| format!("{} {:?}", build.version, build.day);
             builds[&architecture].iter().map(shown).collect::<Vec<_>>()
         };
         assert_eq!(

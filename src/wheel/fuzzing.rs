@@ -96,7 +96,7 @@ fn assert_installed(installed: &[UnpackedFile], staging: &Staging) {
         if file.path.ends_with(".dist-info/RECORD") {
             continue;
         }
-        let path = format!("{}{}", file.scheme.from_site_packages(), file.path);
+        let path = format!("{}{}", file.scheme.relative_to_site_packages(), file.path);
         let claim = record.claim(&path).expect("every file is in RECORD");
         assert_eq!(claim.checksums, [Checksum::Sha256(file.sha256)]);
     }

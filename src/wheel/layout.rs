@@ -172,7 +172,7 @@ fn check_alike(items: &[Item], description: &Description) -> Result<(), Defect> 
         .map(Item::installed);
     let launchers = description.launchers.iter();
     let launchers =
-        launchers.map(|l| format!("{}{}", Scheme::Scripts.from_site_packages(), l.name));
+        launchers.map(|l| format!("{}{}", Scheme::Scripts.relative_to_site_packages(), l.name));
     let paths: BTreeSet<String> = written.chain(launchers).collect();
     for path in &paths {
         let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
@@ -192,6 +192,6 @@ fn check_alike(items: &[Item], description: &Description) -> Result<(), Defect> 
 impl Item {
     /// Its path as it is seen from `site-packages`: the same for all ways to one file.
     fn installed(&self) -> String {
-        format!("{}{}", self.scheme.from_site_packages(), self.path)
+        format!("{}{}", self.scheme.relative_to_site_packages(), self.path)
     }
 }

@@ -183,7 +183,7 @@ pub(super) fn text(files: &[UnpackedFile], path: &str) -> String {
     let mut lines: Vec<String> = files
         .iter()
         .map(|file| {
-            let path = format!("{}{}", file.scheme.from_site_packages(), file.path);
+            let path = format!("{}{}", file.scheme.relative_to_site_packages(), file.path);
             let checksum = BASE64_URL_SAFE_NO_PAD.encode(file.sha256.as_bytes());
             format!("{},sha256={checksum},{}\n", quoted(&path), file.size)
         })
