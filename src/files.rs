@@ -23,6 +23,7 @@ mod pointer;
 mod reading;
 mod reproducible;
 pub(crate) mod shared;
+mod signature;
 pub(crate) mod space;
 mod quoted;
 pub(crate) mod ownership;
@@ -41,6 +42,7 @@ pub(crate) use reading::{
 };
 pub(crate) use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
 pub(crate) use shared::SharedFile;
+pub(crate) use signature::{Signature, signature};
 /// An open file.
 pub(crate) use std::fs::File;
 pub(crate) use walk::{Entry, Kind, disk_use, walk, walk_open, walk_some};
@@ -186,6 +188,13 @@ pub(crate) fn append(path: &Path) -> Result<File> {
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .context("add to", path)
+}
+
+/// Adds a line to the end of a file of the user's, creating it if need be.
+pub(crate) fn append_line(path: &Path, line: &str) -> Result<()> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    let written = opened.and_then(|mut file| io::Write::write_all(&mut file, line.as_bytes()));
+    written.context("add to", path)
 }
 
 /// Writes a new file of our own making; overwrites what is there. Not atomic: for directories that are not published yet.

@@ -81,6 +81,8 @@ pub(crate) mod worker;
 pub mod call;
 /// Diagnoses a root without manifest or lock.
 pub mod doctor;
+/// An environment's packages under a Python that is not its own.
+pub mod overlay;
 /// Looks at a model from outside: a smoke test, and where the time goes.
 pub(crate) mod probe;
 

@@ -212,8 +212,8 @@ impl Command {
         limited::output(child, limit).map_err(|e| self.error(e))
     }
 
-    /// What the program writes to standard output, if it closes that in time; otherwise nothing. In both cases it is ended
-    /// then, with all that it has started.
+    /// What the program writes to standard output, if it closes that in time and does not write without end; otherwise nothing.
+    /// In both cases it is ended then, with all that it has started.
     pub(crate) fn answer_within(&self, limit: Duration) -> Result<Option<Vec<u8>>, Error> {
         let mut child = self
             .build()
@@ -244,6 +244,11 @@ impl Command {
             .map_err(|e| self.error(e))
     }
 
+    /// Starts the program in our process group, with our standard streams. The caller owns the child and must reap it.
+    pub(crate) fn start(&self) -> Result<Child, Error> {
+        self.build().spawn().map_err(|e| self.error(e))
+    }
+
     /// Becomes the program: its exit code and signals are those of this process. Comes back only if that is impossible.
     pub(crate) fn exec(&self) -> Error {
         self.error(self.build().exec())
@@ -261,7 +266,8 @@ impl Command {
         command
     }
 
-    fn error(&self, source: std::io::Error) -> Error {
+    /// The error that something went wrong with it.
+    pub(crate) fn error(&self, source: std::io::Error) -> Error {
         Error {
             program: self.program.display().to_string(),
             source,
@@ -278,7 +284,10 @@ pub(crate) fn ignore_file_size_signal() {
     let _ = set.thread_block();
 }
 
-/// Everything up to the end of a pipe; `None` if that has not come by then.
+/// No answer is longer.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+/// Everything up to the end of a pipe; `None` if that has not come by then, or does not come.
 fn read_until(mut pipe: ChildStdout, deadline: Instant) -> std::io::Result<Option<Vec<u8>>> {
     let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
     loop {
@@ -287,6 +296,7 @@ fn read_until(mut pipe: ChildStdout, deadline: Instant) -> std::io::Result<Optio
         }
         match pipe.read(&mut bytes)? {
             0 => return Ok(Some(all)),
+            count if all.len() + count > LONGEST_ANSWER => return Ok(None),
             count => all.extend_from_slice(&bytes[..count]),
         }
     }
@@ -331,6 +341,8 @@ mod tests {
         };
         assert_eq!(sh("echo no; /bin/sleep 1000", 0.1), None);
         assert_eq!(sh("exec >&-; /bin/sleep 1000", 100.0), Some(Vec::new()));
+        let endless = "while :; do echo 0123456789012345678901234567890123456789; done";
+        assert_eq!(sh(endless, 1000.0), None);
     }
 
     #[test]

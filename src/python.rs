@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,16 +78,19 @@ print(json.dumps({
 }))
 "#;
 
+fn question(path: &Path, environment: &BTreeMap<OsString, OsString>) -> Command {
+    Command::new(path)
+        .arguments(["-I", "-S", "-B", "-c", QUESTION])
+        .variables(environment)
+}
+
 impl Interpreter {
     /// Asks the program at `path` who it is, with only these variables set.
     pub(crate) fn ask(
         path: &Path,
         environment: &BTreeMap<OsString, OsString>,
     ) -> Result<Self, Error> {
-        let output = Command::new(path)
-            .arguments(["-I", "-S", "-B", "-c", QUESTION])
-            .variables(environment)
-            .run()?;
+        let output = question(path, environment).run()?;
         let not_python = |reason: String| Error::NotPython {
             executable: path.to_owned(),
             reason,
@@ -96,6 +100,16 @@ impl Interpreter {
             return Err(not_python(format!("it {}: {output_end}", output.exit)));
         }
         serde_json::from_slice(&output.stdout).map_err(|error| not_python(error.to_string()))
+    }
+
+    /// As [`Interpreter::ask`], of a program that may be anything; `None` if it gives no answer in this time.
+    pub(crate) fn ask_within(
+        path: &Path,
+        environment: &BTreeMap<OsString, OsString>,
+        limit: Duration,
+    ) -> Option<Self> {
+        let answer = question(path, environment).answer_within(limit).ok()??;
+        serde_json::from_slice(&answer).ok()
     }
 
     /// Major and minor version.

@@ -8,30 +8,51 @@ use crate::report::Problem;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything is as asked.
-    Ok = 0,
+    Ok,
     /// Something failed, or a check found something.
-    Failed = 1,
+    Failed,
     /// The command line, the manifest or the lock cannot be read.
-    Usage = 2,
+    Usage,
     /// The lock or the root has drifted.
-    Drift = 3,
+    Drift,
     /// An environment is missing, stale or unusable on this machine.
-    Environment = 4,
+    Environment,
     /// Terminated by a signal: 128+N, as in shells.
-    HungUp = 129,
+    HungUp,
     /// By Ctrl-C.
-    Interrupted = 130,
+    Interrupted,
     /// By a scheduler or a person.
-    Terminated = 143,
+    Terminated,
     /// The command of `rootstock run` exists and cannot be executed, as in shells.
-    CommandNotExecutable = 126,
+    CommandNotExecutable,
     /// It does not exist.
-    CommandNotFound = 127,
+    CommandNotFound,
+    /// That of the command of `rootstock run`.
+    Command(u8),
+}
+
+impl Exit {
+    /// The number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Drift => 3,
+            Exit::Environment => 4,
+            Exit::HungUp => 129,
+            Exit::Interrupted => 130,
+            Exit::Terminated => 143,
+            Exit::CommandNotExecutable => 126,
+            Exit::CommandNotFound => 127,
+            Exit::Command(code) => code,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
+        ExitCode::from(exit.code())
     }
 }
 

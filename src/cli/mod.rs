@@ -14,8 +14,10 @@ mod doctor;
 mod escape;
 mod exit;
 mod export;
+mod foreign;
 mod gc;
 mod given;
+mod install;
 mod interrupt;
 mod limits;
 mod lock;
@@ -27,6 +29,7 @@ mod run;
 mod selection;
 mod show;
 mod status;
+mod supervise;
 mod sync;
 mod worker;
 

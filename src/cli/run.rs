@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, root, selection, show};
+use super::{Shared, context, foreign, root, selection, show};
 use crate::manifest::{NotKept, cannot_be_kept};
-use crate::process::Command;
+use crate::process::{self, Command};
 use crate::runtime::command::{self, CommandVariables, Inherit, Keep};
 use crate::runtime::print::{self, Printed};
 use crate::runtime::{Selected, program, select};
@@ -31,7 +31,13 @@ Examples:
   srun rootstock run mace -- python -m mpi4py parallel.py
   rootstock run mace --clean --keep 'SCRATCH*' --keep SEED=1 -- python relax.py
   eval \"$(rootstock run mace --print sh)\"     in the prologue of a job, or Parsl's worker_init
-  rootstock run mace --print python            the interpreter, of the generation that is current now")]
+  rootstock run mace --print python            the interpreter, of the generation that is current now
+
+  under a Python of your own, with the environment's packages where they fit it:
+  rootstock run mace --python ~/venv/bin/python -- python workflow.py
+  rootstock run mace --python python3.12 --packages ase --record runs.jsonl -- workflow-engine start
+  rootstock run mace --python python3.12 --require-overlay -- python relax.py   exit 4 if they do not fit
+ROOTSTOCK_RUNTIME_INSTALL=skip builds nothing that is missing, as `install = \"skip\"` in the manifest's [runtime]")]
 pub(crate) struct Arguments {
     /// An environment of the root.
     environment: String,
@@ -46,6 +52,8 @@ pub(crate) struct Arguments {
     /// `python`, the path of the interpreter.
     #[arg(long, value_name = "FORM", conflicts_with = "command")]
     print: Option<Form>,
+    #[command(flatten)]
+    foreign: foreign::Options,
     /// The command and its arguments.
     #[arg(last = true, value_name = "CMD", required_unless_present = "print")]
     command: Vec<OsString>,
@@ -82,6 +90,11 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let root = root::built(shared)?;
     root::warn_of_open(&root);
+    let foreign = &arguments.foreign;
+    if foreign.python.is_some() {
+        let (environment, command) = (&arguments.environment, &arguments.command);
+        return foreign::run(shared, &root, environment, foreign, command);
+    }
     let selected = select::environment(&root, &arguments.environment)
         .map_err(|error| selection::failure(error, &arguments.environment, shared))?;
     root::warn_of_exposed_python(&selected);
@@ -115,14 +128,23 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 
 /// Becomes the command; comes back only if that is impossible.
 fn exec(selected: &Selected, variables: CommandVariables, command: &[OsString]) -> Failure {
-    let program = match program::find(&command[0], selected, &context::search_path()) {
-        Ok(program) => program,
-        Err(error) => return not_found(error),
-    };
-    let error = Command::new(program)
-        .arguments(&command[1..])
-        .variables(variables.all)
-        .exec();
+    match program::find(&command[0], selected, &context::search_path()) {
+        Ok(program) => become_command(
+            &Command::new(program)
+                .arguments(&command[1..])
+                .variables(variables.all),
+        ),
+        Err(error) => not_found(error),
+    }
+}
+
+/// Becomes a command that was found; comes back only if that is impossible.
+pub(super) fn become_command(command: &Command) -> Failure {
+    failed(command.exec())
+}
+
+/// The report about a command that was found and cannot be run.
+pub(super) fn failed(error: process::Error) -> Failure {
     // A script whose interpreter is not there.
     let exit = match error.source.kind() {
         ErrorKind::NotFound => Exit::CommandNotFound,
@@ -134,9 +156,10 @@ fn exec(selected: &Selected, variables: CommandVariables, command: &[OsString]) 
     }
 }
 
-fn not_found(error: program::Error) -> Failure {
+/// The report about a command that was not found.
+pub(super) fn not_found(error: program::Error) -> Failure {
     let exit = match error {
-        program::Error::NotFound(_) => Exit::CommandNotFound,
+        program::Error::NotFound { .. } => Exit::CommandNotFound,
         program::Error::NotExecutable(_) => Exit::CommandNotExecutable,
         _ => Exit::Environment,
     };

@@ -188,7 +188,10 @@ impl Examination<'_> {
             findings.push(self.finding(Code::TreeChanged, &list, message));
         }
         match Tree::parse(&String::from_utf8_lossy(&text)) {
-            Ok(tree) => findings.extend(self.files(complete, &tree)?),
+            Ok(tree) => {
+                findings.extend(self.extensions(complete, &tree));
+                findings.extend(self.files(complete, &tree)?);
+            }
             // The content of a replaced list may be anything: it is not quoted.
             Err(_) if !is_known => {}
             Err(invalid) => {
@@ -196,6 +199,17 @@ impl Examination<'_> {
             }
         }
         Ok(findings)
+    }
+
+    /// Compiled modules that the generation's Python cannot load.
+    fn extensions(&self, complete: &Complete, tree: &Tree) -> Vec<Finding> {
+        let soabi = &complete.stamp.python.identity.soabi;
+        let foreign = tree.0.keys().filter_map(|path| {
+            let tag = extension_tag(path).filter(|tag| tag != soabi)?;
+            let message = format!("it is for `{tag}`, and this environment's Python is `{soabi}`");
+            Some(self.finding(Code::ExtensionForeign, self.path.join(path), message))
+        });
+        foreign.collect()
     }
 
     fn files(&self, complete: &Complete, tree: &Tree) -> files::Result<Vec<Finding>> {
@@ -225,6 +239,17 @@ impl Examination<'_> {
     }
 }
 
+/// Which Python a compiled module is for, as its name says: `cpython-312-x86_64-linux-gnu`; `None` of other libraries, and of
+/// those for the stable ABI.
+fn extension_tag(path: &str) -> Option<&str> {
+    let (_, tag) = path.strip_suffix(".so")?.rsplit_once('.')?;
+    let of_interpreters = ["cpython-", "pypy", "graalpy"];
+    of_interpreters
+        .iter()
+        .any(|of| tag.starts_with(of))
+        .then_some(tag)
+}
+
 /// The source is always read: it is the file that people are most likely to edit in place.
 fn source_difference(complete: &Complete, tree: &Tree) -> Vec<tree::Difference> {
     let listed = match tree.0.get(inside::SOURCE) {
@@ -240,4 +265,31 @@ fn source_difference(complete: &Complete, tree: &Tree) -> Vec<tree::Difference> 
         path: inside::SOURCE.to_owned(),
         what,
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::extension_tag;
+
+    #[test]
+    fn a_name_says_which_python_a_library_is_for() {
+        for (path, tag) in [
+            (
+                "a/_x.cpython-312-x86_64-linux-gnu.so",
+                Some("cpython-312-x86_64-linux-gnu"),
+            ),
+            (
+                "a/_x.pypy39-pp73-x86_64-linux-gnu.so",
+                Some("pypy39-pp73-x86_64-linux-gnu"),
+            ),
+            ("a/_x.abi3.so", None),
+            ("a/_x.so", None),
+            ("numpy.libs/libopenblas-6cdc3b4a.so", None),
+            ("a/libgfortran-040039e1.5.0.0.so", None),
+            ("a/libx.so.1", None),
+            ("a/cpython-312.py", None),
+        ] {
+            assert_eq!(extension_tag(path), tag, "{path}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ codes! {
     AccessWritable = "access-writable", "everyone can write there";
     CatalogueBroken = "catalogue-broken", "`models.json` is missing or cannot be read";
     DriverOld = "driver-old", "the NVIDIA driver is too old for an environment's CUDA";
+    ExtensionForeign = "extension-foreign", "a compiled module is for another Python than that of its generation";
     FileChanged = "file-changed", "a file of a generation has other content than when it was built";
     FileExtra = "file-extra", "a file is in a generation that was not built with it";
     FileMissing = "file-missing", "a file of a generation is missing";

@@ -163,6 +163,11 @@ pub(super) fn needs<'a>(
         .collect()
 }
 
+/// The oldest glibc that all packages of a generation run on; `None` if they need none.
+pub(crate) fn glibc_floor(environment: &EnvironmentName, packages: &Path) -> Option<Glibc> {
+    of(environment, packages).glibc.map(|need| need.floor)
+}
+
 fn of(name: &EnvironmentName, packages: &Path) -> Needs {
     let mut needs = Needs {
         environment: name.clone(),

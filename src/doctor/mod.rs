@@ -32,6 +32,7 @@ pub use filesystem::{Ability, Filesystem, ProbeResult, Room, room};
 pub use finding::{Code, Finding};
 pub use import::{Import, Imports};
 pub use interpreters::examine_interpreters;
+pub(crate) use machine::glibc_floor;
 pub use machine::{Driver, Machine, Need, Needs};
 pub use quota::{Limit, Quota};
 pub use report::{Read, Report};

@@ -96,9 +96,9 @@ pub(crate) fn user_name(number: u32) -> String {
     user.map_or_else(|| number.to_string(), |user| user.name)
 }
 
-/// What new files and directories of this process, and of those it starts, do not get.
-pub(crate) fn set_umask(mask: u32) {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+/// What new files and directories of this process, and of those it starts, do not get; returns what that was before.
+pub(crate) fn set_umask(mask: u32) -> u32 {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask)).bits()
 }
 
 /// Identifies a file, whatever its names.

@@ -9,7 +9,7 @@ use super::complaint::{Complaint, Complaints, Text};
 use super::environment::{self, Context, Environments};
 use super::general::{self, access, link_mode};
 use super::reader::{Placed, Section};
-use super::{Cluster, Environment, ExcludeNewer, Index, Manifest, model, value};
+use super::{Cluster, Environment, ExcludeNewer, Index, Manifest, model, runtime, value};
 use crate::fetch;
 use crate::files;
 use crate::name::{ClusterName, IndexName};
@@ -40,8 +40,10 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
             "indexes",
             "environments",
             "models",
+            "runtime",
         ],
     );
+    let install = runtime::read(&mut text, &top);
     let general = general::check(&mut text, here, &top);
     let clusters = clusters(&mut text, here, &top);
     let indexes = indexes(&mut text, here, &top);
@@ -72,6 +74,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         python_mirror: general.python_mirror,
         access: general.access,
         link_mode: general.link_mode,
+        install: install.unwrap_or_default(),
         clusters,
         indexes,
         environments: environments

@@ -31,6 +31,7 @@ mod named;
 mod place;
 mod reader;
 mod reference;
+mod runtime;
 mod script;
 mod syntax;
 mod value;
@@ -42,6 +43,7 @@ pub use named::UnknownNames;
 pub use place::place;
 pub(crate) use reference::is_archive;
 pub use reference::{Reference, Requirement};
+pub use runtime::Install;
 pub use value::{NotKept, cannot_be_kept};
 
 /// A checked manifest.
@@ -63,6 +65,8 @@ pub struct Manifest {
     pub link_mode: Option<link::Mode>,
     /// Where archives with managed interpreters are mirrored: an address or a directory.
     pub python_mirror: Option<String>,
+    /// Whether `rootstock run` builds what it needs.
+    pub install: Install,
     /// The indexes that packages can be routed to.
     pub indexes: BTreeMap<IndexName, Index>,
     /// Environments, sorted by name; those of `also-python` stand for themselves, as `mace@3.12`.
@@ -262,6 +266,11 @@ pub fn root(
     let text = read(path)?;
     let here = directory.join(path.parent().unwrap_or(Path::new("")));
     Ok(check::root(path, &here, text, cluster)?)
+}
+
+/// What `install` of `[runtime]` says, if it says something, without looking at anything else in the manifest.
+pub(crate) fn install(path: &Path) -> Result<Option<Install>, Error> {
+    Ok(runtime::install(path, read(path)?)?)
 }
 
 fn read(path: &Path) -> Result<String, Error> {

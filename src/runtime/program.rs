@@ -13,9 +13,14 @@ use crate::store::inside;
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub(crate) enum Error {
     /// Not anywhere.
-    #[error("`{0}` is not found")]
-    #[diagnostic(help("looked for in the environment's `bin`, then on PATH"))]
-    NotFound(String),
+    #[error("`{name}` is not found")]
+    #[diagnostic(help("{help}"))]
+    NotFound {
+        /// The program.
+        name: String,
+        /// Where it was looked for.
+        help: &'static str,
+    },
     /// It is not a program.
     #[error("`{}` is not executable", .0.display())]
     NotExecutable(PathBuf),
@@ -63,12 +68,41 @@ pub(crate) fn find(
         belongs_elsewhere(selected, &named.to_string_lossy(), ours)?;
         find::places(name, search_path).collect()
     };
+    let help = "looked for in the environment's `bin`, then on PATH";
+    first(places, name, help)
+}
+
+/// The same under a Python that is not the environment's: `python` is that one; others are looked for beside it, then on the
+/// search path.
+pub fn beside(python: &Path, name: &OsStr, search_path: &OsStr) -> Result<PathBuf, Error> {
+    let named = Path::new(name);
+    let is_name = named.components().count() == 1 && !named.is_absolute();
+    if is_name && is_versioned(&named.to_string_lossy(), "python") {
+        let help = "name a Python that exists with `--python`";
+        return first(vec![python.to_owned()], python.as_os_str(), help);
+    }
+    let near = python.parent().map(|directory| directory.join(named));
+    let near = near.filter(|near| is_name && files::is_executable(near));
+    let places = match near {
+        Some(near) => vec![near],
+        None if is_name => find::places(name, search_path).collect(),
+        None => vec![named.to_owned()],
+    };
+    let help = "looked for beside the Python of `--python`, then on PATH";
+    first(places, name, help)
+}
+
+/// The first of these places that can be executed.
+fn first(places: Vec<PathBuf>, name: &OsStr, help: &'static str) -> Result<PathBuf, Error> {
     if let Some(program) = places.iter().find(|place| files::is_executable(place)) {
         return Ok(program.clone());
     }
     match places.into_iter().find(|place| files::exists(place)) {
         Some(place) => Err(Error::NotExecutable(place)),
-        None => Err(Error::NotFound(name.to_string_lossy().into_owned())),
+        None => Err(Error::NotFound {
+            name: name.to_string_lossy().into_owned(),
+            help,
+        }),
     }
 }
 

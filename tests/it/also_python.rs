@@ -278,3 +278,31 @@ fn gc_keeps_a_series_until_the_manifest_has_it_no_more() {
     assert!(!there.exists());
     assert_eq!(sandbox.names("root/envs"), ["one"]);
 }
+
+#[test]
+fn doctor_finds_a_library_for_another_python() {
+    let sandbox = Sandbox::new(&[("one", &["compiled"])]);
+    let machine = std::env::consts::ARCH;
+    let name = |series: &str| format!("compiled/_c.cpython-{series}-{machine}-linux-gnu.so");
+    let wheel = Wheel::new("compiled", "1.0").file("compiled/_c.abi3.so", "");
+    let wheel = wheel.file("compiled/libc.so", "").file(&name("311"), "");
+    sandbox.index.add(&wheel);
+    sandbox.lock();
+    sandbox.sync(&[]);
+    sandbox.run(&["doctor"]).expect(0);
+    let sandbox = Sandbox::new(&[("one", &["compiled"])]);
+    sandbox.index.add(&wheel.file(&name("39"), ""));
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let said = sandbox.run(&["doctor", "--json"]);
+    said.expect(1);
+    let findings = said.json()["findings"].clone();
+    let [finding] = findings.as_array().unwrap().as_slice() else {
+        panic!("{findings}")
+    };
+    assert_eq!(finding["code"], "extension-foreign");
+    assert!(
+        finding["path"].as_str().unwrap().ends_with(&name("39")),
+        "{finding}"
+    );
+}

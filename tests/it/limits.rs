@@ -48,7 +48,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// The uv that this machine's runs have fetched.
-fn uv() -> PathBuf {
+pub(crate) fn uv() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
         || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"),
         PathBuf::from,

@@ -47,6 +47,7 @@ mod partial;
 mod patches;
 mod dry_run;
 mod functions;
+mod foreign;
 mod python_client;
 mod pythons;
 mod probe;

@@ -88,6 +88,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "overlay",
+        &[
+            "name", "digest", "target", "report", "files", "process", "python", "store", "doctor",
+        ],
+    ),
+    (
         "probe",
         &[
             "ipi_client",
@@ -125,6 +131,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hub",
             "lock",
             "manifest",
+            "overlay",
             "plan",
             "process",
             "python",
