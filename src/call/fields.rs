@@ -17,6 +17,18 @@ impl<'a> Fields<'a> {
         found.map(|(_, value)| *value)
     }
 
+    /// The same with another value of a field.
+    pub(super) fn with<'b>(&self, key: &str, value: &'b RawValue) -> Fields<'b>
+    where
+        'a: 'b,
+    {
+        let fields = self.0.iter().map(|(known, old)| {
+            let value = if known == key { value } else { *old };
+            (known.clone(), value)
+        });
+        Fields(fields.collect())
+    }
+
     /// Whether there is such a field.
     pub(super) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()

@@ -11,6 +11,10 @@ pub(super) enum Asked {
     Function,
     /// A call of a method of an instance.
     Class,
+    /// A call of a task's function.
+    Task,
+    /// A call of a function with what tasks have put out.
+    Aggregate,
 }
 
 /// A kind of request.
@@ -57,6 +61,18 @@ const KINDS: &[Keys] = &[
             "close",
         ],
         others: &["module", "args", "kwargs"],
+    },
+    Keys {
+        asked: Asked::Task,
+        name: "task",
+        telling: &["entrypoint", "params", "seed"],
+        others: &[],
+    },
+    Keys {
+        asked: Asked::Aggregate,
+        name: "aggregate",
+        telling: &["target_entrypoint", "sim_returns", "target_data"],
+        others: &[],
     },
 ];
 

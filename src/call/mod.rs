@@ -17,8 +17,9 @@
 //! | ERROR |                                       | cannot load: `{"failure": …}`; it ends    |
 //!
 //! The **order**, with a file in memory for tracebacks (`SCM_RIGHTS`): `launcher` (the parent's pid), `source` (path of the
-//! environment's source), `directory` (where the parent was started), `paths` (for the front of `sys.path`), `model` (null, or
-//! what `load_calculator` needs), `max_output`, `startup_timeout`.
+//! environment's source), `directory` (where the parent was started), `paths` (for the front of `sys.path`), `model` (what
+//! `load_calculator` needs), `eager` (whether it is loaded first), `digest` (of the lock's answer), `entry_points` (of the projects in
+//! `paths`, by group and name), `max_output`, `startup_timeout`.
 //!
 //! **Ready**: what Python says of itself, `implementation`, `version`, `soabi`, `executable`, `prefix`, `pid`; the response's `python`.
 //!
@@ -29,6 +30,9 @@
 //! * function: `module` (a name, or the absolute path of a file) and `function_name`, or `function_code`; `args`, `kwargs`
 //! * class: the same with `class_name` and `class_code`, `constructor_args`, `constructor_kwargs`, `method_name` (null: none is
 //!   called), `instance_id`, `create_new_instance`, `close`; `args`, `kwargs`
+//!
+//! * task: `entrypoint`, `params`, `seed`; `module` and `function_name` where the entry point names a function
+//! * aggregate: `module` and `function_name`, `sim_returns`, `target_data`
 //!
 //! Arguments are as in the request, with tags (`shim/values.py`), or the base64 text of a pickle.
 //!
@@ -55,11 +59,14 @@ mod job;
 mod keys;
 pub mod list;
 mod order;
+mod outputs;
+pub mod project;
 mod reference;
 mod request;
 mod requirements;
 mod response;
 mod serve;
+mod tasks;
 mod trace;
 mod workdir;
 
@@ -85,6 +92,8 @@ const PROGRAM: &str = concat!(
     "\n\n",
     include_str!("shim/kinds.py"),
     "\n\n",
+    include_str!("shim/task.py"),
+    "\n\n",
     include_str!("shim/main.py"),
 );
 
@@ -94,8 +103,8 @@ pub struct Context<'a> {
     pub selected: &'a Selected,
     /// The stamp of its generation.
     pub stamp: &'a Stamp,
-    /// The model that is loaded in each process, if any.
-    pub model: Option<Model>,
+    /// The model.
+    pub model: Model,
     /// All variables of Python.
     pub variables: &'a Variables,
     /// Where the caller is.
@@ -111,6 +120,8 @@ pub struct Context<'a> {
 pub struct Model {
     /// The device for `setup()`.
     pub device: String,
+    /// Whether it is loaded in each process; otherwise only for a function that requires it.
+    pub is_named: bool,
     /// The rank of this task on its node.
     pub rank: u32,
 }
@@ -138,6 +149,14 @@ pub struct Options {
     pub pickle: bool,
     /// Whether source text is accepted.
     pub allow_code: bool,
+    /// Whether only aggregations are accepted.
+    pub aggregate: bool,
+    /// Whether responses have the shapes of a cold runner.
+    pub bare: bool,
+    /// Where outputs of tasks are written; on the line if `None`.
+    pub spill: Option<PathBuf>,
+    /// What the project files in `paths` declare as tasks.
+    pub entry_points: project::EntryPoints,
     /// The user's code, for the front of `sys.path`.
     pub paths: Vec<PathBuf>,
     /// After how long a process without work or instances is ended.
@@ -169,7 +188,7 @@ impl Environment {
 }
 
 /// The response to a request that could not even be tried, for the environment of this name.
-pub fn refused(environment: &str, request: &[u8], failure: &Failure) -> String {
+pub fn refused(environment: &str, request: &[u8], bare: bool, failure: &Failure) -> String {
     let id = request::id(request);
     let environment = Environment {
         name: environment.to_owned(),
@@ -179,6 +198,7 @@ pub fn refused(environment: &str, request: &[u8], failure: &Failure) -> String {
     let nothing = crate::pool::Captured::default();
     let common = response::Common {
         id: &id,
+        bare,
         stdout: &nothing,
         stderr: &nothing,
         seconds: 0.0,

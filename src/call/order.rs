@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Context;
+use super::project::EntryPoints;
 use crate::store::inside;
 
 /// See the header of [`super`].
@@ -14,7 +15,10 @@ struct Order<'a> {
     source: PathBuf,
     directory: &'a Path,
     paths: Vec<PathBuf>,
-    model: Option<Model<'a>>,
+    model: Model<'a>,
+    eager: bool,
+    digest: String,
+    entry_points: &'a EntryPoints,
     max_output: usize,
     startup_timeout: f64,
 }
@@ -34,13 +38,13 @@ pub(super) fn of(context: &Context<'_>) -> serde_json::Result<Vec<u8>> {
     let Context {
         selected, options, ..
     } = context;
-    let model = context.model.as_ref().map(|model| Model {
+    let model = Model {
         argument: &selected.argument,
         setup: &selected.setup,
         weights: selected.weights.as_ref(),
-        device: &model.device,
-        rank: model.rank,
-    });
+        device: &context.model.device,
+        rank: context.model.rank,
+    };
     let paths = options.paths.iter();
     let order = Order {
         launcher: std::process::id(),
@@ -50,6 +54,9 @@ pub(super) fn of(context: &Context<'_>) -> serde_json::Result<Vec<u8>> {
             .flat_map(|path| [path.clone(), path.join("src")])
             .collect(),
         model,
+        eager: context.model.is_named,
+        digest: context.stamp.digest.to_string(),
+        entry_points: &options.entry_points,
         max_output: options.max_output,
         startup_timeout: options.startup_timeout.as_secs_f64(),
     };

@@ -10,6 +10,7 @@ use super::failure::{Failure, Kind};
 use super::fields::{Fields, Line};
 use super::keys::{self, Asked};
 use super::reference::{self, Places};
+use super::tasks;
 use crate::files;
 
 /// What requests may ask for.
@@ -17,6 +18,10 @@ pub(super) struct Rules<'a> {
     pub(super) places: Places<'a>,
     pub(super) allow_code: bool,
     pub(super) pickle: bool,
+    /// Only aggregations.
+    pub(super) aggregate: bool,
+    /// Only tasks and aggregations.
+    pub(super) bare: bool,
     /// For requests without a time of their own.
     pub(super) timeout: Option<Duration>,
     /// Whether the environment has what is required.
@@ -80,6 +85,7 @@ fn read(text: &[u8]) -> Result<Fields<'_>, Failure> {
 
 fn checked(fields: &Fields<'_>, rules: &Rules<'_>) -> Result<Request, Failure> {
     let asked = keys::asked(fields)?;
+    check_kind(asked, rules)?;
     let mut message = Line::new();
     message.field("kind", &asked.name());
     let timeout = timeout(fields)?.or(rules.timeout);
@@ -95,6 +101,14 @@ fn checked(fields: &Fields<'_>, rules: &Rules<'_>) -> Result<Request, Failure> {
             None
         }
         Asked::Class => Some(class(fields, rules, &mut message)?),
+        Asked::Task => {
+            tasks::task(fields, rules, &mut message)?;
+            None
+        }
+        Asked::Aggregate => {
+            tasks::aggregate(fields, rules, &mut message)?;
+            None
+        }
     };
     arguments(fields, ["args", "kwargs"], rules, &mut message)?;
     Ok(Request {
@@ -104,6 +118,28 @@ fn checked(fields: &Fields<'_>, rules: &Rules<'_>) -> Result<Request, Failure> {
         workdir: workdir(fields, rules.places.directory)?,
         instance,
     })
+}
+
+/// Whether the command line allows a request of this kind.
+fn check_kind(asked: Asked, rules: &Rules<'_>) -> Result<(), Failure> {
+    let refused = |option, what| {
+        let message = format!(
+            "`{option}` takes only {what}, and this is a {}",
+            asked.name()
+        );
+        Err(Failure::bad_request(
+            message,
+            format!("remove `{option}`, or send one of these"),
+        ))
+    };
+    match asked {
+        Asked::Function | Asked::Class | Asked::Task if rules.aggregate => refused(
+            "--aggregate",
+            "aggregations (`target_entrypoint`, `sim_returns`)",
+        ),
+        Asked::Function | Asked::Class if rules.bare => refused("--bare", "tasks and aggregations"),
+        _ => Ok(()),
+    }
 }
 
 /// Where the code of a function or a class is: by reference, or its text.
@@ -287,7 +323,7 @@ fn workdir(fields: &Fields<'_>, here: &Path) -> Result<Option<PathBuf>, Failure>
     ))
 }
 
-fn text(fields: &Fields<'_>, key: &str) -> Result<Option<String>, Failure> {
+pub(super) fn text(fields: &Fields<'_>, key: &str) -> Result<Option<String>, Failure> {
     typed(fields, key, "text")
 }
 
@@ -307,6 +343,6 @@ fn typed<'a, T: Deserialize<'a>>(
     serde_json::from_str(value.get()).map_err(|_| wrong_type(key, what))
 }
 
-fn wrong_type(key: &str, what: &str) -> Failure {
+pub(super) fn wrong_type(key: &str, what: &str) -> Failure {
     Failure::bad_request(format!("`{key}` is not {what}"), "")
 }

@@ -17,6 +17,8 @@ const TAIL: usize = 20;
 /// What every response says.
 pub(super) struct Common<'a> {
     pub(super) id: &'a Id,
+    /// Whether it has only the fields that a cold runner's has.
+    pub(super) bare: bool,
     pub(super) stdout: &'a Captured,
     pub(super) stderr: &'a Captured,
     pub(super) seconds: f64,
@@ -39,8 +41,20 @@ struct Fatal<'a> {
     hint: &'a str,
 }
 
+/// The fields of a bare response.
+const BARE: [&str; 5] = ["task_id", "outputs", "loss", "diagnostics", "n_replicates"];
+
 /// The response to a request that succeeded, with these fields of Python's answer.
 pub(super) fn success(common: &Common<'_>, answer: &Fields<'_>) -> String {
+    if common.bare {
+        let mut line = Line::new();
+        for key in BARE {
+            if let Some(value) = answer.get(key) {
+                line.raw(key, value);
+            }
+        }
+        return line.end();
+    }
     let mut line = begin(common, true);
     if let Some(result) = answer.get("result") {
         line.raw("result", result);
@@ -59,11 +73,14 @@ pub(super) fn failure(common: &Common<'_>, failure: &Failure) -> String {
     let tail = process::tail(&common.stderr.text, TAIL);
     let crash = trace::crash(&common.stderr.text).filter(|_| failure.traceback.is_empty());
     let traceback = crash.as_ref().unwrap_or(&failure.traceback);
-    let mut line = begin(common, false);
-    line.field("error", &failure.message);
-    line.field("error_type", &failure.error_type);
-    line.field("traceback", &traceback);
-    output(common, &mut line);
+    let mut line = Line::new();
+    if !common.bare {
+        line = begin(common, false);
+        line.field("error", &failure.message);
+        line.field("error_type", &failure.error_type);
+        line.field("traceback", &traceback);
+        output(common, &mut line);
+    }
     let fatal = Fatal {
         code: failure.exit(),
         kind: failure.kind.name(),

@@ -189,6 +189,8 @@ impl Server<'_> {
             },
             allow_code: options.allow_code,
             pickle: options.pickle,
+            aggregate: options.aggregate,
+            bare: options.bare,
             timeout: options.timeout,
             check_requirements: &|texts| self.installed.check(texts),
             warn: self.warn,
@@ -287,6 +289,7 @@ impl Server<'_> {
         let text = response::failure(
             &response::Common {
                 id,
+                bare: self.context.options.bare,
                 stdout: &nothing,
                 stderr: &nothing,
                 seconds: 0.0,

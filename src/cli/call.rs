@@ -13,7 +13,7 @@ use super::exit::Failure as Report;
 use super::run::keep;
 use super::worker::seconds;
 use super::{Shared, call_list, context, root, selection, show};
-use crate::call::{self, Context, Ends, Failure, Kind, Model, Options, Source, Summary};
+use crate::call::{self, Context, Ends, Failure, Kind, Model, Options, Source, Summary, project};
 use crate::files::{self, Context as _};
 use crate::report::help;
 use crate::runtime::command::{Keep, for_call};
@@ -100,6 +100,15 @@ pub(crate) struct Arguments {
     /// How much of standard output and of standard error a response has: their ends.
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size)]
     capture: usize,
+    /// Accept only aggregations: `{"target_entrypoint", "sim_returns", "target_data"}`.
+    #[arg(long, alias = "aggregation", conflicts_with_all = ["function", "list"])]
+    aggregate: bool,
+    /// Print only `task_id` and `outputs`, `loss` and its companions, or `_fatal_error`.
+    #[arg(long, conflicts_with_all = ["function", "list"])]
+    bare: bool,
+    /// Write the outputs of tasks into files in this directory, named by their sha256.
+    #[arg(long, value_name = "DIR")]
+    spill: Option<PathBuf>,
     /// Accept and return pickles, as base64. Unpickling runs code: only for requests that you trust.
     #[arg(long)]
     pickle: bool,
@@ -169,7 +178,12 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> ExitCode {
     match try_run(shared, arguments) {
         Ok(summary) => exit(arguments, &summary),
         Err(refused) => {
-            let response = call::refused(&arguments.target, &refused.request, &refused.failure);
+            let response = call::refused(
+                &arguments.target,
+                &refused.request,
+                arguments.bare,
+                &refused.failure,
+            );
             show::document(&response);
             explain(&refused.failure);
             refused.failure.exit().into()
@@ -437,10 +451,11 @@ impl Prepared {
         let context = Context {
             selected: &self.selected,
             stamp: &self.stamp,
-            model: self.is_model.then(|| Model {
+            model: Model {
                 device: arguments.device.clone(),
+                is_named: self.is_model,
                 rank: variables::local_rank(&inherited),
-            }),
+            },
             variables: &variables,
             directory: self.directory.clone(),
             temporary,
@@ -482,7 +497,19 @@ pub(super) fn options(arguments: &Arguments, here: &Path) -> Result<Options, Fai
         .workdir
         .as_ref()
         .map(|path| directory(path, "--workdir"));
+    let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
+    let entry_points = project::entry_points_in(&paths).map_err(|error| {
+        Failure::new(
+            Kind::BadRequest,
+            error.to_string(),
+            "correct the project file",
+        )
+    })?;
     Ok(Options {
+        aggregate: arguments.aggregate,
+        bare: arguments.bare,
+        spill: arguments.spill.as_ref().map(|path| here.join(path)),
+        entry_points,
         jobs: arguments.jobs.get(),
         timeout: arguments.timeout,
         startup_timeout: arguments.startup_timeout,
@@ -493,7 +520,7 @@ pub(super) fn options(arguments: &Arguments, here: &Path) -> Result<Options, Fai
         capture: arguments.capture,
         pickle: arguments.pickle,
         allow_code: arguments.allow_code,
-        paths: paths.collect::<Result<_, _>>()?,
+        paths,
         idle_timeout: arguments.idle_timeout,
         restarts: arguments.restarts,
     })

@@ -15,7 +15,7 @@ pub(super) fn run(shared: &Shared, arguments: &Arguments) -> ExitCode {
         Ok(listing) => print(&listing, arguments.json),
         Err(failure) => {
             if arguments.json {
-                show::document(&refused(&arguments.target, &[], &failure));
+                show::document(&refused(&arguments.target, &[], false, &failure));
             }
             call::explain(&failure);
             failure.exit().into()

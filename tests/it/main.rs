@@ -67,6 +67,7 @@ mod streams;
 mod sdists;
 mod sync;
 mod targets;
+mod tasks;
 mod terminal;
 mod tidy;
 mod two_users;

@@ -76,8 +76,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "call",
         &[
-            "name", "target", "report", "files", "process", "python", "manifest", "store",
-            "runtime", "pool",
+            "name", "digest", "target", "report", "files", "process", "python", "manifest",
+            "store", "runtime", "pool",
         ],
     ),
     (

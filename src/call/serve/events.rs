@@ -7,6 +7,7 @@ use crate::call::answer::{self, Foreign};
 use crate::call::failure::Failure;
 use crate::call::fields::Fields;
 use crate::call::job::Job;
+use crate::call::outputs;
 use crate::call::response;
 use crate::pool::{Captured, End, Event};
 
@@ -39,7 +40,14 @@ impl Server<'_> {
         match answer::read(text, job.number) {
             Ok(Ok(fields)) => {
                 self.learn_instance(place, &job, Some(&fields));
-                self.succeed(place, &job, &fields);
+                let spill = self.context.options.spill.as_deref();
+                match outputs::check(&fields, spill, self.warn) {
+                    Ok(None) => self.succeed(place, &job, &fields),
+                    Ok(Some(spilled)) => {
+                        self.succeed(place, &job, &fields.with("outputs", &spilled));
+                    }
+                    Err(failure) => self.fail(place, &job, &failure),
+                }
             }
             Ok(Err(failure)) => {
                 self.learn_instance(place, &job, None);
@@ -169,6 +177,7 @@ impl Server<'_> {
     ) -> response::Common<'b> {
         response::Common {
             id: &job.id,
+            bare: self.context.options.bare,
             stdout,
             stderr,
             seconds: job.seconds(),

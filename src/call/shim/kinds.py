@@ -20,9 +20,12 @@ class Runner:
         self.calculator = None
 
     def load(self):
-        """Loads the model, if there is one."""
-        if self.order["model"] is not None:
-            self.calculator, _ = load_calculator(dict(self.order["model"], source=self.order["source"]))
+        """Loads the model, if it was asked for by its name."""
+        if self.order["eager"]:
+            self.load_model()
+
+    def load_model(self):
+        self.calculator, _ = load_calculator(dict(self.order["model"], source=self.order["source"]))
 
     def arguments(self, request, args="args", kwargs="kwargs"):
         """Positional and keyword arguments."""
@@ -43,7 +46,10 @@ class Runner:
 
     def call(self, function, positional, named):
         """Calls, and waits for a coroutine. The calculator goes to those that have an argument of this name."""
-        if self.calculator is not None and "calculator" not in named and takes_calculator(function, len(positional)):
+        takes, requires = (False, False) if "calculator" in named else takes_calculator(function, len(positional))
+        if self.calculator is None and requires:
+            self.load_model()
+        if self.calculator is not None and takes:
             named["calculator"] = self.calculator
         result = function(*positional, **named)
         if inspect.iscoroutine(result):
@@ -52,15 +58,17 @@ class Runner:
 
 
 def takes_calculator(function, positional):
+    """Whether a function has an argument of this name that is not given, and whether it cannot be called without."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        return False
+        return False, False
     for place, parameter in enumerate(parameters):
         if parameter.name == "calculator" and parameter.kind is not parameter.VAR_POSITIONAL:
             given = parameter.kind is parameter.POSITIONAL_OR_KEYWORD and place < positional
-            return not given and parameter.kind is not parameter.POSITIONAL_ONLY
-    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+            takes = not given and parameter.kind is not parameter.POSITIONAL_ONLY
+            return takes, takes and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters), False
 
 
 def call_function(runner, request):

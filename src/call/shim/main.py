@@ -108,7 +108,7 @@ def failed(kind, error, hint=""):
 
 def perform(runner, request):
     """The fields of the answer; never raises."""
-    kinds = [(NotFound, "not-found"), (BadValue, "bad-request"), (Unserialisable, "unserialisable"), (PythonMismatch, "python-mismatch")]
+    kinds = [(NotFound, "not-found"), (BadValue, "bad-request"), (Unserialisable, "unserialisable"), (PythonMismatch, "python-mismatch"), (BadOutput, "bad-output")]
     try:
         os.chdir(request["workdir"])
         answer = KINDS[request["kind"]](runner, request)

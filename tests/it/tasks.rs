@@ -1,0 +1,272 @@
+//! `rootstock call` for tasks, aggregations and bundles: outputs with size and checksum, and the shapes of a cold runner.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{Said, Sandbox};
+
+/// Runs the program with this on standard input, and these variables.
+fn call(sandbox: &Sandbox, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
+    let scratch = sandbox.path("tmp");
+    std::fs::create_dir_all(&scratch).unwrap();
+    let mut command = sandbox.command(&[&["call"], arguments].concat());
+    command
+        .env("TMPDIR", &scratch)
+        .env("XDG_CACHE_HOME", sandbox.path("user-cache"));
+    command.envs(variables.iter().copied());
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+/// The one line of standard output.
+#[track_caller]
+fn line(said: &Said, code: i32) -> Value {
+    said.expect(code);
+    assert_eq!(
+        said.stdout.lines().count(),
+        1,
+        "{}\n{}",
+        said.stdout,
+        said.stderr
+    );
+    said.json()
+}
+
+/// One environment and a directory with functions for tasks.
+fn tasks(functions: &str) -> Sandbox {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    sandbox.write("mine/tasks.py", functions);
+    sandbox
+}
+
+const TASKS: &str = "
+import math
+def many(entrypoint, params, seed):
+    return {'text': 'äöü', 'json': {'b': [1.5, None], 'a': seed}, 'bytes': bytearray(b'x'), 'empty': b''}
+def echo(entrypoint, params, seed):
+    return {'seen': [entrypoint, params, seed]}
+def no_dict(entrypoint, params, seed):
+    return [1]
+def no_json(entrypoint, params, seed):
+    return {'x': {'y': object()}}
+def large(entrypoint, params, seed):
+    return {'big': b'x' * 3_000_000}
+def loss(sim_returns, target_data=None):
+    return {'loss': sum(len(r['outputs'][n]) for r in sim_returns for n in r['outputs']), 'diagnostics': target_data}
+def plain(sim_returns):
+    return 0.5
+def nan(sim_returns):
+    return {'loss': math.nan}
+def none(sim_returns):
+    return {}
+def text(sim_returns):
+    return {'loss': 'low'}
+";
+
+#[test]
+fn outputs_have_size_and_checksum_and_a_task_its_id() {
+    let sandbox = tasks(TASKS);
+    let run = |request: Value, more: &[&str], code| {
+        let said = call(
+            &sandbox,
+            &[&["one", "--path", "mine"], more].concat(),
+            &request.to_string(),
+            &[],
+        );
+        (line(&said, code), said.stderr)
+    };
+    let (made, _) = run(
+        json!({ "entrypoint": "tasks:many", "params": {}, "seed": 3 }),
+        &[],
+        0,
+    );
+    let output = |name: &str| {
+        let output = &made["outputs"][name];
+        (
+            output["size"].as_u64().unwrap(),
+            output["inline"].as_str().unwrap(),
+        )
+    };
+    assert_eq!(output("text"), (6, "w6TDtsO8"));
+    assert_eq!(output("json"), (22, "eyJhIjozLCJiIjpbMS41LG51bGxdfQ=="));
+    assert_eq!(output("bytes"), (1, "eA=="));
+    assert_eq!(output("empty"), (0, ""));
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(made["outputs"]["empty"]["checksum"], empty);
+    // The id: the same for the same, another one for anything else.
+    let id = |request: Value| {
+        let id = run(request, &[], 0).0["task_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(id.len(), 64);
+        id
+    };
+    let ids = [
+        json!({ "entrypoint": "tasks:echo", "params": {"a": 1, "b": 2.5}, "seed": 1 }),
+        json!({ "entrypoint": "tasks:echo", "params": {"a": 2, "b": 2.5}, "seed": 1 }),
+        json!({ "entrypoint": "tasks:echo", "params": {"a": 1, "b": 2.5}, "seed": 2 }),
+        json!({ "entrypoint": "tasks:many", "params": {"a": 1, "b": 2.5}, "seed": 1 }),
+    ]
+    .map(id);
+    let again = id(json!({ "seed": 1, "params": {"b": 2.5, "a": 1}, "entrypoint": "tasks:echo" }));
+    assert_eq!(ids[0], again);
+    let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len());
+    for (name, message) in [
+        ("no_dict", "the task returned an object of class list"),
+        ("no_json", "outputs['x'] is neither bytes nor text nor JSON"),
+    ] {
+        let (made, _) = run(
+            json!({ "entrypoint": format!("tasks:{name}"), "params": {}, "seed": 1 }),
+            &[],
+            1,
+        );
+        let failure = &made["_fatal_error"];
+        assert_eq!(failure["kind"], "bad-output", "{failure}");
+        assert!(
+            failure["message"].as_str().unwrap().contains(message),
+            "{failure}"
+        );
+    }
+    // No entry point, and several.
+    let (made, _) = run(
+        json!({ "entrypoint": "main", "params": {}, "seed": 1 }),
+        &[],
+        1,
+    );
+    assert_eq!(made["_fatal_error"]["kind"], "not-found");
+    let project = "[project]\nname = \"x\"\n[project.entry-points.\"rootstock.task\"]\na = \"tasks:many\"\nb = \"tasks:echo\"\n";
+    sandbox.write("mine/pyproject.toml", project);
+    let (made, _) = run(
+        json!({ "entrypoint": "main", "params": {}, "seed": 1 }),
+        &[],
+        1,
+    );
+    let message = made["_fatal_error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("`rootstock.task.a = tasks:many`, `rootstock.task.b = tasks:echo`"),
+        "{message}"
+    );
+    sandbox.write(
+        "mine/pyproject.toml",
+        &project.replace("a = \"tasks:many\"\n", ""),
+    );
+    let (made, _) = run(json!({ "params": {"k": 1}, "seed": 5 }), &[], 0);
+    let inline = made["outputs"]["seen"]["inline"].as_str().unwrap();
+    assert_eq!(inline, "WyJtYWluIix7ImsiOjF9LDVd");
+}
+
+#[test]
+fn large_outputs_go_to_files_where_there_is_a_place_for_them() {
+    let sandbox = tasks(TASKS);
+    let request = json!({ "entrypoint": "tasks:large", "params": {}, "seed": 1 }).to_string();
+    let said = call(&sandbox, &["one", "--path", "mine"], &request, &[]);
+    assert_eq!(line(&said, 0)["outputs"]["big"]["size"], 3_000_000);
+    assert!(said.stderr.contains("--spill"), "{}", said.stderr);
+    let said = call(
+        &sandbox,
+        &["one", "--path", "mine", "--spill", "spilled"],
+        &request,
+        &[],
+    );
+    let made = line(&said, 0);
+    let big = &made["outputs"]["big"];
+    assert!(big.get("inline").is_none());
+    let path = big["path"].as_str().unwrap();
+    assert!(
+        std::path::Path::new(path).starts_with(sandbox.path("spilled").canonicalize().unwrap()),
+        "{path}"
+    );
+    assert_eq!(std::fs::read(path).unwrap(), vec![b'x'; 3_000_000]);
+    assert!(!said.stderr.contains("--spill"), "{}", said.stderr);
+    // What was put into a file is read from it.
+    let request = json!({ "target_entrypoint": "tasks:loss", "sim_returns": [{ "task_id": "t", "outputs": made["outputs"] }] });
+    let said = call(
+        &sandbox,
+        &["one", "--path", "mine", "--aggregate"],
+        &request.to_string(),
+        &[],
+    );
+    assert_eq!(line(&said, 0)["loss"], 3_000_000.0);
+}
+
+#[test]
+fn an_aggregation_gets_verified_outputs_and_has_a_finite_loss() {
+    let sandbox = tasks(TASKS);
+    let run = |request: &Value, code| {
+        let said = call(
+            &sandbox,
+            &["one", "--path", "mine", "--aggregate"],
+            &request.to_string(),
+            &[],
+        );
+        line(&said, code)
+    };
+    let abc = json!({
+        "size": 3, "inline": "YWJj",
+        "checksum": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    });
+    let with = |key: &str, value: Value| {
+        let mut output = abc.clone();
+        output[key] = value;
+        json!({ "target_entrypoint": "tasks:loss", "sim_returns": [{ "task_id": "t", "outputs": { "a": abc, "b": output } }] })
+    };
+    let mut right = with("size", json!(3));
+    right["target_data"] = json!({ "energy": [1, 2] });
+    let made = run(&right, 0);
+    assert_eq!(made["loss"], 6.0);
+    assert_eq!(made["n_replicates"], 1);
+    assert_eq!(made["diagnostics"], json!({ "energy": [1, 2] }));
+    for (key, value, kind) in [
+        ("size", json!(4), "bad-output"),
+        ("checksum", json!("0".repeat(64)), "bad-output"),
+        ("checksum", Value::Null, "bad-output"),
+        ("inline", json!("YWJk"), "bad-output"),
+        ("inline", json!("!"), "bad-request"),
+        ("path", json!("/nowhere"), "bad-request"),
+    ] {
+        let made = run(
+            &with(key, value.clone()),
+            if kind == "bad-request" { 2 } else { 1 },
+        );
+        assert_eq!(made["_fatal_error"]["kind"], kind, "{key}: {value}");
+        let message = made["_fatal_error"]["message"].as_str().unwrap();
+        assert!(message.contains("sim_returns[0].outputs['b']"), "{message}");
+    }
+    for (name, expected) in [
+        ("plain", Ok(0.5)),
+        ("nan", Err("not a finite number")),
+        ("none", Err("returned no `loss`")),
+        ("text", Err("an object of class str, not a number")),
+    ] {
+        let request = json!({ "target_entrypoint": format!("tasks:{name}"), "sim_returns": [] });
+        match expected {
+            Ok(loss) => assert_eq!(run(&request, 0)["loss"], loss),
+            Err(message) => {
+                let failure = run(&request, 1)["_fatal_error"].clone();
+                assert_eq!(failure["kind"], "bad-output", "{failure}");
+                assert!(
+                    failure["message"].as_str().unwrap().contains(message),
+                    "{failure}"
+                );
+            }
+        }
+    }
+    let made = run(&json!({ "entrypoint": "main" }), 2);
+    assert_eq!(made["_fatal_error"]["kind"], "bad-request");
+}
