@@ -95,6 +95,18 @@ pub(super) fn failure(common: &Common<'_>, failure: &Failure) -> String {
     line.end()
 }
 
+/// The record of a process that has answered for its identity.
+pub(super) fn record(environment: &Environment, python: &RawValue) -> String {
+    let mut line = Line::new();
+    line.field("schema", &1);
+    line.field("rootstock", &crate::store::stamp::this_version());
+    line.field("env", &environment.name);
+    line.field("generation", &environment.id);
+    line.field("digest", &environment.digest);
+    line.raw("python", python);
+    line.end()
+}
+
 fn begin(common: &Common<'_>, success: bool) -> Line {
     let mut line = Line::new();
     line.field("id", common.id);

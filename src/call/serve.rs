@@ -39,6 +39,8 @@ pub struct Ends<'a> {
     pub escape: Escape<'a>,
     /// Prints a line of our own.
     pub warn: &'a dyn Fn(&str),
+    /// Gets a line of JSON for each process that is ready.
+    pub record: Option<&'a dyn Fn(&str)>,
 }
 
 /// How a run has ended.
@@ -74,6 +76,7 @@ struct Server<'a> {
     environment: Environment,
     installed: Installed,
     warn: &'a dyn Fn(&str),
+    record: Option<&'a dyn Fn(&str)>,
     pool: Pool<'a>,
     places: Vec<Place>,
     queue: VecDeque<Job>,
@@ -123,6 +126,7 @@ pub fn serve(context: &Context<'_>, ends: Ends<'_>) -> io::Result<Summary> {
         numbers: 0,
         restarts: options.restarts,
         warn: ends.warn,
+        record: ends.record,
         context,
     };
     server.run()

@@ -461,6 +461,23 @@ impl Prepared {
             temporary,
             options: &options,
         };
+        let record = arguments
+            .record
+            .as_ref()
+            .map(|path| files::append(path))
+            .transpose()
+            .map_err(|error| of_files(&error))?;
+        let write = record.as_ref().map(|file| {
+            move |line: &str| {
+                let mut file = file;
+                if let Err(error) = io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
+                {
+                    show::remark(&format!(
+                        "rootstock: warning: cannot write the record: {error}"
+                    ));
+                }
+            }
+        });
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let ends = Ends {
             source: request.map_or_else(|| Source::Stream(stdin.as_fd()), Source::One),
@@ -468,6 +485,7 @@ impl Prepared {
             messages: stderr.as_fd(),
             escape: &show::passed_on,
             warn: &show::remark,
+            record: write.as_ref().map(|write| write as &dyn Fn(&str)),
         };
         call::serve(&context, ends).map_err(|error| {
             Failure::new(

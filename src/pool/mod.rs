@@ -17,6 +17,7 @@ use crate::runtime::{Selected, Variables};
 
 mod capture;
 mod channel;
+mod orphans;
 mod outlet;
 mod process;
 pub(crate) mod python;
@@ -29,6 +30,7 @@ pub(crate) use outlet::Escape;
 pub(crate) use outlet::Outlet;
 pub(crate) use process::StartError;
 
+use orphans::Orphans;
 use process::Process;
 
 /// What every process of a pool runs.
@@ -81,6 +83,14 @@ pub(crate) enum End {
 pub(crate) struct Pool<'a> {
     program: Program<'a>,
     places: Vec<Option<Process>>,
+    orphans: Orphans,
+}
+
+impl Drop for Pool<'_> {
+    fn drop(&mut self) {
+        self.places.clear();
+        self.orphans.end();
+    }
 }
 
 /// What a wait has brought.
@@ -97,6 +107,7 @@ impl<'a> Pool<'a> {
         Self {
             program,
             places: (0..places).map(|_| None).collect(),
+            orphans: Orphans::adopt(),
         }
     }
 
@@ -152,6 +163,9 @@ impl<'a> Pool<'a> {
     /// Ends the process in this place, with all it has started.
     pub(crate) fn stop(&mut self, place: usize) {
         self.places[place] = None;
+        if self.places.iter().all(Option::is_none) {
+            self.orphans.end();
+        }
     }
 
     /// Waits until a process or another descriptor needs something, or until this time.

@@ -27,7 +27,12 @@ impl Server<'_> {
         let generation = &self.context.selected.generation;
         self.places[place].python = serde_json::from_slice(text).ok();
         match answer::check_identity(text, built_on, generation) {
-            Ok(()) => self.send(place),
+            Ok(()) => {
+                if let (Some(record), Some(python)) = (self.record, &self.places[place].python) {
+                    record(&response::record(&self.environment, python));
+                }
+                self.send(place);
+            }
             Err(failure) => self.fail_job(place, &failure),
         }
     }

@@ -3,16 +3,13 @@
 One part of the program that the parent gives to Python; `main.py` is the last of them.
 """
 
-import difflib
-import hashlib
 import importlib
 import importlib.util
-import inspect
-import linecache
 import os
-import pkgutil
 import sys
 import types
+
+# What only some requests need is imported there: it would cost each cold call milliseconds.
 
 
 class NotFound(Exception):
@@ -61,15 +58,18 @@ class Finder:
             raise NotFound("there is no module `%s`" % error.name, modules_like(error.name)) from None
 
     def from_text(self, text, name, what):
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        import linecache
+
+        digest = sha256(text.encode())
         label = "<%s_code %s>" % (what, digest[:8])
         module = types.ModuleType("rootstock_" + what + "_code")
         linecache.cache[label] = len(text), None, text.splitlines(True), label
         sys.modules[module.__name__] = module
         exec(compile(text, label, "exec"), module.__dict__)
         if name is None:
-            wanted = inspect.isclass if what == "class" else inspect.isfunction
-            names = [key for key, item in vars(module).items() if wanted(item) and item.__module__ == module.__name__]
+            wanted = type if what == "class" else types.FunctionType
+            items = vars(module).items()
+            names = [key for key, item in items if isinstance(item, wanted) and item.__module__ == module.__name__]
             if len(names) != 1:
                 raise BadValue("`%s_code` defines %d: name one with `%s_name`" % (what, len(names), what))
             name = names[0]
@@ -106,11 +106,9 @@ def walk(module, where, name, what):
     for part in name.split("."):
         if not hasattr(thing, part):
             names = [key for key in dir(thing) if not key.startswith("_")]
-            near = difflib.get_close_matches(part, names, 3, 0.6)
-            hint = "did you mean %s?" % " or ".join("`%s`" % key for key in near) if near else "it has %s" % listed(names)
-            raise NotFound("`%s` has no %s `%s`" % (os.path.basename(where), what, name), hint)
+            raise NotFound("`%s` has no %s `%s`" % (os.path.basename(where), what, name), suggestion(part, names) or "it has %s" % listed(names))
         thing = getattr(thing, part)
-    if what == "class" and not inspect.isclass(thing) or not callable(thing):
+    if what == "class" and not isinstance(thing, type) or not callable(thing):
         raise NotFound("`%s` of `%s` is no %s, but of class %s" % (name, os.path.basename(where), what, type(thing).__name__))
     return thing
 
@@ -120,25 +118,39 @@ def listed(names):
 
 
 def modules_like(name):
+    import pkgutil
+
     try:
         known = {module.name for module in pkgutil.iter_modules()} | set(sys.builtin_module_names)
     except Exception:
         known = set()
-    near = difflib.get_close_matches(name, known, 3, 0.6)
-    if near:
-        return "did you mean %s?" % " or ".join("`%s`" % key for key in near)
-    return "modules of your own are found with `--path DIR`"
+    return suggestion(name, known) or "modules of your own are found with `--path DIR`"
+
+
+def suggestion(name, names):
+    """The names that were probably meant; empty if there are none."""
+    import difflib
+
+    near = difflib.get_close_matches(name, names, 3, 0.6)
+    return "did you mean %s?" % " or ".join("`%s`" % key for key in near) if near else ""
+
+
+def sha256(data):
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def described(thing, module):
     """Path and digest of the file that defines an object."""
-    try:
-        path = inspect.getsourcefile(inspect.unwrap(thing))
-    except (TypeError, ValueError):
-        path = None
+    for _ in range(100):
+        thing = getattr(thing, "__wrapped__", thing)
+    code = getattr(getattr(thing, "__func__", thing), "__code__", None)
+    # A class has no code of its own.
+    path = code.co_filename if code else getattr(sys.modules.get(getattr(thing, "__module__", None)), "__file__", None)
     path = path if path and os.path.isfile(path) else getattr(module, "__file__", None)
     try:
         with open(path, "rb") as file:
-            return {"path": os.path.abspath(path), "sha256": hashlib.sha256(file.read()).hexdigest()}
+            return {"path": os.path.abspath(path), "sha256": sha256(file.read())}
     except (OSError, TypeError):
         return {"path": path, "sha256": None}

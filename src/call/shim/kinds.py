@@ -4,10 +4,8 @@ One part of the program that the parent gives to Python; `main.py` is the last o
 and the request that returns the fields of the answer; `KINDS` has them all.
 """
 
-import asyncio
-import datetime
-import inspect
 import os
+import types
 
 
 class Runner:
@@ -52,13 +50,17 @@ class Runner:
         if self.calculator is not None and takes:
             named["calculator"] = self.calculator
         result = function(*positional, **named)
-        if inspect.iscoroutine(result):
+        if isinstance(result, types.CoroutineType):
+            import asyncio
+
             return asyncio.run(result)
         return result
 
 
 def takes_calculator(function, positional):
     """Whether a function has an argument of this name that is not given, and whether it cannot be called without."""
+    import inspect
+
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -78,6 +80,8 @@ def call_function(runner, request):
 
 
 def now():
+    import datetime
+
     return datetime.datetime.now(datetime.timezone.utc).isoformat()
 
 

@@ -4,8 +4,6 @@ One part of the program that the parent gives to Python; `main.py` is the last o
 """
 
 import base64
-import pickle
-import pickletools
 import sys
 
 
@@ -23,6 +21,8 @@ def load(text, where, python):
     by_value = carries_code(data)
     if by_value and python is not None and python != here:
         raise PythonMismatch("%s: code that was pickled by value in Python %s; this is Python %s" % (where, python, here))
+    import pickle
+
     try:
         return pickle.loads(data)
     except BaseException as error:
@@ -34,6 +34,8 @@ def load(text, where, python):
 
 def carries_code(data):
     """Whether a pickle builds functions from their bytecode, as cloudpickle does."""
+    import pickletools
+
     try:
         words = {word for _, word, _ in pickletools.genops(data) if isinstance(word, str)}
     except Exception:
@@ -45,7 +47,7 @@ def dump(value, where):
     try:
         import cloudpickle as pickler
     except ImportError:
-        pickler = pickle
+        import pickle as pickler
     try:
         data = pickler.dumps(value, protocol=4)
     except BaseException as error:

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 use super::sandbox::{Said, Sandbox};
 
+mod classes;
+mod failures;
+mod hostile;
 mod requests;
+mod streams;
 
 /// The functions that the tests call.
 const FUNCTIONS: &str = include_str!("functions.py");

@@ -1,0 +1,142 @@
+//! Functions that do what they should not: the answers are the same as for others, nothing hangs, nothing is left, and the next
+//! request is answered.
+
+use serde_json::{Value, json};
+
+use super::{built, call, failed, stream};
+use crate::sandbox::Sandbox;
+use crate::sandbox::events::Lifeline;
+
+/// The response to one request of a stream in which the next one must be answered, too.
+#[track_caller]
+fn in_stream(sandbox: &Sandbox, function: &str, argument: &Value) -> Value {
+    let arguments = if argument.is_null() {
+        json!([])
+    } else {
+        json!([argument])
+    };
+    let requests = [
+        json!({"id": 0, "function": format!("f.py:{function}"), "args": arguments, "timeout": 20}),
+        json!({"id": 1, "function": "f.py:prints"}),
+        json!({"id": 2, "function": "f.py:where"}),
+    ];
+    let (mut responses, _) = stream(sandbox, &[], &requests);
+    assert_eq!(responses.len(), 3, "{function}");
+    assert_eq!(
+        responses[1]["success"],
+        json!(true),
+        "{function}: {}",
+        responses[1]
+    );
+    let printed = responses[1]["stdout"].as_str().unwrap();
+    assert!(
+        printed.contains("python\nprogram\nraw\nC\n"),
+        "{function}: {printed}"
+    );
+    assert_eq!(responses[2]["result"][1], json!([]), "{function}");
+    responses.swap_remove(0)
+}
+
+#[test]
+fn functions_that_take_the_streams_away_harm_only_themselves() {
+    let sandbox = built();
+    for function in [
+        "closes_everything",
+        "closes_everything_and_sleeps",
+        "writes_to_the_socket",
+    ] {
+        let response = in_stream(&sandbox, function, &json!(null));
+        assert_eq!(failed(&response), ("no-result", 1, false), "{function}");
+    }
+    for function in ["closes_outputs", "replaces_outputs", "closes_input"] {
+        let response = in_stream(&sandbox, function, &json!(null));
+        assert_eq!(response["result"], json!(1), "{function}");
+    }
+    let (response, said) = call(&sandbox, "reads", &[]);
+    said.expect(0);
+    assert_eq!(response["result"], json!(""));
+}
+
+#[test]
+fn functions_that_leave_or_remove_their_directory_harm_only_themselves() {
+    let sandbox = built();
+    std::fs::create_dir(sandbox.path("tmp")).unwrap();
+    let run = |function: &str| {
+        let mut command = sandbox.command(&["call", "one", "--stream"]);
+        let requests = format!(
+            "{{\"id\":0,\"function\":\"f.py:{function}\"}}\n{{\"id\":1,\"function\":\"f.py:where\"}}\n"
+        );
+        let said = super::feed(command.env("TMPDIR", sandbox.path("tmp")), &requests);
+        said.expect(0);
+        let lines: Vec<Value> = said
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines[1]["result"][1], json!([]), "{function}");
+        assert_eq!(sandbox.names("tmp"), [""; 0], "{function}");
+        lines
+    };
+    for function in [
+        "leaves_its_directory",
+        "deletes_its_directory",
+        "fills_its_directory",
+        "where",
+    ] {
+        let responses = run(function);
+        assert_eq!(responses[0]["success"], json!(true), "{function}");
+    }
+}
+
+#[test]
+fn processes_of_a_function_end_with_it() {
+    let sandbox = built();
+    for function in ["fork_that_goes_on", "daemon"] {
+        let path = sandbox.path(function);
+        let lifeline = Lifeline::at(path.clone());
+        let argument = json!(path).to_string();
+        let child = sandbox.start(&["call", "one", &format!("f.py:{function}"), &argument]);
+        let running = lifeline.wait_for_start();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        running.wait_for_end();
+    }
+    // Both processes that come back from `fork` would answer.
+    let response = in_stream(&sandbox, "forks", &json!(null));
+    assert_eq!(response["result"], json!("parent"));
+    // What it prints goes into the responses that follow.
+    let requests = ["thread_that_goes_on", "pid", "pid"]
+        .map(|name| json!({"function": format!("f.py:{name}")}));
+    let (responses, said) = stream(&sandbox, &["--capture", "100"], &requests);
+    assert_eq!(said.expect(0).stdout.lines().count(), 3);
+    assert_eq!(responses[0]["result"], json!(1));
+    let (response, said) = call(&sandbox, "thread_that_goes_on", &[]);
+    said.expect(0);
+    assert_eq!(response["result"], json!(1));
+}
+
+#[test]
+fn a_python_dies_with_its_parent() {
+    let sandbox = built();
+    let path = sandbox.path("lifeline");
+    let lifeline = Lifeline::at(path.clone());
+    let mut child = sandbox.start(&["call", "one", "f.py:holds", &json!(path).to_string()]);
+    let running = lifeline.wait_for_start();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    running.wait_for_end();
+}
+
+#[test]
+fn what_is_printed_without_end_is_cut_and_blocks_nothing() {
+    let sandbox = built();
+    let size = 100 << 20;
+    let (response, said) = call(&sandbox, "floods", &["--capture", "1kB", &size.to_string()]);
+    assert_eq!(response["result"], json!(size));
+    assert_eq!(response["truncated"], json!(true));
+    for (stream, end) in [("stdout", "end of stdout\n"), ("stderr", "end of stderr\n")] {
+        let text = response[stream].as_str().unwrap();
+        assert!(text.len() <= 1000 && text.ends_with(end), "{}", text.len());
+    }
+    assert!(said.stderr.len() > 2 * size);
+}
