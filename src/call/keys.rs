@@ -65,13 +65,13 @@ const KINDS: &[Keys] = &[
     Keys {
         asked: Asked::Task,
         name: "task",
-        telling: &["entrypoint", "params", "seed"],
+        deciding: &["entrypoint", "params", "seed"],
         others: &[],
     },
     Keys {
         asked: Asked::Aggregate,
         name: "aggregate",
-        telling: &["target_entrypoint", "sim_returns", "target_data"],
+        deciding: &["target_entrypoint", "sim_returns", "target_data"],
         others: &[],
     },
 ];

@@ -21,7 +21,7 @@
 //! `load_calculator` needs), `eager` (whether it is loaded first), `digest` (of the lock's answer), `entry_points` (of the projects in
 //! `paths`, by group and name), `max_output`, `startup_timeout`.
 //!
-//! **Ready**: what Python says of itself, `implementation`, `version`, `soabi`, `executable`, `prefix`, `pid`; the response's `python`.
+//! **Ready**: what Python reports of itself, `implementation`, `version`, `soabi`, `executable`, `prefix`, `pid`; the response's `python`.
 //!
 //! A **request**: `n` (its number), `kind` (a key of `KINDS` in `shim/kinds.py`), `workdir` (absolute; Python changes there),
 //! `timeout` (seconds or null, only for the traceback: the parent stops it), `want` (`json` or `pickle`), `python` (the minor version
@@ -128,6 +128,10 @@ pub struct Model {
 
 /// How to call.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct Options {
     /// How many processes there may be.
     pub jobs: usize,

@@ -54,15 +54,15 @@ pub(super) struct Instance {
 pub(super) type Id = Option<Box<RawValue>>;
 
 /// The `id` of a request that is wrong, where it can be read.
-pub(super) type Refused = (Id, Failure);
+pub(super) type Refused = Box<(Id, Failure)>;
 
 /// Reads a request.
 pub(super) fn parse(text: &[u8], rules: &Rules<'_>) -> Result<Request, Refused> {
-    let fields = read(text).map_err(|failure| (None, failure))?;
+    let fields = read(text).map_err(|failure| Box::new((None, failure)))?;
     let id = fields.get("id").map(ToOwned::to_owned);
     match checked(&fields, rules) {
         Ok(request) => Ok(Request { id, ..request }),
-        Err(failure) => Err((id, failure)),
+        Err(failure) => Err(Box::new((id, failure))),
     }
 }
 
@@ -282,9 +282,8 @@ fn timeout(fields: &Fields<'_>) -> Result<Option<Duration>, Failure> {
 
 fn want(fields: &Fields<'_>, rules: &Rules<'_>) -> Result<&'static str, Failure> {
     match text(fields, "want")?.as_deref() {
-        None if rules.pickle => Ok("pickle"),
+        None | Some("pickle") if rules.pickle => Ok("pickle"),
         None | Some("json") => Ok("json"),
-        Some("pickle") if rules.pickle => Ok("pickle"),
         Some("pickle") => Err(Failure::bad_request(
             "`want` asks for a pickle",
             "pickles are sent only with `--pickle`",

@@ -204,7 +204,8 @@ impl Server<'_> {
                 self.numbers += 1;
                 self.route(Job::new(request, self.numbers));
             }
-            Err((id, mut failure)) => {
+            Err(refused) => {
+                let (id, mut failure) = *refused;
                 if let Some(hint) = hint {
                     hint.clone_into(&mut failure.hint);
                 }
@@ -272,9 +273,11 @@ impl Server<'_> {
         let patience = std::time::Duration::from_secs(2);
         let deadline = self.summary.stopped.map(|_| Instant::now() + patience);
         while self.responses.is_waiting() || self.relay.is_waiting() {
-            let waiting = [&self.responses, &self.relay];
-            let waiting = waiting.into_iter().filter(|outlet| outlet.is_waiting());
-            let Some(outlet) = waiting.last() else { break };
+            let outlet = if self.responses.is_waiting() {
+                &self.responses
+            } else {
+                &self.relay
+            };
             let wake = crate::pool::wait::wait(outlet.descriptor(), PollFlags::OUT, deadline, None);
             if wake == crate::pool::wait::Wake::TimedOut {
                 break;

@@ -11,10 +11,9 @@ const SHIM: &str = "rootstock";
 ///
 /// The threads follow each other, the main one last, and in each the innermost call comes first.
 pub(super) fn last_line(trace: &str) -> String {
-    let is_thread =
-        |line: &&str| line.starts_with("Thread ") || line.starts_with("Current thread ");
+    let is_thread = |line: &str| line.starts_with("Thread ") || line.starts_with("Current thread ");
     let lines: Vec<&str> = trace.lines().collect();
-    let main = lines.iter().rposition(|line| is_thread(&line));
+    let main = lines.iter().rposition(|line| is_thread(line));
     let calls = lines[main.map_or(0, |at| at + 1)..].iter();
     let Some((path, number, function)) = calls
         .filter_map(|line| call(line))

@@ -41,7 +41,7 @@ fn listing(shared: &Shared, arguments: &Arguments) -> Result<Listing, Failure> {
         .into_iter()
         .flat_map(|path| [path.join("src"), path].into_iter().rev())
         .collect();
-    let named = arguments.function.iter().chain(&arguments.arguments);
+    let named = arguments.function.iter().chain(&arguments.values);
     let request = Request {
         references: named.cloned().collect(),
         modules: paths.iter().flat_map(|path| modules(path)).collect(),

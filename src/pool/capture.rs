@@ -46,7 +46,7 @@ impl<R: Read + AsFd> Capture<R> {
     /// Reads once; to be called when something is there.
     pub(super) fn read(&mut self, relay: &mut Outlet<'_>) {
         let Some(pipe) = &mut self.pipe else { return };
-        let mut bytes = [0; PART];
+        let mut bytes = vec![0; PART];
         match pipe.read(&mut bytes) {
             Ok(0) => self.pipe = None,
             Ok(count) => {

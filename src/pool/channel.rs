@@ -70,11 +70,12 @@ impl Channel {
     pub(super) fn send(&mut self, text: Vec<u8>) -> io::Result<()> {
         self.outgoing.push_back(head(TEXT, text.len())?.to_vec());
         self.outgoing.push_back(text);
-        self.flush()
+        self.flush();
+        Ok(())
     }
 
     /// Sends what fits. That Python has gone shows where its answer is read.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) {
         while let Some(part) = self.outgoing.front() {
             match self.socket.write(&part[self.sent..]) {
                 Ok(count) => self.sent += count,
@@ -91,7 +92,6 @@ impl Channel {
                 self.sent = 0;
             }
         }
-        Ok(())
     }
 
     /// Whether something waits to be sent.

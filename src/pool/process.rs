@@ -183,8 +183,7 @@ impl Process {
 
     /// Sends and receives. Python may have answered and ended at the same time; others may hold its end of the socket.
     fn converse(&mut self, ended: bool) -> Option<Event> {
-        // Nothing can be wrong with what was accepted before.
-        let _ = self.channel.flush();
+        self.channel.flush();
         let is_open = self.channel.fill();
         match self.channel.receive() {
             Ok(Some(message)) if self.expects_message() => return Some(self.received(message)),
@@ -242,8 +241,7 @@ impl Process {
                     self.phase = Phase::Tracing { size: traced };
                 }
             }
-            Phase::Terminating if is_late => return Some(self.ended()),
-            Phase::Closed if is_late => return Some(self.ended()),
+            Phase::Terminating | Phase::Closed if is_late => return Some(self.ended()),
             Phase::Terminating | Phase::Closed if self.ended.is_none() => {
                 self.child.wait(Duration::ZERO)?;
                 return Some(self.ended());

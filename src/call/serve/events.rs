@@ -116,7 +116,7 @@ impl Server<'_> {
     pub(super) fn fail_job(&mut self, place: usize, failure: &Failure) {
         if let Some(job) = self.places[place].job.take() {
             if let Some(id) = job.makes().filter(|_| !job.replaces) {
-                self.instances.remove(&id.to_owned());
+                self.instances.remove(id);
             }
             self.fail(place, &job, failure);
         }

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use super::sandbox::{Said, Sandbox};
 
 mod classes;
+mod environments;
 mod failures;
 mod hostile;
 mod requests;
 mod streams;
+mod values;
 
 /// The functions that the tests call.
 const FUNCTIONS: &str = include_str!("functions.py");

@@ -1,0 +1,83 @@
+//! The request of a single call: from the command line, a file or standard input.
+
+use std::io;
+
+use serde_json::value::RawValue;
+
+use super::Arguments;
+use crate::call::{Failure, Kind};
+use crate::files;
+
+/// The request, unless they are to be read from a stream.
+pub(super) fn request(arguments: &Arguments) -> Result<Option<Vec<u8>>, Failure> {
+    if arguments.stream {
+        return Ok(None);
+    }
+    if let Some(function) = &arguments.function {
+        return of_arguments(function, arguments).map(Some);
+    }
+    if let Some(path) = &arguments.request {
+        let bytes = io::Result::and_then(
+            files::open(path).map_err(|error| io::Error::other(error.text())),
+            read_all,
+        );
+        return bytes.map(Some).map_err(|error| {
+            Failure::new(
+                Kind::BadRequest,
+                format!("cannot read the request: {error}"),
+                "name a file with one JSON object",
+            )
+        });
+    }
+    read_all(io::stdin().lock()).map(Some).map_err(|error| {
+        Failure::new(
+            Kind::BadRequest,
+            format!("cannot read the request from standard input: {error}"),
+            "",
+        )
+    })
+}
+
+fn read_all(mut from: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The request that the command line makes.
+fn of_arguments(function: &str, arguments: &Arguments) -> Result<Vec<u8>, Failure> {
+    let json = |text: &String, what: &str| {
+        serde_json::from_str::<Box<RawValue>>(text).map_err(|_| {
+            let quoted = serde_json::Value::from(text.as_str()).to_string();
+            Failure::new(
+                Kind::BadRequest,
+                format!("{what} `{text}` is not JSON"),
+                format!("text needs quotes of its own: '{quoted}'"),
+            )
+        })
+    };
+    let values = arguments
+        .values
+        .iter()
+        .map(|text| json(text, "the argument"));
+    let values: Vec<Box<RawValue>> = values.collect::<Result<_, _>>()?;
+    let kwargs = arguments
+        .kwargs
+        .as_ref()
+        .map(|text| json(text, "`--kwargs`"))
+        .transpose()?;
+    let request = serde_json::to_vec(&Request {
+        function,
+        args: values,
+        kwargs,
+    });
+    Ok(request.expect("JSON can be written"))
+}
+
+#[derive(serde::Serialize)]
+struct Request<'a> {
+    function: &'a str,
+    args: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kwargs: Option<Box<RawValue>>,
+}
