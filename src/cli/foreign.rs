@@ -108,6 +108,7 @@ pub(super) fn run(
         python: on_path(python),
         arguments,
         variables: context::variables(),
+        asking: start::without(&context::variables()),
         deadline: Instant::now() + PATIENCE,
         name,
     };
@@ -124,6 +125,8 @@ struct Foreign<'a> {
     arguments: &'a Options,
     /// The caller's.
     variables: Variables,
+    /// With which the Python is asked what it has.
+    asking: Variables,
     /// Nothing is asked after that.
     deadline: Instant,
 }
@@ -328,7 +331,7 @@ impl Foreign<'_> {
         };
         // Building may have taken minutes.
         let limit = self.deadline.max(Instant::now() + PATIENCE / 2) - Instant::now();
-        let seen = names::seen(&self.python, &names, cache, &self.variables, limit);
+        let seen = names::seen(&self.python, &names, cache, &self.asking, limit);
         let decision = decide(
             placement,
             &contents,

@@ -94,6 +94,13 @@ impl Start {
     }
 }
 
+/// Variables without what another `rootstock run` has put there.
+pub(crate) fn without(variables: &Variables) -> Variables {
+    let mut variables = variables.clone();
+    variables.remove(OsStr::new(VARIABLE));
+    variables
+}
+
 /// The command's variables: these, and what the module needs.
 pub(crate) fn variables(
     start: &Start,

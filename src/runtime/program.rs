@@ -74,7 +74,7 @@ pub(crate) fn find(
 
 /// The same under a Python that is not the environment's: `python` is that one; others are looked for beside it, then on the
 /// search path.
-pub fn beside(python: &Path, name: &OsStr, search_path: &OsStr) -> Result<PathBuf, Error> {
+pub(crate) fn beside(python: &Path, name: &OsStr, search_path: &OsStr) -> Result<PathBuf, Error> {
     let named = Path::new(name);
     let is_name = named.components().count() == 1 && !named.is_absolute();
     if is_name && is_versioned(&named.to_string_lossy(), "python") {
