@@ -83,7 +83,6 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
     let manifest = manifest(shared)?;
-    let path = beside::path(&manifest.path);
     let chosen = if arguments.names.is_empty() {
         None
     } else {
@@ -91,30 +90,58 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         Some(chosen.or_exit(Exit::Usage)?)
     };
     let only = chosen.as_deref();
-    if arguments.check {
-        return match beside::current(&manifest, only) {
-            Ok(_) => check(&manifest, &beside::report(&manifest, Vec::new()), arguments),
-            Err(beside::Error::Drifted(report)) => check(&manifest, &report, arguments),
-            Err(error) => Err(error).or_exit(Exit::Usage),
-        };
+    if !arguments.check && !arguments.record {
+        return update(shared, &manifest, only, arguments);
     }
-    if arguments.record {
-        return match beside::current(&manifest, only) {
-            Ok(current) => record(shared, &manifest, &current.lock, only, arguments.json),
-            Err(beside::Error::Drifted(report)) => check(&manifest, &report, arguments),
-            Err(error) => Err(error).or_exit(Exit::Usage),
-        };
+    match beside::current(&manifest, only) {
+        Ok(current) if arguments.record => {
+            record(shared, &manifest, &current.lock, only, arguments.json)
+        }
+        Ok(_) => check(&manifest, &beside::report(&manifest, Vec::new()), arguments),
+        Err(beside::Error::Drifted(report)) => check(&manifest, &report, arguments),
+        Err(error) => Err(error).or_exit(Exit::Usage),
     }
+}
+
+/// Resolves, writes and reports.
+fn update(
+    shared: &Shared,
+    manifest: &Manifest,
+    only: Option<&[EnvironmentName]>,
+    arguments: &Arguments,
+) -> Result<Exit, Failure> {
     let mut upgrade = Upgrade::new(
         arguments.upgrade.as_deref(),
         arguments.upgrade_environments.as_deref(),
-        &manifest,
+        manifest,
     )
     .or_exit(Exit::Usage)?;
     if let Some(only) = only {
         upgrade.environments = Some(only.iter().cloned().collect());
     }
+    let path = beside::path(&manifest.path);
     let old = old(&path, only.is_some())?;
+    let Resolved { lock, failures } = resolve(shared, manifest, old.as_ref(), only, &upgrade)?;
+    if failures.is_empty() {
+        upgrade.check(old.as_ref(), &lock).or_exit(Exit::Usage)?;
+    }
+    write(&path, old.as_ref(), &lock, &failures, arguments.json)?;
+    if failures.is_empty() {
+        left_over(manifest, &lock, &path);
+        return Ok(Exit::Ok);
+    }
+    failed(&lock, failures);
+    Ok(Exit::Failed)
+}
+
+/// Resolves with the uv, interpreters, credentials and caches of this run.
+fn resolve(
+    shared: &Shared,
+    manifest: &Manifest,
+    old: Option<&Lock>,
+    only: Option<&[EnvironmentName]>,
+    upgrade: &Upgrade,
+) -> Result<Resolved, Failure> {
     let environment = context::uv_environment();
     let uv = || context::find_uv(shared, &environment);
     let interpreters = || {
@@ -122,7 +149,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         python::on_path(&context::search_path(), &context::kept_environment())
     };
     let on_environment = |name: &EnvironmentName| show::remark(&format!("resolving {name} …"));
-    let mirror = pythons::mirror(&manifest);
+    let mirror = pythons::mirror(manifest);
     let managed = |python: &LockedPython| pythons::provide(python, mirror.as_ref());
     let context = Context {
         uv: &uv,
@@ -139,19 +166,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         on_environment: &on_environment,
         remark: &show::remark,
     };
-    let Resolved { lock, failures } =
-        resolve::resolve(&manifest, old.as_ref(), only, &upgrade, &context)
-            .or_exit(Exit::Failed)?;
-    if failures.is_empty() {
-        upgrade.check(old.as_ref(), &lock).or_exit(Exit::Usage)?;
-    }
-    write(&path, old.as_ref(), &lock, &failures, arguments.json)?;
-    if failures.is_empty() {
-        left_over(&manifest, &lock, &path);
-        return Ok(Exit::Ok);
-    }
-    failed(&lock, failures);
-    Ok(Exit::Failed)
+    resolve::resolve(manifest, old, only, upgrade, &context).or_exit(Exit::Failed)
 }
 
 /// What the lock has already. One that was edited, or is of no known shape, is no ground to keep anything on: all is

@@ -15,7 +15,7 @@ use crate::lock::{InternedPackage, LockedEnvironment, LockedTarget, Origin};
 use crate::manifest::{Environment, Fragment, Reference, Requirement, normal_form};
 use crate::name::EnvironmentName;
 use crate::project::{Packed, git, pack, unpack};
-use crate::report::help;
+use crate::report::{chain, help};
 use crate::uv::{Direct, File, Package};
 
 impl Solver<'_> {
@@ -413,6 +413,6 @@ fn gzipped(archive: &Path, name: &str) -> files::Result<PathBuf> {
 fn unpacked(environment: &Environment, path: &str, error: &files::Error) -> Failure {
     Failure::Answer {
         environment: environment.name.clone(),
-        reason: format!("`{path}` cannot be read: {error}: {}", error.source),
+        reason: format!("`{path}` cannot be read: {}", chain(error)),
     }
 }

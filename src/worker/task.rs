@@ -19,6 +19,7 @@ use crate::process::{
     self,
     threads::{self, NoThread},
 };
+use crate::report::chain;
 use crate::runtime::{Selected, Variables};
 use ipi_client::Exception;
 
@@ -62,7 +63,7 @@ impl fmt::Display for TaskError {
             TaskError::TimedOut { timeout, .. } => {
                 write!(out, "not finished after {} s", timeout.as_secs_f64())
             }
-            TaskError::Process(error) => write!(out, "{error}: {}", error.source),
+            TaskError::Process(error) => out.write_str(&chain(error)),
             TaskError::System(error) => {
                 write!(out, "cannot prepare the hand-over to Python: {error}")
             }
