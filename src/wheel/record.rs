@@ -75,8 +75,17 @@ impl Record {
     /// Reads the text of a `RECORD`.
     pub(super) fn parse(text: &str) -> Result<Self, Defect> {
         let mut lines: HashMap<String, Vec<Line>> = HashMap::new();
-        for fields in rows(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-            let [path, checksum, size, ..] = fields.as_slice() else {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // As Python reads it: any line ends, empty lines, more fields than there should be.
+        let mut rows = csv::ReaderBuilder::new();
+        let rows = rows.has_headers(false).flexible(true);
+        for row in rows.from_reader(text.as_bytes()).records() {
+            let row = row.map_err(|error| Defect(format!("its RECORD cannot be read: {error}")))?;
+            let fields: Vec<&str> = row.iter().collect();
+            if fields.iter().all(|field| field.is_empty()) {
+                continue;
+            }
+            let [path, checksum, size, ..] = fields[..] else {
                 let row = fields.join(",");
                 return Err(Defect(format!("its RECORD has the line {row:?}")));
             };
@@ -85,7 +94,7 @@ impl Record {
                 continue;
             }
             lines.entry(normal(path)).or_default().push(Line {
-                checksum: checksum.clone(),
+                checksum: checksum.to_owned(),
                 size: size.parse().ok(),
             });
         }
@@ -201,44 +210,24 @@ fn quoted(field: &str) -> String {
     }
 }
 
-/// The rows of a CSV text (RFC 4180), empty ones left out.
-fn rows(text: &str) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
-    let mut row = vec![String::new()];
-    let mut characters = text.chars().peekable();
-    let mut within_quotes = false;
-    while let Some(character) = characters.next() {
-        let field = row.last_mut().expect("a row has at least one field");
-        match character {
-            '"' if within_quotes && characters.peek() == Some(&'"') => {
-                characters.next();
-                field.push('"');
-            }
-            '"' => within_quotes = !within_quotes,
-            _ if within_quotes => field.push(character),
-            ',' => row.push(String::new()),
-            '\r' if characters.peek() == Some(&'\n') => {}
-            // Old tools end lines with `\r` alone, and Python reads them.
-            '\n' | '\r' => rows.push(std::mem::replace(&mut row, vec![String::new()])),
-            _ => field.push(character),
-        }
-    }
-    rows.push(row);
-    rows.retain(|row| row.iter().any(|field| !field.is_empty()));
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::wheels::Scheme;
 
+    /// As `csv.reader` of Python reads them: a quote within a field that does not begin with one is a character.
     #[test]
-    fn quoted_paths_and_both_line_ends_are_read() {
-        assert_eq!(
-            rows("a,b,c\r\n\"x, \"\"y\"\"\",,\n\nlast,,1"),
-            [["a", "b", "c"], ["x, \"y\"", "", ""], ["last", "", "1"]]
+    fn quoted_paths_and_all_line_ends_are_read() {
+        let digest = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+        let text = format!(
+            "a,{digest},0\r\n\"x, \"\"y\"\"\",{digest},\n,,\n\rold,{digest},1\rz\"1,{digest},2,more\nlast,{digest},3"
         );
+        let record = Record::parse(&text).unwrap();
+        let size = |path: &str| record.claim(path).unwrap().size;
+        assert_eq!(size("x, \"y\""), None);
+        let sizes = ["a", "old", "z\"1", "last"].map(size);
+        assert_eq!(sizes, [0, 1, 2, 3].map(Some));
+        assert!(Record::parse("a,b\n").is_err());
     }
 
     #[test]

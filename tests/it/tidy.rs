@@ -71,7 +71,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pool", &["files", "process", "runtime", "store"]),
     (
         "worker",
-        &["ipi_client", "report", "files", "process", "runtime", "store", "pool"],
+        &[
+            "ipi_client",
+            "report",
+            "files",
+            "process",
+            "runtime",
+            "store",
+            "pool",
+        ],
     ),
     (
         "call",
