@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use snapbox::str;
+
 use crate::sandbox::{Interpreters, Output, Sandbox, Sdist, Wheel, lacking};
 
 /// Two environments that share a package, one of them with a model and its weights; locked.
@@ -193,11 +195,10 @@ fn a_bundle_that_was_not_finished_is_none() {
     );
     let output = sandbox.run(&["sync", "--bundle", "carried"]);
     output.expect(2);
-    assert!(
-        output.stderr.contains("is not a bundle"),
-        "{}",
-        output.stderr
-    );
+    output.stderr_is(&sandbox, str![[r#"
+  × `[PROJECT]/carried` is not a bundle: it has no `rootstock-bundle.json`
+  help: make one with `rootstock bundle -o DIR`; it writes that file last, when everything else is there
+"#]]);
     sandbox.index.restore("second-1.0-py3-none-any.whl");
     let before = sandbox.index.asked().len();
     sandbox.run(&["bundle", "-o", "carried"]).expect(0);
@@ -217,10 +218,12 @@ fn a_bundle_that_was_not_finished_is_none() {
     sandbox.write("carried/rootstock-bundle.json", &newer);
     let output = sandbox.run(&["sync", "--bundle", "carried"]);
     output.expect(2);
-    assert!(
-        output.stderr.contains("newer rootstock"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![[r#"
+  × `[PROJECT]/carried` was made by a newer rootstock (schema 9, this one knows 1)
+  help: use the rootstock that made it or a newer one
+"#]],
     );
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use snapbox::str;
+
 use crate::sandbox::{Index, Output, Sandbox, Wheel};
 
 const SECRET: &str = "s3cr3t-w0rd";
@@ -188,11 +190,29 @@ fn links_in_a_directory_serve_what_is_routed_there_and_nothing_else() {
     );
     let output = sandbox.run(&["lock", "--check"]);
     output.expect(2);
-    assert!(
-        output.stderr.contains("both `url` and"),
-        "{}",
-        output.stderr
-    );
+    output.stderr_is(&sandbox, str![[r#"
+  × 2 things are wrong with the manifest
+Error:
+  × there is no index `here`
+   ╭─[rootstock.toml:8:20]
+ 7 │ python = "3.11"
+ 8 │ indexes = { demo = "here" }
+   ·                    ───┬──
+   ·                       ╰── not declared
+ 9 │
+   ╰────
+  help: declare it: `[indexes.here]` with its `url`
+Error:
+  × index `here` has both `url` and `find-links`
+    ╭─[rootstock.toml:10:10]
+  9 │
+ 10 │ [indexes.here]
+    ·          ──┬─
+    ·            ╰── here
+ 11 │ find-links = "wheels"
+    ╰────
+  help: write one of `url = "https://…"`: where its simple API is, and `find-links`: a page with links to files, or a directory of files
+"#]]);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
+use snapbox::str;
+
 use crate::sandbox::{Output, Sandbox, retry_until, trace, traces};
 
 fn dry(sandbox: &Sandbox, arguments: &[&str]) -> Value {
@@ -138,10 +140,21 @@ fn files_are_linked_as_was_asked_for() {
     );
     let output = sandbox.run(&["sync"]);
     output.expect(2);
-    assert!(
-        output.stderr.contains("did you mean `hardlink`?"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![[r#"
+  × one thing is wrong with the manifest
+Error:
+  × `hardlinks` is no way to link files
+   ╭─[rootstock.toml:2:13]
+ 1 │ [rootstock]
+ 2 │ link-mode = "hardlinks"
+   ·             ─────┬─────
+   ·                  ╰── `auto`, `reflink`, `hardlink` or `copy`
+ 3 │ root = "root"
+   ╰────
+  help: did you mean `hardlink`?
+"#]],
     );
     sandbox.run(&["sync", "--link-mode", "soft"]).expect(2);
 }

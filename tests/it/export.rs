@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use snapbox::str;
+
 use crate::sandbox::{Index, Output, Sandbox, Wheel};
 
 /// An environment with packages of two indexes and a model with weights, locked.
@@ -241,10 +243,12 @@ fn what_cannot_be_exported_is_an_error() {
     let (sandbox, _own) = project();
     let output = sandbox.run(&["export", "two", "--format", "requirements"]);
     output.expect(2);
-    assert!(
-        output.stderr.contains("the environments are: one"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![[r#"
+  × there is no environment `two`
+  help: the environments are: one
+"#]],
     );
     let target = [
         "export",

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use snapbox::str;
+
 use crate::sandbox::remote::Remote;
 use crate::sandbox::{Output, Sandbox};
 
@@ -71,11 +73,12 @@ fn a_branch_is_locked_to_its_commit_and_stays_there() {
     );
     let output = sandbox.run(&["lock", "--check"]);
     output.expect(3);
-    assert!(
-        output.stderr.contains("[weights-changed]"),
-        "{}",
-        output.stderr
-    );
+    output.stderr_is(&sandbox, str![[r#"
+`rootstock.lock` does not answer `rootstock.toml`:
+  model m: its weight file `hf://org/name@1111111111111111111111111111111111111111/a/b.ckpt` is not in the lock [weights-changed]
+  model m: its weight file `huggingface/hub/models--org--name/snapshots/2222222222222222222222222222222222222222/a/b.ckpt` is no longer in the manifest [weights-changed]
+run `rootstock lock`, look at the difference, and commit it
+"#]]);
 }
 
 #[test]
@@ -225,11 +228,13 @@ fn a_token_opens_what_is_gated_and_is_found_nowhere() {
         "{}",
         result.stderr
     );
-    assert!(
-        result.message().contains("set HF_TOKEN"),
-        "{}",
-        result.stderr
-    );
+    result.stderr_is(&sandbox, str![[r#"
+  × one model could not be locked
+Error:
+  × the weights of model `m` cannot be locked: the hub does not show `org/name` (status 401) is the name right? A gated or private repository requires a token: accept its terms on its page, and set HF_TOKEN
+  help: write its `sha256` (and the commit, if it is a file of the hub) into the manifest, and it need not be reached to be locked
+not in the lock: model m
+"#]]);
     run(&sandbox, &hub, Some("hf_secret"), &["lock"]).expect(0);
     let result = run(&sandbox, &hub, None, &["sync"]);
     result.expect(1);
@@ -279,10 +284,20 @@ fn what_the_hub_does_not_have_is_reported() {
     let (sandbox, hub) = project("{ url = \"hf://org/name/a/b.ckpt\" }");
     let output = run(&sandbox, &hub, None, &["lock"]);
     output.expect(2);
-    assert!(
-        output.stderr.contains("it has no revision"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![[r#"
+  × one thing is wrong with the manifest
+Error:
+  × `hf://org/name/a/b.ckpt` is not a file of the Hugging Face Hub
+    ╭─[rootstock.toml:11:20]
+ 10 │ environment = "one"
+ 11 │ weights = [{ url = "hf://org/name/a/b.ckpt" }]
+    ·                    ────────────┬───────────
+    ·                                ╰── it has no revision
+    ╰────
+  help: write `hf://organisation/name@revision/file`: the revision is a commit, a tag or a branch
+"#]],
     );
 }
 

@@ -182,11 +182,13 @@ Error:
     sandbox.write_source("one", &["demo"], "");
     let output = sandbox.run(&["lock"]);
     output.expect(1);
-    assert!(
-        output.message().contains("package/data.bin"),
-        "{}",
-        output.message()
-    );
+    output.stderr_is(&sandbox, str![[r#"
+resolving one …
+  × one environment could not be locked
+Error:
+  × environment `one`: the build requirements of `demo` cannot be locked: `package/data.bin` in `demo-1.0.tar.gz` is a Git LFS pointer, not the file itself
+  help: its publisher made it without Git LFS: take a wheel, or the repository (`git+https://…@REVISION`), whose files are fetched
+"#]]);
 }
 
 #[test]

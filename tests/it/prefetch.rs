@@ -4,6 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use snapbox::str;
+
 use crate::sandbox::remote::Remote;
 use crate::sandbox::{Output, Sandbox, trace};
 
@@ -227,11 +229,11 @@ fn a_file_that_is_gone_or_changed_is_seen_and_made_anew() {
     let before = record(&sandbox, "one-large");
     let output = sync(&sandbox, &remote, &[]);
     output.expect(1);
-    assert!(
-        output.stderr.contains("the publisher has replaced it"),
-        "{}",
-        output.stderr
-    );
+    output.stderr_is(&sandbox, str![[r#"
+loading one-large once: `library/large.bin` is not there any more
+  × model one-large: `library/large.bin` was recorded with the sha256 f3c7807d475073ba009bf4801b2d934e9f0126cb96dd19a27dbffcae23a7f5a3, and now `setup()` leaves one with 4796a1c73705349111106459a1aef36f69951d3b631aa4a683e1014417ed9101
+  help: the publisher has replaced it: to accept what is there now, remove the record (`prefetched/` in the root) and run `rootstock sync` again
+"#]]);
     assert!(!file.exists());
     assert_eq!(record(&sandbox, "one-large"), before);
     fs::remove_file(sandbox.path("root/prefetched/one-large.json")).unwrap();
@@ -282,10 +284,11 @@ fn offline_nothing_is_called_and_the_missing_is_named() {
     // Whether it needs anything is not known.
     let output = sync(&sandbox, &remote, &["--offline"]);
     output.expect(0);
-    assert!(
-        output.stderr.contains("not loaded: one-large"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![
+            "`--offline` forbids to load models once to fetch what they need; not loaded: one-large"
+        ],
     );
     assert_eq!(calls(&sandbox), [""; 0]);
     sync(&sandbox, &remote, &["--check"]).expect(3);
@@ -300,11 +303,10 @@ fn offline_nothing_is_called_and_the_missing_is_named() {
     fs::remove_file(sandbox.path("root/cache/library/large.bin")).unwrap();
     let output = sync(&sandbox, &remote, &["--offline"]);
     output.expect(1);
-    assert!(
-        output.stderr.contains("model one-large:") && output.stderr.contains("`--offline` forbids"),
-        "{}",
-        output.stderr
-    );
+    output.stderr_is(&sandbox, str![[r#"
+  × model one-large: files it needs are gone or changed, and `--offline` forbids to have them fetched again
+  help: run it once without `--offline`, or name a bundle that has them with `--bundle DIR`
+"#]]);
     assert_eq!(calls(&sandbox), [""; 0]);
 }
 

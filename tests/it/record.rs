@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use snapbox::str;
+
 use crate::sandbox::Sandbox;
 
 /// Changes a module of an unpacked wheel and every digest that the store has of it, as an attacker who knows the store would.
@@ -147,7 +149,8 @@ fn a_build_that_is_another_one_is_refused_wherever_it_is_made() {
     output.expect(1);
     assert!(
         output.message().contains("nothing was recorded"),
-        "{output:?}"
+        "{}",
+        output.stderr
     );
     remove(&sandbox.path("built/store"));
     sandbox.sync(&["--root", "built"]);
@@ -191,10 +194,13 @@ fn only_what_is_built_and_whole_is_recorded() {
     let lock = sandbox.read("rootstock.lock");
     let output = sandbox.run(&["lock", "--record"]);
     output.expect(4);
-    assert!(
-        output.stderr.contains("build it first"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![[r#"
+one: nothing to record: it is not built
+  × nothing in `[PROJECT]/root` is built from this lock
+  help: build it first, with `rootstock sync`, and record it then
+"#]],
     );
 
     sandbox.sync(&[]);
@@ -215,10 +221,13 @@ fn only_what_is_built_and_whole_is_recorded() {
     sandbox.write_source("one", &["single"], "# edited\n");
     let output = sandbox.run(&["lock", "--record"]);
     output.expect(3);
-    assert!(
-        output.stderr.contains("source-changed"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![[r#"
+`rootstock.lock` does not answer `rootstock.toml`:
+  environment one: `environments/one.py` has changed [source-changed]
+run `rootstock lock`, look at the difference, and commit it
+"#]],
     );
     assert_eq!(sandbox.read("rootstock.lock"), lock);
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
+use snapbox::str;
+
 use super::sandbox::{Output, Sandbox};
 
 /// The project with one environment, built, whose manifest says something of variables.
@@ -299,10 +301,14 @@ fn a_clean_command_gets_also_what_is_kept() {
         );
     }
     let output = sandbox.run(&["run", "one", "--keep", "PARAM", "--", "true"]);
-    assert!(
-        output.expect(2).stderr.contains("--clean"),
-        "{}",
-        output.stderr
+    output.expect(2).stderr_is(
+        &sandbox,
+        str![[r#"
+error: the following required arguments were not provided:
+  --clean
+Usage: rootstock run --clean --keep <NAME[=VALUE]|PREFIX*> <ENVIRONMENT> -- <CMD>...
+For more information, try '--help'.
+"#]],
     );
 }
 

@@ -31,11 +31,10 @@ fn a_model_is_called_as_its_authors_call_it() {
         "--species-from-server",
     ]);
     assert_ne!(output.code, Some(0));
-    assert!(
-        output.message().contains("one-GFN2-xTB"),
-        "{}",
-        output.message()
-    );
+    output.stderr_is(&sandbox, str![[r#"
+  × the root has no model `one-gfn2-xtb`
+  help: did you mean `one-GFN2-xTB`? it has the models CHGNet, one-GFN2-xTB, one-MACE-MP-0a, and the environments one
+"#]]);
 }
 
 #[test]

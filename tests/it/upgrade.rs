@@ -135,10 +135,12 @@ fn one_environment_moves_on_and_no_other() {
 
     let output = sandbox.run(&["lock", "--upgrade-env=four"]);
     output.expect(2);
-    assert!(
-        output.stderr.contains("it has one, three, two"),
-        "{}",
-        output.stderr
+    output.stderr_is(
+        &sandbox,
+        str![[r#"
+  × the manifest has no environment `four`
+  help: it has one, three, two
+"#]],
     );
 }
 
