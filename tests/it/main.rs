@@ -11,6 +11,7 @@ mod ci;
 mod call;
 mod claims;
 mod codes;
+mod documentation;
 mod doctor;
 mod conformance;
 mod crash;

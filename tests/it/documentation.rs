@@ -1,0 +1,152 @@
+//! `docs/functions.md` and `examples/call` run as they are written, in the environment of `examples/minimal`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::python_client;
+use crate::sandbox::Said;
+use crate::worker::{ROOTSTOCK, here};
+
+/// A root with the environment `emt`.
+fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("minimal-root");
+    let manifest = here().join("examples/minimal/rootstock.toml");
+    let synced = Command::new(ROOTSTOCK)
+        .arg("sync")
+        .arg("--manifest")
+        .arg(manifest)
+        .arg("--root")
+        .arg(&root)
+        .output();
+    Said::from(synced.unwrap()).expect(0);
+    root
+}
+
+/// Runs a command with the program on PATH, the package, and the root.
+fn run(command: &mut Command, directory: &Path) -> Said {
+    let program = Path::new(ROOTSTOCK).parent().unwrap();
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", program.display());
+    let output = command
+        .current_dir(directory)
+        .env("PATH", path)
+        .env("PYTHONPATH", here().join("python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("ROOTSTOCK_ROOT", root())
+        .output();
+    output.unwrap().into()
+}
+
+/// The blocks of code in a page: language and text.
+fn blocks(page: &str) -> Vec<(&str, &str)> {
+    let parts = page.split("\n```").skip(1).step_by(2);
+    parts.map(|part| part.split_once('\n').unwrap()).collect()
+}
+
+/// Whether a text is as the page says: `…` stands for anything.
+fn is_like(text: &str, expected: &str) -> bool {
+    let parts: Vec<&str> = expected.split('…').collect();
+    let mut rest = text.trim_end();
+    for (at, part) in parts.iter().enumerate() {
+        let found = if at == 0 {
+            rest.starts_with(part).then_some(0)
+        } else {
+            rest.find(part)
+        };
+        match found {
+            Some(begin) => rest = &rest[begin + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty() || parts.last() == Some(&"")
+}
+
+#[test]
+fn every_snippet_of_the_page_about_functions_runs() {
+    let page = std::fs::read_to_string(here().join("docs/functions.md")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (mut last, mut run_blocks) = (String::new(), 0);
+    for (language, text) in blocks(&page) {
+        let file = text.lines().next().and_then(|line| line.strip_prefix("# "));
+        let file = file.filter(|name| name.ends_with(".py"));
+        let mut command = match (language, file) {
+            ("python", Some(name)) => {
+                std::fs::write(directory.path().join(name), text).unwrap();
+                continue;
+            }
+            ("python", None) => Command::new(python_client::python()),
+            ("sh", _) => Command::new("/bin/sh"),
+            ("text", _) => {
+                assert!(is_like(&last, text.trim_end()), "{text}\nis not\n{last}");
+                continue;
+            }
+            ("toml", _) => continue,
+            other => panic!("what is a block of {other:?}?"),
+        };
+        let said = run(command.arg("-c").arg(text), directory.path());
+        assert_eq!(
+            said.code,
+            Some(0),
+            "{text}\n{}\n{}",
+            said.stdout,
+            said.stderr
+        );
+        last = said.stdout;
+        run_blocks += 1;
+    }
+    assert!(run_blocks > 6);
+    let energies = std::fs::read_to_string(directory.path().join("energies.jsonl")).unwrap();
+    assert_eq!(energies.lines().count(), 3);
+}
+
+/// The five lattice constants of a run, in Å.
+fn check(constants: &[(String, f64)]) {
+    let mut constants = constants.to_vec();
+    constants.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected = [
+        ("Ag", 4.06),
+        ("Al", 3.99),
+        ("Au", 4.06),
+        ("Cu", 3.59),
+        ("Ni", 3.49),
+    ];
+    assert_eq!(constants.len(), expected.len(), "{constants:?}");
+    for ((symbol, a), (name, about)) in constants.iter().zip(expected) {
+        assert!(symbol == name && (a - about).abs() < 0.03, "{symbol} {a}");
+    }
+}
+
+#[test]
+fn a_shell_script_relaxes_five_structures() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = here().join("examples/call/relax.sh");
+    let said = run(&mut Command::new(script), directory.path());
+    said.expect(0);
+    let constants = said.stdout.lines().map(|line| {
+        let response: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(response["id"], response["result"]["symbol"], "{response}");
+        let symbol = response["id"].as_str().unwrap().to_owned();
+        (symbol, response["result"]["a"].as_f64().unwrap())
+    });
+    check(&constants.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_foreign_python_relaxes_five_structures() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = here().join("examples/call/relax_all.py");
+    // One without ASE and NumPy.
+    let mut command = Command::new(crate::sandbox::python());
+    let said = run(command.arg("-S").arg(script), directory.path());
+    said.expect(0);
+    let constants = said.stdout.lines().map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[0].to_owned(), words[3].parse().unwrap())
+    });
+    let constants: Vec<(String, f64)> = constants.collect();
+    let order: Vec<&str> = constants
+        .iter()
+        .map(|(symbol, _)| symbol.as_str())
+        .collect();
+    assert_eq!(order, ["Al", "Cu", "Ag", "Au", "Ni"]);
+    check(&constants);
+}
