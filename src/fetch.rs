@@ -20,6 +20,7 @@ mod page;
 mod part;
 mod response;
 mod transfer;
+mod watch;
 
 #[cfg(test)]
 mod tests;

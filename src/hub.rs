@@ -266,7 +266,7 @@ impl Hub {
             error => error.into(),
         })?;
         let nonsense = || Error::Answer(self.endpoint.clone());
-        let Answer { sha, siblings } = serde_json::from_slice(&text).map_err(|_| nonsense())?;
+        let Answer { sha, siblings } = strict_json::from_slice(&text).map_err(|_| nonsense())?;
         let same = file.commit().is_none_or(|commit| commit == sha);
         if !is_commit(&sha) || !same {
             return Err(nonsense());

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 mod requirement;
 
-pub(crate) use requirement::requirement;
+pub(crate) use requirement::{marker, requirement};
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

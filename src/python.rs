@@ -99,7 +99,7 @@ impl Interpreter {
             let output_end = process::tail(&output.stderr, 3);
             return Err(not_python(format!("it {}: {output_end}", output.exit)));
         }
-        serde_json::from_slice(&output.stdout).map_err(|error| not_python(error.to_string()))
+        strict_json::from_slice(&output.stdout).map_err(|error| not_python(error.to_string()))
     }
 
     /// As [`Interpreter::ask`], of a program that may be anything; `None` if it gives no answer in this time.
@@ -109,7 +109,7 @@ impl Interpreter {
         limit: Duration,
     ) -> Option<Self> {
         let answer = question(path, environment).answer_within(limit).ok()??;
-        serde_json::from_slice(&answer).ok()
+        strict_json::from_slice(&answer).ok()
     }
 
     /// Major and minor version.

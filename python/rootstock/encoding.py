@@ -123,7 +123,7 @@ def decode(value: Any) -> Any:
         return value
     ((kind, content),) = value.items()
     if kind == "dict":
-        return {decode(key): decode(item) for key, item in content}
+        return _decode_dict(content)
     if kind in ("tuple", "set", "frozenset"):
         return {"tuple": tuple, "set": set, "frozenset": frozenset}[kind](map(decode, content))
     if kind == "float":
@@ -135,6 +135,16 @@ def decode(value: Any) -> Any:
     if kind == "unsent":
         return Unsent(content)
     return _decode_array(kind, content)
+
+
+def _decode_dict(content: Any) -> Any:
+    found: dict[Any, Any] = {}
+    for key, item in content:
+        key = decode(key)
+        if key in found:
+            raise ValueError("the key %r occurs twice" % (key,))
+        found[key] = decode(item)
+    return found
 
 
 def _decode_array(kind: str, content: Any) -> Any:

@@ -130,7 +130,7 @@ fn tcp(text: &str) -> Result<String, String> {
 pub(super) type Object = serde_json::Map<String, serde_json::Value>;
 
 pub(super) fn object(text: &str) -> Result<Object, String> {
-    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+    strict_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
 }
 
 fn prewarm() -> impl TypedValueParser<Value = Prewarm> {

@@ -11,7 +11,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body, Proxy};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
 use url::Url;
 
 use super::address::{Address, host, remove_secrets, shown};
@@ -253,7 +254,7 @@ fn agent(proxy: Option<Proxy>, limits: &Limits) -> Agent {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .build();
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .tls_config(tls)
         .proxy(proxy)
         .http_status_as_error(false)
@@ -267,8 +268,8 @@ fn agent(proxy: Option<Proxy>, limits: &Limits) -> Agent {
         .timeout_recv_response(Some(limits.headers()))
         // A connection on which nothing comes for so long is dead, however slow the network is.
         .timeout_per_read(Some(limits.timeout))
-        .build()
-        .into()
+        .build();
+    Agent::with_parts(config, limits.watch.connector(), DefaultResolver::default())
 }
 
 /// The first of these variables that is set and not empty, in small letters or in capitals, with its name.
@@ -286,6 +287,9 @@ fn variable(variables: &BTreeMap<OsString, OsString>, names: &[&str]) -> Option<
 /// curl and Python. `None` if that is no proxy's address.
 fn proxy(url: &str, exempt: &str) -> Option<Proxy> {
     let plain = Proxy::new(url).ok()?;
+    if !matches!(plain.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
+        return None;
+    }
     let mut proxy = Proxy::builder(plain.protocol())
         .host(plain.host())
         .port(plain.port());
@@ -349,10 +353,16 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_none_is_named_by_its_variable_only() {
-        let error = Client::new(&variables(&[("HTTPS_PROXY", "nonsense://me:secret@x")]));
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "the value of the variable `HTTPS_PROXY` is not the address of a proxy"
-        );
+        for scheme in ["nonsense", "socks4", "socks4a", "socks5", "socks5h"] {
+            let proxy = format!("{scheme}://me:secret@x");
+            let error = Client::new(&variables(&[("HTTPS_PROXY", &proxy)]));
+            let error = error.unwrap_err().to_string();
+            let named =
+                "the value of the variable `HTTPS_PROXY` is not the address of an HTTP proxy";
+            assert!(
+                error.starts_with(named) && !error.contains("secret"),
+                "{error}"
+            );
+        }
     }
 }

@@ -23,8 +23,10 @@ pub enum Error {
         reason: String,
     },
     /// A proxy's address is not one that can be used.
-    #[error("the value of the variable `{variable}` is not the address of a proxy")]
-    #[diagnostic(help("write it as `http://host:port`"))]
+    #[error(
+        "the value of the variable `{variable}` is not the address of an HTTP proxy: write it as `http://host:port`; SOCKS \
+         proxies are not supported"
+    )]
     Proxy {
         /// The variable it was taken from.
         variable: String,
@@ -133,6 +135,17 @@ pub enum Error {
         seconds: f64,
         /// How many bytes a second are required.
         min_rate: u64,
+    },
+    /// The server sends much that is no part of the file.
+    #[error(
+        "the server sends more than {limit} bytes that are no part of `{address}`, such as trailers"
+    )]
+    #[diagnostic(help("try again later, from another network or from a mirror"))]
+    Framing {
+        /// The address, without credentials.
+        address: String,
+        /// How many may come.
+        limit: u64,
     },
     /// All tries together took too long.
     #[error("`{address}` was not complete after {seconds} s")]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::address::Address;
+use super::watch::{MOST_FRAMING, Watch};
 
 /// How long a server may send nothing, in seconds; other limits are multiples of it.
 const TIMEOUT: &str = "ROOTSTOCK_HTTP_TIMEOUT";
@@ -32,6 +33,7 @@ pub(super) struct Limits {
     pub(super) max_size: u64,
     /// How long to wait before the second and the third try. After a try that made progress this begins anew.
     pub(super) pauses: Vec<Duration>,
+    pub(super) watch: Watch,
 }
 
 impl Limits {
@@ -51,11 +53,13 @@ impl Limits {
                 })
         };
         let timeout = Duration::from_secs(number(TIMEOUT, 30, 1, 3600)?);
+        let min_rate = number(MIN_RATE, 1024, 0, 1 << 30)?;
         Ok(Self {
             timeout,
-            min_rate: number(MIN_RATE, 1024, 0, 1 << 30)?,
+            min_rate,
             max_size: number(MAX_SIZE, 16 << 30, 1, 1 << 50)?,
             pauses: vec![timeout / 100, timeout / 15],
+            watch: Watch::new(Rate::new(timeout, min_rate)),
         })
     }
 
@@ -123,11 +127,14 @@ pub(super) enum Timeout {
     /// The time for the whole is over.
     #[error("not complete in time")]
     Over,
+    /// Too much came that is no part of the body.
+    #[error("more than {MOST_FRAMING} bytes that are no part of the file")]
+    Framing,
 }
 
 /// The rate at which a connection brings bytes.
-#[derive(Debug)]
-struct Rate {
+#[derive(Debug, Clone)]
+pub(super) struct Rate {
     timeout: Duration,
     least: u64,
     bytes: u64,
@@ -135,8 +142,18 @@ struct Rate {
 }
 
 impl Rate {
+    /// At least so many bytes a second, on average over this time of waiting.
+    fn new(timeout: Duration, least: u64) -> Self {
+        Self {
+            timeout,
+            least,
+            bytes: 0,
+            waited: Duration::ZERO,
+        }
+    }
+
     /// Counts what a read brought. After each period of waiting the average is compared and counting begins anew.
-    fn add(&mut self, bytes: u64, waited: Duration) -> Result<(), Timeout> {
+    pub(super) fn add(&mut self, bytes: u64, waited: Duration) -> Result<(), Timeout> {
         self.bytes += bytes;
         self.waited += waited;
         if self.waited < self.timeout {
@@ -156,21 +173,17 @@ impl Rate {
 pub(super) struct Metered<R> {
     body: R,
     rate: Rate,
+    watch: Watch,
     deadline: Deadline,
 }
 
 impl<R: Read> Metered<R> {
     /// The body, which has to be complete at this time.
     pub(super) fn new(body: R, limits: &Limits, deadline: Deadline) -> Self {
-        let rate = Rate {
-            timeout: limits.timeout,
-            least: limits.min_rate,
-            bytes: 0,
-            waited: Duration::ZERO,
-        };
         Self {
             body,
-            rate,
+            rate: Rate::new(limits.timeout, limits.min_rate),
+            watch: limits.watch.clone(),
             deadline,
         }
     }
@@ -182,7 +195,8 @@ impl<R: Read> Read for Metered<R> {
             return Err(io::Error::other(Timeout::Over));
         }
         let started = Instant::now();
-        let read = self.body.read(buffer);
+        let body = &mut self.body;
+        let read = self.watch.during(|| body.read(buffer));
         let waited = started.elapsed();
         match read {
             Ok(0) => Ok(0),
@@ -194,14 +208,25 @@ impl<R: Read> Read for Metered<R> {
                 let (bytes, waited) = (self.rate.bytes, self.rate.waited + waited);
                 Err(io::Error::other(Timeout::TooSlow { bytes, waited }))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(timeout(&error).map_or(error, io::Error::other)),
         }
     }
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(inner, Some(ureq::Error::Timeout(_)))
+    matches!(library_error(error), Some(ureq::Error::Timeout(_)))
+}
+
+/// Why the connection below stopped waiting.
+fn timeout(error: &io::Error) -> Option<Timeout> {
+    match library_error(error)? {
+        ureq::Error::Other(inner) => inner.downcast_ref().copied(),
+        _ => None,
+    }
+}
+
+fn library_error(error: &io::Error) -> Option<&ureq::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// What went wrong while a body was read, of which so much is here.
@@ -220,6 +245,10 @@ pub(super) fn broken_off(
             min_rate: limits.min_rate,
         },
         Some(Timeout::Over) => deadline.error(address),
+        Some(Timeout::Framing) => Error::Framing {
+            address: address.shown.clone(),
+            limit: MOST_FRAMING,
+        },
         None => Error::BrokenOff {
             file: address.file.clone(),
             host: address.host.clone(),
@@ -234,12 +263,7 @@ mod tests {
     use super::*;
 
     fn rate(min_rate: u64) -> Rate {
-        Rate {
-            timeout: Duration::from_secs(10),
-            least: min_rate,
-            bytes: 0,
-            waited: Duration::ZERO,
-        }
+        Rate::new(Duration::from_secs(10), min_rate)
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! POSIX access control lists, as far as they say what a group may do: the group bits of a mode are then only their
 //! upper bound. Changes none.
 
+use std::io;
 use std::path::Path;
+
+use rustix::io::Errno;
 
 use super::ownership::Ownership;
 
 /// Where Linux keeps them: a version (2), then tag, permissions and number of each entry, little-endian.
 const NAME: &str = "system.posix_acl_access";
+
+/// The longest that Linux keeps: 8191 entries.
+const LONGEST: usize = 64 << 10;
 
 const USER: u16 = 0x02;
 const GROUP_OWNER: u16 = 0x04;
@@ -23,28 +29,28 @@ struct Entry {
 
 /// What the members of a group may do with what stands so: the three bits of read, write and execute.
 pub(crate) fn group_may(path: &Path, there: &Ownership, group: u32) -> u32 {
-    permissions(&read(path), there, group)
+    permissions(&read(path).unwrap_or_default(), there, group)
 }
 
 /// The users beside the owner whom the list of this file lets write it.
-pub(super) fn users_who_write(path: &Path) -> Vec<u32> {
-    let entries = read(path);
+pub(super) fn users_who_write(path: &Path) -> io::Result<Vec<u32>> {
+    let entries = read(path)?;
     let users = writing(&entries).filter(|entry| entry.tag == USER);
-    users.map(|entry| entry.number).collect()
+    Ok(users.map(|entry| entry.number).collect())
 }
 
 /// The groups that can write this file, which belongs to this one and whose mode lets its group write.
-pub(super) fn groups_who_write(path: &Path, owning: u32) -> Vec<u32> {
-    let entries = read(path);
+pub(super) fn groups_who_write(path: &Path, owning: u32) -> io::Result<Vec<u32>> {
+    let entries = read(path)?;
     if entries.is_empty() {
-        return vec![owning];
+        return Ok(vec![owning]);
     }
     let group = |entry: &Entry| match entry.tag {
         GROUP_OWNER => Some(owning),
         GROUP => Some(entry.number),
         _ => None,
     };
-    writing(&entries).filter_map(group).collect()
+    Ok(writing(&entries).filter_map(group).collect())
 }
 
 /// The entries that allow writing, as far as the mask allows it.
@@ -56,12 +62,14 @@ fn writing(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
         .filter(move |entry| entry.permissions & mask & 0o2 != 0)
 }
 
-/// The entries of a file's list; none where it has none.
-fn read(path: &Path) -> Vec<Entry> {
-    let mut bytes = [0; 4096];
-    // Filesystems without such lists say so; one that is too long for us is treated like none.
-    let length = rustix::fs::getxattr(path, NAME, &mut bytes[..]).unwrap_or(0);
-    parse(&bytes[..length]).unwrap_or_default()
+/// The entries of a file's list; none where it, or its filesystem, has none.
+fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let mut bytes = vec![0; LONGEST];
+    match rustix::fs::getxattr(path, NAME, &mut bytes[..]) {
+        Ok(length) => parse(&bytes[..length]).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn parse(bytes: &[u8]) -> Option<Vec<Entry>> {

@@ -5,9 +5,10 @@
 //! way from the top of the filesystem is examined, links resolved:
 //!
 //! 1. Directories, links and what is at the end belong to trusted users.
-//! 2. No directory can be changed by everybody. The sticky bit protects what is in one (rule 1 holds for that).
-//! 3. What is at the end, and the directory it lies in, cannot be changed by everybody, nor by an access list for a user who
-//!    is not trusted, nor, where they are ours, by a group that others are in. Group-writable directories of root and of other
+//! 2. No directory can be changed by everybody, nor, by an access list, by a user who is not trusted. The sticky bit protects
+//!    what is in one (rule 1 holds for that).
+//! 3. The same holds of what is at the end; and that and the directory it lies in cannot be changed, where they are ours, by
+//!    a group that others are in, whether it owns them or is in an access list. Group-writable directories of root and of other
 //!    trusted users, and those that are shared on purpose by a set-group bit, are taken for software that a group
 //!    maintains. Further up, groups are not examined: who can write in a home directory needs no program of ours.
 //!
@@ -198,7 +199,11 @@ impl Trust {
         let metadata = &fs::symlink_metadata(at)?;
         let examined = Examined { at, metadata };
         self.check_owner(&examined)?;
-        examined.check_others()
+        examined.check_others()?;
+        if examined.is_protected() {
+            return Ok(());
+        }
+        examined.check_listed(self)
     }
 
     /// What is at the end, or the directory it lies in.
@@ -211,9 +216,6 @@ impl Trust {
             return Ok(());
         }
         examined.check_others()?;
-        if metadata.mode() & GROUP == 0 {
-            return Ok(());
-        }
         examined.check_listed(self)?;
         examined.check_group()
     }
@@ -232,9 +234,7 @@ impl Trust {
 
 impl Examined<'_> {
     fn check_others(&self) -> Result<(), Exposed> {
-        let mode = self.metadata.mode();
-        let protected = self.metadata.is_dir() && mode & STICKY != 0;
-        if mode & EVERYBODY == 0 || protected {
+        if self.metadata.mode() & EVERYBODY == 0 || self.is_protected() {
             return Ok(());
         }
         Err(self.writable("everybody".into(), "chmod o-w"))
@@ -242,7 +242,10 @@ impl Examined<'_> {
 
     /// The users whom an access list lets write; the group bits of the mode are then only the most that it may grant.
     fn check_listed(&self, trust: &Trust) -> Result<(), Exposed> {
-        let users = acl::users_who_write(self.at);
+        if !self.group_writes() {
+            return Ok(());
+        }
+        let users = acl::users_who_write(self.at)?;
         match users.into_iter().find(|user| !trust.users.contains(user)) {
             None => Ok(()),
             Some(user) => {
@@ -257,10 +260,10 @@ impl Examined<'_> {
     fn check_group(&self) -> Result<(), Exposed> {
         let ours = self.metadata.uid() == ownership::effective_uid();
         let on_purpose = self.metadata.is_dir() && self.metadata.mode() & SET_GROUP != 0;
-        if !ours || on_purpose {
+        if !ours || on_purpose || !self.group_writes() {
             return Ok(());
         }
-        let groups = acl::groups_who_write(self.at, self.metadata.gid());
+        let groups = acl::groups_who_write(self.at, self.metadata.gid())?;
         match groups
             .into_iter()
             .find(|group| !ownership::is_private(*group))
@@ -271,6 +274,16 @@ impl Examined<'_> {
                 Err(self.writable(format!("the group {name}"), "chmod g-w"))
             }
         }
+    }
+
+    /// Whether only owners can replace what is in it.
+    fn is_protected(&self) -> bool {
+        self.metadata.is_dir() && self.metadata.mode() & STICKY != 0
+    }
+
+    /// Whether the mode lets a group write; of a file with an access list, whether the list may let another user than its owner.
+    fn group_writes(&self) -> bool {
+        self.metadata.mode() & GROUP != 0
     }
 
     fn writable(&self, who: String, fix: &str) -> Exposed {

@@ -62,5 +62,5 @@ pub(crate) fn identify(
 }
 
 fn read(file: &Path) -> Option<Known> {
-    serde_json::from_str(&files::read_text(file).ok()?).ok()
+    strict_json::from_str(&files::read_text(file).ok()?).ok()
 }

@@ -59,7 +59,7 @@ pub(crate) fn seen(
         .ok()??;
     let answer = String::from_utf8(answer).ok()?;
     // What the user's own start-up files print stands before it.
-    let seen: Seen = serde_json::from_str(answer.trim_end().lines().last()?).ok()?;
+    let seen: Seen = strict_json::from_str(answer.trim_end().lines().last()?).ok()?;
     let text = serde_json::to_string(&seen).ok()?;
     // Where it cannot be kept it is asked again.
     let _ = files::create_directories(&directory)
@@ -90,7 +90,7 @@ fn key(python: &Path, names: &BTreeSet<String>, variables: &Variables) -> String
 }
 
 fn read(file: &Path) -> Option<Seen> {
-    serde_json::from_str(&files::read_text(file).ok()?).ok()
+    strict_json::from_str(&files::read_text(file).ok()?).ok()
 }
 
 impl Seen {

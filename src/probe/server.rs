@@ -107,7 +107,7 @@ impl<S: Read + Write> Server<S> {
             .read_to_end(&mut extras)?;
         let took = begin.elapsed();
         let extras: Extras =
-            serde_json::from_slice(&extras).map_err(|error| AskError::Invalid(error.into()))?;
+            strict_json::from_slice(&extras).map_err(|error| AskError::Invalid(error.into()))?;
         if let Some(error) = extras.error {
             return Err(AskError::Refused(error));
         }

@@ -74,7 +74,7 @@ impl Structure {
         let text = String::from_utf8_lossy(&output.stdout);
         let last = text.trim_end().lines().last().unwrap_or_default();
         let structure: Self =
-            serde_json::from_str(last).map_err(|error| unreadable(&error.to_string()))?;
+            strict_json::from_str(last).map_err(|error| unreadable(&error.to_string()))?;
         Ok(Self {
             name: path.display().to_string(),
             ..structure

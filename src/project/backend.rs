@@ -180,7 +180,7 @@ impl Backend {
             });
         }
         let text = files::read_text_if_present(&answer)?.unwrap_or_default();
-        serde_json::from_str(&text).map_err(|_| Error::Answer(self.object.clone()))
+        strict_json::from_str(&text).map_err(|_| Error::Answer(self.object.clone()))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::fetch;
 use crate::files;
 use crate::lock::{Distribution, InternedPackage, LockedPackage, LockedTarget, Question};
 use crate::manifest::{Requirement, normal_form};
+use crate::name;
 use crate::project::{Backend, Hook, backend, unpack};
 use crate::report::help;
 use crate::target::Target;
@@ -251,7 +252,10 @@ impl Solver<'_> {
         } = project;
         let mut constraints = question.values("build-constraint").to_vec();
         constraints.extend_from_slice(pins);
-        let named: Vec<Requirement> = requires.iter().filter_map(|one| one.parse().ok()).collect();
+        let named = requires
+            .iter()
+            .filter_map(|one| name::requirement(one).ok());
+        let named: Vec<Requirement> = named.collect();
         let routed = |route: &Route| named.iter().any(|one| one.name == *route.package);
         let of = Criteria { target, ..**of };
         let interpreter = self.any_interpreter(of.environment, of.python, of.here)?;

@@ -13,7 +13,7 @@ use crate::fetch::file_address;
 use crate::files;
 use crate::lock::{InternedPackage, LockedEnvironment, LockedTarget, Origin};
 use crate::manifest::{Environment, Fragment, Reference, Requirement, normal_form};
-use crate::name::EnvironmentName;
+use crate::name::{self, EnvironmentName};
 use crate::project::{Packed, git, pack, unpack};
 use crate::report::{chain, help};
 use crate::uv::{Direct, File, Package};
@@ -284,7 +284,9 @@ impl Solver<'_> {
             }
             _ => None,
         };
-        let requires = requires.iter().filter_map(|line| line.parse().ok());
+        let requires = requires
+            .iter()
+            .filter_map(|line| name::requirement(line).ok());
         let by_build: Vec<_> = requires.filter_map(|line| digest_of(&line)).collect();
         let by_manifest: Vec<_> = environment
             .dependencies

@@ -5,7 +5,6 @@
 //! The same holds for the kernel, which no target states.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
 use pep440_rs::Version;
 use pep508_rs::{MarkerEnvironment, MarkerTree};
@@ -13,6 +12,7 @@ use pep508_rs::{MarkerEnvironment, MarkerTree};
 use super::ask::Asking;
 use super::{Failure, Solver};
 use crate::manifest::{Environment, normal_form, patches};
+use crate::name;
 use crate::target::Target;
 use crate::uv::{Compile, Package};
 
@@ -170,7 +170,7 @@ fn needed(
             needed.push(package);
             continue;
         };
-        let marker = MarkerTree::from_str(&text).map_err(|error| Failure::Answer {
+        let marker = name::marker(&text).map_err(|error| Failure::Answer {
             environment: environment.name.clone(),
             reason: format!("{}: {}", package.name, error.message),
         })?;

@@ -113,14 +113,14 @@ impl Bundle {
             path: index.clone(),
             source,
         };
-        let Schema { schema } = serde_json::from_str(&text).map_err(broken)?;
+        let Schema { schema } = strict_json::from_str(&text).map_err(broken)?;
         if schema > SCHEMA {
             let path = path.to_owned();
             return Err(Error::Newer { path, schema });
         }
         Ok(Self {
             root: as_root(path),
-            index: serde_json::from_str(&text).map_err(broken)?,
+            index: strict_json::from_str(&text).map_err(broken)?,
         })
     }
 

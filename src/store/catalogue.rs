@@ -116,11 +116,11 @@ impl Catalogue {
             path: path.clone(),
             source,
         };
-        let Schema { schema } = serde_json::from_str(&text).map_err(broken)?;
+        let Schema { schema } = strict_json::from_str(&text).map_err(broken)?;
         if schema > SCHEMA {
             return Err(Error::Newer { path, schema });
         }
-        Ok(Some(serde_json::from_str(&text).map_err(broken)?))
+        Ok(Some(strict_json::from_str(&text).map_err(broken)?))
     }
 
     /// The catalogue as it is written.

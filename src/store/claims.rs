@@ -157,6 +157,6 @@ pub(crate) fn all(root: &Root) -> Vec<Claim> {
 /// The claim in this file; `None` if it cannot be read.
 pub(crate) fn parse(path: &std::path::Path) -> Option<Claim> {
     let text = files::read_text(path).ok()?;
-    let claim: Claim = serde_json::from_str(&text).ok()?;
+    let claim: Claim = strict_json::from_str(&text).ok()?;
     (claim.schema == SCHEMA).then_some(claim)
 }

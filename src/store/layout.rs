@@ -137,14 +137,14 @@ fn read(root: &Root) -> Result<Option<Layout>, Error> {
         path: path.display().to_string(),
         source,
     };
-    let Schema { schema } = serde_json::from_str(&text).map_err(broken)?;
+    let Schema { schema } = strict_json::from_str(&text).map_err(broken)?;
     if schema != SCHEMA {
         return Err(Error::Newer {
             root: root.path().display().to_string(),
             schema,
         });
     }
-    Ok(Some(serde_json::from_str(&text).map_err(broken)?))
+    Ok(Some(strict_json::from_str(&text).map_err(broken)?))
 }
 
 /// Makes the root and its directories, and writes which layout it has and who may use it. What is there already is left

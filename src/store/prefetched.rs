@@ -72,7 +72,7 @@ pub(crate) fn read(root: &Root, model: &ModelId, deep: bool) -> files::Result<Op
     let Some(text) = text else {
         return Ok(None);
     };
-    let Ok(record) = serde_json::from_str::<Record>(&text) else {
+    let Ok(record) = strict_json::from_str::<Record>(&text) else {
         return Ok(None);
     };
     if record.schema != SCHEMA {

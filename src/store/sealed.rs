@@ -28,6 +28,6 @@ pub(super) fn text<T: Serialize>(content: &T) -> String {
 
 /// The object in a text; `None` if it is none, or its seal is broken.
 pub(super) fn open<T: Serialize + DeserializeOwned>(text: &[u8]) -> Option<T> {
-    let found: Sealed<T> = serde_json::from_slice(text).ok()?;
+    let found: Sealed<T> = strict_json::from_slice(text).ok()?;
     (found.seal == seal(&found.content)).then_some(found.content)
 }

@@ -82,7 +82,7 @@ impl Stamp {
             Err(error) if error.is_missing() || error.is_unfit() => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
-        Ok(match serde_json::from_slice::<Schema>(&bytes) {
+        Ok(match strict_json::from_slice::<Schema>(&bytes) {
             Ok(Schema { schema }) if schema > SCHEMA => Found::Newer(schema),
             _ => sealed::open(&bytes).map_or(Found::Nothing, |stamp| Found::Stamp(Box::new(stamp))),
         })

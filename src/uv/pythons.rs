@@ -61,7 +61,7 @@ impl Uv {
         if !output.exit.success() {
             return Err(Error::Failed(error_output(&output)));
         }
-        Ok(builds(serde_json::from_slice(&output.stdout)?))
+        Ok(builds(strict_json::from_slice(&output.stdout)?))
     }
 }
 

@@ -97,7 +97,7 @@ impl HandOver {
         match self.read_word()? {
             (kind::TEXT, length) => {
                 let text = self.read_bytes(length, LONGEST_TEXT)?;
-                serde_json::from_slice(&text).map_err(|_| invalid())
+                strict_json::from_slice(&text).map_err(|_| invalid())
             }
             (kind, length) => Err(self.read_error(kind, length)),
         }
@@ -264,7 +264,7 @@ impl HandOver {
             Ok(text) => text,
             Err(error) => return error,
         };
-        serde_json::from_slice(&text).map_or_else(|_| invalid(), StepError::Raised)
+        strict_json::from_slice(&text).map_or_else(|_| invalid(), StepError::Raised)
     }
 }
 

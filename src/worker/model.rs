@@ -197,7 +197,7 @@ fn without_copies(frames: &[Frame]) -> usize {
 
 /// Adds the launcher's time to the calculator's in the further results.
 fn with_time(further: &[u8], took: Duration) -> Vec<u8> {
-    let Ok(mut further) = serde_json::from_slice::<serde_json::Value>(further) else {
+    let Ok(mut further) = strict_json::from_slice::<serde_json::Value>(further) else {
         return further.to_owned();
     };
     further["timings"]["step"] = took.as_secs_f64().into();

@@ -352,6 +352,33 @@ Error:
 }
 
 #[test]
+fn a_proxy_that_is_not_supported_is_named() {
+    let manifest = "[rootstock]\nroot = \"root\"\n[environments.one]\nsource = \"one.py\"\npython = \"3.11\"\n";
+    let source = "# /// script\n# dependencies = []\n# ///\ndef setup(device):\n    pass\n";
+    for (variable, value) in [
+        ("ALL_PROXY", "socks5h://me:s3cr3t@127.0.0.1:9"),
+        ("all_proxy", "socks5://127.0.0.1:9"),
+        ("HTTPS_PROXY", "socks4://127.0.0.1:9"),
+        ("http_proxy", "socks4a://127.0.0.1:9"),
+        ("https_proxy", "gopher://127.0.0.1:9"),
+    ] {
+        let files = [("rootstock.toml", manifest), ("one.py", source)];
+        let output = rootstock(&files, &["lock"], &[(variable, value)]);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{value}: {told}");
+        let words = told.split_whitespace().filter(|word| *word != "│");
+        let told = words.collect::<Vec<_>>().join(" ");
+        let expected =
+            format!("the value of the variable `{variable}` is not the address of an HTTP proxy");
+        assert!(told.contains(&expected), "{told}");
+        assert!(
+            told.contains("SOCKS proxies are not supported") && !told.contains("s3cr3t"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn an_empty_variable_of_ours_counts_as_unset() {
     let manifest = "[rootstock]\nroot = \"root\"\n";
     let empty = [

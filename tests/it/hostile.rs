@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use rootstock::digest::Digest;
 
+use crate::limits;
 use crate::sandbox::archive::{Entry, MODULE, RawWheel};
 use crate::sandbox::{Interpreters, Output, Sandbox, Sdist};
 use crate::wheels::{Case, Has, Prints, Refused, try_all};
@@ -150,6 +151,8 @@ const WHEELS: &[Case] = &[
     ("another version in METADATA", |w| w.info("METADATA", "Name: @\nVersion: 2.0\n"), Refused("METADATA file is that of")),
     ("no METADATA", |w| w.without("@-1.0.dist-info/METADATA"), Refused("it has no `@-1.0.dist-info/METADATA`")),
     ("METADATA with a name that does not end", |w| w.info("METADATA", "Name: @\nVersion: 1.0\nRequires-Dist: x.; platform_release > '1'\nRequires-Dist: x[y-]; python_full_version > '1'\n"), Prints("import @; @.main()")),
+    ("METADATA with a million parentheses", |w| w.info("METADATA", format!("Name: @\nVersion: 1.0\nRequires-Dist: x; python_full_version > '1' and {}\n", "(".repeat(1 << 20))), Prints("import @; @.main()")),
+    ("METADATA with a marker that doubles with each part", |w| w.info("METADATA", format!("Name: @\nVersion: 1.0\nRequires-Dist: x; {}\n", limits::doubling(40) + " and platform_release > '1'")), Prints("import @; @.main()")),
     ("METADATA after a BOM", |w| w.info("METADATA", "\u{feff}Metadata-Version: 2.1\nName: @\nVersion: 1.0\n"), Refused("METADATA file has no Name")),
     ("METADATA after an empty line", |w| w.info("METADATA", "\nName: @\nVersion: 1.0\n"), Refused("METADATA file has no Name")),
     ("no WHEEL", |w| w.without("@-1.0.dist-info/WHEEL"), Refused("it has no `@-1.0.dist-info/WHEEL`")),
@@ -211,8 +214,8 @@ const TARS: &[Tar] = &[
     ("a link to nothing", ("python/x", LINK, ""), LEAVES),
     ("a file through a link", ("python/up/evil", FILE, "evil"), "is below a link or a file"),
     ("a file below a file", ("python/bin/x/y", FILE, "evil"), "is below a link or a file"),
-    ("a file in the place of a link", ("python/up", FILE, "evil"), "is there twice, as different things"),
-    ("a link in the place of a file", ("python/bin/x", LINK, "y"), "is there twice, as different things"),
+    ("a file in the place of a link", ("python/up", FILE, "evil"), "occurs twice, as different things"),
+    ("a link in the place of a file", ("python/bin/x", LINK, "y"), "occurs twice, as different things"),
     ("another name of a file outside", ("python/x", HARD, "@"), LEAVES),
     ("another name of a file above", ("python/x", HARD, "../canary"), LEAVES),
     ("another name of a link", ("python/x", HARD, "python/up"), "is another name of no file before it"),

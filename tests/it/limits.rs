@@ -82,6 +82,69 @@ fn shell(sandbox: &Sandbox, others: bool, script: &str, arguments: &[&str]) -> O
     Output::from(command.output().unwrap())
 }
 
+/// A marker whose decision diagram has twice as many nodes with each part.
+pub(crate) fn doubling(parts: usize) -> String {
+    let part = |n| format!("'a{n}' in os_name and 'b{n}' in sys_platform");
+    (0..parts).map(part).collect::<Vec<_>>().join(" or ")
+}
+
+/// Reading a project takes neither time nor memory without bounds, nor the whole stack.
+#[test]
+fn a_marker_of_too_many_parts_is_refused_in_its_place() {
+    let sandbox = Sandbox::single();
+    let (manifest, source) = (
+        sandbox.read("rootstock.toml"),
+        sandbox.read("environments/one.py"),
+    );
+    let nested = format!("{}os_name == 'x'", "(".repeat(100_000));
+    let extras: Vec<String> = (0..40).map(|n| format!("extra == 'e{n}'")).collect();
+    let many = vec!["os_name != 'x'"; 1000].join(" or ");
+    let bounded = "ulimit -v 2000000 -t 60; shift 2; exec \"$@\"";
+    let run = |words: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_rootstock");
+        shell(
+            &sandbox,
+            false,
+            bounded,
+            &[&["-", "-", program], words].concat(),
+        )
+    };
+    for marker in [doubling(40), nested, extras.join(" or "), many] {
+        for key in [
+            "dependencies",
+            "constraints",
+            "overrides",
+            "build-constraints",
+        ] {
+            let own = format!("source = \"environments/one.py\"\n{key} = [\"single; {marker}\"]");
+            sandbox.write(
+                "rootstock.toml",
+                &manifest.replacen("source = \"environments/one.py\"", &own, 1),
+            );
+            for words in [&["lock", "--check"][..], &["lock"], &["sync"], &["status"]] {
+                let said = run(words);
+                said.expect(2);
+                let told = said.told();
+                assert!(
+                    told.contains("the marker has too many parts"),
+                    "{key}: {told}"
+                );
+                assert!(told.contains("rootstock.toml:"), "{key}: {told}");
+            }
+        }
+        sandbox.write("rootstock.toml", &manifest);
+        let script = source.replacen("\"single\"", &format!("\"single; {marker}\""), 1);
+        sandbox.write("environments/one.py", &script);
+        let said = run(&["lock", "--check"]);
+        said.expect(2);
+        let told = said.told();
+        assert!(told.contains("the marker has too many parts"), "{told}");
+        assert!(told.contains("environments/one.py:"), "{told}");
+        sandbox.write("environments/one.py", &source);
+    }
+    run(&["lock", "--check"]).expect(0);
+}
+
 #[test]
 fn no_limit_makes_a_command_panic() {
     let sandbox = Sandbox::single();

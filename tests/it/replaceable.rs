@@ -1,5 +1,7 @@
 //! Programs, and directories with code, that another user can replace are not run: a table of ways in which that can be so.
 
+mod lists;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};

@@ -126,22 +126,22 @@ fn what_is_there_twice_is_shown_in_both_places() {
     for (manifest, what, lines) in [
         (
             format!("[environments.one]\n{environment}\n[environments.one]\n{environment}"),
-            "the table `one` is there twice",
+            "the table `one` occurs twice",
             [1, 5],
         ),
         (
             format!("[environments]\none = {{ }}\n\n[environments.one]\n{environment}"),
-            "the table `one` is there twice",
+            "the table `one` occurs twice",
             [2, 4],
         ),
         (
             format!("[environments.one]\n{environment}python = \"3.12\"\n"),
-            "the key `python` is there twice",
+            "the key `python` occurs twice",
             [3, 4],
         ),
         (
             "[rootstock]\nroot = \"a\"\n\n[rootstock]\nroot = \"b\"\n".to_owned(),
-            "the table `rootstock` is there twice",
+            "the table `rootstock` occurs twice",
             [1, 4],
         ),
     ] {
@@ -166,7 +166,7 @@ fn what_is_there_twice_is_shown_in_both_places() {
         str![[r#"
   × 2 things are wrong with the manifest
 Error:
-  × the table `rootstock` is there twice
+  × the table `rootstock` occurs twice
    ╭─[rootstock.toml:1:2]
  1 │ [rootstock]
    ·  ────┬────
@@ -180,7 +180,7 @@ Error:
    ╰────
   help: keep one of them: TOML has each table once
 Error:
-  × the key `root` is there twice
+  × the key `root` occurs twice
    ╭─[rootstock.toml:2:1]
  1 │ [rootstock]
  2 │ root = "a"

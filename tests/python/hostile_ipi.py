@@ -4,6 +4,7 @@ Whatever a server sends, the worker ends by itself with an exit code of its own,
 answers with a number that was not computed, and it takes no memory to speak of. Each table prints how many it tried.
 """
 
+import json
 import os
 import random
 import socket
@@ -49,6 +50,16 @@ def batch(structures, atoms=2):
     return word("POSDATA") + ints(atoms) + cells + doubles(*PLACES) * structures
 
 
+def cell(*rows):
+    """A step in a cell of these vectors, one after another; columns on the wire."""
+    return positions(cell=[rows[3 * (place % 3) + place // 3] for place in range(9)]) + FORCE
+
+
+def flat_batch():
+    cells = doubles(*CELL, *INVERSE) + doubles(*[0.0] * 18)
+    return word("POSDATA") + ints(2) + cells + doubles(*PLACES) * 2 + FORCE
+
+
 def random_bytes(seed):
     return random.Random(seed).randbytes(4096)
 
@@ -63,6 +74,7 @@ ORDER = "the server asked for forces before it sent positions"
 OTHER = "but this worker's system has 2"
 NO_NUMBER = "positions that are not finite, first that of atom 1 (counted from 0)"
 NO_CELL = "a cell that is not finite"
+FLAT = "the cell vectors along which the system is periodic (%s) are not linearly independent"
 
 # What it is, what the server sends, what is answered, the exit code, and what the worker says.
 STOCK = [
@@ -117,9 +129,19 @@ STOCK = [
     ("a position beyond all bounds", positions(places=PLACES[:5] + (1e308,)) + FORCE, "FORCEREADY", 0, "after 1 steps"),
     ("a cell that is NaN", positions(cell=CELL[:8] + (NAN,)) + FORCE, "", 1, NO_CELL),
     ("a cell that is infinite", positions(cell=(INF,) + CELL[1:]) + FORCE, "", 1, NO_CELL),
-    # What such a cell means is up to the model; this one computes zeros of anything.
-    ("a cell without volume", positions(cell=(9.0, 9.0, 0, 0, 0, 0, 0, 0, 9.0)) + FORCE, "FORCEREADY", 0, "after 1 steps"),
-    ("no cell", positions(cell=(0.0,) * 9) + FORCE, "FORCEREADY", 0, "after 1 steps"),
+    ("no cell", positions(cell=(0.0,) * 9) + FORCE, "", 1, "along the cell vector 1, which is zero"),
+    ("two vectors that are one", cell(1, 1, 0, 1, 1, 0, 0, 0, 9), "", 1, FLAT % "1, 2, 3"),
+    ("two opposite vectors", cell(1, 2, 3, -2, -4, -6, 0, 0, 9), "", 1, FLAT % "1, 2, 3"),
+    ("vectors in a plane", cell(1, 0, 0, 0, 1, 0, 0.3, 0.7, 0), "", 1, FLAT % "1, 2, 3"),
+    ("vectors in a plane, but for rounding", cell(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "", 1, FLAT % "1, 2, 3"),
+    ("vectors in a plane, tiny", cell(*[n * 1e-200 for n in (1, 0, 0, 0, 1, 0, 1, 1, 0)]), "", 1, FLAT % "1, 2, 3"),
+    ("vectors in a plane, huge", cell(*[n * 1e200 for n in (1, 0, 0, 0, 1, 0, 1, 1, 0)]), "", 1, FLAT % "1, 2, 3"),
+    ("a very flat cell", cell(9, 0, 0, 0, 9, 0, 4, 4, 1e-6), "FORCEREADY", 0, "after 1 steps"),
+    ("a tiny cell", cell(1e-120, 0, 0, 0, 1e-120, 0, 0, 0, 1e-120), "FORCEREADY", 0, "after 1 steps"),
+    ("a huge cell", cell(1e120, 0, 0, 0, 1e120, 0, 0, 0, 1e120), "FORCEREADY", 0, "after 1 steps"),
+    ("a left-handed cell", cell(0, 9, 0, 9, 0, 0, 0, 0, 9), "FORCEREADY", 0, "after 1 steps"),
+    ("a second cell without volume", STEP + positions(cell=(0.0,) * 9) + FORCE, "FORCEREADY", 1, "which is zero"),
+    ("a batch with a cell without volume", init("  batch_size:2") + flat_batch(), "", 1, "which is zero"),
     ("another inverse", positions(inverse=CELL) + FORCE + EXIT, "FORCEREADY", 0, "after 1 steps"),
     ("an inverse that is NaN", positions(inverse=(NAN,) * 9) + FORCE + EXIT, "FORCEREADY", 0, "after 1 steps"),
     ("positions twice", positions() + STEP + EXIT, "FORCEREADY", 0, "after 2 steps"),
@@ -138,6 +160,8 @@ STOCK = [
 
 TWO = '{"numbers": [29, 29], "pbc": [true, true, true]%s}'
 OURS = '{"rs": 2, "numbers": [29, 29], "pbc": [true, true, true]%s}'
+NO_ELEMENT = "is not an atomic number, which is 0 (ASE's `X`) to 118"
+MANY = "more than 2097152 values"
 LOOKS = "the server's INIT is not a valid JSON object"
 NO_SPECIES = "the server does not say which atoms its positions belong to"
 DEEP = ', "info": {"a": %s}' % ("[" * 100_000)
@@ -147,6 +171,18 @@ def refused(text):
     """The answer to a step after an INIT that cannot be met: NaN, and the reason in the extras."""
     return "FORCEREADY NaN " + text
 
+
+
+def inputs(text):
+    """The field of an INIT for what plain JSON cannot express."""
+    return ', "inputs": %s' % json.dumps(text)
+
+
+def along(pbc):
+    return json.dumps({"numbers": [29, 29], "pbc": [letter == "T" for letter in pbc]})
+
+
+TAGS = inputs('{"arrays": {"dict": [["tags", [1, 1]]]}}')
 
 JSON = [
     ("a whole conversation beside all these", init(TWO % "") + STEP + STATUS + EXIT, "FORCEREADY NEEDINIT", 0, "1 steps"),
@@ -166,8 +202,13 @@ JSON = [
     ("deep nesting that is closed", init('{"a":' * 50_000 + "1" + "}" * 50_000), "", 1, "recursion limit exceeded"),
     ("numbers that are a text", init(TWO.replace("[29, 29]", '"CuCu"') % ""), "", 1, "invalid type: string"),
     ("numbers that are texts", init(TWO.replace("29,", '"Cu",') % ""), "", 1, "invalid type: string"),
-    ("a number beyond a byte", init(TWO.replace("29,", "300,") % ""), "", 1, "invalid value: integer `300`"),
-    ("a negative number", init(TWO.replace("29,", "-1,") % ""), "", 1, "invalid value: integer `-1`"),
+    ("a number beyond a byte", init(TWO.replace("29,", "300,") % ""), "", 1, "300 " + NO_ELEMENT),
+    ("the largest byte", init(TWO.replace("29,", "255,") % ""), "", 1, "255 " + NO_ELEMENT),
+    ("a number beyond the elements", init(TWO.replace("29,", "119,") % ""), "", 1, "119 " + NO_ELEMENT),
+    ("a negative number", init(TWO.replace("29,", "-1,") % ""), "", 1, "-1 " + NO_ELEMENT),
+    ("the last element", init(TWO.replace("29,", "118,") % "") + STEP + EXIT, "FORCEREADY", 0, "after 1 steps"),
+    ("ASE's X", init(TWO.replace("29,", "0,") % "") + STEP + EXIT, "FORCEREADY", 0, "after 1 steps"),
+    ("ours with a number beyond the elements", init(OURS.replace("29,", "200,") % "") + STEP + EXIT, refused("200 " + NO_ELEMENT), 0, ""),
     ("a number that is no integer", init(TWO.replace("29,", "29.0,") % ""), "", 1, "invalid type: floating point"),
     ("a huge number", init(TWO.replace("29,", "1e999,") % ""), "", 1, "number out of range"),
     ("a huge number of digits", init(TWO.replace("29,", "1" * 1000 + ",") % ""), "", 1, "number out of range"),
@@ -177,8 +218,34 @@ JSON = [
     ("pbc of four", init(TWO.replace("[true", "[true, true") % ""), "", 1, "trailing characters"),
     ("pbc of numbers", init(TWO.replace("[true", "[1") % ""), "", 1, "invalid type: integer `1`"),
     ("info that is a list", init(TWO % ', "info": [1]'), "", 1, "invalid type: sequence"),
-    ("numbers twice", init(TWO % ', "numbers": [1]'), "", 1, "duplicate field `numbers`"),
-    ("a key of info twice: the last holds, as in Python", init(TWO % ', "info": {"charge": 1, "charge": 2}'), "", 0, "0 steps"),
+    ("numbers twice", init(TWO % ', "numbers": [1]'), "", 1, "the key `numbers` occurs twice"),
+    ("an unknown key twice, the last one empty", init(TWO % ', "x": 1, "x": 0'), "", 1, "the key `x` occurs twice"),
+    ("a key of info twice", init(TWO % ', "info": {"charge": 1, "charge": 2}'), "", 1, "the key `charge` occurs twice"),
+    ("the same, escaped", init(TWO % ', "info": {"spin": 1, "\\u0073pin": 1}'), "", 1, "the key `spin` occurs twice"),
+    ("deep in info", init(TWO % ', "info": {"a": [[{"b": 1, "b": 2}]]}'), "", 1, "the key `b` occurs twice"),
+    ("an array twice", init(TWO % ', "arrays": {"tags": [1, 1], "tags": [2, 2]}'), "", 1, "the key `tags` occurs twice"),
+    ("ours, in info", init(OURS % ', "info": {"a": 1, "a": 2}') + STEP + EXIT, refused("the key `a` occurs twice"), 0, ""),
+    ("ours, in inputs", init(OURS % inputs('{"info": 1, "info": 1}')) + STEP + EXIT, refused("the key `info` occurs twice"), 0, ""),
+    ("inputs that are not UTF-8", init(OURS % inputs('{"info": {"dict": [["\\udce9", "\\uDCE9"]]}}')) + STEP + EXIT, "FORCEREADY", 0, ""),
+    ("ours, in a dict of inputs", init(OURS % inputs('{"info": {"dict": [["a", 1], ["a", 2]]}}')) + STEP + EXIT, refused("twice"), 0, ""),
+    ("info and inputs", init(OURS % (inputs('{"info": {"dict": [["a", 1]]}}') + ', "info": {"a": 2}')) + STEP + EXIT, refused("twice"), 0, ""),
+    ("arrays and inputs", init(TWO % (TAGS + ', "arrays": {"tags": [1, 1]}')) + STEP + EXIT, refused("twice"), 0, ""),
+    ("three million values", init(TWO % ', "arrays": {"a": [%s]}' % ("0," * 3_000_000 + "0")), "", 1, MANY),
+    ("three million lists", init(TWO % ', "info": {"a": [%s]}' % ("[]," * 3_000_000 + "0")), "", 1, MANY),
+    ("three million unknown values", init(TWO % ', "a": [%s]' % ("0," * 3_000_000 + "0")), "", 1, MANY),
+    ("a million keys", init(TWO % ', "info": {%s}' % ",".join('"%d":0' % key for key in range(1_000_000))), "", 1, MANY),
+    ("three million values in inputs", init(TWO % inputs('{"info": [%s]}' % ("0," * 3_000_000 + "0"))), "", 1, MANY),
+    ("a million numbers", init(TWO.replace("29, 29", "29," * 1_000_000 + "1") % "") + EXIT, "", 0, "after 0 steps"),
+    ("no cell", init(TWO % "") + positions(cell=(0.0,) * 9) + FORCE + EXIT, refused("along the cell vector 1, which is zero"), 0, ""),
+    ("no cell, ours", init(OURS % "") + positions(cell=(0.0,) * 9) + FORCE + STEP + EXIT, refused("which is zero"), 0, ""),
+    ("no cell of a molecule", init(along("FFF")) + positions(cell=(0.0,) * 9) + FORCE + EXIT, "FORCEREADY", 0, "after 1 steps"),
+    ("a flat cell of a molecule", init(along("FFF")) + cell(1, 1, 0, 1, 1, 0, 2, 2, 0) + EXIT, "FORCEREADY", 0, "after 1 steps"),
+    ("a slab without the third vector", init(along("TTF")) + cell(9, 0, 0, 0, 9, 0, 0, 0, 0) + EXIT, "FORCEREADY", 0, "after 1 steps"),
+    ("a slab without the second", init(along("TTF")) + cell(9, 0, 0, 0, 0, 0, 0, 0, 9) + EXIT, refused("cell vector 2, which is"), 0, ""),
+    ("a slab whose vectors are one", init(along("TTF")) + cell(9, 0, 0, 9, 0, 0, 0, 0, 9) + EXIT, refused(FLAT % "1, 2"), 0, ""),
+    ("a slab whose third is in its plane", init(along("TTF")) + cell(9, 0, 0, 0, 9, 0, 1, 0, 0) + EXIT, "FORCEREADY", 0, "1 steps"),
+    ("a wire", init(along("FFT")) + cell(0, 0, 0, 0, 0, 0, 0, 3, 4) + EXIT, "FORCEREADY", 0, "after 1 steps"),
+    ("a wire without its vector", init(along("FTF")) + cell(9, 0, 0, 0, 0, 0, 0, 0, 9) + EXIT, refused("cell vector 2, which is"), 0, ""),
     ("an endless text", init('{"info": "' + "a" * 9_000_000, 256 << 20), "", 1, IN_INIT),
     ("an object of 2 GB", init("{", (1 << 31) - 1), "", 1, "announced an INIT text of 2147483647"),
     ("another number of atoms", init(TWO % "") + positions(1, PLACES[:3]) + FORCE + EXIT, refused("positions of 1 atoms"), 0, ""),

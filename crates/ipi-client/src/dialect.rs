@@ -23,14 +23,22 @@
 //! number of atoms may change with an INIT. An INIT that is refused, or does not match the positions, is an error of the
 //! step; the session goes on.
 
+use std::cell::Cell;
+use std::fmt;
+
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+use strict_json::{Budget, Keys};
 
 use crate::step::System;
 
 /// The largest accepted batch.
 const MOST_STRUCTURES: usize = 10_000;
+
+/// The most values of an INIT beside its species, and of the text of its `inputs`. Read into memory, a value takes up to a
+/// hundred times the bytes of its text.
+const MOST_VALUES: usize = 1 << 21;
 
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -184,10 +192,15 @@ pub const VERSION: u32 = 2;
 /// Reads the text of an INIT.
 pub fn parse(text: &[u8]) -> Result<Init, Error> {
     if text.starts_with(b"{") {
+        check(text)?;
         let mut marker: Marker = serde_json::from_slice(text)?;
         return match marker.rs.take() {
             None => match marker.unknown_key() {
-                None => Ok(Init::System(Dialect::Json, serde_json::from_slice(text)?)),
+                None => {
+                    let system: System = serde_json::from_slice(text)?;
+                    check_inputs(&system)?;
+                    Ok(Init::System(Dialect::Json, system))
+                }
                 Some(key) => Err(Error::Unknown(key)),
             },
             Some(version) if version == VERSION => {
@@ -195,6 +208,7 @@ pub fn parse(text: &[u8]) -> Result<Init, Error> {
                 if let Some(key) = marker.unknown_key() {
                     return Err(Error::RootstockUnknown(key));
                 }
+                check_inputs(&system).map_err(Error::Rootstock)?;
                 system.everything = true;
                 Ok(Init::System(Dialect::Rootstock, system))
             }
@@ -208,6 +222,64 @@ pub fn parse(text: &[u8]) -> Result<Init, Error> {
         _ => Dialect::Ipi,
     };
     Ok(Init::Stock(dialect, batch))
+}
+
+/// Makes sure that no object of an INIT repeats a key, and that it does not have too many values.
+fn check(text: &[u8]) -> Result<(), Error> {
+    let outline = Outline {
+        budget: Budget::new(MOST_VALUES),
+        is_rootstock: Cell::new(false),
+    };
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let checked = reader.deserialize_map(&outline);
+    checked
+        .and_then(|()| reader.end())
+        .map_err(|error| match outline.is_rootstock.get() {
+            true => Error::Rootstock(error),
+            false => Error::Json(error),
+        })
+}
+
+fn check_inputs(system: &System) -> Result<(), serde_json::Error> {
+    if system.inputs.is_empty() {
+        return Ok(());
+    }
+    // Python's texts may have halves of surrogate pairs, which are no characters. Which they are does not matter here.
+    let inputs = system
+        .inputs
+        .replace("\\ud", "\\u0")
+        .replace("\\uD", "\\u0");
+    strict_json::check(inputs.as_bytes(), MOST_VALUES)
+}
+
+/// Reads the object of an INIT and stores nothing but its keys.
+struct Outline {
+    budget: Budget,
+    is_rootstock: Cell<bool>,
+}
+
+impl<'de> Visitor<'de> for &Outline {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut keys = Keys::default();
+        while let Some(key) = entries.next_key::<String>()? {
+            // A byte each once they are read; how many is limited by the length of the text.
+            if key == "numbers" {
+                entries.next_value::<IgnoredAny>()?;
+            } else {
+                self.is_rootstock
+                    .set(self.is_rootstock.get() || key == "rs");
+                entries.next_value_seed(&self.budget)?;
+            }
+            keys.add(key)?;
+        }
+        Ok(())
+    }
 }
 
 /// The value of i-PI's `batch_size:N`: the last word, sent only for more than one structure.
@@ -262,11 +334,76 @@ mod tests {
             let text = format!(r#"{{"numbers": [8], "pbc": [true, true, false], "{key}": [1]}}"#);
             assert!(matches!(parse(text.as_bytes()), Err(Error::Unknown(named)) if named == key));
         }
-        for broken in ["{", "{}", r#"{"numbers": [-1], "pbc": [true, true, true]}"#] {
+        for broken in ["{", "{}", r#"{"numbers": 1, "pbc": [true, true, true]}"#] {
             assert!(
                 matches!(parse(broken.as_bytes()), Err(Error::Json(_))),
                 "{broken}"
             );
+        }
+    }
+
+    #[test]
+    fn atomic_numbers_are_those_that_ase_has_symbols_for() {
+        let parse = |number: &str| {
+            let text = format!(r#"{{"numbers": [1, {number}], "pbc": [true, true, false]}}"#);
+            parse(text.as_bytes())
+        };
+        for number in ["0", "118"] {
+            assert!(matches!(parse(number), Ok(Init::System(..))), "{number}");
+        }
+        for number in ["119", "200", "256", "-1"] {
+            let error = parse(number).unwrap_err().to_string();
+            let expected = "not an atomic number, which is 0 (ASE's `X`) to 118";
+            assert!(error.contains(expected), "{error}");
+        }
+        for number in [
+            "1.5",
+            "1e9",
+            "18446744073709551616",
+            "null",
+            "\"H\"",
+            "true",
+            "[1]",
+            "{}",
+        ] {
+            assert!(matches!(parse(number), Err(Error::Json(_))), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_is_refused_at_any_depth() {
+        for (repeated, key) in [
+            (r#""pbc": [true, true, true]"#, "pbc"),
+            (r#""numbers": [8]"#, "numbers"),
+            (r#""more": [0], "more": 0"#, "more"),
+            (r#""info": {"charge": 1, "charge": 1}"#, "charge"),
+            (r#""info": {"a": [{"spin": 1, "spin": 2}]}"#, "spin"),
+            (r#""arrays": {"tags": [1], "tags": [2]}"#, "tags"),
+            (r#""inputs": "{\"info\": {\"a\": 1, \"a\": 2}}""#, "a"),
+        ] {
+            for marker in ["", r#""rs": 2, "#] {
+                let text =
+                    format!(r#"{{{marker}"numbers": [8], "pbc": [true, true, true], {repeated}}}"#);
+                let error = parse(text.as_bytes()).unwrap_err();
+                assert_eq!(error.is_rootstock(), !marker.is_empty(), "{text}");
+                let error = error.to_string();
+                assert!(
+                    error.contains(&format!("the key `{key}` occurs twice")),
+                    "{error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn too_many_values_are_refused() {
+        let values = "0,".repeat(MOST_VALUES);
+        for key in ["arrays", "info", "more"] {
+            let text = format!(
+                r#"{{"numbers": [8], "pbc": [true, true, true], "{key}": {{"a": [{values}0]}}}}"#
+            );
+            let error = parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("more than 2097152 values"), "{error}");
         }
     }
 

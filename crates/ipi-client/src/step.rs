@@ -1,14 +1,18 @@
 //! The data of one step: a frame goes in, results come out, and the system has the atoms they belong to. Units are
 //! ASE's: ångström and electronvolt.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::floats::Floats;
 
 /// Which atoms there are: what most servers never send.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct System {
-    /// Atomic numbers.
+    /// Atomic numbers: 0 (ASE's `X`) to 118.
+    #[serde(deserialize_with = "atomic_numbers")]
     pub numbers: Vec<u8>,
     /// Which cell vectors are periodic.
     pub pbc: [bool; 3],
@@ -27,6 +31,49 @@ pub struct System {
     /// Whether the extras should break down the time of each step.
     #[serde(default)]
     pub timings: bool,
+}
+
+/// The largest atomic number: oganesson. ASE has no symbol and no mass for others.
+const LARGEST_NUMBER: u8 = 118;
+
+fn atomic_numbers<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<u8>, D::Error> {
+    let numbers = Vec::<AtomicNumber>::deserialize(reader)?;
+    Ok(numbers.into_iter().map(|number| number.0).collect())
+}
+
+struct AtomicNumber(u8);
+
+impl<'de> Deserialize<'de> for AtomicNumber {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_u8(AtomicNumberVisitor).map(Self)
+    }
+}
+
+struct AtomicNumberVisitor;
+
+impl Visitor<'_> for AtomicNumberVisitor {
+    type Value = u8;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an atomic number")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<u8, E> {
+        let small = u8::try_from(number).ok();
+        small
+            .filter(|small| *small <= LARGEST_NUMBER)
+            .ok_or_else(|| no_atomic_number(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<u8, E> {
+        Err(no_atomic_number(number))
+    }
+}
+
+fn no_atomic_number<E: Error>(number: impl fmt::Display) -> E {
+    E::custom(format_args!(
+        "{number} is not an atomic number, which is 0 (ASE's `X`) to {LARGEST_NUMBER}"
+    ))
 }
 
 /// The cell and the positions of one step.

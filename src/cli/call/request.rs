@@ -47,7 +47,7 @@ fn read_all(mut from: impl io::Read) -> io::Result<Vec<u8>> {
 /// The request that the command line makes.
 fn of_arguments(function: &str, arguments: &Arguments) -> Result<Vec<u8>, Failure> {
     let json = |text: &String, what: &str| {
-        serde_json::from_str::<Box<RawValue>>(text).map_err(|_| {
+        strict_json::from_str::<Box<RawValue>>(text).map_err(|_| {
             let quoted = serde_json::Value::from(text.as_str()).to_string();
             Failure::new(
                 Kind::BadRequest,

@@ -39,7 +39,7 @@ impl Default for Mark {
 /// The names of the yanked files on a page.
 pub(super) fn yanked(page: &Page) -> Result<BTreeSet<String>, String> {
     if page.kind.ends_with("json") {
-        let listing: Listing = serde_json::from_slice(&page.bytes)
+        let listing: Listing = strict_json::from_slice(&page.bytes)
             .map_err(|error| format!("its list of files cannot be read: {error}"))?;
         let yanked = |file: &Listed| !matches!(file.yanked, Mark::Is(false));
         let yanked = listing.files.into_iter().filter(yanked);

@@ -4,6 +4,10 @@ One part of the program that the launcher gives to Python; `main.py` is the last
 """
 
 import copy
+import math
+
+# What vectors of length one span at least where they are linearly independent; rounding alone gives 1e-16.
+SMALLEST_SPAN = 1e-10
 
 
 def describe(system, base, info):
@@ -17,6 +21,7 @@ def describe(system, base, info):
     import numpy
     from ase import Atoms
 
+    check_numbers(system["numbers"])
     if base is None:
         atoms = Atoms(numbers=system["numbers"])
     elif system["numbers"] == base.numbers.tolist():
@@ -33,15 +38,65 @@ def describe(system, base, info):
         add_array(atoms, name, array)
     further = from_text(system.get("inputs") or "{}")
     for name, value in decode(further.get("arrays", {"dict": []})).items():
+        refuse_second("array", name, system.get("arrays", {}))
         add_array(atoms, name, value)
     for key, value in system["info"].items():
         is_array = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
         atoms.info[key] = numpy.array(value) if is_array and value else value
-    atoms.info.update(decode(further.get("info", {"dict": []})))
+    for key, value in decode(further.get("info", {"dict": []})).items():
+        refuse_second("key of `info`", key, system["info"])
+        atoms.info[key] = value
     atoms.info.update(info)
     if "celldisp" in further:
         atoms.set_celldisp(decode(further["celldisp"]))
     return atoms
+
+
+def refuse_second(what, name, first):
+    if name in first:
+        raise ValueError("the %s %r occurs twice, the second time in `inputs`" % (what, name))
+
+
+def check_numbers(numbers):
+    """Refuses what ASE has no symbol and no mass for. 0 is its `X`, which is no element; some models know it."""
+    import numpy
+
+    numbers = numpy.asarray(numbers)
+    wrong = numpy.flatnonzero((numbers < 0) | (numbers > 118))
+    if len(wrong):
+        raise ValueError(
+            "atom %d (counted from 0) has the atomic number %d; atomic numbers are 0 (ASE's `X`) to 118"
+            % (wrong[0], numbers[wrong[0]])
+        )
+
+
+def check_cell(cell, periodic):
+    """Refuses a cell whose periodic vectors span no length, area or volume: atoms would lie on their own images."""
+    vectors = []
+    for axis in periodic:
+        largest = max(map(abs, cell[axis]))
+        if not largest:
+            raise ValueError(
+                "the system is periodic along the cell vector %d, which is zero: set a cell, or the right periodicity "
+                "(`pbc`, or `--pbc` of the worker); the cell is %s" % (axis + 1, cell)
+            )
+        # Divided twice: the square of a very large or a very small number is none.
+        vector = [number / largest for number in cell[axis]]
+        length = math.sqrt(sum(number * number for number in vector))
+        vectors.append([number / length for number in vector])
+    if len(vectors) == 1:
+        return
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = vectors[0], vectors[1], vectors[-1]
+    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    if len(vectors) == 2:
+        spanned = math.sqrt(nx * nx + ny * ny + nz * nz)
+    else:
+        spanned = abs(nx * cx + ny * cy + nz * cz)
+    if not spanned > SMALLEST_SPAN:
+        raise ValueError(
+            "the cell vectors along which the system is periodic (%s) are not linearly independent; the cell is %s"
+            % (", ".join(str(axis + 1) for axis in periodic), cell)
+        )
 
 
 def add_array(atoms, name, array):

@@ -40,6 +40,7 @@ class Model:
         self.size = len(described)
         # ASE's own servers request the stress of periodic systems only.
         self.is_periodic = any(system["pbc"])
+        self.periodic = [axis for axis in range(3) if system["pbc"][axis]]
         self.everything = system.get("everything", False)
         self.timings = system.get("timings", False)
         self.has_stress = self.may_have_stress
@@ -123,6 +124,8 @@ class Model:
             self.fresh, self.cell, changes = False, None, self.all_changes
         self.atoms.arrays["positions"][...] = shared.positions
         if self.cell != shared.cell_bytes:
+            if self.periodic:
+                check_cell(shared.cell.tolist(), self.periodic)
             self.atoms.cell.array[...] = shared.cell
             self.cell = bytearray(shared.cell_bytes)
             self.wants_stress = bool(self.atoms.cell.rank == 3) and (self.is_periodic or self.everything)

@@ -105,6 +105,8 @@ const LISTINGS: &[Case] = &[
     ("cut short", |_, c| { c.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"sha\": \"")?; Ok(()) }, Refused("broke off after ")),
     ("of unknown length", |_, c| { c.send(format!("HTTP/1.1 200 OK\r\n\r\n{{\"sha\": \"{COMMIT}\", \"siblings\": []}}"))?; Ok(()) }, Refused("does not say how long")),
     ("gzip that was not asked for", |_, c| c.reply("200 OK", "Content-Encoding: gzip\r\n", b"\x1f\x8b"), Refused("encoded as \"gzip\"")),
+    ("a key twice", |_, c| text(c, &format!("{{\"sha\": \"{COMMIT}\", \"x\": 1, \"x\": 2, \"siblings\": [{}]}}", entry("a.bin"))), NONSENSE),
+    ("a key twice in what is not read", |_, c| text(c, &format!("{{\"sha\": \"{COMMIT}\", \"x\": [{{\"y\": 1, \"y\": 1}}], \"siblings\": [{}]}}", entry("a.bin"))), NONSENSE),
     // Without end.
     ("an endless text", |_, c| { chunked(c)?; c.repeat(b"{") }, Refused("is larger than 33554432 bytes")),
     ("an endless list", |_, c| { chunked(c)?; c.send(format!("{{\"sha\": \"{COMMIT}\", \"siblings\": ["))?; c.repeat(b"{\"rfilename\":\"\"},") }, Refused("is larger than 33554432 bytes")),

@@ -208,6 +208,8 @@ const CASES: &[Case] = &[
     ("another kind to us", |a, c| to_us(a, c, |c| c.reply("200 OK", "Content-Type: application/json\r\n", b"[]")), LISTING),
     ("nothing to us", |a, c| to_us(a, c, |c| c.reply("200 OK", JSON, b"")), LISTING),
     ("yanked as a number to us", |a, c| if a.ours { each(a, c, |file| file["yanked"] = json!(1)) } else { good(a, c) }, LISTING),
+    ("a key twice to us", |a, c| { let text = listing(a.base).to_string().replacen("\"filename\"", "\"yanked\":true,\"yanked\":false,\"filename\"", 1); to_us(a, c, |c| c.reply("200 OK", JSON, text.as_bytes())) }, LISTING),
+    ("trailers without end to us", |a, c| { let text = listing(a.base).to_string(); to_us(a, c, |c| { c.send(format!("HTTP/1.1 200 OK\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n0\r\n", text.len()))?; c.repeat(b"a: b\r\n") }) }, Refused("that are no part of")),
     ("an endless page to us", |a, c| to_us(a, c, |c| { c.send(format!("HTTP/1.1 200 OK\r\n{JSON}Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n"))?; c.repeat(b" ") }), LARGE),
     ("an endless list to us", |a, c| to_us(a, c, |c| { c.send(format!("HTTP/1.1 200 OK\r\n{JSON}Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n{{\"files\": ["))?; c.repeat(b"{\"filename\":\"\"},") }), LARGE),
     ("a bomb to us", |a, c| to_us(a, c, |c| c.reply("200 OK", &format!("{JSON}Content-Encoding: gzip\r\n"), &BOMB)), LARGE),

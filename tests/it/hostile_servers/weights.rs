@@ -31,6 +31,7 @@ const SLOW: Then = Refused("comes too slowly: ");
 const SILENT: Then = Refused("sent no complete response for");
 const BROKEN: Then = Refused("broke off after ");
 const ENDLESS: Then = Refused("is larger than 1000000 bytes");
+const TRAILERS: Then = Refused("sends more than 1048576 bytes that are no part of ");
 const LONG: Then = Refused("but 100000 are expected");
 const NO_END: Then = Refused("the server does not say how long");
 const NO_HTTP: Then = Refused("cannot reach `127.0.0.1:");
@@ -50,6 +51,13 @@ fn chunk(c: &mut Connection, bytes: &[u8]) -> io::Result<()> {
     c.send(format!("{:x}\r\n", bytes.len()))?;
     c.send(bytes)?;
     c.send("\r\n")
+}
+
+/// The whole file in chunks, up to where trailers may follow.
+fn trailers(c: &mut Connection) -> io::Result<()> {
+    head(c, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n")?;
+    chunk(c, &FILE)?;
+    c.send("0\r\n")
 }
 
 /// Half of the file, then the end of the connection; after that, this for what is asked for beside the beginning.
@@ -97,6 +105,14 @@ const CASES: &[Case] = &[
     ("responses that are none, fast", |_, c| c.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"), Refused(""), Refused("")),
     ("chunks without end", |_, c| { head(c, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n")?; loop { chunk(c, &FILE)?; } }, ENDLESS, Taken),
     ("a chunk without end", |_, c| { head(c, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n7fffffffffffffff\n")?; c.repeat(&FILE) }, ENDLESS, Taken),
+    ("trailers without end", |_, c| { trailers(c)?; c.repeat(b"a: b\r\n") }, TRAILERS, Taken),
+    ("one trailer without end", |_, c| { trailers(c)?; c.repeat(&FILE) }, BROKEN, Taken),
+    ("trailers at ten bytes a second", |_, c| { trailers(c)?; loop { c.drip(b"a: b\r\n")?; } }, SLOW, Taken),
+    ("a trailer at ten bytes a second", |_, c| { trailers(c)?; c.drip(&FILE) }, SLOW, Taken),
+    ("no end after the trailers", |_, c| { trailers(c)?; c.send("a: b\r\n")?; c.hold() }, SLOW, Taken),
+    ("trailers of 60 kB", |_, c| { trailers(c)?; c.send(b"a: b\r\n".repeat(10_000))?; c.send("\r\n") }, Taken, Taken),
+    ("chunks with an extension without end", |_, c| { head(c, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5;")?; c.repeat(&FILE) }, BROKEN, BROKEN),
+    ("chunks with an extension at ten bytes a second", |_, c| { head(c, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5;")?; c.drip(&FILE) }, SLOW, SLOW),
     ("until the connection ends, which does not", |_, c| { head(c, "HTTP/1.1 200 OK\n\n")?; c.repeat(&FILE) }, NO_END, Taken),
     ("more bytes than fit on any disk", |_, c| { head(c, "HTTP/1.1 200 OK\nContent-Length: 4611686018427387904\n\n")?; c.repeat(&FILE) }, ENDLESS, LONG),
     ("headers of 100 MB", |_, c| { head(c, "HTTP/1.1 200 OK\n")?; (0..1500).try_for_each(|_| c.send(b"a: b\r\n".repeat(11_000)))?; head(c, "\n")?; whole(c) }, NO_HTTP, NO_HTTP),
@@ -149,6 +165,8 @@ const CASES: &[Case] = &[
     ("to data", |_, c| moved(c, "data:text/plain,xxx"), Refused("of the scheme `data`"), Refused("of the scheme `data`")),
     ("to what is no address", |_, c| moved(c, "http://[::1"), Refused("what is not an address"), Refused("what is not an address")),
     ("to another server, with a text without end", |a, c| { head(c, &format!("HTTP/1.1 302 Found\nLocation: {}\nTransfer-Encoding: chunked\n\nffffffffff\n", a.elsewhere))?; c.repeat(&FILE) }, Taken, Taken),
+    ("to another server, with trailers without end", |a, c| { head(c, &format!("HTTP/1.1 302 Found\nLocation: {}\nTransfer-Encoding: chunked\n\n0\n", a.elsewhere))?; c.repeat(b"a: b\r\n") }, Taken, Taken),
+    ("to another server, with slow trailers", |a, c| { head(c, &format!("HTTP/1.1 302 Found\nLocation: {}\nTransfer-Encoding: chunked\n\n0\n", a.elsewhere))?; loop { c.drip(b"a: b\r\n")?; } }, Taken, Taken),
     ("to another server, with a slow text", |a, c| { head(c, &format!("HTTP/1.1 302 Found\nLocation: {}\nContent-Length: 1000\n\n", a.elsewhere))?; c.drip(&FILE) }, Taken, Taken),
     ("to bytes", |_, c| { c.send(b"HTTP/1.1 302 Found\r\nLocation: \xff\xfe\r\nContent-Length: 0\r\n\r\n") }, Refused("what is not an address"), Refused("what is not an address")),
     ("to nowhere", |_, c| c.reply("302 Found", "", b""), Refused("redirects to nowhere"), Refused("redirects to nowhere")),
