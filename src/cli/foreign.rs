@@ -25,62 +25,12 @@ use crate::runtime::{Variables, program, select};
 use crate::store::Root;
 use crate::target::Target;
 
+mod options;
+
+pub(super) use options::Options;
+
 /// How long a Python may take to identify itself, and to list what it has.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Options of a command under another Python.
-#[derive(Debug, clap::Args)]
-pub(super) struct Options {
-    /// Run the command under this Python, with the environment's packages where they fit it: one of the same ABI has those of
-    /// the environment, one of a series in `also-python` those that are locked for that series. PYTHONPATH is all that
-    /// changes of your variables. `python` is then this one, and other commands are looked for beside it first.
-    #[arg(long, value_name = "PYTHON", conflicts_with_all = ["clean", "keep", "print"])]
-    pub(super) python: Option<PathBuf>,
-    /// Where the environment's packages are on the search path: `auto`, before that Python's own if it has none of them, else
-    /// behind, and not at all if its own do not fit; `append`, `prepend`; `skip`, not at all.
-    #[arg(
-        long,
-        value_name = "WHERE",
-        requires = "python",
-        default_value = "auto",
-        hide_default_value = true
-    )]
-    overlay: Where,
-    /// Of the environment's packages only these, and what they require.
-    #[arg(
-        long,
-        value_name = "PACKAGE",
-        requires = "python",
-        value_delimiter = ','
-    )]
-    packages: Vec<String>,
-    /// Do not start the command without the environment's packages: exit 4.
-    #[arg(long, requires = "python")]
-    require_overlay: bool,
-    /// Append one line of JSON to this file for each Python that the command starts: which it is, as it says itself, and which
-    /// packages it has.
-    #[arg(long, value_name = "FILE", requires = "python")]
-    record: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Where {
-    Auto,
-    Append,
-    Prepend,
-    Skip,
-}
-
-impl From<Where> for Placement {
-    fn from(place: Where) -> Self {
-        match place {
-            Where::Auto => Placement::Auto,
-            Where::Append => Placement::Append,
-            Where::Prepend => Placement::Prepend,
-            Where::Skip => Placement::Skip,
-        }
-    }
-}
 
 /// Runs the command; comes back only if that is impossible.
 pub(super) fn run(
@@ -142,8 +92,8 @@ struct Prepared {
 impl Foreign<'_> {
     fn run(&self, command: &[OsString]) -> Result<Exit, Failure> {
         let record = self.record_file()?;
-        if choose::is_own(&self.python, self.root, &self.name) {
-            return self.run_own(command, record);
+        if let Some(own) = choose::own(&self.python, self.root, &self.name) {
+            return self.run_own(&own, command, record);
         }
         let program = program::beside(&self.python, &command[0], &context::search_path())
             .map_err(run::not_found)?;
@@ -174,9 +124,14 @@ impl Foreign<'_> {
     }
 
     /// Runs it in the environment, of whose own Python nothing has to be found out.
-    fn run_own(&self, command: &[OsString], record: Option<PathBuf>) -> Result<Exit, Failure> {
-        let selected = select::environment(self.root, self.name.as_str())
-            .map_err(|error| selection::failure(error, self.name.as_str(), self.shared))?;
+    fn run_own(
+        &self,
+        own: &EnvironmentName,
+        command: &[OsString],
+        record: Option<PathBuf>,
+    ) -> Result<Exit, Failure> {
+        let selected = select::environment(self.root, own.as_str())
+            .map_err(|error| selection::failure(error, own.as_str(), self.shared))?;
         let program = program::find(&command[0], &selected, &context::search_path())
             .map_err(run::not_found)?;
         let variables = for_command(self.root, &selected, &self.variables, &Inherit::All).all;
@@ -185,7 +140,7 @@ impl Foreign<'_> {
             return Err(run::become_command(&command.variables(variables)));
         }
         let mut start = self.nothing(Mode::Own);
-        if let Some(built) = choose::current(self.root, &self.name) {
+        if let Some(built) = choose::current(self.root, own) {
             start.set(&built);
         }
         start.file = record;

@@ -62,6 +62,7 @@ const VARIABLES: &str = "Environment variables (an empty one counts as unset):
   ROOTSTOCK_HTTP_MIN_RATE   bytes per second that a server has to send on average over that time, 1024; 0: no limit
   ROOTSTOCK_HTTP_MAX_SIZE   bytes of a file whose size is not locked, 17179869184 (16 GiB)
   ROOTSTOCK_NETWORK_TIMEOUT seconds for one run of uv, pip or git, 3600
+  ROOTSTOCK_RUNTIME_INSTALL `skip`: `run --python` builds nothing that is missing; `auto`: it does
   NO_COLOR                  no colours";
 
 /// Reproducible Python environments and i-PI workers for machine-learning interatomic potentials.

@@ -24,6 +24,11 @@ PATH. What decides which code Python and the loader load is not passed on: PYTHO
 set. VIRTUAL_ENV, the manifest's `variables` and XDG_CACHE_HOME are set, and a place for each cache of compiled code where you \
 have set none. With `--clean` the command gets what a worker gets and what `--keep` names; `--print` says what it would be.
 
+Under `--python` your own packages win, and each that the environment has as well is named. What is locked for this Python and \
+not built is built first, into the root or, where you may not write there, into your cache, unless `install = \"skip\"` in the \
+manifest's [runtime] or ROOTSTOCK_RUNTIME_INSTALL=skip forbids it. Where nothing fits, the command runs without, after a \
+warning. With `--record` or `--require-overlay` rootstock waits for the command and passes signals on.
+
 Exit codes: the command's; 127 not found · 126 not executable · 2 usage · 4 environment missing or unusable here
 
 Examples:
@@ -36,8 +41,7 @@ Examples:
   under a Python of your own, with the environment's packages where they fit it:
   rootstock run mace --python ~/venv/bin/python -- python workflow.py
   rootstock run mace --python python3.12 --packages ase --record runs.jsonl -- workflow-engine start
-  rootstock run mace --python python3.12 --require-overlay -- python relax.py   exit 4 if they do not fit
-ROOTSTOCK_RUNTIME_INSTALL=skip builds nothing that is missing, as `install = \"skip\"` in the manifest's [runtime]")]
+  rootstock run mace --python python3.12 --require-overlay -- python relax.py")]
 pub(crate) struct Arguments {
     /// An environment of the root.
     environment: String,

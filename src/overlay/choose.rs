@@ -26,16 +26,21 @@ pub(crate) struct Built {
 
 /// The current generation of an environment, or of one of its other series, that fits this Python.
 pub(crate) fn built(root: &Root, name: &EnvironmentName, python: &Interpreter) -> Option<Built> {
+    let names = linked(root, name);
+    let mut built = names.iter().filter_map(|name| current(root, name));
+    built.find(|built| built.fits(python))
+}
+
+/// The environment and its other series, as far as they have been built; the environment itself first.
+fn linked(root: &Root, name: &EnvironmentName) -> Vec<EnvironmentName> {
     let linked = files::names(&root.environments()).unwrap_or_default();
     let mut names: Vec<EnvironmentName> = linked
         .iter()
         .filter_map(|linked| linked.parse().ok())
         .filter(|linked: &EnvironmentName| stands_for(name, linked))
         .collect();
-    // The environment itself before its other series.
     names.sort();
-    let mut built = names.iter().filter_map(|name| current(root, name));
-    built.find(|built| built.fits(python))
+    names
 }
 
 /// The current generation of an environment, whatever it fits.
@@ -81,8 +86,14 @@ pub(crate) fn stands_for(asked: &EnvironmentName, found: &EnvironmentName) -> bo
     }
 }
 
-/// Whether a program is the interpreter of one of these generations, as it is or through links.
-pub(crate) fn is_own(program: &Path, root: &Root, name: &EnvironmentName) -> bool {
+/// The environment, or which of its other series, whose own interpreter a program is.
+pub(crate) fn own(program: &Path, root: &Root, name: &EnvironmentName) -> Option<EnvironmentName> {
+    let mut names = linked(root, name).into_iter();
+    names.find(|name| is_own(program, root, name))
+}
+
+/// Whether a program is the interpreter of the current generation, as it is or through links.
+fn is_own(program: &Path, root: &Root, name: &EnvironmentName) -> bool {
     let Ok(Some(generation)) = root.resolve(name) else {
         return false;
     };

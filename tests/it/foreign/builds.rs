@@ -84,6 +84,11 @@ fn each_python_gets_the_packages_of_its_own_series() {
         assert_eq!(output.expect(0).stdout, "312 3 12\n");
         assert_eq!(output.stderr, "");
     }
+    // Its own interpreter has its packages as it is.
+    let own = sandbox.path("root/envs/one@3.12/bin/python");
+    let output = run(&sandbox, &own, &["--record", "own"], code);
+    assert_eq!(output.expect(0).stdout, "312 3 12\n");
+    assert_eq!(records(&sandbox, "own")[0].overlay, Mode::Own);
     // A command of another series has nothing of it, and its record says which it is.
     let all = [
         "run",
