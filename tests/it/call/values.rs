@@ -203,10 +203,6 @@ fn a_model_is_given_to_the_function_and_loaded_once_in_a_process() {
     let energy = response["result"].as_f64().unwrap();
     assert!(energy > 3.0 && energy < 7.0, "{energy}");
     assert_eq!(response["environment"]["name"], json!("odd"));
-    // An environment alone has none.
-    let (response, _) = with_ase(&["odd"], &asked);
-    assert_eq!(failed(&response), ("raised", 1, false));
-    assert_eq!(response["error_type"], json!("TypeError"));
     let made = json!({"class": "functions.py:Plain", "method_name": null});
     let (response, said) = with_ase(&["odd-emt"], &made);
     said.expect(0);
