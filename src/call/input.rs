@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 /// The longest request: the length of a message to Python is an int32.
@@ -66,11 +67,8 @@ impl<'a> Input<'a> {
     /// Reads once; to be called when there is something.
     pub(super) fn fill(&mut self) {
         let Some(stream) = self.stream else { return };
-        let begin = self.buffer.len();
-        self.buffer.resize(begin + PART, 0);
-        let read = rustix::io::read(stream.as_fd(), &mut self.buffer[begin..]);
-        self.buffer.truncate(begin + *read.as_ref().unwrap_or(&0));
-        match read {
+        self.buffer.reserve(PART);
+        match rustix::io::read(stream.as_fd(), spare_capacity(&mut self.buffer)) {
             Ok(0) => self.stream = None,
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
             // A terminal that is gone, or a directory: there are no more requests.

@@ -1,9 +1,9 @@
 //! What a Python prints: read from a pipe, passed on, and its end kept.
 
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::io::ioctl_fionread;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, ioctl_fionread};
 
 use super::outlet::Outlet;
 
@@ -27,7 +27,7 @@ pub(super) struct Capture<R> {
     truncated: bool,
 }
 
-impl<R: Read + AsFd> Capture<R> {
+impl<R: AsFd> Capture<R> {
     /// Keeps at most this many bytes.
     pub(super) fn new(pipe: R, longest: usize) -> Self {
         Self {
@@ -46,14 +46,14 @@ impl<R: Read + AsFd> Capture<R> {
     /// Reads once; to be called when something is there.
     pub(super) fn read(&mut self, relay: &mut Outlet<'_>) {
         let Some(pipe) = &mut self.pipe else { return };
-        let mut bytes = vec![0; PART];
-        match pipe.read(&mut bytes) {
+        let mut bytes = Vec::with_capacity(PART);
+        match rustix::io::read(pipe, spare_capacity(&mut bytes)) {
             Ok(0) => self.pipe = None,
-            Ok(count) => {
-                relay.print(&bytes[..count]);
-                self.keep(&bytes[..count]);
+            Ok(_) => {
+                relay.print(&bytes);
+                self.keep(&bytes);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(Errno::INTR) => {}
             Err(_) => self.pipe = None,
         }
     }

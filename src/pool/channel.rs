@@ -2,10 +2,12 @@
 //! into the socket waits here. Does not know what the messages say.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// The kind of every message of the parent, and of Python's answers (`python/rootstock/layout.py`).
@@ -14,6 +16,9 @@ pub(super) const TEXT: i32 = 2;
 pub(super) const ERROR: i32 = 5;
 /// The two numbers before a message.
 const HEAD: usize = 8;
+/// How much is read at once of a short message, and of a long one.
+const SMALL: usize = 16 << 10;
+const LARGE: usize = 1 << 20;
 /// The longest message: its length is an int32.
 pub(crate) const LONGEST: usize = i32::MAX as usize;
 
@@ -101,21 +106,17 @@ impl Channel {
 
     /// Reads what is there. `false` if the other end is closed.
     pub(super) fn fill(&mut self) -> bool {
-        const PART: usize = 256 << 10;
         loop {
-            let begin = self.incoming.len();
-            let wanted = self
+            let announced = self
                 .announced()
-                .map_or(PART, |(_, length)| (HEAD + length).saturating_sub(begin));
-            self.incoming.resize(begin + wanted.clamp(1, PART), 0);
-            let read = self.socket.read(&mut self.incoming[begin..]);
-            self.incoming.truncate(begin + *read.as_ref().unwrap_or(&0));
-            match read {
+                .map_or(0, |(_, length)| length.saturating_add(HEAD));
+            let missing = announced.saturating_sub(self.incoming.len());
+            self.incoming.reserve(missing.clamp(SMALL, LARGE));
+            match rustix::io::read(&self.socket, spare_capacity(&mut self.incoming)) {
                 Ok(0) => return false,
                 Ok(_) if self.is_complete() => return true,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return true,
                 Err(_) => return false,
             }
         }

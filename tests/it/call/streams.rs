@@ -1,9 +1,13 @@
 //! Streams: many requests, processes that die among them, ends in the middle.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use super::{built, failed, fed, stream};
-use crate::sandbox::setting;
+use crate::sandbox::events::Lifeline;
+use crate::sandbox::{Said, send, setting};
 
 /// Every fourth request kills its process.
 #[test]
@@ -106,4 +110,106 @@ fn processes_stay_warm_or_are_fresh() {
     };
     assert_eq!(processes(&[]), 1);
     assert_eq!(processes(&["--fresh"]), 3);
+}
+
+#[test]
+fn a_signal_answers_every_request_of_a_stream_that_was_taken_in() {
+    let sandbox = built();
+    let path = sandbox.path("lifeline");
+    let lifeline = Lifeline::at(path.clone());
+    let mut child = sandbox.start_fed(&["call", "one", "--stream"]);
+    let mut stdin = child.stdin.take().unwrap();
+    for (id, function) in ["f.py:holds", "f.py:add"].into_iter().enumerate() {
+        let request = json!({"id": id, "function": function, "args": [path]});
+        writeln!(stdin, "{request}").unwrap();
+    }
+    let running = lifeline.wait_for_start();
+    send("INT", child.id());
+    let said = Said::from(child.wait_with_output().unwrap());
+    drop(stdin);
+    running.wait_for_end();
+    let lines = said.expect(130).stdout.lines();
+    let mut ids = Vec::new();
+    for line in lines {
+        let response: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(failed(&response), ("interrupted", 130, true));
+        ids.push(response["id"].as_u64().unwrap());
+    }
+    // Whether the second one was read before the signal is chance.
+    assert!(ids == [0, 1] || ids == [0], "{ids:?}");
+}
+
+/// A reader that takes one line and goes ends the run, though the stream goes on.
+#[test]
+fn a_reader_that_has_gone_ends_the_run() {
+    let sandbox = built();
+    let mut child = sandbox.start_fed(&["call", "one", "--stream"]);
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{{\"function\": \"f.py:pid\"}}").unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    writeln!(stdin, "{{\"function\": \"f.py:pid\"}}").unwrap();
+    // The stream is still open.
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(stdin);
+}
+
+/// Responses wait for a reader that takes none; requests are still ended in time, and a signal ends the run.
+#[test]
+fn a_reader_that_takes_nothing_blocks_no_signal() {
+    let sandbox = built();
+    let path = sandbox.path("lifeline");
+    let lifeline = Lifeline::at(path.clone());
+    let mut child = sandbox.start_fed(&["call", "one", "--stream"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let large = json!({"function": "f.py:large", "args": [200_000]});
+    writeln!(
+        stdin,
+        "{large}\n{}",
+        json!({"function": "f.py:holds", "args": [path]})
+    )
+    .unwrap();
+    let running = lifeline.wait_for_start();
+    send("TERM", child.id());
+    running.wait_for_end();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+/// Ten thousand answers pass through a small memory; so does one process's memory never grow with what was answered.
+#[test]
+fn memory_does_not_grow_with_the_number_of_requests() {
+    let sandbox = built();
+    let mut command = std::process::Command::new("/bin/sh");
+    let program = env!("CARGO_BIN_EXE_rootstock");
+    // Python itself needs more: the limit is that of the parent alone.
+    let script = format!("exec '{program}' call one --stream -j 2");
+    sandbox.set_up(command.args(["-c", &script]));
+    let requests = "{\"function\": \"f.py:large\", \"args\": [1000]}\n".repeat(2000);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(requests.as_bytes()).unwrap());
+        let mut count = 0;
+        for _ in stdout.lines() {
+            count += 1;
+            if count % 500 == 0 {
+                let status = std::fs::read_to_string(&status).unwrap_or_default();
+                let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+                peak = peak.max(kib.unwrap_or(0_u64));
+            }
+        }
+        assert_eq!(count, 2000);
+    });
+    assert!(child.wait().unwrap().success());
+    assert!(peak < 64 << 10, "{peak} KiB");
 }

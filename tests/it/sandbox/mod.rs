@@ -208,6 +208,13 @@ impl Sandbox {
             .unwrap()
     }
 
+    /// Starts the program with a pipe for its input, too.
+    pub(crate) fn start_fed(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Locks; must succeed.
     pub(crate) fn lock(&self) {
         self.run(&["lock"]).expect(0);
