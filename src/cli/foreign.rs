@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, install, run, selection, show, supervise};
+use super::install::install;
+use super::{Shared, context, run, selection, show};
 use crate::files;
 use crate::manifest::nearest;
 use crate::name::EnvironmentName;
@@ -17,12 +18,14 @@ use crate::overlay::{
     Built, Chosen, Contents, Decision, Mode, Placement, Record, Start, Unavailable, choose,
     interpreter, names, start,
 };
-use crate::process::{Command, find};
+use crate::pool::supervise;
+use crate::process::Command;
 use crate::python::Interpreter;
 use crate::report::{chain, help};
 use crate::runtime::command::{Inherit, for_command};
 use crate::runtime::{Variables, program, select};
 use crate::store::Root;
+use crate::sync::on_demand::Wanted;
 use crate::target::Target;
 
 mod options;
@@ -55,9 +58,10 @@ pub(super) fn run(
     let foreign = Foreign {
         shared,
         root,
-        python: on_path(python),
+        python: program::named(python, &context::search_path()),
         arguments,
         variables: context::variables(),
+        search_path: context::search_path(),
         asking: start::without(&context::variables()),
         deadline: Instant::now() + PATIENCE,
         name,
@@ -75,6 +79,7 @@ struct Foreign<'a> {
     arguments: &'a Options,
     /// The caller's.
     variables: Variables,
+    search_path: OsString,
     /// With which the Python is asked what it has.
     asking: Variables,
     /// Nothing is asked after that.
@@ -249,19 +254,28 @@ impl Foreign<'_> {
         };
         let built = match choose::built(self.root, &self.name, &python) {
             Some(built) => built,
-            None => match install::provide(
-                self.shared,
-                self.root,
-                &self.name,
-                &python,
-                &self.python,
-                cache,
-            )? {
+            None => match self.wanted(&python, cache).provide(install(self.shared)?) {
                 Ok(built) => built,
                 Err(error) => return Ok(Err(error)),
             },
         };
         self.decide(&python, &built, placement, cache)
+    }
+
+    /// The environment for this Python, which the root does not have.
+    fn wanted<'a>(&'a self, python: &'a Interpreter, cache: &'a Path) -> Wanted<'a> {
+        Wanted {
+            caller: self.shared,
+            manifest: &self.shared.manifest,
+            root: self.root,
+            name: &self.name,
+            python,
+            program: &self.python,
+            cache,
+            variables: &self.variables,
+            path: &self.search_path,
+            jobs: context::processors(),
+        }
     }
 
     fn decide(
@@ -380,17 +394,6 @@ impl Foreign<'_> {
             });
         }
     }
-}
-
-/// A program by its path: as it is, or the first of this name on PATH.
-fn on_path(program: &Path) -> PathBuf {
-    let found = if program.components().count() > 1 || program.is_absolute() {
-        files::absolute(program).ok()
-    } else {
-        let path = context::search_path();
-        find::places(program.as_os_str(), &path).find(|place| files::is_executable(place))
-    };
-    found.unwrap_or_else(|| program.to_owned())
 }
 
 fn warn(error: &Unavailable) {

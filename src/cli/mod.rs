@@ -29,7 +29,6 @@ mod run;
 mod selection;
 mod show;
 mod status;
-mod supervise;
 mod sync;
 mod worker;
 

@@ -11,8 +11,9 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
+use crate::process::poll_until;
 use crate::runtime::{Selected, Variables};
 
 mod capture;
@@ -22,6 +23,7 @@ mod outlet;
 mod process;
 pub(crate) mod python;
 pub(crate) mod signals;
+pub(crate) mod supervise;
 pub(crate) mod wait;
 
 pub(crate) use capture::Captured;
@@ -211,13 +213,7 @@ impl<'a> Pool<'a> {
             .collect();
         let wakes = self.places.iter().flatten().filter_map(Process::wake_at);
         let until = wakes.chain(until).min();
-        let timeout = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
-        match poll(&mut all, timeout.as_ref()) {
-            Err(rustix::io::Errno::INTR) => {}
-            result => {
-                result?;
-            }
-        }
+        poll_until(&mut all, until)?;
         let mut answers = all
             .iter()
             .map(|descriptor| !descriptor.revents().is_empty());
@@ -227,13 +223,5 @@ impl<'a> Pool<'a> {
             .map(|descriptors| descriptors.map(|descriptor| ready(descriptor.is_some())))
             .collect();
         Ok((of_places, answers.collect()))
-    }
-}
-
-/// A duration for the system, rounded up: a wait that ends too early would be repeated at once.
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
     }
 }

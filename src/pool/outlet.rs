@@ -1,10 +1,13 @@
 //! A stream of this process that is written without blocking: what its reader does not take yet waits here.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FileType;
 use rustix::io::Errno;
+
+use crate::process::poll_until;
 
 /// What is written at once to a pipe or a terminal: they take so much when they can be written at all (`PIPE_BUF`).
 const SMALL: usize = 4096;
@@ -93,14 +96,10 @@ impl<'a> Outlet<'a> {
     }
 
     fn is_ready(&self) -> bool {
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
         let mut stream = [PollFd::from_borrowed_fd(
             self.stream.as_fd(),
             PollFlags::OUT,
         )];
-        matches!(poll(&mut stream, Some(&now)), Ok(1))
+        poll_until(&mut stream, Some(Instant::now())).unwrap_or(false)
     }
 }

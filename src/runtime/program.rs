@@ -92,6 +92,17 @@ pub(crate) fn beside(python: &Path, name: &OsStr, search_path: &OsStr) -> Result
     first(places, name, help)
 }
 
+/// A program by its path: as it is, made absolute, or the first of this name on the search path.
+pub(crate) fn named(program: &Path, search_path: &OsStr) -> PathBuf {
+    let found = if program.components().count() > 1 || program.is_absolute() {
+        files::absolute(program).ok()
+    } else {
+        let mut places = find::places(program.as_os_str(), search_path);
+        places.find(|place| files::is_executable(place))
+    };
+    found.unwrap_or_else(|| program.to_owned())
+}
+
 /// The first of these places that can be executed.
 fn first(places: Vec<PathBuf>, name: &OsStr, help: &'static str) -> Result<PathBuf, Error> {
     if let Some(program) = places.iter().find(|place| files::is_executable(place)) {

@@ -171,7 +171,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "sync",
         &[
             "name", "digest", "report", "files", "process", "fetch", "archive", "project",
-            "manifest", "lock", "store", "plan", "build", "runtime", "worker", "doctor",
+            "manifest", "lock", "store", "plan", "build", "runtime", "worker", "doctor", "python",
+            "target", "overlay",
         ],
     ),
     (

@@ -4,25 +4,25 @@
 use std::io::IsTerminal;
 use std::process::Child;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::pool::signals::{Signals, StopSignal};
-use crate::process::{Command, Error, threads};
+use super::signals::{Signals, StopSignal};
+use crate::process::{Command, Error, Exit, poll_until, threads};
 
 /// Runs the command to its end: its process and its exit code, which is 128 and its number for a signal.
-pub(super) fn run(command: &Command) -> Result<(u32, u8), Error> {
+pub(crate) fn run(command: &Command) -> Result<(u32, u8), Error> {
     let mut child = command.start()?;
     let process = child.id();
     let exit = wait(&mut child).map_err(|error| command.error(error))?;
     let code = match exit {
-        crate::process::Exit::Code(code) => code,
-        crate::process::Exit::Signal(signal) => 128 + signal,
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => 128 + signal,
     };
     Ok((process, u8::try_from(code & 0xff).unwrap_or(1)))
 }
 
-fn wait(child: &mut Child) -> std::io::Result<crate::process::Exit> {
+fn wait(child: &mut Child) -> std::io::Result<Exit> {
     let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let (Ok(signals), Ok((end, begin)), Some(process)) =
         (Signals::listen(), rustix::pipe::pipe(), process)
@@ -36,21 +36,14 @@ fn wait(child: &mut Child) -> std::io::Result<crate::process::Exit> {
                 PollFd::new(&signals, PollFlags::IN),
                 PollFd::new(&end, PollFlags::IN),
             ];
-            loop {
-                match poll(&mut waited, None) {
-                    Ok(_) if !waited[1].revents().is_empty() => return,
-                    Ok(_) => break,
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(_) => return,
-                }
+            if poll_until(&mut waited, None).is_err() || !waited[1].revents().is_empty() {
+                return;
             }
             if let Some(signal) = signals.received() {
                 pass_on(signal, process);
             }
             // Its end has come when the pipe is closed.
-            while let Err(rustix::io::Errno::INTR) =
-                poll(&mut [PollFd::new(&end, PollFlags::IN)], None)
-            {}
+            let _ = poll_until(&mut [PollFd::new(&end, PollFlags::IN)], None);
         });
         let exit = child.wait();
         drop(begin);
