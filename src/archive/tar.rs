@@ -170,7 +170,7 @@ fn check_together(members: &[Member], known: impl Fn(&str) -> bool) -> Result<()
                 (Kind::Directory, Kind::Directory) | (Kind::File, Kind::File)
             );
             if !harmless {
-                return Err(refused("is there twice, as different things".to_owned()));
+                return Err(refused("occurs twice, as different things".to_owned()));
             }
         }
         if let Some((first, _)) = alike.clash(path)

@@ -159,7 +159,7 @@ impl Text {
             };
             self.complain(
                 span.clone(),
-                format!("the {what} `{name}` is there twice"),
+                format!("the {what} `{name}` occurs twice"),
                 "the second one",
                 Some(format!("keep one of them: TOML has each {what} once")),
             );
