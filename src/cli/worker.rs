@@ -88,8 +88,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     heartbeat: Duration,
     /// Whether to read ahead the environment's libraries and the model's weights while Python starts, if they are not in memory;
-    /// with `auto` only on a network filesystem. Experimental: its effect was not measured.
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = prewarm())]
+    /// with `auto` only on a network filesystem. Experimental: from a local disk a cold start takes longer with it, on a
+    /// network filesystem it was not measured.
+    #[arg(long, value_name = "WHEN", default_value = "never", value_parser = prewarm())]
     prewarm: Prewarm,
     /// How long a step may take, in seconds, before Python is restarted; by default there is no limit.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]

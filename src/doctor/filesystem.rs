@@ -8,11 +8,7 @@ use crate::files::{self, link, space};
 use crate::store::Root;
 
 use super::finding::{Code, Finding};
-use super::quota::{self, Quota};
-
-/// A torch environment takes 6 GB and 30 000 files: with less than this, the next one is not certain.
-pub(super) const ENOUGH_BYTES: u64 = 1_000_000_000;
-pub(super) const ENOUGH_INODES: u64 = 50_000;
+use super::quota::{self, ENOUGH_BYTES, ENOUGH_INODES, Quota};
 
 /// The filesystem of a root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -19,6 +19,10 @@ use crate::store::Root;
 
 use super::finding::{Code, Finding};
 
+/// A torch environment takes 6 GB and 30 000 files: with less than this, the next one is not certain.
+pub(super) const ENOUGH_BYTES: u64 = 1_000_000_000;
+pub(super) const ENOUGH_INODES: u64 = 50_000;
+
 /// Time limit for a program's answer; several are asked at once.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -210,8 +214,8 @@ pub(super) fn findings(root: &Root, quotas: &[Quota]) -> Vec<Finding> {
             let fix = "remove what is not needed (`rootstock gc`), or ask for a larger quota";
             findings.push(Finding::new(Code::QuotaLow, root.path(), message, fix));
         };
-        look(*bytes, super::filesystem::ENOUGH_BYTES, "bytes");
-        look(*inodes, super::filesystem::ENOUGH_INODES, "files");
+        look(*bytes, ENOUGH_BYTES, "bytes");
+        look(*inodes, ENOUGH_INODES, "files");
     }
     findings
 }

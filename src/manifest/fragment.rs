@@ -2,8 +2,17 @@
 
 use std::fmt;
 
-use super::reference::Invalid;
 use crate::digest::{Algorithm, Checksum};
+
+/// Why a text is not a reference, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Invalid {
+    /// What is wrong.
+    pub reason: String,
+    /// What to do.
+    pub help: &'static str,
+}
 
 /// The fragment of a direct reference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

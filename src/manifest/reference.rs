@@ -14,7 +14,7 @@ use std::path::Path;
 use pep508_rs::Pep508Url;
 use url::Url;
 
-use super::fragment::Fragment;
+use super::fragment::{Fragment, Invalid};
 
 /// Where a requirement locates its package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,16 +46,6 @@ pub enum Reference {
 
 /// A requirement (PEP 508) of the manifest or a source file.
 pub type Requirement = pep508_rs::Requirement<Reference>;
-
-/// Why a text is not a reference, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Invalid {
-    /// What is wrong.
-    pub reason: String,
-    /// What to do.
-    pub help: &'static str,
-}
 
 const SCHEMES: &str = "write `https://…`, `git+https://…@REVISION` or a path relative to the manifest (`./libs/name`)";
 const CREDENTIALS: &str = "remove them: credentials are read from netrc (`~/.netrc` or the file that NETRC names) and from the keyring, \
