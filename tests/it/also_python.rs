@@ -294,9 +294,9 @@ fn doctor_finds_a_library_for_another_python() {
     sandbox.index.add(&wheel.file(&name("39"), ""));
     sandbox.lock();
     sandbox.sync(&[]);
-    let said = sandbox.run(&["doctor", "--json"]);
-    said.expect(1);
-    let findings = said.json()["findings"].clone();
+    let output = sandbox.run(&["doctor", "--json"]);
+    output.expect(1);
+    let findings = output.json()["findings"].clone();
     let [finding] = findings.as_array().unwrap().as_slice() else {
         panic!("{findings}")
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::python_client;
-use crate::sandbox::Said;
+use crate::sandbox::Output;
 use crate::worker::{ROOTSTOCK, here};
 
 /// A root with the environment `emt`.
@@ -18,12 +18,12 @@ fn root() -> PathBuf {
         .arg("--root")
         .arg(&root)
         .output();
-    Said::from(synced.unwrap()).expect(0);
+    Output::from(synced.unwrap()).expect(0);
     root
 }
 
 /// Runs a command with the program on PATH, the package, and the root.
-fn run(command: &mut Command, directory: &Path) -> Said {
+fn run(command: &mut Command, directory: &Path) -> Output {
     let program = Path::new(ROOTSTOCK).parent().unwrap();
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", program.display());
     let output = command
@@ -82,15 +82,15 @@ fn every_snippet_of_the_page_about_functions_runs() {
             ("toml", _) => continue,
             other => panic!("what is a block of {other:?}?"),
         };
-        let said = run(command.arg("-c").arg(text), directory.path());
+        let output = run(command.arg("-c").arg(text), directory.path());
         assert_eq!(
-            said.code,
+            output.code,
             Some(0),
             "{text}\n{}\n{}",
-            said.stdout,
-            said.stderr
+            output.stdout,
+            output.stderr
         );
-        last = said.stdout;
+        last = output.stdout;
         run_blocks += 1;
     }
     assert!(run_blocks > 6);
@@ -119,9 +119,9 @@ fn check(constants: &[(String, f64)]) {
 fn a_shell_script_relaxes_five_structures() {
     let directory = tempfile::tempdir().unwrap();
     let script = here().join("examples/call/relax.sh");
-    let said = run(&mut Command::new(script), directory.path());
-    said.expect(0);
-    let constants = said.stdout.lines().map(|line| {
+    let output = run(&mut Command::new(script), directory.path());
+    output.expect(0);
+    let constants = output.stdout.lines().map(|line| {
         let response: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(response["id"], response["result"]["symbol"], "{response}");
         let symbol = response["id"].as_str().unwrap().to_owned();
@@ -136,9 +136,9 @@ fn a_foreign_python_relaxes_five_structures() {
     let script = here().join("examples/call/relax_all.py");
     // One without ASE and NumPy.
     let mut command = Command::new(crate::sandbox::python());
-    let said = run(command.arg("-S").arg(script), directory.path());
-    said.expect(0);
-    let constants = said.stdout.lines().map(|line| {
+    let output = run(command.arg("-S").arg(script), directory.path());
+    output.expect(0);
+    let constants = output.stdout.lines().map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         (words[0].to_owned(), words[3].parse().unwrap())
     });

@@ -364,16 +364,16 @@ fn a_proxy_that_is_not_supported_is_named() {
     ] {
         let files = [("rootstock.toml", manifest), ("one.py", source)];
         let output = rootstock(&files, &["lock"], &[(variable, value)]);
-        let told = stderr(&output);
-        assert_eq!(output.status.code(), Some(1), "{value}: {told}");
-        let words = told.split_whitespace().filter(|word| *word != "│");
-        let told = words.collect::<Vec<_>>().join(" ");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{value}: {message}");
+        let words = message.split_whitespace().filter(|word| *word != "│");
+        let message = words.collect::<Vec<_>>().join(" ");
         let expected =
             format!("the value of the variable `{variable}` is not the address of an HTTP proxy");
-        assert!(told.contains(&expected), "{told}");
+        assert!(message.contains(&expected), "{message}");
         assert!(
-            told.contains("SOCKS proxies are not supported") && !told.contains("s3cr3t"),
-            "{told}"
+            message.contains("SOCKS proxies are not supported") && !message.contains("s3cr3t"),
+            "{message}"
         );
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snapbox::str;
 
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 const SOURCE: &str = "
 from posixpath import join as joined
@@ -48,8 +48,8 @@ fn what_is_no_reference_is_an_error_in_its_place() {
     let sandbox = Sandbox::single();
     sandbox.write_source("one", &["single"], SOURCE);
     sandbox.more("functions = [\"add\", \"env_source:ad\", \"relax.py:run\", \"a b:c\", \"single:1\", \"env_source:_hidden\", \"single:run\"]");
-    let said = sandbox.run(&["lock"]);
-    said.expect(2).stderr_is(&sandbox, str![[r#"
+    let output = sandbox.run(&["lock"]);
+    output.expect(2).stderr_is(&sandbox, str![[r#"
   × 5 things are wrong with the manifest
 Error:
   × `add` is not a reference to a function
@@ -103,9 +103,9 @@ Error:
     ] {
         let sandbox = Sandbox::single();
         sandbox.more(&format!("functions = {value}"));
-        let said = sandbox.run(&["lock"]);
-        said.expect(2);
-        assert!(said.told().contains(message), "{}", said.told());
+        let output = sandbox.run(&["lock"]);
+        output.expect(2);
+        assert!(output.message().contains(message), "{}", output.message());
     }
 }
 
@@ -117,9 +117,9 @@ fn the_list_is_locked_shown_and_part_of_no_generation() {
     assert!(!sandbox.read("rootstock.lock").contains("functions"));
     assert!(!sandbox.read("root/models.json").contains("functions"));
     sandbox.more("functions = [\"single:value\", \"env_source:add\"]");
-    let said = sandbox.run(&["lock", "--check", "--json"]);
+    let output = sandbox.run(&["lock", "--check", "--json"]);
     assert_eq!(
-        said.expect(3).json()["findings"][0]["code"],
+        output.expect(3).json()["findings"][0]["code"],
         "functions-changed"
     );
     sandbox.lock();
@@ -128,20 +128,20 @@ fn the_list_is_locked_shown_and_part_of_no_generation() {
     sandbox.sync(&[]);
     assert_eq!(sandbox.stamp("root", "one", "id"), id);
     assert_eq!(sandbox.names("root/generations/one").len(), 1);
-    let said = sandbox.run(&["status", "--json"]);
-    let listed = &said.expect(0).json()["environments"][0]["functions"];
+    let output = sandbox.run(&["status", "--json"]);
+    let listed = &output.expect(0).json()["environments"][0]["functions"];
     assert_eq!(*listed, json!(["env_source:add", "single:value"]));
     let catalogue: Value = serde_json::from_str(&sandbox.read("root/models.json")).unwrap();
     assert_eq!(catalogue["environments"]["one"]["functions"], *listed);
 }
 
 /// Runs `call --list` where there is the root alone.
-fn list(sandbox: &Sandbox, more: &[&str]) -> Said {
+fn list(sandbox: &Sandbox, more: &[&str]) -> Output {
     let root = sandbox.path("root");
     let elsewhere = tempfile::tempdir().unwrap();
     let arguments = ["call", "one", "--list", "--root", root.to_str().unwrap()];
     let mut command = sandbox.command(&[&arguments[..], more].concat());
-    Said::from(command.current_dir(elsewhere.path()).output().unwrap())
+    Output::from(command.current_dir(elsewhere.path()).output().unwrap())
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn a_list_is_shown_with_signatures_also_of_packages() {
     let sandbox = built(
         "functions = [\"single:value\", \"env_source:Counter.inc\", \"env_source:joined\", \"absent:f\"]",
     );
-    let said = list(&sandbox, &["--json"]);
-    let listing = said.expect(1).json();
+    let output = list(&sandbox, &["--json"]);
+    let listing = output.expect(1).json();
     let stamp = |field| sandbox.stamp("root", "one", field);
     let environment = json!({ "name": "one", "id": stamp("id"), "digest": stamp("digest") });
     assert_eq!(listing["environment"], environment);
@@ -213,9 +213,9 @@ fn modules_and_files_of_ones_own_are_read_in_path() {
         with(&["deep:work"]).expect(0).stdout,
         "deep:work(n)\n    Works.\n"
     );
-    let said = with(&["relax:ruN", "gone.py:f", "deep.inner.work:f"]);
+    let output = with(&["relax:ruN", "gone.py:f", "deep.inner.work:f"]);
     assert_eq!(
-        said.expect(1).stdout,
+        output.expect(1).stdout,
         "relax:ruN: not found: `relax` has no `ruN`; did you mean `run`?\n\
          gone.py:f: not found: there is no file `gone.py`\n\
          deep.inner.work:f: not found: `deep.inner` is not a package\n"
@@ -227,7 +227,7 @@ fn modules_and_files_of_ones_own_are_read_in_path() {
 fn a_generation_is_named_by_its_id() {
     let sandbox = built("models = [\"small\"]");
     let prefix = |name: &str, code| {
-        let said = sandbox.run(&[
+        let output = sandbox.run(&[
             "run",
             name,
             "--",
@@ -235,8 +235,8 @@ fn a_generation_is_named_by_its_id() {
             "-c",
             "import sys; print(sys.prefix)",
         ]);
-        said.expect(code);
-        said
+        output.expect(code);
+        output
     };
     let first = sandbox.generation("root", "one");
     let id = first.file_name().unwrap().to_str().unwrap().to_owned();
@@ -252,18 +252,22 @@ fn a_generation_is_named_by_its_id() {
         first.to_str().unwrap()
     );
     let gone = "0".repeat(32);
-    let said = prefix(&format!("one@{gone}"), 4);
-    assert!(said.told().contains(&format!(
+    let output = prefix(&format!("one@{gone}"), 4);
+    assert!(output.message().contains(&format!(
         "the root has no generation `{gone}` of environment `one`"
     )));
-    let said = sandbox.run(&[
+    let output = sandbox.run(&[
         "worker",
         &format!("one-small@{gone}"),
         "--unix",
         "x",
         "--species-from-server",
     ]);
-    said.expect(4);
-    assert!(said.told().contains("no generation"), "{}", said.stderr);
+    output.expect(4);
+    assert!(
+        output.message().contains("no generation"),
+        "{}",
+        output.stderr
+    );
     prefix(&format!("two@{gone}"), 2);
 }

@@ -122,24 +122,27 @@ fn a_marker_of_too_many_parts_is_refused_in_its_place() {
                 &manifest.replacen("source = \"environments/one.py\"", &own, 1),
             );
             for words in [&["lock", "--check"][..], &["lock"], &["sync"], &["status"]] {
-                let said = run(words);
-                said.expect(2);
-                let told = said.told();
+                let output = run(words);
+                output.expect(2);
+                let message = output.message();
                 assert!(
-                    told.contains("the marker has too many parts"),
-                    "{key}: {told}"
+                    message.contains("the marker has too many parts"),
+                    "{key}: {message}"
                 );
-                assert!(told.contains("rootstock.toml:"), "{key}: {told}");
+                assert!(message.contains("rootstock.toml:"), "{key}: {message}");
             }
         }
         sandbox.write("rootstock.toml", &manifest);
         let script = source.replacen("\"single\"", &format!("\"single; {marker}\""), 1);
         sandbox.write("environments/one.py", &script);
-        let said = run(&["lock", "--check"]);
-        said.expect(2);
-        let told = said.told();
-        assert!(told.contains("the marker has too many parts"), "{told}");
-        assert!(told.contains("environments/one.py:"), "{told}");
+        let output = run(&["lock", "--check"]);
+        output.expect(2);
+        let message = output.message();
+        assert!(
+            message.contains("the marker has too many parts"),
+            "{message}"
+        );
+        assert!(message.contains("environments/one.py:"), "{message}");
         sandbox.write("environments/one.py", &source);
     }
     run(&["lock", "--check"]).expect(0);

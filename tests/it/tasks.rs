@@ -5,10 +5,10 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Output, Sandbox};
 
 /// Runs the program with this on standard input, and these variables.
-fn call(sandbox: &Sandbox, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
+fn call(sandbox: &Sandbox, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
     let scratch = sandbox.path("tmp");
     std::fs::create_dir_all(&scratch).unwrap();
     let mut command = sandbox.command(&[&["call"], arguments].concat());
@@ -33,16 +33,16 @@ fn call(sandbox: &Sandbox, arguments: &[&str], input: &str, variables: &[(&str, 
 
 /// The one line of standard output.
 #[track_caller]
-fn line(said: &Said, code: i32) -> Value {
-    said.expect(code);
+fn line(output: &Output, code: i32) -> Value {
+    output.expect(code);
     assert_eq!(
-        said.stdout.lines().count(),
+        output.stdout.lines().count(),
         1,
         "{}\n{}",
-        said.stdout,
-        said.stderr
+        output.stdout,
+        output.stderr
     );
-    said.json()
+    output.json()
 }
 
 /// One environment and a directory with functions for tasks.
@@ -81,13 +81,13 @@ def text(sim_returns):
 fn outputs_have_size_and_checksum_and_a_task_its_id() {
     let sandbox = tasks(TASKS);
     let run = |request: Value, more: &[&str], code| {
-        let said = call(
+        let result = call(
             &sandbox,
             &[&["one", "--path", "mine"], more].concat(),
             &request.to_string(),
             &[],
         );
-        (line(&said, code), said.stderr)
+        (line(&result, code), result.stderr)
     };
     let (made, _) = run(
         json!({ "entrypoint": "tasks:many", "params": {}, "seed": 3 }),
@@ -175,16 +175,16 @@ fn outputs_have_size_and_checksum_and_a_task_its_id() {
 fn large_outputs_go_to_files_where_there_is_a_place_for_them() {
     let sandbox = tasks(TASKS);
     let request = json!({ "entrypoint": "tasks:large", "params": {}, "seed": 1 }).to_string();
-    let said = call(&sandbox, &["one", "--path", "mine"], &request, &[]);
-    assert_eq!(line(&said, 0)["outputs"]["big"]["size"], 3_000_000);
-    assert!(said.stderr.contains("--spill"), "{}", said.stderr);
-    let said = call(
+    let output = call(&sandbox, &["one", "--path", "mine"], &request, &[]);
+    assert_eq!(line(&output, 0)["outputs"]["big"]["size"], 3_000_000);
+    assert!(output.stderr.contains("--spill"), "{}", output.stderr);
+    let output = call(
         &sandbox,
         &["one", "--path", "mine", "--spill", "spilled"],
         &request,
         &[],
     );
-    let made = line(&said, 0);
+    let made = line(&output, 0);
     let big = &made["outputs"]["big"];
     assert!(big.get("inline").is_none());
     let path = big["path"].as_str().unwrap();
@@ -193,29 +193,29 @@ fn large_outputs_go_to_files_where_there_is_a_place_for_them() {
         "{path}"
     );
     assert_eq!(std::fs::read(path).unwrap(), vec![b'x'; 3_000_000]);
-    assert!(!said.stderr.contains("--spill"), "{}", said.stderr);
+    assert!(!output.stderr.contains("--spill"), "{}", output.stderr);
     // What was put into a file is read from it.
     let request = json!({ "target_entrypoint": "tasks:loss", "sim_returns": [{ "task_id": "t", "outputs": made["outputs"] }] });
-    let said = call(
+    let output = call(
         &sandbox,
         &["one", "--path", "mine", "--aggregate"],
         &request.to_string(),
         &[],
     );
-    assert_eq!(line(&said, 0)["loss"], 3_000_000.0);
+    assert_eq!(line(&output, 0)["loss"], 3_000_000.0);
 }
 
 #[test]
 fn an_aggregation_gets_verified_outputs_and_has_a_finite_loss() {
     let sandbox = tasks(TASKS);
     let run = |request: &Value, code| {
-        let said = call(
+        let result = call(
             &sandbox,
             &["one", "--path", "mine", "--aggregate"],
             &request.to_string(),
             &[],
         );
-        line(&said, code)
+        line(&result, code)
     };
     let abc = json!({
         "size": 3, "inline": "YWJj",

@@ -23,8 +23,8 @@ fn an_instance_lives_on_in_its_process() {
     for (id, request) in requests.iter_mut().enumerate() {
         request["id"] = json!(id);
     }
-    let (responses, said) = stream(&sandbox, &["-j", "3"], &requests);
-    said.expect(1);
+    let (responses, output) = stream(&sandbox, &["-j", "3"], &requests);
+    output.expect(1);
     for of_one in responses.chunks(5) {
         let results: Vec<&Value> = of_one[..4]
             .iter()
@@ -51,12 +51,12 @@ fn an_instance_lives_on_in_its_process() {
 #[test]
 fn an_instance_gets_a_name_and_is_replaced_when_made_again() {
     let sandbox = built();
-    let (response, said) = request(
+    let (response, output) = request(
         &sandbox,
         &[],
         &json!({"class": "f.py:Counter", "constructor_kwargs": {"start": 2}}),
     );
-    said.expect(0);
+    output.expect(0);
     assert_eq!(response["result"], json!(2));
     let id = response["instance_id"].as_str().unwrap();
     let digits = id.strip_prefix("Counter_").unwrap();
@@ -83,7 +83,7 @@ fn an_instance_gets_a_name_and_is_replaced_when_made_again() {
     assert_eq!(results, [json!(1), json!(101), json!(101), json!(null)]);
     assert_eq!(failed(&responses[2]), ("raised", 1, false));
     assert_eq!(failed(&responses[3]), ("raised", 1, false));
-    assert_eq!(responses[3]["error"], json!("RuntimeError: as told"));
+    assert_eq!(responses[3]["error"], json!("RuntimeError: as asked"));
     for id in [4, 7, 8] {
         assert_eq!(failed(&responses[id]), ("not-found", 1, false), "{id}");
     }
@@ -100,8 +100,8 @@ fn an_instance_is_lost_with_its_process() {
         json!({"id": 2, "instance_id": "x"}),
         json!({"id": 3, "function": "f.py:add", "args": [1]}),
     ];
-    let (responses, said) = stream(&sandbox, &[], &requests);
-    said.expect(1);
+    let (responses, output) = stream(&sandbox, &[], &requests);
+    output.expect(1);
     assert_eq!(failed(&responses[1]), ("no-result", 1, false));
     assert_eq!(failed(&responses[2]), ("not-found", 1, false));
     let hint = responses[2]["_fatal_error"]["hint"].as_str().unwrap();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{FUNCTIONS, built, call, failed, fed, request, response};
-use crate::sandbox::{Said, Sandbox, trace, traces};
+use crate::sandbox::{Output, Sandbox, trace, traces};
 
 #[test]
 fn code_of_the_user_comes_first_and_files_hide_nothing() {
@@ -16,8 +16,8 @@ fn code_of_the_user_comes_first_and_files_hide_nothing() {
     );
     sandbox.write("mine/single.py", "def f():\n    return 'mine'\n");
     let run = |arguments: &[&str]| {
-        let said = sandbox.run(&[&["call", "one"], arguments].concat());
-        response(&said)
+        let output = sandbox.run(&[&["call", "one"], arguments].concat());
+        response(&output)
     };
     let answer = run(&["--path", "mine", "package.deep:A.g"]);
     assert_eq!(answer["result"], json!("helper"));
@@ -49,7 +49,7 @@ fn variables_are_those_of_a_worker_and_those_that_are_kept() {
     let sandbox = built();
     let run = |options: &[&str]| {
         let mut command = sandbox.command(&[&["call", "one", "f.py:variables"], options].concat());
-        let said = Said::from(
+        let answer = Output::from(
             command
                 .envs([
                     ("SECRET", "1"),
@@ -60,7 +60,7 @@ fn variables_are_those_of_a_worker_and_those_that_are_kept() {
                 .output()
                 .unwrap(),
         );
-        response(&said)["result"].clone()
+        response(&answer)["result"].clone()
     };
     let plain = run(&[]);
     assert_eq!(plain["OMP_NUM_THREADS"], json!("3"));
@@ -80,18 +80,21 @@ fn a_function_works_in_a_directory_of_its_own_or_in_a_given_one() {
     let run = |function: &str, options: &[&str]| {
         let function = format!("f.py:{function}");
         let mut command = sandbox.command(&[&["call", "one", &function], options].concat());
-        Said::from(command.env("TMPDIR", sandbox.path("tmp")).output().unwrap())
+        Output::from(command.env("TMPDIR", sandbox.path("tmp")).output().unwrap())
     };
-    let result = |said: &Said| response(said)["result"].clone();
+    let result = |answer: &Output| response(answer)["result"].clone();
     let place = result(run("fills_its_directory", &[]).expect(0));
     assert!(
         place.as_str().unwrap().contains("/tmp/rootstock-call-"),
         "{place}"
     );
     assert_eq!(sandbox.names("tmp"), [""; 0]);
-    let said = run("fills_its_directory", &["--keep"]);
-    let kept = result(said.expect(0)).as_str().unwrap().to_owned();
-    assert!(said.stderr.contains(&format!("kept `{kept}`")), "{said:?}");
+    let answer = run("fills_its_directory", &["--keep"]);
+    let kept = result(answer.expect(0)).as_str().unwrap().to_owned();
+    assert!(
+        answer.stderr.contains(&format!("kept `{kept}`")),
+        "{answer:?}"
+    );
     assert_eq!(
         std::fs::read_to_string(format!("{kept}/file")).unwrap(),
         "text"
@@ -107,8 +110,8 @@ fn a_function_works_in_a_directory_of_its_own_or_in_a_given_one() {
 #[test]
 fn a_fresh_call_verifies_every_file_and_begins_with_empty_caches() {
     let sandbox = built();
-    let (response, said) = call(&sandbox, "variables", &["--fresh"]);
-    said.expect(0);
+    let (response, output) = call(&sandbox, "variables", &["--fresh"]);
+    output.expect(0);
     let cache = response["result"]["NUMBA_CACHE_DIR"].as_str().unwrap();
     assert!(cache.contains("rootstock-call-cache-"), "{cache}");
     assert!(!std::path::Path::new(cache).exists());
@@ -120,8 +123,8 @@ fn a_fresh_call_verifies_every_file_and_begins_with_empty_caches() {
     let before = std::fs::read(&package).unwrap();
     std::fs::write(&package, [&before[..], b"\n"].concat()).unwrap();
     std::fs::set_permissions(&package, writable(0o444)).unwrap();
-    let (response, said) = call(&sandbox, "add", &["--fresh", "1"]);
-    said.expect(4);
+    let (response, output) = call(&sandbox, "add", &["--fresh", "1"]);
+    output.expect(4);
     assert_eq!(failed(&response), ("environment-broken", 4, false));
     assert_eq!(call(&sandbox, "add", &["1"]).0["result"], json!(1));
 }
@@ -135,8 +138,8 @@ fn a_python_that_is_another_one_is_refused() {
     let writable = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
     std::fs::set_permissions(&generation, writable(0o755)).unwrap();
     std::fs::remove_file(configuration).unwrap();
-    let (response, said) = call(&sandbox, "add", &["1"]);
-    said.expect(4);
+    let (response, output) = call(&sandbox, "add", &["1"]);
+    output.expect(4);
     assert_eq!(failed(&response), ("identity-mismatch", 4, false));
 }
 
@@ -145,12 +148,12 @@ fn each_process_is_recorded() {
     let sandbox = built();
     sandbox.write("record.jsonl", "{}\n");
     let requests = "{\"function\": \"f.py:exits\"}\n{\"function\": \"f.py:pid\"}\n{\"function\": \"f.py:pid\"}\n";
-    let said = fed(
+    let output = fed(
         &sandbox,
         &["--stream", "--record", "record.jsonl"],
         requests,
     );
-    let last: Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    let last: Value = serde_json::from_str(output.stdout.lines().last().unwrap()).unwrap();
     let text = sandbox.read("record.jsonl");
     let lines: Vec<Value> = text
         .lines()
@@ -177,8 +180,8 @@ fn pickles_are_accepted_where_that_is_allowed() {
     let asked = json!({"function": "operator:or_", "args": dumped("({1}, {3})").trim()});
     let (response, _) = request(&sandbox, &[], &asked);
     assert_eq!(failed(&response), ("bad-request", 2, false));
-    let (response, said) = request(&sandbox, &["--pickle"], &asked);
-    said.expect(0);
+    let (response, output) = request(&sandbox, &["--pickle"], &asked);
+    output.expect(0);
     assert_eq!(
         response["result"].as_str().unwrap(),
         dumped("{1, 3}").trim()
@@ -198,8 +201,8 @@ fn pickles_are_accepted_where_that_is_allowed() {
     // As cloudpickle writes it: a code object, whose form belongs to one minor version.
     let by_value = "gASVMQAAAAAAAACMBXR5cGVzlIwIQ29kZVR5cGWUk5RLAUsAhZRSlIWULg==";
     let asked = json!({"function": "f.py:echo", "args": by_value, "python": "3.8"});
-    let (response, said) = request(&sandbox, &["--pickle"], &asked);
-    said.expect(1);
+    let (response, output) = request(&sandbox, &["--pickle"], &asked);
+    output.expect(1);
     assert_eq!(
         failed(&response),
         ("python-mismatch", 1, false),
@@ -227,10 +230,10 @@ fn no_python_is_started_for_a_file_that_is_not_there() {
     let started = |function: &str| {
         let seen = sandbox.path("seen");
         let mut command = trace::writing_to(&sandbox, &seen, &["trace=execve"]);
-        let said = Said::from(command.args(["call", "one", function]).output().unwrap());
+        let result = Output::from(command.args(["call", "one", function]).output().unwrap());
         let calls = std::fs::read_to_string(seen).unwrap();
         (
-            response(&said),
+            response(&result),
             calls
                 .lines()
                 .filter(|line| line.contains("execve("))
@@ -252,8 +255,8 @@ fn an_environment_is_used_as_it_was_when_the_run_began() {
     let generation = sandbox.generation("root", "one");
     let link = sandbox.path("root/envs/one");
     std::fs::remove_file(&link).unwrap();
-    let (missing, said) = call(&sandbox, "add", &["1"]);
-    said.expect(4);
+    let (missing, output) = call(&sandbox, "add", &["1"]);
+    output.expect(4);
     assert_eq!(failed(&missing), ("environment-missing", 4, false));
     assert_eq!(response["python"]["prefix"], json!(generation));
 }

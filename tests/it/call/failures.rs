@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{built, call, failed, fed, request, response};
-use crate::sandbox::{Said, Sandbox, send};
+use crate::sandbox::{Output, Sandbox, send};
 
 /// The failure of a call, which must be this one.
 #[track_caller]
@@ -12,17 +12,17 @@ fn fails(
     function: &str,
     arguments: &[&str],
     expected: (&str, u64, bool),
-) -> (Value, Said) {
-    let (response, said) = call(sandbox, function, arguments);
+) -> (Value, Output) {
+    let (response, output) = call(sandbox, function, arguments);
     assert_eq!(failed(&response), expected, "{function}");
-    said.expect(i32::try_from(expected.1).unwrap());
-    (response["_fatal_error"].clone(), said)
+    output.expect(i32::try_from(expected.1).unwrap());
+    (response["_fatal_error"].clone(), output)
 }
 
 #[test]
 fn an_exception_is_reported_with_its_traceback() {
     let sandbox = built();
-    let (fatal, said) = fails(&sandbox, "raises", &["\"oh\""], ("raised", 1, false));
+    let (fatal, output) = fails(&sandbox, "raises", &["\"oh\""], ("raised", 1, false));
     assert_eq!(fatal["type"], json!("ValueError"));
     assert_eq!(fatal["message"], json!("ValueError: oh"));
     let traceback = fatal["traceback"].as_str().unwrap();
@@ -32,7 +32,7 @@ fn an_exception_is_reported_with_its_traceback() {
         lines[1].contains("f.py\", line ") && lines[1].ends_with(", in raises"),
         "{traceback}"
     );
-    assert!(said.stderr.contains("ValueError: oh"), "{said:?}");
+    assert!(output.stderr.contains("ValueError: oh"), "{output:?}");
     // A module that the function needs is not the one that was asked for.
     let (fatal, _) = fails(&sandbox, "imports_missing", &[], ("raised", 1, false));
     assert_eq!(fatal["type"], json!("ModuleNotFoundError"));
@@ -69,7 +69,7 @@ fn a_death_by_a_signal_is_reported() {
     let (fatal, _) = fails(&sandbox, "kills", &["9"], ("killed", 137, false));
     assert!(fatal["hint"].as_str().unwrap().contains("out of memory?"));
     fails(&sandbox, "kills", &["15"], ("killed", 143, true));
-    let (fatal, said) = fails(&sandbox, "crashes", &[], ("killed", 139, true));
+    let (fatal, output) = fails(&sandbox, "crashes", &[], ("killed", 139, true));
     let traceback = fatal["traceback"].as_str().unwrap();
     assert!(
         traceback.starts_with("Fatal Python error: Segmentation fault"),
@@ -80,7 +80,7 @@ fn a_death_by_a_signal_is_reported() {
         "{traceback}"
     );
     assert!(!traceback.contains("\"rootstock\""), "{traceback}");
-    assert!(said.stderr.contains("Segmentation fault"));
+    assert!(output.stderr.contains("Segmentation fault"));
 }
 
 #[test]
@@ -102,16 +102,16 @@ fn what_takes_too_long_is_ended_where_it_is() {
     }
     // A request has a time of its own; SIGTERM alone does not end this one.
     let asked = json!({"id": 1, "function": "f.py:ignores_sigterm", "timeout": 0.2});
-    let (response, said) = request(&sandbox, &["--timeout", "1000"], &asked);
-    said.expect(124);
+    let (response, output) = request(&sandbox, &["--timeout", "1000"], &asked);
+    output.expect(124);
     assert_eq!(failed(&response), ("timeout", 124, true));
 
     sandbox.write(
         "slow.py",
         "import time\ntime.sleep(1000)\n\ndef f():\n    pass\n",
     );
-    let said = sandbox.run(&["call", "one", "slow.py:f", "--timeout", "0.2"]);
-    let slow = super::response(said.expect(124));
+    let output = sandbox.run(&["call", "one", "slow.py:f", "--timeout", "0.2"]);
+    let slow = super::response(output.expect(124));
     let hint = slow["_fatal_error"]["hint"].as_str().unwrap();
     assert!(
         hint.contains("slow.py:2, in <module>: `time.sleep(1000)`"),
@@ -152,8 +152,8 @@ fn what_is_not_there_is_named_with_what_is() {
         ("sys:version", "is no function", ""),
     ];
     for (function, message, hint) in cases {
-        let said = sandbox.run(&["call", "one", function]);
-        let response = response(said.expect(1));
+        let output = sandbox.run(&["call", "one", function]);
+        let response = response(output.expect(1));
         assert_eq!(failed(&response), ("not-found", 1, false), "{function}");
         let fatal = &response["_fatal_error"];
         assert!(
@@ -169,11 +169,11 @@ fn source_text_is_run_only_where_that_is_allowed() {
     let sandbox = built();
     let code = "import math\n\ndef area(r):\n    return round(math.pi * r**2, 3)\n\ndef other():\n    1 / 0\n";
     let named = json!({"function_name": "area", "function_code": code, "args": [2]});
-    let (response, said) = request(&sandbox, &[], &named);
-    said.expect(2);
+    let (response, output) = request(&sandbox, &[], &named);
+    output.expect(2);
     assert_eq!(failed(&response), ("code-not-allowed", 2, false));
-    let (response, said) = request(&sandbox, &["--allow-code"], &named);
-    said.expect(0);
+    let (response, output) = request(&sandbox, &["--allow-code"], &named);
+    output.expect(0);
     assert_eq!(response["result"], json!(12.566));
     let digest = rootstock::digest::Digest::of(code).to_string();
     assert_eq!(response["code"], json!({"path": null, "sha256": digest}));
@@ -209,16 +209,17 @@ fn requirements_are_compared_and_never_installed() {
         let asked = json!({"function": "f.py:add", "args": [1], "dependencies": texts, "system_dependencies": ["libx"]});
         request(&sandbox, &[], &asked)
     };
-    let (response, said) = ask(&["single", "Single>=1.0,<2", "other; python_version < '3'"]);
-    said.expect(0);
+    let (response, output) = ask(&["single", "Single>=1.0,<2", "other; python_version < '3'"]);
+    output.expect(0);
     assert_eq!(response["result"], json!(1));
     assert!(
-        said.stderr
+        output
+            .stderr
             .contains("`system_dependencies` of the request are ignored: libx"),
-        "{said:?}"
+        "{output:?}"
     );
-    let (response, said) = ask(&["single>=2", "sCiPy[all]", "single"]);
-    said.expect(4);
+    let (response, output) = ask(&["single>=2", "sCiPy[all]", "single"]);
+    output.expect(4);
     assert_eq!(failed(&response), ("requirements-unmet", 4, false));
     let message = response["error"].as_str().unwrap();
     assert!(
@@ -241,8 +242,8 @@ fn requirements_are_compared_and_never_installed() {
 #[test]
 fn a_result_that_is_too_long_is_refused() {
     let sandbox = built();
-    let (response, said) = call(&sandbox, "large", &["--max-output", "2kB", "1500"]);
-    said.expect(0);
+    let (response, answer) = call(&sandbox, "large", &["--max-output", "2kB", "1500"]);
+    answer.expect(0);
     assert_eq!(response["result"].as_str().unwrap().len(), 1500);
     let (fatal, _) = fails(
         &sandbox,
@@ -266,8 +267,8 @@ fn a_signal_answers_what_was_taken_in() {
         let child = sandbox.start(&["call", "one", "f.py:holds", &argument]);
         let running = started.wait_for_start();
         send(signal, child.id());
-        let said = Said::from(child.wait_with_output().unwrap());
-        let response = response(said.expect(code));
+        let output = Output::from(child.wait_with_output().unwrap());
+        let response = response(output.expect(code));
         assert_eq!(
             failed(&response),
             ("interrupted", u64::try_from(code).unwrap(), true)
@@ -280,8 +281,8 @@ fn a_signal_answers_what_was_taken_in() {
 fn what_the_environment_is_decides_before_anything_starts() {
     let sandbox = Sandbox::single();
     let missing = |sandbox: &Sandbox, name: &str| {
-        let said = sandbox.run(&["call", name, "math:sqrt", "2"]);
-        let response = response(said.expect(4));
+        let output = sandbox.run(&["call", name, "math:sqrt", "2"]);
+        let response = response(output.expect(4));
         assert_eq!(response["environment"]["name"], json!(name));
         response
     };
@@ -298,12 +299,12 @@ fn what_the_environment_is_decides_before_anything_starts() {
         "{response}"
     );
 
-    let said = fed(
+    let output = fed(
         &sandbox,
         &["--stream"],
         "{\"id\": 1, \"function\": \"math:sqrt\", \"args\": [4]}\n",
     );
-    assert_eq!(super::response(said.expect(0))["result"], json!(2.0));
+    assert_eq!(super::response(output.expect(0))["result"], json!(2.0));
 
     let stamp = sandbox
         .generation("root", "one")

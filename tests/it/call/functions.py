@@ -60,7 +60,7 @@ class Counter:
         return self.count
 
     def fails(self):
-        raise RuntimeError("as told")
+        raise RuntimeError("as asked")
 
     def exits(self):
         os._exit(3)

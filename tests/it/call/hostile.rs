@@ -52,8 +52,8 @@ fn functions_that_take_the_streams_away_harm_only_themselves() {
         let response = in_stream(&sandbox, function, &json!(null));
         assert_eq!(response["result"], json!(1), "{function}");
     }
-    let (response, said) = call(&sandbox, "reads", &[]);
-    said.expect(0);
+    let (response, output) = call(&sandbox, "reads", &[]);
+    output.expect(0);
     assert_eq!(response["result"], json!(""));
 }
 
@@ -66,9 +66,9 @@ fn functions_that_leave_or_remove_their_directory_harm_only_themselves() {
         let requests = format!(
             "{{\"id\":0,\"function\":\"f.py:{function}\"}}\n{{\"id\":1,\"function\":\"f.py:where\"}}\n"
         );
-        let said = super::feed(command.env("TMPDIR", sandbox.path("tmp")), &requests);
-        said.expect(0);
-        let lines: Vec<Value> = said
+        let output = super::feed(command.env("TMPDIR", sandbox.path("tmp")), &requests);
+        output.expect(0);
+        let lines: Vec<Value> = output
             .stdout
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -107,11 +107,11 @@ fn processes_of_a_function_end_with_it() {
     // What it prints goes into the responses that follow.
     let requests = ["thread_that_goes_on", "pid", "pid"]
         .map(|name| json!({"function": format!("f.py:{name}")}));
-    let (responses, said) = stream(&sandbox, &["--capture", "100"], &requests);
-    assert_eq!(said.expect(0).stdout.lines().count(), 3);
+    let (responses, answer) = stream(&sandbox, &["--capture", "100"], &requests);
+    assert_eq!(answer.expect(0).stdout.lines().count(), 3);
     assert_eq!(responses[0]["result"], json!(1));
-    let (response, said) = call(&sandbox, "thread_that_goes_on", &[]);
-    said.expect(0);
+    let (response, answer) = call(&sandbox, "thread_that_goes_on", &[]);
+    answer.expect(0);
     assert_eq!(response["result"], json!(1));
 }
 
@@ -131,12 +131,12 @@ fn a_python_dies_with_its_parent() {
 fn what_is_printed_without_end_is_cut_and_blocks_nothing() {
     let sandbox = built();
     let size = 100 << 20;
-    let (response, said) = call(&sandbox, "floods", &["--capture", "1kB", &size.to_string()]);
+    let (response, output) = call(&sandbox, "floods", &["--capture", "1kB", &size.to_string()]);
     assert_eq!(response["result"], json!(size));
     assert_eq!(response["truncated"], json!(true));
     for (stream, end) in [("stdout", "end of stdout\n"), ("stderr", "end of stderr\n")] {
         let text = response[stream].as_str().unwrap();
         assert!(text.len() <= 1000 && text.ends_with(end), "{}", text.len());
     }
-    assert!(said.stderr.len() > 2 * size);
+    assert!(output.stderr.len() > 2 * size);
 }

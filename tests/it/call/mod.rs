@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::sandbox::{Said, Sandbox};
+use super::sandbox::{Output, Sandbox};
 
 mod classes;
 mod environments;
@@ -33,27 +33,27 @@ fn built() -> Sandbox {
 }
 
 /// The response to a call of a function in `f.py`, and how the program ended.
-fn call(sandbox: &Sandbox, function: &str, arguments: &[&str]) -> (Value, Said) {
+fn call(sandbox: &Sandbox, function: &str, arguments: &[&str]) -> (Value, Output) {
     let function = format!("f.py:{function}");
-    let said = sandbox.run(&[&["call", "one", &function], arguments].concat());
-    (response(&said), said)
+    let output = sandbox.run(&[&["call", "one", &function], arguments].concat());
+    (response(&output), output)
 }
 
 /// The one line on standard output.
 #[track_caller]
-fn response(said: &Said) -> Value {
-    assert_eq!(said.stdout.lines().count(), 1, "{said:?}");
-    assert!(said.stdout.ends_with('\n'), "{said:?}");
-    said.json()
+fn response(output: &Output) -> Value {
+    assert_eq!(output.stdout.lines().count(), 1, "{output:?}");
+    assert!(output.stdout.ends_with('\n'), "{output:?}");
+    output.json()
 }
 
 /// Runs the program with this on standard input.
-fn fed(sandbox: &Sandbox, arguments: &[&str], input: &str) -> Said {
+fn fed(sandbox: &Sandbox, arguments: &[&str], input: &str) -> Output {
     let mut command = sandbox.command(&[&["call", "one"], arguments].concat());
     feed(&mut command, input)
 }
 
-fn feed(command: &mut Command, input: &str) -> Said {
+fn feed(command: &mut Command, input: &str) -> Output {
     let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = streams.stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -67,24 +67,24 @@ fn feed(command: &mut Command, input: &str) -> Said {
 }
 
 /// The response to one request, and how the program ended.
-fn request(sandbox: &Sandbox, options: &[&str], request: &Value) -> (Value, Said) {
-    let said = fed(sandbox, options, &request.to_string());
-    (response(&said), said)
+fn request(sandbox: &Sandbox, options: &[&str], request: &Value) -> (Value, Output) {
+    let output = fed(sandbox, options, &request.to_string());
+    (response(&output), output)
 }
 
 /// The responses to a stream of requests, in the order of their ids, and how the program ended.
-fn stream(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> (Vec<Value>, Said) {
+fn stream(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> (Vec<Value>, Output) {
     let lines: String = requests
         .iter()
         .map(|request| format!("{request}\n"))
         .collect();
-    let said = fed(sandbox, &[&["--stream"], options].concat(), &lines);
-    let responses = said.stdout.lines();
+    let output = fed(sandbox, &[&["--stream"], options].concat(), &lines);
+    let responses = output.stdout.lines();
     let mut responses: Vec<Value> = responses
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     responses.sort_by_key(|response| response["id"].as_u64());
-    (responses, said)
+    (responses, output)
 }
 
 /// The kind of a failure, with its exit code and whether another try may succeed; these must agree with the response.
@@ -105,8 +105,8 @@ fn failed(response: &Value) -> (&str, u64, bool) {
 #[test]
 fn a_function_is_called_by_reference() {
     let sandbox = built();
-    let said = sandbox.run(&["call", "one", "env_source:add", "2", "-3"]);
-    let response = response(&said);
+    let output = sandbox.run(&["call", "one", "env_source:add", "2", "-3"]);
+    let response = response(&output);
     assert_eq!(response["success"], json!(true));
     assert_eq!(response["result"], json!(-1));
     assert_eq!(response["id"], json!(null));
@@ -124,10 +124,10 @@ fn a_function_is_called_by_reference() {
         environment["digest"],
         sandbox.stamp("root", "one", "digest")
     );
-    said.expect(0);
+    output.expect(0);
 
-    let (response, said) = call(&sandbox, "add", &["--kwargs", "{\"b\": 4}", "1"]);
-    said.expect(0);
+    let (response, output) = call(&sandbox, "add", &["--kwargs", "{\"b\": 4}", "1"]);
+    output.expect(0);
     assert_eq!(response["result"], json!(5));
     assert_eq!(response["code"]["path"], json!(sandbox.path("f.py")));
     let digest = rootstock::digest::Digest::of(FUNCTIONS).to_string();
@@ -137,14 +137,14 @@ fn a_function_is_called_by_reference() {
 #[test]
 fn whatever_is_printed_the_response_is_one_line() {
     let sandbox = built();
-    let (response, said) = call(&sandbox, "prints", &[]);
-    said.expect(0);
+    let (response, output) = call(&sandbox, "prints", &[]);
+    output.expect(0);
     assert_eq!(response["result"], json!(null));
     assert_eq!(response["stdout"], json!("python\nprogram\nraw\nC\n"));
     assert_eq!(response["stderr"], json!("error é\n"));
     assert_eq!(response["truncated"], json!(false));
     // Passed on while it runs, too.
     for line in ["python", "program", "raw", "C", "error"] {
-        assert!(said.stderr.contains(line), "{line}: {said:?}");
+        assert!(output.stderr.contains(line), "{line}: {output:?}");
     }
 }

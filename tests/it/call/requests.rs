@@ -12,8 +12,8 @@ fn requests_of_a_stream_are_answered_by_id() {
         .collect();
     requests[7]["function"] = json!("f.py:exits");
     requests[7]["args"] = json!([0]);
-    let (responses, said) = stream(&sandbox, &["-j", "2"], &requests);
-    said.expect(1);
+    let (responses, output) = stream(&sandbox, &["-j", "2"], &requests);
+    output.expect(1);
     assert_eq!(responses.len(), 20);
     for (n, response) in responses.iter().enumerate() {
         assert_eq!(response["id"], json!(n));
@@ -29,13 +29,13 @@ fn requests_of_a_stream_are_answered_by_id() {
 fn a_request_comes_from_standard_input_or_a_file() {
     let sandbox = built();
     let wanted = json!({"id": {"any": ["thing"]}, "function": "math:hypot", "args": [3, 4]});
-    let (answer, said) = request(&sandbox, &[], &wanted);
-    said.expect(0);
+    let (answer, output) = request(&sandbox, &[], &wanted);
+    output.expect(0);
     assert_eq!(answer["result"], json!(5.0));
     assert_eq!(answer["id"], wanted["id"]);
     sandbox.write("request.json", &format!("{wanted:#}\n"));
-    let said = sandbox.run(&["call", "one", "--request", "request.json"]);
-    assert_eq!(response(said.expect(0))["result"], json!(5.0));
+    let output = sandbox.run(&["call", "one", "--request", "request.json"]);
+    assert_eq!(response(output.expect(0))["result"], json!(5.0));
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn what_is_no_request_is_refused() {
         ),
     ];
     for (text, message, hint) in cases {
-        let said = fed(&sandbox, &[], text);
-        let response = response(said.expect(2));
+        let output = fed(&sandbox, &[], text);
+        let response = response(output.expect(2));
         assert_eq!(failed(&response), ("bad-request", 2, false), "{text}");
         let fatal = &response["_fatal_error"];
         assert!(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{built, failed, fed, stream};
 use crate::sandbox::events::Lifeline;
-use crate::sandbox::{Said, send, setting};
+use crate::sandbox::{Output, send, setting};
 
 /// Every fourth request kills its process.
 #[test]
@@ -21,8 +21,8 @@ fn every_request_is_answered_though_processes_die() {
             _ => json!({"id": n, "function": "f.py:add", "args": [n, 1]}),
         })
         .collect();
-    let (responses, said) = stream(&sandbox, &["-j", "2"], &requests);
-    said.expect(1);
+    let (responses, output) = stream(&sandbox, &["-j", "2"], &requests);
+    output.expect(1);
     assert_eq!(responses.len(), requests.len());
     for (n, response) in responses.iter().enumerate() {
         assert_eq!(response["id"], json!(n));
@@ -37,10 +37,10 @@ fn every_request_is_answered_though_processes_die() {
 fn half_a_line_at_the_end_is_refused_and_a_whole_one_is_answered() {
     let sandbox = built();
     let whole = "\n{\"id\": 1, \"function\": \"f.py:add\", \"args\": [1]}\n \n{\"id\": 2, \"function\": \"f.py:add\", \"args\": [2]}";
-    let said = fed(&sandbox, &["--stream"], whole);
-    assert_eq!(said.expect(0).stdout.lines().count(), 2);
-    let said = fed(&sandbox, &["--stream"], &whole[..whole.len() - 3]);
-    let lines: Vec<Value> = said
+    let output = fed(&sandbox, &["--stream"], whole);
+    assert_eq!(output.expect(0).stdout.lines().count(), 2);
+    let output = fed(&sandbox, &["--stream"], &whole[..whole.len() - 3]);
+    let lines: Vec<Value> = output
         .expect(1)
         .stdout
         .lines()
@@ -58,8 +58,8 @@ fn half_a_line_at_the_end_is_refused_and_a_whole_one_is_answered() {
             .unwrap()
             .contains("in the middle of a request")
     );
-    let said = fed(&sandbox, &["--stream"], "");
-    assert_eq!(said.expect(0).stdout, "");
+    let output = fed(&sandbox, &["--stream"], "");
+    assert_eq!(output.expect(0).stdout, "");
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn processes_are_replaced_as_often_as_allowed() {
     let requests: Vec<Value> = (0..4)
         .map(|n| json!({"id": n, "function": "f.py:exits"}))
         .collect();
-    let (responses, said) = stream(&sandbox, &["--restarts", "2"], &requests);
-    said.expect(1);
+    let (responses, output) = stream(&sandbox, &["--restarts", "2"], &requests);
+    output.expect(1);
     for response in &responses {
         assert_eq!(failed(response), ("no-result", 1, false));
     }
@@ -99,8 +99,8 @@ fn processes_stay_warm_or_are_fresh() {
         .map(|n| json!({"id": n, "function": "f.py:pid"}))
         .collect();
     let processes = |options: &[&str]| {
-        let (responses, said) = stream(&sandbox, options, &requests);
-        said.expect(0);
+        let (responses, output) = stream(&sandbox, options, &requests);
+        output.expect(0);
         let mut pids: Vec<u64> = responses
             .iter()
             .map(|response| response["result"].as_u64().unwrap())
@@ -125,10 +125,10 @@ fn a_signal_answers_every_request_of_a_stream_that_was_taken_in() {
     }
     let running = lifeline.wait_for_start();
     send("INT", child.id());
-    let said = Said::from(child.wait_with_output().unwrap());
+    let output = Output::from(child.wait_with_output().unwrap());
     drop(stdin);
     running.wait_for_end();
-    let lines = said.expect(130).stdout.lines();
+    let lines = output.expect(130).stdout.lines();
     let mut ids = Vec::new();
     for line in lines {
         let response: Value = serde_json::from_str(line).unwrap();

@@ -8,7 +8,7 @@ use super::{built, call, failed, feed, request, response};
 use crate::worker;
 
 /// The response to a request in the environment with ASE.
-fn with_ase(options: &[&str], request: &Value) -> (Value, super::Said) {
+fn with_ase(options: &[&str], request: &Value) -> (Value, super::Output) {
     let mut command = Command::new(worker::ROOTSTOCK);
     command
         .args(["call", "--root"])
@@ -16,15 +16,15 @@ fn with_ase(options: &[&str], request: &Value) -> (Value, super::Said) {
         .args(options)
         .env_remove("ROOTSTOCK_ROOT")
         .current_dir(worker::here().join("tests/it/call"));
-    let said = feed(&mut command, &request.to_string());
-    (response(&said), said)
+    let output = feed(&mut command, &request.to_string());
+    (response(&output), output)
 }
 
 #[test]
 fn json_goes_through_and_what_it_lacks_is_tagged() {
     let sandbox = built();
-    let (response, said) = call(&sandbox, "fine_values", &[]);
-    said.expect(0);
+    let (response, output) = call(&sandbox, "fine_values", &[]);
+    output.expect(0);
     let expected = json!({
         "tuple": [1, "a", null, true],
         "floats": [1.5, {"$float": "inf"}, {"$float": "-inf"}, {"$float": "nan"}],
@@ -36,12 +36,13 @@ fn json_goes_through_and_what_it_lacks_is_tagged() {
     });
     assert_eq!(response["result"], expected);
     assert!(
-        said.stdout
+        output
+            .stdout
             .contains(&format!("\"large\":1{}", "0".repeat(40))),
         "{}",
-        said.stdout
+        output.stdout
     );
-    assert!(!said.stdout.contains("NaN") && said.stdout.is_ascii());
+    assert!(!output.stdout.contains("NaN") && output.stdout.is_ascii());
 
     let value = json!([
         {"$bytes": "AAH/"}, {"$float": "nan"}, {"$path": "/a/b"}, {"a": {"$float": "-inf"}}, [], {}, "é", 1e300, -0.0,
@@ -69,8 +70,8 @@ fn json_goes_through_and_what_it_lacks_is_tagged() {
 #[test]
 fn what_cannot_be_carried_is_refused_with_its_place() {
     let sandbox = built();
-    let (response, said) = call(&sandbox, "cycle", &[]);
-    said.expect(1);
+    let (response, output) = call(&sandbox, "cycle", &[]);
+    output.expect(1);
     assert_eq!(failed(&response), ("unserialisable", 1, false));
     assert_eq!(
         response["error"],
@@ -131,11 +132,11 @@ fn arrays_and_atoms_go_through() {
         {"$ndarray": {"dtype": "<i4", "shape": [0, 3], "data": ""}},
         {"$ndarray": {"dtype": "|b1", "shape": [2], "data": "AQA="}},
     ]);
-    let (response, said) = with_ase(
+    let (response, output) = with_ase(
         &["odd"],
         &json!({"function": "functions.py:echo", "args": [value]}),
     );
-    said.expect(0);
+    output.expect(0);
     assert_eq!(response["result"], value);
     // Lists are read, too; dtypes of other byte orders are kept.
     let lists = json!({"$ndarray": {"dtype": ">f4", "shape": [1], "data": [1.5]}});
@@ -151,11 +152,11 @@ fn arrays_and_atoms_go_through() {
         "positions": [[0.0, 0.0, 0.0], [0.0, 0.0, 2.5]],
         "info": {"name": "pair", "x": {"$float": "nan"}},
     }});
-    let (response, said) = with_ase(
+    let (response, output) = with_ase(
         &["odd"],
         &json!({"function": "functions.py:echo", "args": [atoms]}),
     );
-    said.expect(0);
+    output.expect(0);
     let returned = response["result"].clone();
     assert_eq!(returned["$atoms"]["info"], atoms["$atoms"]["info"]);
     assert_eq!(
@@ -198,14 +199,14 @@ fn arrays_and_atoms_go_through() {
 fn a_model_is_given_to_the_function_and_loaded_once_in_a_process() {
     let atoms = json!({"$atoms": {"numbers": [29, 29], "positions": [[0, 0, 0], [0, 0, 2.5]]}});
     let asked = json!({"function": "functions.py:needs_calculator", "args": [atoms]});
-    let (response, said) = with_ase(&["odd-emt"], &asked);
-    said.expect(0);
+    let (response, output) = with_ase(&["odd-emt"], &asked);
+    output.expect(0);
     let energy = response["result"].as_f64().unwrap();
     assert!(energy > 3.0 && energy < 7.0, "{energy}");
     assert_eq!(response["environment"]["name"], json!("odd"));
     let made = json!({"class": "functions.py:Plain", "method_name": null});
-    let (response, said) = with_ase(&["odd-emt"], &made);
-    said.expect(0);
+    let (response, output) = with_ase(&["odd-emt"], &made);
+    output.expect(0);
     assert_eq!(response["result"], json!(null));
 
     let mut command = Command::new(worker::ROOTSTOCK);
@@ -214,11 +215,11 @@ fn a_model_is_given_to_the_function_and_loaded_once_in_a_process() {
         .arg(worker::root())
         .env_remove("ROOTSTOCK_ROOT")
         .current_dir(worker::here().join("tests/it/call"));
-    let said = feed(
+    let output = feed(
         &mut command,
         &"{\"function\": \"functions.py:loaded\"}\n".repeat(3),
     );
-    let lines = said.expect(0).stdout.lines();
+    let lines = output.expect(0).stdout.lines();
     let mut loaded: Vec<Value> = lines
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["result"].clone())
         .collect();

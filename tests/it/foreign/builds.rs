@@ -358,11 +358,11 @@ fn what_may_be_built_is_the_manifest_s_word_or_the_user_s() {
     sandbox.run(&["lock", "--check"]).expect(2);
     with("skip");
     let output = with_variable("sometimes");
-    let told = &output.expect(0).stderr;
+    let message = &output.expect(0).stderr;
     assert!(
-        told.contains("ROOTSTOCK_RUNTIME_INSTALL is `sometimes`")
-            && told.contains("building one for"),
-        "{told}"
+        message.contains("ROOTSTOCK_RUNTIME_INSTALL is `sometimes`")
+            && message.contains("building one for"),
+        "{message}"
     );
     // What is there is used, whatever may be built.
     let output = run(&sandbox, &python, &["--require-overlay"], IMPORT);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::{Case, MALLORY, Place, USERS, chmod, each, fs, group, owner};
 use crate::sandbox::person::can_be_others;
-use crate::sandbox::{Said, Sandbox, lacking};
+use crate::sandbox::{Output, Sandbox, lacking};
 
 const OWNER: u16 = 0x01;
 const USER: u16 = 0x02;
@@ -105,7 +105,7 @@ fn what_access_lists_let_others_replace_is_not_run() {
 }
 
 /// Locks in a user namespace that shows this user alone, as root.
-fn lock_in_namespace(sandbox: &Sandbox, place: &Place) -> Said {
+fn lock_in_namespace(sandbox: &Sandbox, place: &Place) -> Output {
     let _ = fs::remove_file(sandbox.path("rootstock.lock"));
     let mut command = Command::new("unshare");
     command.args([
@@ -117,7 +117,7 @@ fn lock_in_namespace(sandbox: &Sandbox, place: &Place) -> Said {
     sandbox.set_up(&mut command);
     let (first, own) = (place.bin.display(), sandbox.path("bin"));
     command.env("PATH", format!("{first}:{}:/usr/bin:/bin", own.display()));
-    Said::from(command.output().unwrap())
+    Output::from(command.output().unwrap())
 }
 
 /// What is done to a place, and whether its programs are run in a namespace.
@@ -147,14 +147,17 @@ fn in_a_user_namespace_modes_count_and_owners_are_not_known() {
     for (what, make, refused) in SPACES {
         let place = Place::new(&sandbox);
         make(&place);
-        let said = lock_in_namespace(&sandbox, &place);
-        said.expect(0);
-        let told = said.told();
+        let result = lock_in_namespace(&sandbox, &place);
+        result.expect(0);
+        let message = result.message();
         let ran = fs::read_to_string(sandbox.path("canary")).unwrap_or_default();
         for program in &place.programs {
             let is_run = ran.contains(&program.display().to_string());
-            assert_eq!(is_run, refused.is_none(), "{what}: {told}");
+            assert_eq!(is_run, refused.is_none(), "{what}: {message}");
         }
-        assert!(told.contains(refused.unwrap_or_default()), "{what}: {told}");
+        assert!(
+            message.contains(refused.unwrap_or_default()),
+            "{what}: {message}"
+        );
     }
 }
