@@ -2,7 +2,7 @@
 //!
 //! What an environment does with its interpreter is not decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -209,6 +209,19 @@ pub(crate) fn until(
         }
     }
     found
+}
+
+/// The real paths of all programs on a search path that look like interpreters; none is started.
+pub(crate) fn programs(path: &OsStr) -> BTreeSet<PathBuf> {
+    let of = |directory: PathBuf| {
+        let names = files::names(&directory).unwrap_or_default();
+        let programs = names.into_iter().filter(|name| is_python(name));
+        programs.map(move |name| directory.join(name))
+    };
+    let programs = find::directories(path).flat_map(of);
+    programs
+        .filter_map(|program| files::real_path(&program).ok())
+        .collect()
 }
 
 /// The programs on a search path that look like interpreters and that other users can replace, so that they are not started.

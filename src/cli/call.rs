@@ -13,11 +13,12 @@ use crate::runtime::command::Keep;
 mod prepare;
 mod request;
 
+use prepare::{bundled, prepare_in};
 pub(super) use prepare::{options, prepare};
 use request::request;
 
 /// Arguments of `rootstock call`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 FUNCTION is `module:name`, `file.py:name`, or `env_source:name` for one of the environment's own source. With a MODEL the \
 function gets the loaded calculator as `calculator`, if it has an argument of this name. Arguments and results are JSON; \
@@ -41,7 +42,12 @@ Examples:
 )]
 pub(crate) struct Arguments {
     /// An environment or a model of the root.
-    #[arg(value_name = "ENV|MODEL")]
+    #[arg(
+        value_name = "ENV|MODEL",
+        required_unless_present = "bundle",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(super) target: String,
     /// The function.
     #[arg(conflicts_with_all = ["stream", "request"])]
@@ -50,7 +56,12 @@ pub(crate) struct Arguments {
     #[arg(value_name = "JSON-ARG", allow_negative_numbers = true)]
     pub(super) values: Vec<String>,
     /// Its keyword arguments, as an object.
-    #[arg(long, value_name = "JSON", requires = "function")]
+    #[arg(
+        long,
+        value_name = "JSON",
+        requires = "target",
+        conflicts_with = "stream"
+    )]
     kwargs: Option<String>,
     /// Call nothing: show FUNCTIONs with their signatures, or what the manifest lists, or all that is public in the
     /// environment's source and in files of `--path`. Sources are read, and nothing is imported.
@@ -59,6 +70,11 @@ pub(crate) struct Arguments {
     /// With `--list`: print the result as JSON.
     #[arg(long, requires = "list")]
     pub(super) json: bool,
+    /// Make the environment of this project first, and put its code at the front of `sys.path`: of `rootstock.toml` and its
+    /// lock, or of the requirements in `pyproject.toml`. ENV is needed if the project has several. Without a root the
+    /// environment is removed at the end, unless `PRESERVE_TMP=1`; `REUSE=1` keeps one for the next call.
+    #[arg(long, value_name = "DIR", conflicts_with = "list")]
+    bundle: Option<PathBuf>,
     /// Read the request from this file.
     #[arg(long, value_name = "FILE", conflicts_with = "stream")]
     request: Option<PathBuf>,
@@ -174,6 +190,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> ExitCode {
     if arguments.list {
         return call_list::run(shared, arguments);
     }
+    let arguments = &arguments.clone().ordered();
     match try_run(shared, arguments) {
         Ok(summary) => exit(arguments, &summary),
         Err(refused) => {
@@ -187,6 +204,19 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> ExitCode {
             explain(&refused.failure);
             refused.failure.exit().into()
         }
+    }
+}
+
+impl Arguments {
+    /// The same with the words in their order: with `--bundle` the first may be the function.
+    fn ordered(mut self) -> Self {
+        if self.bundle.is_some() && self.target.contains(':') {
+            if let Some(value) = self.function.take() {
+                self.values.insert(0, value);
+            }
+            self.function = Some(std::mem::take(&mut self.target));
+        }
+        self
     }
 }
 
@@ -232,7 +262,17 @@ fn try_run(shared: &Shared, arguments: &Arguments) -> Result<Summary, Box<Refuse
         move |failure| Box::new(Refused { failure, request })
     };
     let request = request.map_err(refused(&None))?;
-    let prepared = prepare(shared, arguments).map_err(refused(&request))?;
+    let Some(directory) = &arguments.bundle else {
+        let prepared = prepare(shared, arguments).map_err(refused(&request))?;
+        let id = request.clone();
+        return prepared.call(arguments, request).map_err(refused(&id));
+    };
+    let bundled = bundled(shared, arguments, directory).map_err(refused(&request))?;
+    let mut arguments = arguments.clone();
+    arguments.paths.push(bundled.directory.clone());
+    arguments.target = bundled.environment.to_string();
+    let prepared = prepare_in(bundled.root.clone(), shared, &arguments);
+    let prepared = prepared.map_err(refused(&request))?;
     let id = request.clone();
-    prepared.call(arguments, request).map_err(refused(&id))
+    prepared.call(&arguments, request).map_err(refused(&id))
 }

@@ -135,7 +135,7 @@ fn update(
 }
 
 /// Resolves with the uv, interpreters, credentials and caches of this run.
-fn resolve(
+pub(super) fn resolve(
     shared: &Shared,
     manifest: &Manifest,
     old: Option<&Lock>,

@@ -7,6 +7,27 @@ use serde_json::{Value, json};
 
 use crate::sandbox::{Output, Sandbox};
 
+const WIRE: &str = "
+def wire(entrypoint, params, seed):
+    print('some noise')
+    return {'raw': b'ok-%d' % seed}
+";
+
+/// A plain project with one task.
+fn bundle(sandbox: &Sandbox) {
+    sandbox.write(
+        "wire/pyproject.toml",
+        "[project]\nname = \"mywire\"\nversion = \"0.1.0\"\nrequires-python = \">=3.8\"\ndependencies = []\n\n\
+         [project.entry-points.\"modelops.wire\"]\nexecute = \"mywire.wire:wire\"\n",
+    );
+    sandbox.write("wire/src/mywire/__init__.py", "");
+    sandbox.write("wire/src/mywire/wire.py", WIRE);
+    sandbox.write(
+        "wire/src/targets/agg.py",
+        "def loss_one(sim_returns): return {\"loss\": 1.0}\n",
+    );
+}
+
 /// Runs the program with this on standard input, and these variables.
 fn call(sandbox: &Sandbox, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
     let scratch = sandbox.path("tmp");
@@ -43,6 +64,144 @@ fn line(output: &Output, code: i32) -> Value {
         output.stderr
     );
     output.json()
+}
+
+const OK_7: &str = "b2stNw==";
+
+/// The three smoke tests of a cold runner, word for word.
+#[test]
+fn a_plain_project_runs_as_in_a_cold_runner() {
+    let sandbox = Sandbox::new(&[]);
+    bundle(&sandbox);
+    let before = crate::sandbox::traces(&sandbox.path("wire"));
+    let bare = |more: &[&str], input: &str| {
+        call(
+            &sandbox,
+            &[&["--bundle", "wire", "--bare"], more].concat(),
+            input,
+            &[],
+        )
+    };
+    let made = line(
+        &bare(&[], r#"{"entrypoint":"main","params":{},"seed":7}"#),
+        0,
+    );
+    let keys: Vec<&String> = made.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["task_id", "outputs"]);
+    let checksum = "8df833cdd564d9be3c9909b70cdeebe1933e85a3b3a7ffeabef24617bca64f09";
+    let raw = &made["outputs"]["raw"];
+    assert_eq!((&raw["size"], &raw["inline"]), (&json!(4), &json!(OK_7)));
+    assert_eq!(raw["checksum"], checksum);
+
+    let input = r#"{"target_entrypoint":"targets.agg:loss_one","sim_returns":[]}"#;
+    let made = line(&bare(&["--aggregation"], input), 0);
+    assert_eq!(made, json!({ "loss": 1.0, "n_replicates": 0 }));
+
+    let said = bare(
+        &[],
+        r#"{"entrypoint":"does.not.exist:fn","params":{},"seed":1}"#,
+    );
+    let made = line(&said, 1);
+    let keys: Vec<&String> = made.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["_fatal_error"]);
+    assert_eq!(made["_fatal_error"]["kind"], "not-found");
+    assert!(
+        said.stderr.contains("there is no module `does`"),
+        "{}",
+        said.stderr
+    );
+
+    assert_eq!(crate::sandbox::traces(&sandbox.path("wire")), before);
+    assert_eq!(sandbox.names("tmp"), Vec::<String>::new());
+}
+
+#[test]
+fn a_project_s_environment_is_kept_where_that_is_wanted() {
+    let sandbox = Sandbox::new(&[]);
+    bundle(&sandbox);
+    let input = r#"{"entrypoint":"main","params":{},"seed":7}"#;
+    let run = |more: &[&str], variables: &[(&str, &str)]| {
+        let said = call(
+            &sandbox,
+            &[&["--bundle", "wire"], more].concat(),
+            input,
+            variables,
+        );
+        let made = line(&said, 0);
+        assert_eq!(made["outputs"]["raw"]["inline"], OK_7);
+        (made, said)
+    };
+    let (first, said) = run(&[], &[("REUSE", "1")]);
+    assert!(said.stderr.contains("resolving"), "{}", said.stderr);
+    let (second, said) = run(&[], &[("REUSE", "1")]);
+    assert!(!said.stderr.contains("resolving"), "{}", said.stderr);
+    assert_eq!(first["environment"], second["environment"]);
+    assert_eq!(first["task_id"], second["task_id"]);
+    assert_eq!(sandbox.names("user-cache/rootstock/call").len(), 1);
+    assert_eq!(sandbox.names("tmp"), Vec::<String>::new());
+    // Another project file is another environment.
+    let project = sandbox
+        .read("wire/pyproject.toml")
+        .replace("0.1.0", "0.1.1");
+    sandbox.write("wire/pyproject.toml", &project);
+    run(&[], &[("REUSE", "1")]);
+    assert_eq!(sandbox.names("user-cache/rootstock/call").len(), 2);
+    for (more, variables) in [(&[][..], &[("PRESERVE_TMP", "1")][..]), (&["--keep"], &[])] {
+        let kept = sandbox.names("tmp").len();
+        let (_, said) = run(more, variables);
+        assert!(said.stderr.contains("kept: "), "{}", said.stderr);
+        assert!(sandbox.names("tmp").len() > kept);
+    }
+    // In a root of its own choice, and what that has already stays.
+    let (_, _) = run(&["--root", "root"], &[]);
+    assert_eq!(sandbox.names("root/envs"), ["mywire"]);
+}
+
+#[test]
+fn a_project_with_a_lock_is_synced_into_its_root_and_its_neighbours_stay() {
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    sandbox.write("locked/rootstock.toml", "[rootstock]\npython-source = \"system\"\n[environments.other]\nsource = \"other.py\"\npython = \"3.11\"\n");
+    sandbox.write("locked/other.py", "# /// script\n# dependencies = [\"single\"]\n# ///\ndef setup(model, device): ...\ndef add(a, b): return a + b\n");
+    let one = [
+        "--bundle",
+        "locked",
+        "--root",
+        "root",
+        "env_source:add",
+        "2",
+        "3",
+    ];
+    let said = call(&sandbox, &one, "", &[]);
+    let made = line(&said, 4);
+    let failure = &made["_fatal_error"];
+    assert_eq!(failure["kind"], "environment-missing");
+    assert!(
+        failure["hint"]
+            .as_str()
+            .unwrap()
+            .contains("rootstock lock --manifest"),
+        "{failure}"
+    );
+    sandbox
+        .run(&["lock", "--manifest", "locked/rootstock.toml"])
+        .expect(0);
+    assert_eq!(line(&call(&sandbox, &one, "", &[]), 0)["result"], 5);
+    assert_eq!(sandbox.names("root/envs"), ["one", "other"]);
+    sandbox
+        .run(&["run", "one", "--", "python", "-c", "import single"])
+        .expect(0);
+    sandbox
+        .run(&["run", "other", "--", "python", "-c", "import single"])
+        .expect(0);
+    let before = sandbox.names("root/generations/other");
+    // Again there is nothing to do; and in a root of its own it is made of the same store.
+    assert_eq!(line(&call(&sandbox, &one, "", &[]), 0)["result"], 5);
+    let fresh = [&one[..5], &["--fresh"], &one[5..]].concat();
+    let fresh: Vec<&str> = fresh.into_iter().collect();
+    assert_eq!(line(&call(&sandbox, &fresh, "", &[]), 0)["result"], 5);
+    assert_eq!(sandbox.names("root/generations/other"), before);
+    assert_eq!(sandbox.names("tmp"), Vec::<String>::new());
 }
 
 /// One environment and a directory with functions for tasks.

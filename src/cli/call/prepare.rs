@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::Arguments;
 use crate::call::{self, Context, Ends, Failure, Kind, Model, Options, Source, Summary, project};
-use crate::cli::exit::Failure as Report;
+use crate::cli::bundled::{self, Bundled};
+use crate::cli::exit::{Exit, Failure as Report};
 use crate::cli::{Shared, context, given, root, selection, show};
 use crate::files::{self, Context as _};
 use crate::report::help;
@@ -25,10 +26,38 @@ pub(in crate::cli) struct Prepared {
     pub(in crate::cli) directory: PathBuf,
 }
 
+/// The environment of a project, made where it is not there yet.
+pub(super) fn bundled(
+    shared: &Shared,
+    arguments: &Arguments,
+    directory: &Path,
+) -> Result<Bundled, Failure> {
+    let name = Some(arguments.target.as_str()).filter(|name| !name.is_empty());
+    let options = bundled::Options {
+        fresh: arguments.fresh,
+        keep: arguments.keep,
+    };
+    let made =
+        context::check_trust().and_then(|()| bundled::prepare(shared, directory, name, options));
+    made.map_err(|report| match report.exit {
+        Exit::Usage => of_report(Kind::BadRequest, &report),
+        _ => of_report(Kind::EnvironmentMissing, &report),
+    })
+}
+
 pub(in crate::cli) fn prepare(shared: &Shared, arguments: &Arguments) -> Result<Prepared, Failure> {
+    let reported = |report: Report| of_report(Kind::BadRequest, &report);
+    context::check_trust().map_err(reported)?;
+    prepare_in(root::built(shared).map_err(reported)?, shared, arguments)
+}
+
+/// The same in this root.
+pub(super) fn prepare_in(
+    root: Root,
+    shared: &Shared,
+    arguments: &Arguments,
+) -> Result<Prepared, Failure> {
     let reported = |kind| move |report: Report| of_report(kind, &report);
-    context::check_trust().map_err(reported(Kind::BadRequest))?;
-    let root = root::built(shared).map_err(reported(Kind::BadRequest))?;
     root::warn_of_open(&root);
     let (selected, is_model) = select(&root, &arguments.target, shared)?;
     root::warn_of_exposed_python(&selected);
