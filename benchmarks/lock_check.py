@@ -7,7 +7,7 @@ uv project; this repository's whole manifest against the uv projects it takes, o
 requirements of mace and sevennet contradict each other; and twenty environments (tests/differential) against ONE uv project
 that holds the same twenty as dependency groups which it declares to conflict. The two tools run in turn, A B A B …; medians,
 and the median of the pairwise ratios. The time of starting a process that does nothing is shown beside them. Locking the
-twenty needs the package index and takes some minutes.
+twenty needs the package index and Pythons 3.10 and 3.12 on PATH, and takes some minutes.
 """
 
 import json

@@ -92,7 +92,8 @@ class Project:
         directory.mkdir()
         text = HEADER
         for name, dependencies in environments.items():
-            text += f'\n[environments.{name}]\nsource = "{name}.py"\npython = "3.11"\ndependencies = {json.dumps(dependencies)}\n'
+            text += f'\n[environments.{name}]\nsource = "{name}.py"\npython = "3.11"\nprefetch = false\n'
+            text += f'dependencies = {json.dumps(dependencies)}\n'
             (directory / f"{name}.py").write_text(SOURCE)
         (directory / "rootstock.toml").write_text(text)
         run([rootstock, "lock"], cwd=directory)

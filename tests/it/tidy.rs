@@ -529,6 +529,7 @@ fn the_words_are_those_of_the_field() {
         "benchmarks",
         "examples",
         "environments",
+        "docs",
     ]
     .map(|name| root.join(name))
     .into();
