@@ -121,10 +121,16 @@ impl Foreign<'_> {
             }
         };
         let command = Command::new(program).arguments(&command[1..]);
-        let (Some(mut start), Ok(cache)) = (start, cache) else {
+        let Some(mut start) = start else {
             return Err(run::become_command(&command.variables(&self.variables)));
         };
         start.file = record;
+        let Ok(cache) = cache else {
+            // No Python can report without the cache; that is recorded.
+            let ended = supervise::run(&command.variables(&self.variables));
+            let (process, code) = ended.map_err(run::failed)?;
+            return self.judge(&start, process, "", code);
+        };
         self.start(command, start, &cache, &self.variables)
     }
 

@@ -51,24 +51,23 @@ impl Wanted<'_> {
             let manifest = self.manifest.display();
             let reason =
                 format!("the root has none, and there is no `{manifest}` to build it from");
-            return Err(self.not_built(self.name, reason));
+            return Err(self.not_built(reason, self.without_manifest()));
         }
-        let unreadable = |error: String| self.not_built(self.name, error);
+        let unreadable = |error: String| self.not_built(error, ahead(self.name));
         let manifest = Manifest::load(self.manifest, Path::new(""))
             .map_err(|error| unreadable(chain(&error)))?;
         let path = beside::path(&manifest.path);
         let locked = beside::read(&path).map_err(|error| unreadable(chain(&error)))?;
-        let locked = locked.ok_or_else(|| self.not_locked(&manifest))?;
-        let (environment, _) = self
-            .answer(&locked)
-            .ok_or_else(|| self.not_locked(&manifest))?;
+        let locked = locked.ok_or_else(|| self.not_locked(&manifest, None))?;
+        let answer = self.answer(&locked);
+        let (environment, _) = answer.ok_or_else(|| self.not_locked(&manifest, Some(&locked)))?;
         let only = [environment.name.clone()];
         let current = beside::current(&manifest, Some(&only));
         let beside::Current { lock, drifted } =
-            current.map_err(|error| self.not_built(&only[0], not_current(&error)))?;
-        let (environment, target) = self
-            .answer(&lock)
-            .ok_or_else(|| self.not_locked(&manifest))?;
+            current.map_err(|error| self.not_built(not_current(&error), anew(&only[0])))?;
+        let answer = self.answer(&lock);
+        let (environment, target) =
+            answer.ok_or_else(|| self.not_locked(&manifest, Some(&lock)))?;
         let request = Request {
             prefetch: &[],
             target: target.target.name(),
@@ -91,7 +90,7 @@ impl Wanted<'_> {
         install: Install,
     ) -> Result<Built, Unavailable> {
         let name = &environment.name;
-        let not_built = |reason: String| self.not_built(name, reason);
+        let not_built = |reason: String| self.not_built(reason, ahead(name));
         let identity = &self.python.identity;
         let private = self
             .cache
@@ -220,25 +219,27 @@ impl Wanted<'_> {
         ))
     }
 
-    fn not_locked(&self, manifest: &Manifest) -> Unavailable {
+    /// `lock` is what there is of one.
+    fn not_locked(&self, manifest: &Manifest, lock: Option<&Lock>) -> Unavailable {
         let identity = &self.python.identity;
-        let (major, minor) = self.python.series();
-        let plain = self.name.declared();
-        let usual = Target::here().map(|here| here.cpython_soabi((major, minor)));
+        let series = self.python.series();
+        let usual = Target::here().map(|here| here.cpython_soabi(series));
         let is_usual =
             identity.implementation == "cpython" && usual.as_deref() == Some(&identity.soabi);
-        let on = self.name.on((major, minor));
-        let is_asked = manifest.environment(&on).is_some();
+        let declared = manifest.environment(self.name);
+        let own = declared.and_then(|declared| declared.python.as_ref());
+        let is_own = own.is_some_and(|own| own.release()[..2] == [series.0, series.1]);
+        let is_locked = lock.is_some_and(|lock| lock.environment(self.name).is_some());
+        let on = self.name.on(series);
         let help = if !is_usual {
             "rootstock locks for CPython with its usual ABI: run the command under such a Python"
                 .to_owned()
-        } else if is_asked {
-            format!("run `rootstock lock && rootstock sync {on}`")
+        } else if declared.is_some() && (is_own || !is_locked) {
+            anew(self.name)
+        } else if manifest.environment(&on).is_some() {
+            anew(&on)
         } else {
-            format!(
-                "write `also-python = [\"{major}.{minor}\"]` into `[environments.{plain}]`, then run \
-                 `rootstock lock && rootstock sync {on}`"
-            )
+            self.declare_series()
         };
         Unavailable::NotLocked {
             environment: self.name.clone(),
@@ -250,10 +251,29 @@ impl Wanted<'_> {
         }
     }
 
-    fn not_built(&self, name: &EnvironmentName, reason: String) -> Unavailable {
-        let help = format!(
-            "build it ahead, in the directory of its `rootstock.toml`: `rootstock sync {name}`"
-        );
+    fn declare_series(&self) -> String {
+        let (major, minor) = self.python.series();
+        let (plain, on) = (self.name.declared(), self.name.on((major, minor)));
+        format!(
+            "write `also-python = [\"{major}.{minor}\"]` into `[environments.{plain}]`, then {}",
+            anew(&on)
+        )
+    }
+
+    /// What to do where it is not known what is locked.
+    fn without_manifest(&self) -> String {
+        let current = choose::current(self.root, self.name);
+        let is_other =
+            current.is_some_and(|built| built.stamp.python.series() != self.python.series());
+        let help = if is_other {
+            self.declare_series()
+        } else {
+            anew(self.name)
+        };
+        format!("in the directory of its `rootstock.toml`: {help}")
+    }
+
+    fn not_built(&self, reason: String, help: String) -> Unavailable {
         Unavailable::NotBuilt {
             environment: self.name.clone(),
             soabi: self.python.identity.soabi.clone(),
@@ -261,6 +281,14 @@ impl Wanted<'_> {
             help,
         }
     }
+}
+
+fn ahead(name: &EnvironmentName) -> String {
+    format!("build it ahead: `rootstock sync {name}`")
+}
+
+fn anew(name: &EnvironmentName) -> String {
+    format!("run `rootstock lock && rootstock sync {name}`")
 }
 
 /// Why a lock cannot be built from; of several differences the first.

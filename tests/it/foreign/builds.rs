@@ -405,3 +405,49 @@ fn a_root_of_others_is_not_written_to() {
     assert_eq!(sandbox.names("root/envs"), ["two"]);
     assert_eq!(start().expect(0).stderr, "");
 }
+
+#[test]
+fn a_lock_that_is_missing_or_behind_is_named() {
+    let sandbox = project();
+    let python = venv(&sandbox);
+    sandbox.write_source("one", &["single"], "# edited\n");
+    let output = run(&sandbox, &python, &[], "pass");
+    assert!(
+        output
+            .expect(0)
+            .stderr
+            .contains("the lock has drifted: environment one `environments/one.py` has changed")
+            && output
+                .stderr
+                .ends_with("run `rootstock lock && rootstock sync one`\n"),
+        "{}",
+        output.stderr
+    );
+    fs::remove_file(sandbox.path("rootstock.lock")).unwrap();
+    let output = run(&sandbox, &python, &[], "pass");
+    assert!(
+        output
+            .expect(0)
+            .stderr
+            .contains("environment `one` is not locked for")
+            && output
+                .stderr
+                .ends_with("run `rootstock lock && rootstock sync one`\n"),
+        "{}",
+        output.stderr
+    );
+    // A manifest that cannot be read is no end of the command either.
+    sandbox.write(
+        "rootstock.toml",
+        &sandbox
+            .read("rootstock.toml")
+            .replace("source =", "sauce ="),
+    );
+    let output = run(&sandbox, &python, &[], "raise SystemExit(3)");
+    assert!(
+        output.expect(3).stderr.contains("wrong with the manifest"),
+        "{}",
+        output.stderr
+    );
+    assert!(!sandbox.path("root/envs/one").exists());
+}

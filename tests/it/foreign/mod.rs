@@ -261,7 +261,8 @@ fn a_series_that_is_not_locked_is_named_and_the_command_runs() {
     assert!(
         output
             .stderr
-            .contains("there is no `no.toml` to build it from"),
+            .contains("there is no `no.toml` to build it from; the command runs without the environment's packages; in the \
+                       directory of its `rootstock.toml`: write `also-python = [\"3.10\"]`"),
         "{}",
         output.stderr
     );
@@ -540,6 +541,36 @@ fn a_python_that_ignores_the_variables_is_noticed() {
         .unwrap()
         .into();
     assert_eq!(output.expect(0).stdout, "mine\n");
+}
+
+#[test]
+fn a_cache_that_cannot_be_made_is_in_no_one_s_way() {
+    let sandbox = project();
+    sandbox.sync(&["one"]);
+    let python = venv(&sandbox);
+    sandbox.write("file", "");
+    let with = |options: &[&str]| -> Output {
+        let all = [
+            &["run", "one", "--python", python.to_str().unwrap()],
+            options,
+        ];
+        let mut command = sandbox.command(&all.concat());
+        command.args(["--", "/bin/sh", "-c", "exit 5"]);
+        command.env("XDG_CACHE_HOME", sandbox.path("file"));
+        command.output().unwrap().into()
+    };
+    let output = with(&[]);
+    assert!(
+        output.expect(5).stderr.contains("warning: cannot use"),
+        "{}",
+        output.stderr
+    );
+    with(&["--record", "record"]).expect(5);
+    let [record] = &records(&sandbox, "record")[..] else {
+        panic!("{}", sandbox.read("record"))
+    };
+    assert_eq!((record.overlay, &record.python), (Mode::None, &None));
+    with(&["--require-overlay"]).expect(4);
 }
 
 #[test]
