@@ -17,7 +17,7 @@ macro_rules! cases {
 
 cases!(
     stress_that_is_not_finite results_of_another_type numbers_of_other_types
-    exceptions_arrive_whatever_they_say
+    exceptions_arrive_whatever_they_say exceptions_of_any_text
     exceptions_arrive_where_libraries_replaced_what_carries_them
     exceptions_that_cannot_say_what_they_are
     a_model_that_hangs

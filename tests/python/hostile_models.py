@@ -1,6 +1,7 @@
 """Models that answer with what is no result: each is refused with its cause, by every kind of server, and never taken for a number."""
 
 import json
+import random
 import socket
 import struct
 import subprocess
@@ -221,6 +222,60 @@ def exceptions_arrive_whatever_they_say():
         output = client.ends(0)
         assert b"starting it again" not in output and not set(output) & set(b"\0\x1b\x07\r"), output
     print("%d texts" % len(TEXTS))
+
+
+# What random texts are made of.
+PIECES = list("ab \n\t\0\x1b\x07\r\x7f\x80\x9b\"\\{}%é水💧\u202e\u2066\u200f\u2028\u061c\ufeff\uffff\ud800\udbff\udc00\udce9\udfff")
+# As the worker cuts a line; marks of direction.
+LONGEST_LINE, MARKS = 2000, {0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
+
+
+def escaped(text):
+    """The text as a terminal may have it."""
+
+    def escape(character):
+        code = ord(character)
+        if character not in "\n\t" and (code < 32 or 127 <= code < 160):
+            return "\\x%02x" % code
+        return "\\u%04x" % code if code in MARKS or 0xD800 <= code < 0xE000 else character
+
+    return "".join(map(escape, text))
+
+
+def random_texts():
+    dice = random.Random(12)
+    lengths = [1] * 40 + [dice.randrange(2, 60) for _ in range(100)] + [dice.randrange(1900, 2100) for _ in range(20)]
+    lengths += [10_000, 100_000, 1 << 20, LONGEST_LINE, LONGEST_LINE + 1]
+    texts = ["".join(dice.choices(PIECES, k=length)) for length in lengths]
+    # Two halves of a pair side by side are one character.
+    return PIECES + [json.loads(json.dumps(text)) for text in texts]
+
+
+def exceptions_of_any_text():
+    """Whatever the text is made of, it arrives escaped, whole or with its beginning and end; the worker goes on."""
+    texts = random_texts()
+    path = harness.SCRATCH / "texts.json"
+    path.write_text(json.dumps(texts))
+    raises = "raise ValueError(TEXTS[atoms_seen() - 1])"
+    client = Client(model("import json\nTEXTS = json.load(open(%r))\n" % str(path) + HEAD % raises + COUNTS))
+    atoms = harness.copper()
+    for text in texts:
+        energy, _, extras = client.step(atoms)
+        error = extras["error"]
+        assert np.isnan(energy) and extras["kind"] == "ValueError", (text[:100], extras)
+        assert escaped(error) == error and len(error) < 100_000, (text[:100], error)
+        if len(text) <= LONGEST_LINE:
+            assert error.endswith(escaped("ValueError: " + text).rstrip()), (text, error)
+        else:
+            head, tail = text[: LONGEST_LINE // 2], text[-LONGEST_LINE // 2 :]
+            assert escaped(head) in error and error.endswith(escaped(tail).rstrip()), (text[:100], error)
+    output = client.ends(0)
+    assert b"starting it again" not in output and not set(output) & set(b"\0\x1b\x07\r\x7f"), output[-2000:]
+    assert not set(output.decode()) & set("\u202e\u2066\x9b"), output[-2000:]
+    # While it loads, each text takes a process.
+    for text in texts[:: len(texts) // 8]:
+        while_loading(raising(ascii(text))[1], "ValueError")
+    print("%d texts" % len(texts))
 
 
 def exceptions_arrive_in_memory():
