@@ -232,12 +232,13 @@ fn check(text: &[u8]) -> Result<(), Error> {
     };
     let mut reader = serde_json::Deserializer::from_slice(text);
     let checked = reader.deserialize_map(&outline);
-    checked
-        .and_then(|()| reader.end())
-        .map_err(|error| match outline.is_rootstock.get() {
-            true => Error::Rootstock(error),
-            false => Error::Json(error),
-        })
+    checked.and_then(|()| reader.end()).map_err(|error| {
+        if outline.is_rootstock.get() {
+            Error::Rootstock(error)
+        } else {
+            Error::Json(error)
+        }
+    })
 }
 
 fn check_inputs(system: &System) -> Result<(), serde_json::Error> {
