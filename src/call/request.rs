@@ -14,6 +14,10 @@ use super::tasks;
 use crate::files;
 
 /// What requests may ask for.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one option of the command"
+)]
 pub(super) struct Rules<'a> {
     pub(super) places: Places<'a>,
     pub(super) allow_code: bool,

@@ -69,10 +69,9 @@ pub(crate) fn decide(
     let mode = match placement {
         Placement::Skip => Mode::Skip,
         Placement::Prepend => Mode::Prepend,
-        Placement::Append => Mode::Append,
         Placement::Auto if !unmet.is_empty() => Mode::None,
         Placement::Auto if seen.is_some() && collisions.is_empty() => Mode::Prepend,
-        Placement::Auto => Mode::Append,
+        Placement::Append | Placement::Auto => Mode::Append,
     };
     Decision {
         mode,

@@ -80,9 +80,8 @@ fn key(python: &Path, names: &BTreeSet<String>, variables: &Variables) -> String
         let name = name.to_string_lossy();
         name.starts_with("PYTHON") || name == "HOME"
     };
-    for (name, value) in variables.iter().filter(|(name, _)| decides(name)) {
-        let _ = writeln!(text, "{name:?}={value:?}");
-    }
+    let deciding: Vec<_> = variables.iter().filter(|(name, _)| decides(name)).collect();
+    let _ = writeln!(text, "{deciding:?}");
     for name in names {
         let _ = writeln!(text, "{name}");
     }

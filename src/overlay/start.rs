@@ -75,8 +75,8 @@ impl Start {
     /// Makes it one of this generation.
     pub(crate) fn set(&mut self, built: &Built) {
         let identity = &built.stamp.python.identity;
-        self.implementation = identity.implementation.clone();
-        self.soabi = identity.soabi.clone();
+        self.implementation.clone_from(&identity.implementation);
+        self.soabi.clone_from(&identity.soabi);
         self.record.generation = Some(built.stamp.id.clone());
         self.record.digest = Some(built.stamp.digest);
     }
