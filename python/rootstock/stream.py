@@ -20,8 +20,10 @@ from .errors import RemoteError, RootstockError, failure
 
 #: Seconds that the program may take to end before it is killed.
 GRACE = 10.0
-#: Bytes read at once, and the size of the pipes where the system allows it.
+#: Bytes written at once, and the size of the pipes where the system allows it.
 PIECE = 1 << 20
+#: Bytes read at once, as long as responses are short: a larger buffer takes longer to allocate than a response to read.
+SHORT = 1 << 14
 #: Lines of the program's own messages that are kept for errors.
 LINES = 100
 
@@ -136,7 +138,7 @@ class Stream:
         if self._from not in ready:
             return []
         try:
-            piece = os.read(self._from, PIECE)
+            piece = os.read(self._from, PIECE if self._rest else SHORT)
         except BlockingIOError:
             return []
         if not piece:

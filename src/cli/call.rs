@@ -26,7 +26,8 @@ NumPy arrays, ASE Atoms, bytes and paths are objects with a tag, as in {\"$ndarr
 
 What the function prints goes to standard error and into the response. Without FUNCTION a request is read from standard \
 input: {\"function\", \"args\", \"kwargs\"}, or {\"class\", \"constructor_args\", \"method_name\", \"args\", \"instance_id\"}; with \
-`id`, `timeout`, `workdir`, `want`, `dependencies`.
+`id`, `timeout`, `workdir`, `want`, `dependencies`. {\"entrypoint\", \"params\", \"seed\"} runs a task, \
+{\"target_entrypoint\", \"sim_returns\"} an aggregation.
 
 Exit codes: 0 ok · 1 raised, not found, no result · 2 bad request · 4 environment unusable here · 124 timeout · 128+N killed; \
 with --stream 1 if any request failed
@@ -35,7 +36,9 @@ Examples:
   rootstock call emt env_source:add 2 3
   rootstock call mace-mp-0-small relax.py:relax --kwargs '{\"fmax\": 0.01}' --device cuda:0
   echo '{\"function\": \"math:sqrt\", \"args\": [2]}' | rootstock call emt
-  rootstock call emt --stream -j 4 <requests.jsonl >responses.jsonl")]
+  rootstock call emt --stream -j 4 <requests.jsonl >responses.jsonl
+  rootstock call emt --list --path .          what can be called, with signatures
+  echo '{\"entrypoint\": \"main\", \"params\": {}, \"seed\": 7}' | rootstock call --bundle project")]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
