@@ -32,7 +32,9 @@ pub(crate) mod times;
 pub(crate) mod trust;
 pub(crate) mod walk;
 
-pub(crate) use beside::{copy, new_file, point, temporary_directory, write_atomically, write_new};
+pub(crate) use beside::{
+    Beside, copy, new_file, point, temporary_directory, write_atomically, write_new,
+};
 pub(crate) use inside::{check_below, room_below};
 pub(crate) use pointer::{first_pointer, is_pointer};
 pub(crate) use quoted::quoted;
@@ -264,6 +266,11 @@ pub(crate) fn is_directory(path: &Path) -> bool {
 /// Whether a directory is there, links not followed.
 pub(crate) fn is_really_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| there.is_dir())
+}
+
+/// Whether a regular file is there, links not followed.
+pub(crate) fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| there.is_file())
 }
 
 /// Whether a file is there that has no other name, links not followed.

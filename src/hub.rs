@@ -18,6 +18,8 @@ use crate::percent::{encode_path, encode_segment};
 
 mod layout;
 
+pub(crate) use layout::references_of;
+
 /// How the addresses begin.
 pub(crate) const SCHEME: &str = "hf://";
 

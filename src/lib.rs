@@ -85,6 +85,10 @@ pub mod doctor;
 pub mod overlay;
 /// Looks at a model from outside: a smoke test, and where the time goes.
 pub(crate) mod probe;
+/// Everything that environments need on a node, in one file or directory.
+pub(crate) mod image;
+/// Roots on a node's own disk, made once from a root or an image.
+pub(crate) mod stage;
 
 /// The state of every environment and model.
 pub mod status;

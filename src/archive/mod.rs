@@ -50,6 +50,21 @@ pub(crate) fn check_link(link: &str, target: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Where a link at this path leads, if that is below the same directory.
+pub(crate) fn linked(link: &str, target: &str) -> Option<String> {
+    check_link(link, target).ok()?;
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/")).filter(|path| !path.is_empty())
+}
+
 /// Whether a link at this path leads to something below the same directory. Nothing is written through a link, so `..` at
 /// the beginning is the parent; after a name it may be anything, because the name may be that of a link.
 pub(crate) fn stays(link: &str, target: &str) -> bool {
@@ -98,6 +113,10 @@ mod tests {
         ] {
             assert!(stays(link, target), "{link} {target}");
         }
+        assert_eq!(linked("a/b/c", "../d/./e").as_deref(), Some("a/d/e"));
+        assert_eq!(linked("a", "./b").as_deref(), Some("b"));
+        assert_eq!(linked("a/b", ".."), None);
+        assert_eq!(linked("a/b", "../../c"), None);
         for (link, target) in [("a", "b\0c"), ("a", "\n"), ("a", &"b".repeat(256))] {
             assert!(stays(link, target) && check_link(link, target).is_err());
         }

@@ -35,7 +35,7 @@ mod requires;
 mod source;
 pub mod supply;
 mod together;
-mod waiting;
+pub(crate) mod waiting;
 pub(crate) mod weights;
 mod workers;
 

@@ -32,8 +32,11 @@ use crate::store::trash::discard;
 use crate::store::tree::{Item, Tree};
 use crate::store::{Root, Verifier, inside, unfinished};
 
+mod copied;
+mod rpath;
 pub(crate) mod unpack;
 
+pub(crate) use copied::copy_all;
 pub(crate) use unpack::Error as UnpackError;
 
 const STAGING: &str = ".staging-";
@@ -104,6 +107,14 @@ pub enum Error {
         /// Version and build.
         name: String,
         /// What it reports of itself.
+        found: String,
+    },
+    /// A copy of it is another one.
+    #[error("{name} does not run from another directory: {found}")]
+    NotCopied {
+        /// Version, machine type and path.
+        name: String,
+        /// What is wrong with the copy.
         found: String,
     },
     /// Its standard library cannot be compiled.
@@ -262,7 +273,7 @@ impl Wanted<'_> {
             source,
         })?;
         let interpreter = self.ask(&staging.0, context)?;
-        compile(&staging.0, &interpreter, context, workers)?;
+        compile(&staging.0, &interpreter, context.variables, workers)?;
         workers.install(|| write_lists(&staging.0, &self.archive.sha256))?;
         make_read_only(root, &staging.0)?;
         match files::rename(&staging.0, home) {
@@ -319,7 +330,7 @@ impl Drop for Staging {
 fn compile(
     home: &Path,
     interpreter: &Interpreter,
-    context: &Context,
+    variables: &BTreeMap<OsString, OsString>,
     workers: &Workers,
 ) -> Result<(), Error> {
     let (major, minor) = interpreter.series();
@@ -347,7 +358,7 @@ fn compile(
         targets: &compiled,
         name: &name,
     }
-    .compile(&modules, interpreter, context.variables, workers)?;
+    .compile(&modules, interpreter, variables, workers)?;
     for entry in files::walk(&compiled)? {
         let to = library.join(&entry.path);
         match entry.kind {

@@ -75,7 +75,8 @@ fn share(
         left = Vec::new();
         for (at, claim) in theirs {
             if let Some(claim) = claim {
-                waiting::wait(context.root, &claim, &*context.progress);
+                context.progress.on_event(Event::Waiting(claim.clone()));
+                waiting::wait(context.root, &claim);
             }
             match jobs[at].adopt(context.root) {
                 Ok(None) => left.push(at),

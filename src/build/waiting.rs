@@ -4,7 +4,6 @@
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use super::progress::{Event, Progress};
 use crate::name::EnvironmentName;
 use crate::process::threads;
 use crate::store::Root;
@@ -22,17 +21,17 @@ const LOOK: Duration = Duration::from_millis(250);
 const PATIENCE: u32 = 480;
 
 /// What can be claimed: a generation.
-pub(super) type Wanted = (EnvironmentName, String);
+pub(crate) type Wanted = (EnvironmentName, String);
 
 /// Claims of this process, given up when dropped.
-pub(super) struct Claims<'a> {
+pub(crate) struct Claims<'a> {
     root: &'a Root,
     held: Vec<Claim>,
 }
 
 impl<'a> Claims<'a> {
     /// Claims these; whether each of them is ours, or why not. One whose builder is certainly gone is taken over.
-    pub(super) fn take(root: &'a Root, wanted: &[Wanted]) -> (Self, Vec<Option<Claim>>) {
+    pub(crate) fn take(root: &'a Root, wanted: &[Wanted]) -> (Self, Vec<Option<Claim>>) {
         let mut held = Vec::new();
         let others = wanted
             .iter()
@@ -55,7 +54,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Keeps updating the claims while this is done.
-    pub(super) fn with_heartbeat<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn with_heartbeat<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let (done, stopped) = channel::<()>();
         let (root, held) = (self.root, &mut self.held);
         std::thread::scope(|scope| {
@@ -84,8 +83,7 @@ impl Drop for Claims<'_> {
 }
 
 /// Waits until another process has built what it claims, or does not build it any more.
-pub(super) fn wait(root: &Root, claim: &Claim, progress: &dyn Progress) {
-    progress.on_event(Event::Waiting(claim.clone()));
+pub(crate) fn wait(root: &Root, claim: &Claim) {
     let silent = watch(
         &mut || claims::read(root, &claim.environment, &claim.id),
         &mut || std::thread::sleep(LOOK),

@@ -18,6 +18,7 @@ mod export;
 mod foreign;
 mod gc;
 mod given;
+mod image;
 mod install;
 mod interrupt;
 mod limits;
@@ -29,6 +30,7 @@ mod pythons;
 mod run;
 mod selection;
 mod show;
+mod stage;
 mod status;
 mod sync;
 mod worker;
@@ -146,6 +148,10 @@ enum Command {
     Sync(sync::Arguments),
     /// Collect everything that a sync downloads in one directory, for machines without a network.
     Bundle(bundle::Arguments),
+    /// Pack environments into one file with everything that a node needs.
+    Image(image::Arguments),
+    /// Copy environments to the node's own disk, once for all its tasks, and print the root there.
+    Stage(stage::Arguments),
     /// Export an environment of the lock to a format of other tools.
     Export(export::Arguments),
     /// Show the state of every environment and model.
@@ -185,6 +191,8 @@ pub fn main() -> ExitCode {
         context::check_trust().and_then(|()| match arguments.command {
             Command::Lock(lock) => lock::run(&arguments.shared, &lock),
             Command::Bundle(bundle) => bundle::run(&arguments.shared, &bundle),
+            Command::Image(image) => image::run(&arguments.shared, &image),
+            Command::Stage(stage) => stage::run(&arguments.shared, &stage),
             Command::Sync(sync) => sync::run(&arguments.shared, &sync),
             Command::Export(export) => export::run(&arguments.shared, &export),
             Command::Status(status) => status::run(&arguments.shared, &status),

@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{escape, show};
 use crate::build::progress::{Event, Progress};
+use crate::image;
 use crate::report::{bytes, counted};
 
 /// A watcher for standard error.
@@ -195,5 +196,43 @@ impl Importing {
     /// Nothing more will be imported.
     pub(super) fn finish(&self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// How far packing or staging is: a bar on a terminal, elsewhere one line at the beginning.
+pub(super) struct Transfer {
+    verb: &'static str,
+    bar: ProgressBar,
+}
+
+impl Transfer {
+    /// Nothing is shown before it begins.
+    pub(super) fn new(verb: &'static str) -> Self {
+        let style = ProgressStyle::with_template(BYTES).expect("the template is one");
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::hidden()
+        };
+        Self {
+            verb,
+            bar: bar.with_style(style).with_message(verb),
+        }
+    }
+
+    /// Shows it.
+    pub(super) fn on_event(&self, event: image::Event) {
+        match event {
+            image::Event::Begin(files, size) => {
+                self.bar.set_length(size);
+                if !std::io::stderr().is_terminal() {
+                    let files = usize::try_from(files).unwrap_or(usize::MAX);
+                    let files = counted(files, "file");
+                    show::remark(&format!("{} {files}, {}", self.verb, bytes(size)));
+                }
+            }
+            image::Event::Bytes(more) => self.bar.inc(more),
+            image::Event::End => self.bar.finish_and_clear(),
+        }
     }
 }

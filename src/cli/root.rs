@@ -143,11 +143,16 @@ pub(super) fn warn_of_exposed_python(selected: &Selected) {
     // Of the root itself there is a warning already.
     let python = selected.generation.join(inside::PYTHON);
     let python = files::real_path(&python).unwrap_or(python);
+    let what = format!("the Python of environment `{}`", selected.environment);
+    warn_of_exposed(&what, &python);
+}
+
+/// Warns who is about to run what everybody can replace.
+pub(super) fn warn_of_exposed(what: &str, path: &Path) {
     let trust = Trust::of(&context::kept_environment()).with_any_owner();
-    if let Err(exposed @ Exposed::Writable { .. }) = trust.check(&python) {
+    if let Err(exposed @ Exposed::Writable { .. }) = trust.check(path) {
         show::remark(&format!(
-            "warning: the Python of environment `{}` can be replaced: {}",
-            selected.environment,
+            "warning: {what} can be replaced: {}",
             sentence(&exposed)
         ));
     }

@@ -63,6 +63,36 @@ pub(crate) fn write_new(path: &Path, contents: &[u8]) -> Result<bool> {
     }
 }
 
+/// A file that is written beside its place and gets its name when it is whole; removed when dropped before.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    file: tempfile::NamedTempFile,
+    to: PathBuf,
+}
+
+impl Beside {
+    /// An empty file beside this place.
+    pub(crate) fn new(to: &Path) -> Result<Self> {
+        let directory = to.parent().filter(|p| !p.as_os_str().is_empty());
+        Ok(Self {
+            file: written_beside(directory.unwrap_or(Path::new(".")), 0o644)?,
+            to: to.to_owned(),
+        })
+    }
+
+    /// The file, open for writing.
+    pub(crate) fn file(&self) -> &super::File {
+        self.file.as_file()
+    }
+
+    /// Flushes it to disk and gives it its name; what has that name is replaced.
+    pub(crate) fn publish(self) -> Result<()> {
+        self.file.as_file().sync_all().context("flush", &self.to)?;
+        let persisted = self.file.persist(&self.to).map_err(|e| e.error);
+        persisted.context("replace", &self.to).map(|_| ())
+    }
+}
+
 /// Copies a file's bytes over what is there, whole or not at all.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut source = super::open(from)?;

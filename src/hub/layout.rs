@@ -47,6 +47,15 @@ impl File {
     }
 }
 
+/// Of a file's name at its commit, the directory of its repository's revisions, and the commit; `None` if it is another name.
+pub(crate) fn references_of(snapshot: &str) -> Option<(String, &str)> {
+    let below = snapshot.strip_prefix("huggingface/hub/")?;
+    let (repository, rest) = below.split_once("/snapshots/")?;
+    let (commit, _) = rest.split_once('/')?;
+    let plain = repository.starts_with("models--") && !repository.contains('/');
+    plain.then(|| (format!("huggingface/hub/{repository}/refs"), commit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +72,8 @@ mod tests {
             PathBuf::from(format!("../../../blobs/{sha256}"))
         );
         assert_eq!(file.reference("main"), format!("{base}/refs/main"));
+        let found = references_of("huggingface/hub/models--org--name/snapshots/c/a/b.ckpt");
+        assert_eq!(found, Some((format!("{base}/refs"), "c")));
+        assert_eq!(references_of("potentials/snapshots/p.bin"), None);
     }
 }

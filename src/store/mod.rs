@@ -67,6 +67,8 @@ pub(crate) mod directory {
     pub(crate) const STORE: &str = "store";
     /// What was replaced.
     pub(crate) const TRASH: &str = "trash";
+    /// Model weights.
+    pub(crate) const CACHE: &str = "cache";
 }
 
 /// An install root. Holding one does not mean that anything exists below it.
@@ -82,7 +84,7 @@ impl Root {
     pub fn at(path: &Path, cache: Option<&Path>) -> Self {
         Self {
             path: path.to_owned(),
-            cache: cache.map_or_else(|| path.join("cache"), Path::to_owned),
+            cache: cache.map_or_else(|| path.join(directory::CACHE), Path::to_owned),
             policy: None,
         }
     }
@@ -115,7 +117,7 @@ impl Root {
 
     /// The cache, if it is not where a root has it by itself.
     pub(crate) fn cache_elsewhere(&self) -> Option<&Path> {
-        Some(self.cache()).filter(|cache| *cache != self.path.join("cache"))
+        Some(self.cache()).filter(|cache| *cache != self.path.join(directory::CACHE))
     }
 
     /// The file with the root's layout.

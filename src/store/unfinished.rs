@@ -64,7 +64,11 @@ pub(crate) fn abandoned(root: &Root) -> Vec<Unfinished> {
 /// space.
 pub(crate) fn sweep(root: &Root) {
     for found in abandoned(root) {
-        let _ = files::remove_tree(&found.path);
+        let _ = if files::is_really_directory(&found.path) {
+            files::remove_tree(&found.path)
+        } else {
+            files::remove_if_present(&found.path)
+        };
     }
 }
 
@@ -200,8 +204,11 @@ mod tests {
         for name in [&dead, &elsewhere, "0123"] {
             files::create_directories(&wheels.join(name).join("tree")).unwrap();
         }
+        let file = temporary.path().join(dead.replace("making", "rootstock"));
+        files::write(&file, b"half").unwrap();
         let ours = Staging::beside(&wheels.join("4567"), &root).unwrap();
         sweep(&root);
+        assert!(!files::exists(&file));
         let mut left = vec![elsewhere, "0123".to_owned()];
         left.push(ours.path().file_name().unwrap().to_string_lossy().into());
         left.sort();

@@ -318,6 +318,39 @@ fn gc() {
 }
 
 #[test]
+fn image_and_stage() {
+    let sandbox = project();
+    sandbox.sync(&[]);
+    let names = [
+        "image",
+        "--allow-system-python",
+        "-o",
+        "all.tar.zst",
+        "--json",
+    ];
+    check(&sandbox, "image", &names);
+    fs::create_dir(sandbox.path("node")).unwrap();
+    let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata(sandbox.path("node")).unwrap());
+    for (name, arguments) in [
+        (
+            "stage-first",
+            &["stage", "all.tar.zst", "--to", "node", "--json"][..],
+        ),
+        ("stage", &["stage", "all.tar.zst", "--to", "node", "--json"]),
+        (
+            "stage-clean",
+            &["stage", "--to", "node", "--clean", "--json"],
+        ),
+    ] {
+        let mut said = sandbox.run(arguments);
+        said.stdout = said
+            .stdout
+            .replace(&format!("rootstock-{user}/"), "rootstock-[UID]/");
+        snapshot::compare(&sandbox, name, arguments, &said);
+    }
+}
+
+#[test]
 fn bundle() {
     let sandbox = project();
     check(&sandbox, "bundle", &["bundle", "-o", "carried", "--json"]);

@@ -45,6 +45,8 @@ const COMMANDS: &[&str] = &[
     "run one -- python -c pass",
     "export one --format requirements",
     "bundle -o carried",
+    "image one --allow-system-python -o one.tar.zst",
+    "stage one --allow-system-python --to staged",
 ];
 
 /// The uv that this machine's runs have fetched.
@@ -166,8 +168,7 @@ fn no_limit_makes_a_command_panic() {
     let mut wrong = Vec::new();
     for (option, value) in LIMITS {
         for line in COMMANDS {
-            let limited =
-                "rm -rf fresh carried; ulimit \"$1\" \"$2\" || exit 99; shift 2; exec \"$@\"";
+            let limited = "chmod -R u+w staged; rm -rf fresh carried staged; mkdir staged; ulimit \"$1\" \"$2\" || exit 99; shift 2; exec \"$@\"";
             let mut arguments = vec![*option, *value, env!("CARGO_BIN_EXE_rootstock")];
             arguments.extend(line.split(' '));
             let output = shell(&sandbox, others, limited, &arguments);

@@ -181,6 +181,8 @@ fn what_lies_in_a_root() {
         &[
             "run one -- python -V",
             "worker potential --unix nobody --species Cu --pbc TTT",
+            "image one --allow-system-python -o made.tar.zst",
+            "stage one --allow-system-python --to .",
         ],
         true,
     );
@@ -191,13 +193,31 @@ fn what_lies_in_a_root() {
             &inside("env_source.py"),
             &inside("pyvenv.cfg"),
         ],
-        &["doctor --deep", "sync", "status"],
+        &[
+            "doctor --deep",
+            "sync",
+            "status",
+            "image one --allow-system-python -o made.tar.zst",
+            "stage one --allow-system-python --to .",
+        ],
         false,
     );
     each(
         &sandbox,
         &["root/cache/potentials/p.bin"],
-        &["doctor --deep", "sync --check"],
+        &[
+            "doctor --deep",
+            "sync --check",
+            "image one --allow-system-python -o made.tar.zst",
+        ],
+        true,
+    );
+    let arguments = ["image", "--allow-system-python", "-o", "one.tar.zst"];
+    sandbox.run(&arguments).expect(0);
+    each(
+        &sandbox,
+        &["one.tar.zst"],
+        &["stage one.tar.zst --to ."],
         true,
     );
     each(

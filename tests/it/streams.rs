@@ -76,6 +76,13 @@ const COMMANDS: &[&str] = &[
     "export no-such-environment",
     "bundle -o bundled",
     "bundle -o bundled --json",
+    "image one -o one.tar.zst",
+    "image one --allow-system-python -o one.tar.zst",
+    "image one --allow-system-python -o one.tar.zst --json",
+    "stage one --allow-system-python --to .",
+    "stage one --allow-system-python --to . --json",
+    "stage --to . --clean --older-than 1d",
+    "stage --to . --clean --older-than 1d --json",
     "--manifest no-such-manifest lock",
     "--manifest wrong.toml lock --check",
 ];

@@ -162,6 +162,20 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "image",
+        &[
+            "name", "digest", "access", "report", "files", "process", "python", "hub", "archive",
+            "store", "build", "runtime",
+        ],
+    ),
+    (
+        "stage",
+        &[
+            "name", "digest", "target", "access", "report", "files", "process", "python", "store",
+            "build", "image",
+        ],
+    ),
+    (
         "status",
         &[
             "name", "digest", "report", "files", "lock", "manifest", "plan", "python", "store",
@@ -206,6 +220,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "worker",
             "call",
             "probe",
+            "image",
+            "stage",
             "status",
             "sync",
             "export",
