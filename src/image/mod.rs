@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A `.tar.zst` is a tar archive (GNU) in this order, each directory sorted by path: files 0444 or 0555, links, no directories, no
-//! owner, time 0; in one zstd frame with a checksum. What names a place is left out, because whoever unpacks an image writes it:
+//! owner, time 0; in one zstd frame with a checksum. What names a place is left out, because it is written when an image is unpacked:
 //! stamps, `pyvenv.cfg` and `bin/python` of each environment, `models.json`.
 
 pub(crate) mod contents;

@@ -96,14 +96,14 @@ fn beginning(
 /// The beginning of an image from its text.
 pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Image, Error> {
     let wrong = |error: serde_json::Error| no_image(path, &format!("`{FILE}`: {error}"));
-    let Schema { schema } = serde_json::from_slice(text).map_err(wrong)?;
+    let Schema { schema } = strict_json::from_slice(text).map_err(wrong)?;
     if schema > SCHEMA {
         return Err(Error::Newer {
             path: path.to_owned(),
             schema,
         });
     }
-    let image: Image = serde_json::from_slice(text).map_err(wrong)?;
+    let image: Image = strict_json::from_slice(text).map_err(wrong)?;
     check(path, &image)?;
     Ok(image)
 }

@@ -94,7 +94,7 @@ pub(super) fn open(piece: &Piece) -> Result<files::File, Error> {
     }
 }
 
-/// What is said of a file that has other contents than it was built with.
+/// The error about a file that has other contents than it was built with.
 pub(super) fn changed(piece: &Piece) -> Error {
     Error::damaged(
         piece.from.clone(),

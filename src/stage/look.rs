@@ -1,4 +1,4 @@
-//! Whether a stage is there and whole, as far as looking tells; every byte of it was compared when it was made.
+//! Whether a stage is there and whole, as far as its names show; every byte of it was compared when it was made.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn is_of_this_boot(at: &Path, id: &str) -> files::Result<bool> {
         Err(error) if error.is_unfit() => None,
         text => text?,
     };
-    let mark = text.and_then(|text| serde_json::from_str::<Mark>(&text).ok());
+    let mark = text.and_then(|text| strict_json::from_str::<Mark>(&text).ok());
     Ok(mark == Some(Mark::of(id)))
 }
 

@@ -143,7 +143,7 @@ fn ask(of: &Interpreter, executable: &Path, variables: &Variables) -> Result<Par
         .variables(variables)
         .run()
         .map_err(|error| failed(error.into()))?;
-    serde_json::from_slice(&output.stdout).map_err(|_| {
+    strict_json::from_slice(&output.stdout).map_err(|_| {
         failed(python::Error::NotPython {
             executable: executable.to_owned(),
             reason: process::tail(&output.stderr, 3),
