@@ -97,18 +97,18 @@ fn a_plain_project_runs_as_in_a_cold_runner() {
     let made = line(&bare(&["--aggregation"], input), 0);
     assert_eq!(made, json!({ "loss": 1.0, "n_replicates": 0 }));
 
-    let said = bare(
+    let output = bare(
         &[],
         r#"{"entrypoint":"does.not.exist:fn","params":{},"seed":1}"#,
     );
-    let made = line(&said, 1);
+    let made = line(&output, 1);
     let keys: Vec<&String> = made.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["_fatal_error"]);
     assert_eq!(made["_fatal_error"]["kind"], "not-found");
     assert!(
-        said.stderr.contains("there is no module `does`"),
+        output.stderr.contains("there is no module `does`"),
         "{}",
-        said.stderr
+        output.stderr
     );
 
     assert_eq!(crate::sandbox::traces(&sandbox.path("wire")), before);
@@ -121,20 +121,20 @@ fn a_project_s_environment_is_kept_where_that_is_wanted() {
     bundle(&sandbox);
     let input = r#"{"entrypoint":"main","params":{},"seed":7}"#;
     let run = |more: &[&str], variables: &[(&str, &str)]| {
-        let said = call(
+        let output = call(
             &sandbox,
             &[&["--bundle", "wire"], more].concat(),
             input,
             variables,
         );
-        let made = line(&said, 0);
+        let made = line(&output, 0);
         assert_eq!(made["outputs"]["raw"]["inline"], OK_7);
-        (made, said)
+        (made, output)
     };
-    let (first, said) = run(&[], &[("REUSE", "1")]);
-    assert!(said.stderr.contains("resolving"), "{}", said.stderr);
-    let (second, said) = run(&[], &[("REUSE", "1")]);
-    assert!(!said.stderr.contains("resolving"), "{}", said.stderr);
+    let (first, output) = run(&[], &[("REUSE", "1")]);
+    assert!(output.stderr.contains("resolving"), "{}", output.stderr);
+    let (second, output) = run(&[], &[("REUSE", "1")]);
+    assert!(!output.stderr.contains("resolving"), "{}", output.stderr);
     assert_eq!(first["environment"], second["environment"]);
     assert_eq!(first["task_id"], second["task_id"]);
     assert_eq!(sandbox.names("user-cache/rootstock/call").len(), 1);
@@ -148,8 +148,8 @@ fn a_project_s_environment_is_kept_where_that_is_wanted() {
     assert_eq!(sandbox.names("user-cache/rootstock/call").len(), 2);
     for (more, variables) in [(&[][..], &[("PRESERVE_TMP", "1")][..]), (&["--keep"], &[])] {
         let kept = sandbox.names("tmp").len();
-        let (_, said) = run(more, variables);
-        assert!(said.stderr.contains("kept: "), "{}", said.stderr);
+        let (_, output) = run(more, variables);
+        assert!(output.stderr.contains("kept: "), "{}", output.stderr);
         assert!(sandbox.names("tmp").len() > kept);
     }
     // In a root of its own choice, and what that has already stays.
@@ -172,8 +172,8 @@ fn a_project_with_a_lock_is_synced_into_its_root_and_its_neighbours_stay() {
         "2",
         "3",
     ];
-    let said = call(&sandbox, &one, "", &[]);
-    let made = line(&said, 4);
+    let output = call(&sandbox, &one, "", &[]);
+    let made = line(&output, 4);
     let failure = &made["_fatal_error"];
     assert_eq!(failure["kind"], "environment-missing");
     assert!(

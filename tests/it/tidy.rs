@@ -550,10 +550,10 @@ fn files_and_functions_are_short() {
 
 /// Words that this project once had meanings of its own for, and where one of them is meant literally.
 const WORDS: &[(&str, &[&str])] = &[
-    ("told", &["tests/it/"]),
+    ("told", &[]),
     ("tells", &[]),
-    ("said", &["tests/it/"]),
-    ("heard", &["tests/it/"]),
+    ("said", &[]),
+    ("heard", &[]),
     ("hears", &[]),
     ("somebody", &[]),
     ("anybody", &[]),

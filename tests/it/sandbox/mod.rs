@@ -30,8 +30,6 @@ pub(crate) use index::Index;
 pub(crate) use interpreter::Interpreters;
 pub(crate) use numbers::{Numbers, setting};
 pub(crate) use output::Output;
-#[allow(unused_imports, reason = "tests that are still being renamed")]
-pub(crate) use output::Output as Said;
 pub(crate) use sdist::Sdist;
 pub(crate) use wheel::Wheel;
 
@@ -274,9 +272,6 @@ pub(crate) fn retry_until<T>(ask: impl Fn() -> T, is_such: impl Fn(&T) -> bool) 
     let asked = (0..100).map(|_| ask()).find(|answer| is_such(answer));
     asked.unwrap_or_else(ask)
 }
-
-#[allow(unused_imports, reason = "tests that are still being renamed")]
-pub(crate) use retry_until as heard;
 
 /// A name like that which a process of this machine with this number, and which is gone, has given to its staging.
 pub(crate) fn maker_like(process: u32) -> String {

@@ -38,11 +38,6 @@ impl Output {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    #[allow(dead_code, reason = "tests that are still being renamed")]
-    pub(crate) fn told(&self) -> String {
-        self.message()
-    }
-
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
