@@ -19,6 +19,7 @@ use super::requirements::Installed;
 use super::workdir::Scratch;
 use super::{Context, Environment, PROGRAM, order, response};
 use crate::pool::signals::{Signals, StopSignal};
+use crate::pool::wait::{Wake, wait};
 use crate::pool::{Captured, Escape, Outlet, Pool, Program};
 
 mod events;
@@ -271,15 +272,15 @@ impl Server<'_> {
         }
         // A reader that takes nothing is not waited for once a signal was received.
         let patience = std::time::Duration::from_secs(2);
-        let deadline = self.summary.stopped.map(|_| Instant::now() + patience);
+        let stop = self.summary.stopped.map(|_| Instant::now() + patience);
         while self.responses.is_waiting() || self.relay.is_waiting() {
-            let outlet = if self.responses.is_waiting() {
-                &self.responses
+            let (outlet, deadline) = if self.responses.is_waiting() {
+                (&self.responses, stop)
             } else {
-                &self.relay
+                (&self.relay, Some(self.relay.patience_ends()))
             };
-            let wake = crate::pool::wait::wait(outlet.descriptor(), PollFlags::OUT, deadline, None);
-            if wake == crate::pool::wait::Wake::TimedOut {
+            let wake = wait(outlet.descriptor(), PollFlags::OUT, deadline, None);
+            if wake == Wake::TimedOut {
                 break;
             }
             self.responses.flush();

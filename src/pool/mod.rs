@@ -178,6 +178,8 @@ impl<'a> Pool<'a> {
         until: Option<Instant>,
     ) -> io::Result<Woken> {
         let listen = !relay.is_crowded();
+        let patience = (!listen).then(|| relay.patience_ends());
+        let until = until.into_iter().chain(patience).min();
         let (ready, others) = self.poll(others, listen, until)?;
         relay.flush();
         let mut events = Vec::new();

@@ -311,9 +311,10 @@ fn what_the_environment_is_decides_before_anything_starts() {
         .join("rootstock-stamp.json");
     let python = sandbox.generation("root", "one").join("bin/python");
     let target = std::fs::read_link(&python).unwrap();
-    let generation = python.parent().unwrap();
-    let writable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(generation, writable).unwrap();
+    for directory in [python.parent().unwrap(), stamp.parent().unwrap()] {
+        let writable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(directory, writable).unwrap();
+    }
     std::fs::remove_file(&python).unwrap();
     let response = missing(&sandbox, "one");
     assert_eq!(failed(&response), ("environment-broken", 4, false));
@@ -324,5 +325,36 @@ fn what_the_environment_is_decides_before_anything_starts() {
             .contains("rootstock sync --repair one")
     );
     std::os::unix::fs::symlink(target, &python).unwrap();
-    assert!(stamp.exists());
+    std::fs::remove_file(&stamp).unwrap();
+    std::fs::write(&stamp, "{\"schema\": 99}").unwrap();
+    let response = missing(&sandbox, "one");
+    assert_eq!(failed(&response), ("environment-foreign", 4, false));
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_is_the_failure_of_the_request() {
+    let sandbox = Sandbox::single();
+    sandbox.more("models = [\"slow\", \"broken\"]\nprefetch = false");
+    let setup = "\n\nimport time\n\n\ndef setup(model, device):\n    if model == 'slow':\n        time.sleep(1000)\n    \
+                 raise OSError('no weights')\n";
+    sandbox.write_source("one", &["single"], setup);
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let call = |model: &str, options: &[&str]| {
+        let said = sandbox.run(&[&["call", model, "math:sqrt", "2"], options].concat());
+        (response(&said), said)
+    };
+    let (slow, said) = call("one-slow", &["--startup-timeout", "1.5"]);
+    said.expect(124);
+    assert_eq!(failed(&slow), ("startup-timeout", 124, true));
+    let hint = slow["_fatal_error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("in setup: `time.sleep(1000)`"), "{hint}");
+    let (broken, said) = call("one-broken", &[]);
+    said.expect(1);
+    assert_eq!(failed(&broken), ("raised", 1, false));
+    assert_eq!(broken["error"], json!("OSError: no weights"));
+    assert!(
+        broken["traceback"].as_str().unwrap().contains(", in setup"),
+        "{broken}"
+    );
 }

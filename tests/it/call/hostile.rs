@@ -120,7 +120,10 @@ fn a_python_dies_with_its_parent() {
     let sandbox = built();
     let path = sandbox.path("lifeline");
     let lifeline = Lifeline::at(path.clone());
-    let mut child = sandbox.start(&["call", "one", "f.py:holds", &json!(path).to_string()]);
+    let argument = json!(path).to_string();
+    let mut command = sandbox.command(&["call", "one", "f.py:holds", &argument]);
+    // Its private directory stays, because it is killed.
+    let mut child = command.env("TMPDIR", sandbox.path("")).spawn().unwrap();
     let running = lifeline.wait_for_start();
     child.kill().unwrap();
     child.wait().unwrap();
@@ -139,4 +142,21 @@ fn what_is_printed_without_end_is_cut_and_blocks_nothing() {
         assert!(text.len() <= 1000 && text.ends_with(end), "{}", text.len());
     }
     assert!(output.stderr.len() > 2 * size);
+}
+
+#[test]
+fn a_standard_error_that_is_not_read_blocks_nothing() {
+    let sandbox = built();
+    let mut child = sandbox.start(&["call", "one", "f.py:floods", "3000000"]);
+    let stderr = child.stderr.take().unwrap();
+    let said = crate::sandbox::Said::from(child.wait_with_output().unwrap());
+    let response = super::response(said.expect(0));
+    assert_eq!(response["result"], json!(3_000_000));
+    assert!(
+        response["stdout"]
+            .as_str()
+            .unwrap()
+            .ends_with("end of stdout\n")
+    );
+    drop(stderr);
 }

@@ -39,6 +39,24 @@ fn a_request_comes_from_standard_input_or_a_file() {
 }
 
 #[test]
+fn an_argument_that_is_no_json_is_refused_with_what_to_write() {
+    let sandbox = built();
+    let said = sandbox.run(&["call", "one", "f.py:echo", "a b"]);
+    let response = response(said.expect(2));
+    assert_eq!(failed(&response), ("bad-request", 2, false));
+    assert_eq!(
+        response["error"],
+        serde_json::json!("the argument `a b` is not JSON")
+    );
+    assert_eq!(
+        response["_fatal_error"]["hint"],
+        serde_json::json!("text needs quotes of its own: '\"a b\"'")
+    );
+    let said = sandbox.run(&["call", "one", "f.py:echo", "--kwargs", "{"]);
+    assert_eq!(failed(&super::response(said.expect(2))).0, "bad-request");
+}
+
+#[test]
 fn what_is_no_request_is_refused() {
     let sandbox = built();
     let cases = [

@@ -213,3 +213,36 @@ fn memory_does_not_grow_with_the_number_of_requests() {
     assert!(child.wait().unwrap().success());
     assert!(peak < 64 << 10, "{peak} KiB");
 }
+
+#[test]
+fn a_process_that_waits_too_long_ends_unless_it_has_instances() {
+    let sandbox = built();
+    let mut child = sandbox.start_fed(&["call", "one", "--stream", "--idle-timeout", "0.2"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut ask = |request: Value| {
+        writeln!(stdin, "{request}").unwrap();
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let response: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(response["success"], json!(true), "{response}");
+        (
+            response["python"]["pid"].clone(),
+            response["result"].clone(),
+        )
+    };
+    let (first, _) = ask(json!({"function": "f.py:pid"}));
+    let gone = |pid: &Value| !std::path::Path::new(&format!("/proc/{pid}")).exists();
+    while !gone(&first) {
+        std::thread::yield_now();
+    }
+    let (second, _) =
+        ask(json!({"class": "f.py:Counter", "instance_id": "x", "method_name": "add"}));
+    assert_ne!(first, second);
+    // Longer than the limit, in a process that has an instance.
+    ask(json!({"function": "time:sleep", "args": [0.5]}));
+    let (third, count) = ask(json!({"instance_id": "x", "method_name": "add"}));
+    assert_eq!((third, count), (second, json!(2)));
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
