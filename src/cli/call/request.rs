@@ -11,7 +11,17 @@ use crate::files;
 /// The request, unless they are to be read from a stream.
 pub(super) fn request(arguments: &Arguments) -> Result<Option<Vec<u8>>, Failure> {
     if arguments.stream {
-        return Ok(None);
+        // With `--bundle` the first word may be the function.
+        let named = arguments.function.as_ref();
+        return named.map_or(Ok(None), |function| {
+            let message =
+                format!("`{function}` is named, and `--stream` takes requests from standard input");
+            Err(Failure::new(
+                Kind::BadRequest,
+                message,
+                "remove one of the two",
+            ))
+        });
     }
     if let Some(function) = &arguments.function {
         return of_arguments(function, arguments).map(Some);
