@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a file means, and nothing here locks: no lock works on every cluster filesystem.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -350,6 +351,25 @@ pub(crate) fn remove_if_empty(path: &Path) {
 
 /// The names in a directory, sorted; none if there is no such directory.
 pub(crate) fn names(directory: &Path) -> Result<Vec<String>> {
+    let names = list(directory)?.into_iter();
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    Ok(sorted(names.collect()))
+}
+
+/// Those that are UTF-8, as all names are that this program gives.
+pub(crate) fn names_in_utf8(directory: &Path) -> Result<Vec<String>> {
+    let names = list(directory)?.into_iter();
+    Ok(sorted(
+        names.filter_map(|name| name.into_string().ok()).collect(),
+    ))
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names
+}
+
+fn list(directory: &Path) -> Result<Vec<OsString>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error)
@@ -362,12 +382,10 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<String>> {
         }
         Err(error) => return Err(error).context("list", directory),
     };
-    let mut names = entries
-        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
+    entries
+        .map(|entry| entry.map(|e| e.file_name()))
         .collect::<io::Result<Vec<_>>>()
-        .context("list", directory)?;
-    names.sort_unstable();
-    Ok(names)
+        .context("list", directory)
 }
 
 /// Flushes all that was written to the filesystem holding `path`: one call instead of one per file.

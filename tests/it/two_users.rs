@@ -186,6 +186,18 @@ const PLANTED: &[Planted] = &[
         REFUSED,
     ),
     (
+        "names that are not UTF-8, and names that act",
+        "for name in $(printf 'caf\\351 one@\\377.json .trash-\\377 .staging-\\377 gc-\\377 \\377.json.part \\033[2J \\302\\233x \\342\\200\\256x'); do
+             mkdir \"$name\"; echo x > \"$name/$name\"; echo '{}' > \"$name.json\"
+         done; touch \"$(printf 'line\\nend')\" \"$(printf '::error::x')\" -- -rf",
+        &[],
+    ),
+    (
+        "files of a terabyte",
+        "truncate -s 1T large one@0123456789abcdef0123456789abcdef.json potential.json letter.part .trash-large gc-large",
+        &[],
+    ),
+    (
         "directories and files that are closed to Bob",
         "mkdir closed .trash-closed gc-closed; echo x > closed/x; echo x > .trash-closed/x; echo x > gc-closed/x
          chmod 0 closed .trash-closed gc-closed; echo x > file; chmod 0 file",
