@@ -98,11 +98,11 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             show::remark(&format!(
                 "{} is staged by {claim}: waiting",
                 claim.environment
-            ))
+            ));
         },
     };
-    let stages = Root::at(place.directory(), None);
-    let staged = interrupt::minding(&stages, "nothing was staged", || stage::stage(&request));
+    let beside = Root::at(place.directory(), None);
+    let staged = interrupt::minding(&beside, "nothing was staged", || stage::stage(&request));
     show::report(&staged.map_err(failure)?, arguments.json)?;
     Ok(Exit::Ok)
 }

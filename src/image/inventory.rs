@@ -242,7 +242,9 @@ fn totals(pieces: &[Piece]) -> Totals {
             .map(|(at, _)| &piece.path[..at]);
         directories.extend(above);
     }
-    directories.iter().for_each(|_| totals.add_directory());
+    for _ in &directories {
+        totals.add_directory();
+    }
     totals
 }
 

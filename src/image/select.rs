@@ -178,15 +178,12 @@ impl Selecting<'_> {
         if self.contents.environments.contains_key(&name) {
             return Ok(());
         }
-        let stamp = match Stamp::read(&selected.generation)? {
-            Found::Stamp(stamp) => stamp,
-            _ => {
-                return Err(Unusable::Missing {
-                    environment: name,
-                    built: String::new(),
-                }
-                .into());
+        let Found::Stamp(stamp) = Stamp::read(&selected.generation)? else {
+            return Err(Unusable::Missing {
+                environment: name,
+                built: String::new(),
             }
+            .into());
         };
         let python = self.base(&name, &stamp)?;
         let environment = Environment {

@@ -60,11 +60,11 @@ pub(super) fn file(from: &mut dyn Read, to: &Path, wanted: Wanted) -> Result<u64
 
 /// Makes a link with the directories it is in.
 pub(super) fn link(target: &str, to: &Path) -> files::Result<()> {
-    let make = || files::symlink(Path::new(target), to);
-    match make() {
+    let link = || files::symlink(Path::new(target), to);
+    match link() {
         Err(error) if error.is_missing() => {
             files::create_directories(to.parent().unwrap_or(to))?;
-            make()
+            link()
         }
         made => made,
     }

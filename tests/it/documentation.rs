@@ -67,7 +67,7 @@ fn every_snippet_of_the_page_about_functions_runs() {
     let (mut last, mut run_blocks) = (String::new(), 0);
     for (language, text) in blocks(&page) {
         let file = text.lines().next().and_then(|line| line.strip_prefix("# "));
-        let file = file.filter(|name| name.ends_with(".py"));
+        let file = file.filter(|name| Path::new(name).extension().is_some_and(|end| end == "py"));
         let mut command = match (language, file) {
             ("python", Some(name)) => {
                 std::fs::write(directory.path().join(name), text).unwrap();

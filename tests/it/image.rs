@@ -9,7 +9,7 @@ use std::process::Command;
 
 use snapbox::str;
 
-use crate::sandbox::{Interpreters, Said, Sandbox};
+use crate::sandbox::{Interpreters, Output, Sandbox};
 
 /// Two environments on a managed interpreter, one with a model and its weights; locked.
 pub(crate) fn project() -> Sandbox {
@@ -19,12 +19,12 @@ pub(crate) fn project() -> Sandbox {
     sandbox
 }
 
-fn run_under(sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Said {
+fn run_under(sandbox: &Sandbox, umask: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
     command.arg(env!("CARGO_BIN_EXE_rootstock")).args(arguments);
     sandbox.set_up(&mut command);
-    Said::from(command.output().unwrap())
+    Output::from(command.output().unwrap())
 }
 
 /// The members of an image by path: what they are, their mode, their bytes.
@@ -182,12 +182,12 @@ fn what_cannot_be_an_image_is_refused_before_anything_is_written() {
     let said = refused(&["one", "-o", "a.tar.zst"], 2);
     let help = "take it along with `--with-python`, or require the same one of every node with `--allow-system-python`";
     assert!(
-        said.told().contains("runs on this machine's own Python"),
+        said.message().contains("runs on this machine's own Python"),
         "{}",
         said.stderr
     );
     assert!(
-        said.told().replace("- ", "-").contains(help),
+        said.message().replace("- ", "-").contains(help),
         "{}",
         said.stderr
     );
@@ -266,7 +266,7 @@ fn what_was_changed_since_it_was_built_is_not_packed() {
             fs::create_dir_all(sandbox.path("node")).unwrap();
             let said = sandbox.run(command);
             said.expect(4);
-            let told = said.told();
+            let told = said.message();
             assert!(told.contains(wrong), "{damage}: {told}");
             assert!(told.contains("rootstock sync --repair"), "{damage}: {told}");
             let name = path.file_name().unwrap().to_str().unwrap();

@@ -10,7 +10,7 @@ use snapbox::str;
 
 use crate::image::{members, project, walk};
 use crate::sandbox::person::{Person, can_be_others};
-use crate::sandbox::{Said, Sandbox, trace};
+use crate::sandbox::{Output, Sandbox, trace};
 
 /// A project that is synced, an image of it, and the directory of a node.
 fn with_image() -> Sandbox {
@@ -21,13 +21,13 @@ fn with_image() -> Sandbox {
     sandbox
 }
 
-fn stage(sandbox: &Sandbox, arguments: &[&str]) -> Said {
+fn stage(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     sandbox.run(&[&["stage", "--to", "node"], arguments].concat())
 }
 
 /// The root that was printed, and nothing else.
 #[track_caller]
-fn root_of(said: &Said) -> PathBuf {
+fn root_of(said: &Output) -> PathBuf {
     said.expect(0);
     let path = PathBuf::from(said.stdout.trim_end());
     assert_eq!(said.stdout, format!("{}\n", path.display()));
@@ -80,7 +80,7 @@ fn a_stage_is_the_same_from_a_root_and_from_an_image_and_needs_neither() {
     assert_eq!(contents(&from_image), contents(&from_root));
     for (path, mode, _) in contents(&from_image) {
         assert!(
-            path.contains("/bin/python") || mode & 0o077 == 0 || mode & 0o170000 == 0o120000,
+            path.contains("/bin/python") || mode & 0o077 == 0 || mode & 0o170_000 == 0o120_000,
             "{path} {mode:o}"
         );
     }
@@ -132,7 +132,7 @@ fn a_process_on_a_stage_opens_no_path_of_the_shared_root() {
     let mut command = trace::writing_to(&sandbox, &seen, &["trace=%file"]);
     command.args(["run", "--root"]).arg(&stage);
     command.args(["one", "--", "python", "-c", "import first, shared, json"]);
-    Said::from(command.output().unwrap()).expect(0);
+    Output::from(command.output().unwrap()).expect(0);
     let seen = fs::read_to_string(seen).unwrap();
     assert!(seen.contains(stage.to_str().unwrap()));
     let paths: Vec<&str> = seen
@@ -168,7 +168,7 @@ fn a_worker_on_a_stage_opens_no_path_of_the_shared_root() {
         .args(["probe", "--root"])
         .arg(&stage)
         .args(["odd-zero", "--steps", "2"]);
-    Said::from(command.output().unwrap()).expect(0);
+    Output::from(command.output().unwrap()).expect(0);
     let seen = fs::read_to_string(seen).unwrap();
     assert!(seen.contains("ase/calculators"), "it has loaded the model");
     let paths: Vec<&str> = seen
@@ -187,8 +187,8 @@ fn tasks_of_a_node_that_ask_at_once_stage_once() {
             .collect();
         let said = tasks
             .into_iter()
-            .map(|task| Said::from(task.wait_with_output().unwrap()));
-        let said: Vec<Said> = said.collect();
+            .map(|task| Output::from(task.wait_with_output().unwrap()));
+        let said: Vec<Output> = said.collect();
         let roots: Vec<PathBuf> = said.iter().map(root_of).collect();
         assert!(roots.iter().all(|root| *root == roots[0]), "{roots:?}");
         let made = said.iter().filter(|said| said.stderr.contains("staging "));
@@ -215,7 +215,7 @@ fn a_task_whose_builder_dies_stages_itself() {
     assert!(line.starts_with("one is staged by "), "{line}");
     stopped.send("KILL");
     stopped.go_on();
-    root_of(&Said::from(other.wait_with_output().unwrap()));
+    root_of(&Output::from(other.wait_with_output().unwrap()));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn one_flipped_byte_of_an_image_is_found_wherever_it_is() {
             "{at}: {}",
             said.stderr
         );
-        let told = said.told();
+        let told = said.message();
         assert!(
             told.contains("`wrong.tar.zst` is not an image, or is damaged"),
             "{at}: {told}"
@@ -309,7 +309,7 @@ fn one_flipped_byte_of_an_image_is_found_wherever_it_is() {
     let said = stage(&sandbox, &["all.tar.zst", "--sha256", &other]);
     said.expect(2);
     assert!(
-        said.told()
+        said.message()
             .contains(&format!("has the sha256 {sha256}, not {other}")),
         "{}",
         said.stderr
@@ -524,13 +524,13 @@ fn images_that_are_not_what_they_say_are_refused() {
             "{name}: {}",
             said.stderr
         );
-        assert!(said.told().contains(why), "{name}: {}", said.told());
+        assert!(said.message().contains(why), "{name}: {}", said.message());
     }
     let other = edited("\"target\": \"linux-", "\"target\": \"moon-");
     pack(&sandbox.path("bad.tar.zst"), &other);
     let said = stage(&sandbox, &["bad.tar.zst"]);
     said.expect(4);
-    assert!(said.told().contains("is for moon-"), "{}", said.stderr);
+    assert!(said.message().contains("is for moon-"), "{}", said.stderr);
     pack(&sandbox.path("bad.tar.zst"), &good);
     let mut longer = fs::OpenOptions::new()
         .append(true)
@@ -542,7 +542,7 @@ fn images_that_are_not_what_they_say_are_refused() {
     let said = stage(&sandbox, &["bad.tar.zst"]);
     said.expect(2);
     assert!(
-        said.told().contains("something follows its end"),
+        said.message().contains("something follows its end"),
         "{}",
         said.stderr
     );
@@ -635,7 +635,7 @@ fn links_of_a_list_are_not_written_through() {
         let said = stage(&sandbox, &["bad.tar.zst"]);
         assert_ne!(said.code, Some(0), "{line}");
         assert_eq!(said.stdout, "");
-        assert!(said.told().contains(why), "{line}: {}", said.told());
+        assert!(said.message().contains(why), "{line}: {}", said.message());
     }
     members.clear();
     let left = walk(&sandbox.path("node"));
@@ -659,7 +659,7 @@ fn the_directory_of_the_job_is_used_or_it_is_an_error() {
                 command.env(name, sandbox.path(value));
             }
         }
-        Said::from(command.output().unwrap())
+        Output::from(command.output().unwrap())
     };
     for (slurm, tmp, expected) in [
         (Some("slurm"), Some("tmp"), "slurm"),
@@ -858,7 +858,7 @@ fn a_python_of_the_machine_is_taken_along_or_required() {
     let said = stage(&sandbox, &["other.tar.zst"]);
     said.expect(4);
     assert!(
-        said.told().contains("needs cpython 3.11.99"),
+        said.message().contains("needs cpython 3.11.99"),
         "{}",
         said.stderr
     );
@@ -882,7 +882,7 @@ fn a_disk_without_room_is_said_before_anything_is_written() {
         command.arg(env!("CARGO_BIN_EXE_rootstock")).args(arguments);
         sandbox.set_up(&mut command);
         command.env("PATH", std::env::var_os("PATH").unwrap());
-        Said::from(command.output().unwrap())
+        Output::from(command.output().unwrap())
     };
     let can_mount = room("size=1M", &["--version"]).code == Some(0);
     if !crate::sandbox::lacking::unless(can_mount, "mounts") {
@@ -908,7 +908,7 @@ fn a_disk_without_room_is_said_before_anything_is_written() {
     ] {
         let said = room(options, arguments);
         said.expect(1);
-        assert!(said.told().contains(why), "{}", said.stderr);
+        assert!(said.message().contains(why), "{}", said.stderr);
         assert!(!said.stdout.contains("generations"), "{}", said.stdout);
     }
 }
@@ -949,11 +949,15 @@ fn what_another_user_has_planted_is_not_staged_into() {
             said.stderr
         );
         assert!(
-            said.told().contains("belongs to user 61003"),
+            said.message().contains("belongs to user 61003"),
             "{what}: {}",
-            said.told()
+            said.message()
         );
-        assert!(said.told().contains("--to DIR"), "{what}: {}", said.told());
+        assert!(
+            said.message().contains("--to DIR"),
+            "{what}: {}",
+            said.message()
+        );
         if what == "link" {
             fs::remove_file(&planted).unwrap();
         } else {

@@ -162,10 +162,12 @@ fn copy_library(from: &Path, to: &Path) -> files::Result<()> {
         match entry.kind {
             Kind::Directory => files::create_directories(&to)?,
             // Distributions keep settings elsewhere, and lead there; a link that leads nowhere is nothing.
-            Kind::File | Kind::Link if !files::exists(&to) && files::size(&from).is_ok() => {
-                if !files::is_directory(&from) {
-                    put(&from, &to)?;
-                }
+            Kind::File | Kind::Link
+                if !files::exists(&to)
+                    && files::size(&from).is_ok()
+                    && !files::is_directory(&from) =>
+            {
+                put(&from, &to)?;
             }
             _ => {}
         }

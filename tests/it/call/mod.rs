@@ -1,5 +1,6 @@
 //! `rootstock call`: one line of JSON for each request, whatever the function does.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -74,10 +75,10 @@ fn request(sandbox: &Sandbox, options: &[&str], request: &Value) -> (Value, Outp
 
 /// The responses to a stream of requests, in the order of their ids, and how the program ended.
 fn stream(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> (Vec<Value>, Output) {
-    let lines: String = requests
-        .iter()
-        .map(|request| format!("{request}\n"))
-        .collect();
+    let mut lines = String::new();
+    for request in requests {
+        writeln!(lines, "{request}").unwrap();
+    }
     let output = fed(sandbox, &[&["--stream"], options].concat(), &lines);
     let responses = output.stdout.lines();
     let mut responses: Vec<Value> = responses
