@@ -342,11 +342,11 @@ fn image_and_stage() {
             &["stage", "--to", "node", "--clean", "--json"],
         ),
     ] {
-        let mut said = sandbox.run(arguments);
-        said.stdout = said
+        let mut ended = sandbox.run(arguments);
+        ended.stdout = ended
             .stdout
             .replace(&format!("rootstock-{user}/"), "rootstock-[UID]/");
-        snapshot::compare(&sandbox, name, arguments, &said);
+        snapshot::compare(&sandbox, name, arguments, &ended);
     }
 }
 

@@ -99,7 +99,7 @@ fn functions_of_an_environment_are_called_from_python() {
     pytest("python/tests/test_environment.py");
 }
 
-/// From Pythons without ASE and NumPy, of every series from 3.8 on that this machine has.
+/// From Pythons without `ase` and `numpy`, of every series from 3.8 on that this machine has.
 #[test]
 fn functions_are_called_from_any_python() {
     let code = "

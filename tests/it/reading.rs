@@ -147,6 +147,7 @@ fn what_a_project_names() {
 
 /// What other users may write where they share a root.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of what lies in a root")]
 fn what_lies_in_a_root() {
     let sandbox = Sandbox::single().with_weights();
     sandbox.sync(&[]);

@@ -194,13 +194,13 @@ fn a_project_with_a_lock_is_synced_into_its_root_and_its_neighbours_stay() {
     sandbox
         .run(&["run", "other", "--", "python", "-c", "import single"])
         .expect(0);
-    let said = call(
+    let ended = call(
         &sandbox,
         &["--bundle", "locked", "--stream", "env_source:add"],
         "",
         &[],
     );
-    assert_eq!(line(&said, 2)["_fatal_error"]["kind"], "bad-request");
+    assert_eq!(line(&ended, 2)["_fatal_error"]["kind"], "bad-request");
     let before = sandbox.names("root/generations/other");
     // Again there is nothing to do; and in a root of its own it is made of the same store.
     assert_eq!(line(&call(&sandbox, &one, "", &[]), 0)["result"], 5);

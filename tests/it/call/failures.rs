@@ -341,16 +341,16 @@ fn a_model_that_cannot_be_loaded_is_the_failure_of_the_request() {
     sandbox.lock();
     sandbox.sync(&[]);
     let call = |model: &str, options: &[&str]| {
-        let said = sandbox.run(&[&["call", model, "math:sqrt", "2"], options].concat());
-        (response(&said), said)
+        let ended = sandbox.run(&[&["call", model, "math:sqrt", "2"], options].concat());
+        (response(&ended), ended)
     };
-    let (slow, said) = call("one-slow", &["--startup-timeout", "1.5"]);
-    said.expect(124);
+    let (slow, ended) = call("one-slow", &["--startup-timeout", "1.5"]);
+    ended.expect(124);
     assert_eq!(failed(&slow), ("startup-timeout", 124, true));
     let hint = slow["_fatal_error"]["hint"].as_str().unwrap();
     assert!(hint.contains("in setup: `time.sleep(1000)`"), "{hint}");
-    let (broken, said) = call("one-broken", &[]);
-    said.expect(1);
+    let (broken, ended) = call("one-broken", &[]);
+    ended.expect(1);
     assert_eq!(failed(&broken), ("raised", 1, false));
     assert_eq!(broken["error"], json!("OSError: no weights"));
     assert!(

@@ -149,8 +149,8 @@ fn a_standard_error_that_is_not_read_blocks_nothing() {
     let sandbox = built();
     let mut child = sandbox.start(&["call", "one", "f.py:floods", "3000000"]);
     let stderr = child.stderr.take().unwrap();
-    let said = crate::sandbox::Output::from(child.wait_with_output().unwrap());
-    let response = super::response(said.expect(0));
+    let ended = crate::sandbox::Output::from(child.wait_with_output().unwrap());
+    let response = super::response(ended.expect(0));
     assert_eq!(response["result"], json!(3_000_000));
     assert!(
         response["stdout"]

@@ -41,8 +41,8 @@ fn a_request_comes_from_standard_input_or_a_file() {
 #[test]
 fn an_argument_that_is_no_json_is_refused_with_what_to_write() {
     let sandbox = built();
-    let said = sandbox.run(&["call", "one", "f.py:echo", "a b"]);
-    let response = response(said.expect(2));
+    let ended = sandbox.run(&["call", "one", "f.py:echo", "a b"]);
+    let response = response(ended.expect(2));
     assert_eq!(failed(&response), ("bad-request", 2, false));
     assert_eq!(
         response["error"],
@@ -52,8 +52,8 @@ fn an_argument_that_is_no_json_is_refused_with_what_to_write() {
         response["_fatal_error"]["hint"],
         serde_json::json!("text needs quotes of its own: '\"a b\"'")
     );
-    let said = sandbox.run(&["call", "one", "f.py:echo", "--kwargs", "{"]);
-    assert_eq!(failed(&super::response(said.expect(2))).0, "bad-request");
+    let ended = sandbox.run(&["call", "one", "f.py:echo", "--kwargs", "{"]);
+    assert_eq!(failed(&super::response(ended.expect(2))).0, "bad-request");
 }
 
 #[test]

@@ -120,9 +120,12 @@ fn lock_in_namespace(sandbox: &Sandbox, place: &Place) -> Output {
     Output::from(command.output().unwrap())
 }
 
+/// What happens to a place.
+type Change = fn(&Place);
+
 /// What is done to a place, and whether its programs are run in a namespace.
 #[rustfmt::skip]
-const SPACES: &[(&str, fn(&Place), Option<&str>)] = &[
+const SPACES: &[(&str, Change, Option<&str>)] = &[
     ("as it should be", |_| {}, None),
     // Root's files look like this there, too.
     ("another user's program", |p| p.programs.iter().for_each(|path| owner(path, MALLORY)), None),
