@@ -14,13 +14,14 @@ from .environment import Environment
 from .errors import RemoteError, RootstockError
 
 if TYPE_CHECKING:
-    from .calculator import RootstockCalculator, shared
+    from .calculator import RootstockCalculator
+    from .sharing import shared
     from .worker import ModelError, WorkerDiedError
 
 __all__ = ["Environment", "ModelError", "RemoteError", "RootstockCalculator", "RootstockError", "WorkerDiedError", "shared"]
 
 #: What needs ASE and NumPy is imported when it is used.
-_LATER = {"RootstockCalculator": ".calculator", "shared": ".calculator", "ModelError": ".worker", "WorkerDiedError": ".worker"}
+_LATER = {"RootstockCalculator": ".calculator", "shared": ".sharing", "ModelError": ".worker", "WorkerDiedError": ".worker"}
 
 
 def __getattr__(name: str) -> Any:

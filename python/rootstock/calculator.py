@@ -63,7 +63,7 @@ class RootstockCalculator(Calculator):
     environment that computed them, but no worker. It computes with that generation only: if the root has another one, the next
     calculation is an error. In a process, calculators from pickles of the same calculator share one worker and take turns; threads
     that compute at the same time have one each.
-    :func:`shared` has a calculator that stays.
+    :func:`rootstock.shared` has a calculator that stays.
 
     Args:
         model: A model of the root, or one of its environments; `ENVIRONMENT:custom` with `weights`.
@@ -451,14 +451,25 @@ class RootstockCalculator(Calculator):
         """Start a worker, or take over one that a calculator from the same pickle does not need now."""
         key, worker = self._key, None
         if key is not None:
-            worker = idle.take(key) or _hand_over(key)
-            _holders[id(self)] = weakref.ref(self)
+            worker = idle.take(key)
+            idle.hold(key, self)
         self._worker, self._has_origin = worker or self._order.start(), False
         # Ends the worker with its calculator, or with the interpreter.
         if key is None:
             self._finalizer = weakref.finalize(self, self._worker.close)
         else:
             self._finalizer = weakref.finalize(self, idle.put, key, self._worker)
+
+    def hand_over(self) -> Worker | None:
+        """Give the worker to another calculator from the same pickle, unless it is computing; all results are fetched first."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._worker is not None and not self._worker.is_busy:
+                self._fetch_all()
+            return None if self._worker is None or self._worker.is_busy else self._detach()
+        finally:
+            self._lock.release()
 
     def _stress(self, frame: Frame, answer: wire.Answer) -> wire.Array | None:
         tensor = answer.tensor
@@ -475,7 +486,7 @@ class RootstockCalculator(Calculator):
     def _detach(self) -> Worker:
         """Give up the worker; the next calculation starts another."""
         assert self._worker is not None and self._finalizer is not None
-        _holders.pop(id(self), None)
+        idle.release(self)
         worker, self._worker = self._worker, None
         self._finalizer.detach()
         return worker
@@ -497,56 +508,6 @@ def _restored(kind: type[RootstockCalculator], state: dict[str, Any]) -> Rootsto
     return calculator
 
 
-# Calculators from pickles that have a worker, by their id; changed by single operations.
-_holders: dict[int, weakref.ref[RootstockCalculator]] = {}
-
-
-def _hand_over(key: str) -> Worker | None:
-    """The worker of another calculator with this key that is not computing; it fetches its results first."""
-    for place, holder in list(_holders.items()):
-        other = holder()
-        if other is None:
-            _holders.pop(place, None)
-        elif other._key == key and other._lock.acquire(blocking=False):
-            try:
-                if other._worker is not None and not other._worker.is_busy:
-                    other._fetch_all()
-                if other._worker is not None and not other._worker.is_busy:
-                    return other._detach()
-            finally:
-                other._lock.release()
-    return None
-
-
-_shared: dict[str, RootstockCalculator] = {}
-_sharing = threading.Lock()
-
-
-def shared(model: str, **arguments: Any) -> RootstockCalculator:
-    """The calculator of this process for this model and these arguments, for functions that a workflow engine calls again and
-    again: the model is loaded once in each process.
-
-        def energy(atoms):
-            atoms.calc = rootstock.shared("mace-mp-0-small", root="/shared/rootstock")
-            return atoms.get_potential_energy()
-
-    Its worker ends with the process, or by :meth:`RootstockCalculator.close`. Threads may use it, one at a time; a forked child
-    starts a worker of its own.
-
-    Args:
-        model: As of :class:`RootstockCalculator`.
-        arguments: As of :class:`RootstockCalculator`.
-
-    Raises:
-        TypeError: Arguments that contradict each other.
-        FileNotFoundError: The weights file is missing.
-    """
-    made = RootstockCalculator(model, **arguments)
-    key = repr((made._order.elsewhere(), made._momenta))
-    with _sharing:
-        return _shared.setdefault(key, made)
-
-
 def _fetcher(calculator: weakref.ref[RootstockCalculator]) -> Callable[[Results], None]:
     """Fetches further results while they are this calculator's last; they do not keep it alive."""
 
@@ -563,9 +524,6 @@ _calculators: weakref.WeakSet[RootstockCalculator] = weakref.WeakSet()
 
 
 def _abandon_workers() -> None:
-    global _sharing
-    # Another thread of the parent may have held it.
-    _sharing = threading.Lock()
     for calculator in list(_calculators):
         calculator._forked()
 

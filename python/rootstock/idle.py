@@ -1,4 +1,4 @@
-"""Workers that outlive their calculator: the next calculator with the same arguments in this process takes one over.
+"""Workers that calculators from the same pickle share in a process: idle ones, and those of a calculator that is not computing.
 
 Only for calculators that came here by pickle, of which a workflow engine makes one for each task. Starts no worker.
 """
@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import atexit
 import os
+import weakref
+from typing import Protocol
 
 from .worker import Worker
+
+
+class Holder(Protocol):
+    """A calculator that has a worker."""
+
+    def hand_over(self) -> Worker | None:
+        """Its worker, unless it is computing."""
+
 
 #: Workers that are kept; the one that has waited longest is ended first. Each holds a model in memory.
 KEPT = 4
 
 # Dictionaries and lists are changed by single operations: a garbage collection in any thread may call `put`.
 _idle: list[tuple[str, Worker]] = []
+_holders: dict[int, tuple[str, weakref.ref[Holder]]] = {}
 _ended = False
 
 
@@ -27,7 +38,7 @@ def put(key: str, worker: Worker) -> None:
 
 
 def take(key: str) -> Worker | None:
-    """The worker with this key that was kept last, or None."""
+    """The worker with this key that was kept last, or that a calculator does not need now; None if there is none."""
     found = None
     for entry in reversed(_idle.copy()):
         if entry[0] == key and found is None and _remove(entry):
@@ -37,7 +48,29 @@ def take(key: str) -> Worker | None:
                 entry[1].close()
     while len(_idle) > KEPT:
         _idle.pop(0)[1].close()
-    return found
+    return found or _from_holder(key)
+
+
+def hold(key: str, holder: Holder) -> None:
+    """This calculator has a worker with this key."""
+    _holders[id(holder)] = key, weakref.ref(holder)
+
+
+def release(holder: Holder) -> None:
+    """It has none any more."""
+    _holders.pop(id(holder), None)
+
+
+def _from_holder(key: str) -> Worker | None:
+    for place, (its_key, reference) in list(_holders.items()):
+        holder = reference()
+        if holder is None:
+            _holders.pop(place, None)
+        elif its_key == key:
+            worker = holder.hand_over()
+            if worker is not None:
+                return worker
+    return None
 
 
 def _remove(entry: tuple[str, Worker]) -> bool:
