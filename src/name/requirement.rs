@@ -99,11 +99,15 @@ fn unreadable_marker(text: &str) -> Option<(usize, &'static str)> {
 /// Where the name of the package or of an extra ends in `.`, `-` or `_`: the parser believes that it has refused these.
 fn unfinished_name(text: &str) -> Option<usize> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let length_of_name = |text: &str| text.find(|c| !is_part(c)).unwrap_or(text.len());
     let rest = text.trim_start();
-    let (name, behind) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+    let (name, behind) = rest.split_at(length_of_name(rest));
     let extras = behind.trim_start().strip_prefix('[').unwrap_or_default();
     let extras = extras.split(']').next().unwrap_or_default();
-    let names = std::iter::once(name).chain(extras.split(',').map(str::trim));
+    // Whatever follows in front of the next comma is refused by the parser after it has taken the name.
+    let extras = extras.split(',').map(str::trim_start);
+    let extras = extras.map(|extra| &extra[..length_of_name(extra)]);
+    let names = std::iter::once(name).chain(extras);
     let unfinished = names
         .filter(|name| name.starts_with(|first: char| first.is_ascii_alphanumeric()))
         .find(|name| name.ends_with(['.', '-', '_']))?;
@@ -135,6 +139,8 @@ mod tests {
             ("ase[x.]", 5),
             ("ase [x, y-z_ ]==1", 11),
             ("ase[x.,y]", 5),
+            ("ase[8.\t¡]", 5),
+            ("ase[x, y- z]", 8),
             ("ase.[x]", 3),
             ("ase.@ https://example.com", 3),
         ] {

@@ -218,11 +218,12 @@ fn a_marker_with_other_characters_than_ascii_is_refused() {
 /// Names that end in `.`, `-` or `_`, of a package or of an extra: a parser once panicked at them.
 #[test]
 fn a_name_that_does_not_end_is_refused_wherever_a_requirement_stands() {
-    const WRONG: [&str; 5] = [
+    const WRONG: [&str; 6] = [
         "demo.==1",
         "demo-; os_name == 'x'",
         "demo_[x]",
         "demo[x.]",
+        "demo[x. y]",
         "demo[x, y-]>1",
     ];
     for wrong in WRONG {
