@@ -20,6 +20,7 @@ mod page;
 mod part;
 mod response;
 mod transfer;
+mod resolver;
 mod watch;
 
 #[cfg(test)]

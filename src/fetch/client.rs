@@ -11,12 +11,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 use url::Url;
 
 use super::address::{Address, host, remove_secrets, shown};
 use super::limits::{Deadline, Limits, Metered};
+use super::resolver::SystemResolver;
 use super::{Credentials, Error};
 
 /// How many redirections are followed, one after another.
@@ -269,7 +269,7 @@ fn agent(proxy: Option<Proxy>, limits: &Limits) -> Agent {
         // A connection on which nothing comes for so long is dead, however slow the network is.
         .timeout_per_read(Some(limits.timeout))
         .build();
-    Agent::with_parts(config, limits.watch.connector(), DefaultResolver::default())
+    Agent::with_parts(config, limits.watch.connector(), SystemResolver)
 }
 
 /// The first of these variables that is set and not empty, in small letters or in capitals, with its name.
