@@ -293,18 +293,13 @@ fn a_digest_in_the_address_of_weights_is_compared() {
     sandbox.run(&["lock"]).expect(2);
     ask(&format!("md5={}", hashlib("md5", b"numbers")), "");
     let output = sandbox.run(&["lock"]);
-    output.expect(2).stderr_is(&sandbox, str![[r#"
-  × one thing is wrong with the manifest
-Error:
-  × `#md5=ee5c35ce3d081da90622a10d2272ed5e` says nothing that can be compared with a weight file
-    ╭─[rootstock.toml:11:20]
- 10 │ environment = "one"
- 11 │ weights = [{ url = "file://[PROJECT]/remote/weights.bin#md5=ee5c35ce3d081da90622a10d2272ed5e", path = "p.bin" }]
-    ·                    ────────────────────────────────────────┬───────────────────────────────────────
-    ·                                                            ╰── a weight file is locked by its sha256
-    ╰────
-  help: write `sha256 = "…"` beside `url`, and the address without `#`
-"#]]);
+    output.expect(2);
+    for part in [
+        "`#md5=ee5c35ce3d081da90622a10d2272ed5e` is not a digest that can be compared with a weight file",
+        "help: write `sha256 = \"…\"` beside `url`, and the address without `#`",
+    ] {
+        assert!(output.message().contains(part), "{}", output.message());
+    }
 }
 
 #[test]
