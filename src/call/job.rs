@@ -57,7 +57,7 @@ impl Job {
         instance.id.as_deref()
     }
 
-    /// The name that a new instance gets, if the request says so.
+    /// The name that a new instance gets, if the request has one.
     pub(super) fn makes(&self) -> Option<&str> {
         let instance = self.instance.as_ref().filter(|instance| instance.create)?;
         instance.id.as_deref()

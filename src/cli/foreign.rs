@@ -1,6 +1,6 @@
 //! `rootstock run ENV --python P`: the command runs under a Python that is not the environment's own, with the environment's
 //! packages where they fit. What fits and where it goes is decided in `overlay`; nothing that fails keeps the command from
-//! running, unless `--require-overlay` says so.
+//! running, unless `--require-overlay` is given.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
