@@ -1,5 +1,9 @@
 """A calculator and the atoms it computes.
 
+`setup_batch(calculator)` in an environment's source returns a function that computes several structures at once,
+`f(structures, properties)`: a list of ASE `Atoms` in, a dictionary of results for each out. A calculator's
+`calculate_batch` does the same. Without them structures are computed one after another.
+
 One part of the program that the launcher gives to Python; `main.py` is the last of them.
 """
 
