@@ -24,3 +24,27 @@ def setup_from_path(path, device, **kwargs):
     from chgnet.model.model import CHGNet
 
     return CHGNetCalculator(CHGNet.from_file(path), use_device=device, **kwargs)
+
+
+def setup_batch(calculator):
+    """Return a function that computes several structures in one evaluation of the network."""
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    network = calculator.model
+
+    def compute(structures, properties):
+        graphs = [network.graph_converter(AseAtomsAdaptor.get_structure(atoms)) for atoms in structures]
+        task = "efsm" if "stress" in properties else "efm"
+        predictions = network.predict_graph(graphs, task=task, batch_size=len(graphs))
+        if len(graphs) == 1:
+            predictions = [predictions]
+        return [results(atoms, prediction) for atoms, prediction in zip(structures, predictions)]
+
+    def results(atoms, prediction):
+        energy = prediction["e"] * (len(atoms) if network.is_intensive else 1)
+        found = {"energy": energy, "forces": prediction["f"], "magmoms": prediction["m"]}
+        if "s" in prediction:
+            found["stress"] = prediction["s"] * calculator.stress_weight
+        return found
+
+    return compute

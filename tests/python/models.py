@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import harness
+import numpy
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.socketio import SocketIOCalculator
@@ -32,13 +33,13 @@ KNOWN = {
 
 
 def in_process(model):
-    """The calculator that the worker has, made in this process."""
+    """The source of the model's environment, and the calculator that the worker has, made in this process."""
     meaning = json.loads(Path(harness.ROOT, "models.json").read_text())["models"].get(model, {"environment": model})
     source = Path(harness.ROOT, "envs", meaning["environment"], "env_source.py")
     where = importlib.util.spec_from_file_location("env_source", source)
     module = importlib.util.module_from_spec(where)
     where.loader.exec_module(module)
-    return module.setup(meaning.get("argument", ""), "cpu", **meaning.get("setup", {}))
+    return module, module.setup(meaning.get("argument", ""), "cpu", **meaning.get("setup", {}))
 
 
 def compare(model, system, energy, tolerance, calculator):
@@ -64,8 +65,25 @@ def compare(model, system, energy, tolerance, calculator):
     worker.succeeds()
 
 
+def batch(model, systems, tolerance, calculator, compute):
+    """Structures of different sizes in one evaluation give what they give one after another."""
+    structures = [SYSTEMS[system]() for system in systems] * 2
+    for seed, atoms in enumerate(structures):
+        atoms.rattle(0.05, seed=seed)
+    answers = compute(structures, ["energy", "forces", "stress"])
+    assert len(answers) == len(structures), (model, len(answers))
+    for atoms, answer in zip(structures, answers):
+        atoms.calc = calculator
+        stress = atoms.get_stress(voigt=numpy.shape(answer["stress"]) == (6,))
+        harness.close(answer["energy"], atoms.get_potential_energy(), tolerance, (model, "batch", "energy"))
+        harness.close(answer["forces"], atoms.get_forces(), tolerance, (model, "batch", "forces"))
+        harness.close(answer["stress"], stress, tolerance, (model, "batch", "stress"))
+
+
 for model in sys.argv[3:]:
     tolerance, energies = KNOWN[model]
-    calculator = in_process(model)
+    source, calculator = in_process(model)
     for system, energy in energies.items():
         compare(model, system, energy, tolerance, calculator)
+    if hasattr(source, "setup_batch"):
+        batch(model, energies, tolerance, calculator, source.setup_batch(calculator))
