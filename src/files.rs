@@ -40,8 +40,8 @@ pub(crate) use inside::{check_below, room_below};
 pub(crate) use pointer::{first_pointer, is_pointer};
 pub(crate) use quoted::quoted;
 pub(crate) use reading::{
-    in_project, open, read, read_of_project, read_text, read_text_if_present, read_text_of_project,
-    read_text_of_project_if_present,
+    check_regular, holds, in_project, open, read, read_of_project, read_text, read_text_if_present,
+    read_text_of_project, read_text_of_project_if_present,
 };
 pub(crate) use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
 pub(crate) use shared::SharedFile;

@@ -117,6 +117,22 @@ impl Kind {
     }
 }
 
+/// The longest text of a failure, in characters; it may quote a request of any length. Python has the same limit.
+const LONGEST: usize = 2_000;
+
+/// The beginning and the end of a text that is too long.
+fn cut(text: String) -> String {
+    let length = text.chars().count();
+    if length <= LONGEST {
+        return text;
+    }
+    let half = LONGEST / 2;
+    let begin: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(length - half).collect();
+    let between = length - 2 * half;
+    format!("{begin} [... {between} characters left out ...] {end}")
+}
+
 /// A failure of one request.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -140,9 +156,9 @@ impl Failure {
         Self {
             kind,
             error_type: kind.name().to_owned(),
-            message: message.into(),
+            message: cut(message.into()),
             traceback: String::new(),
-            hint: hint.into(),
+            hint: cut(hint.into()),
             exit: None,
         }
     }

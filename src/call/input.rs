@@ -6,7 +6,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 /// The longest request: the length of a message to Python is an int32.
-const LONGEST: usize = crate::pool::LONGEST_MESSAGE / 2;
+pub const LONGEST: usize = crate::pool::LONGEST_MESSAGE / 2;
 /// What is read at once.
 const PART: usize = 64 << 10;
 
@@ -25,7 +25,7 @@ pub(super) enum Read {
     Request(Vec<u8>),
     /// The last line, which has no end.
     Unfinished(Vec<u8>),
-    /// A line that is too long; its rest is skipped.
+    /// A line that is too long, or longer than there is memory; its rest is skipped.
     TooLong,
 }
 
@@ -37,6 +37,8 @@ pub(super) struct Input<'a> {
     /// How much of the buffer has no end of a line.
     searched: usize,
     skipping: bool,
+    /// There is no memory for more of a line.
+    is_full: bool,
 }
 
 impl<'a> Input<'a> {
@@ -51,6 +53,7 @@ impl<'a> Input<'a> {
             buffer: Vec::new(),
             searched: 0,
             skipping: false,
+            is_full: false,
         }
     }
 
@@ -67,7 +70,11 @@ impl<'a> Input<'a> {
     /// Reads once; to be called when there is something.
     pub(super) fn fill(&mut self) {
         let Some(stream) = self.stream else { return };
-        self.buffer.reserve(PART);
+        if self.buffer.try_reserve(PART).is_err() {
+            // The line is refused as one that is too long.
+            self.is_full = true;
+            return;
+        }
         match rustix::io::read(stream.as_fd(), spare_capacity(&mut self.buffer)) {
             Ok(0) => self.stream = None,
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
@@ -100,9 +107,9 @@ impl<'a> Input<'a> {
 
     /// What is to be done with a line whose end was not read yet.
     fn unfinished(&mut self) -> Option<Read> {
-        let is_too_long = self.buffer.len() > LONGEST;
+        let is_too_long = self.buffer.len() > LONGEST || std::mem::take(&mut self.is_full);
         if self.skipping || is_too_long {
-            self.buffer.clear();
+            self.buffer = Vec::new();
             self.searched = 0;
             return (!std::mem::replace(&mut self.skipping, true)).then_some(Read::TooLong);
         }

@@ -68,10 +68,11 @@ mod response;
 mod serve;
 mod tasks;
 mod trace;
+pub(crate) mod values;
 mod workdir;
 
 pub use failure::{Failure, Kind};
-pub use input::Source;
+pub use input::{LONGEST as LONGEST_REQUEST, Source};
 pub use serve::{Ends, Summary, serve};
 
 /// The program that Python runs; later parts use earlier ones.

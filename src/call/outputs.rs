@@ -89,8 +89,8 @@ pub(super) fn check(
 fn write(directory: &Path, checksum: &Digest, data: &[u8]) -> files::Result<PathBuf> {
     files::create_directories(directory)?;
     let path = directory.join(checksum.to_string());
-    // A file of this name with another size was cut short by someone else.
-    if files::size(&path).ok() != Some(data.len() as u64) {
+    // Someone else may have cut it short, or put something else there.
+    if !files::holds(&path, data) {
         files::write_atomically(&path, data)?;
     }
     Ok(path)

@@ -83,6 +83,12 @@ fn file(name: &str, places: Places<'_>) -> Result<String, Failure> {
         .map(|directory| directory.join(name))
         .find(|path| files::exists(path) && !files::is_directory(path));
     let Some(found) = found else {
+        if files::is_directory(&places.directory.join(name)) {
+            return Err(Failure::bad_request(
+                format!("`{name}` is a directory, not a file"),
+                "name the file",
+            ));
+        }
         let near = nearest_path(places.directory, Path::new(name));
         return Err(Failure::new(
             Kind::NotFound,
@@ -96,6 +102,8 @@ fn file(name: &str, places: Places<'_>) -> Result<String, Failure> {
             ),
         ));
     };
+    files::check_regular(&found)
+        .map_err(|error| Failure::bad_request(error.text(), "name a Python file"))?;
     let found = files::absolute(&found).unwrap_or(found);
     found.into_os_string().into_string().map_err(|path| {
         Failure::bad_request(

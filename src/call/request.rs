@@ -10,7 +10,7 @@ use super::failure::{Failure, Kind};
 use super::fields::{Fields, Line};
 use super::keys::{self, Asked};
 use super::reference::{self, Places};
-use super::tasks;
+use super::{tasks, values};
 use crate::files;
 
 /// What requests may ask for.
@@ -63,8 +63,8 @@ pub(super) type Refused = Box<(Id, Failure)>;
 /// Reads a request.
 pub(super) fn parse(text: &[u8], rules: &Rules<'_>) -> Result<Request, Refused> {
     let fields = read(text).map_err(|failure| Box::new((None, failure)))?;
-    let id = fields.get("id").map(ToOwned::to_owned);
-    match checked(&fields, rules) {
+    let id = id_of(&fields);
+    match values::check(text).and_then(|()| checked(&fields, rules)) {
         Ok(request) => Ok(Request { id, ..request }),
         Err(failure) => Err(Box::new((id, failure))),
     }
@@ -72,8 +72,14 @@ pub(super) fn parse(text: &[u8], rules: &Rules<'_>) -> Result<Request, Refused> 
 
 /// The `id` of a request that is not read otherwise.
 pub(super) fn id(text: &[u8]) -> Id {
-    let fields = read(text).ok()?;
-    fields.get("id").map(ToOwned::to_owned)
+    id_of(&read(text).ok()?)
+}
+
+/// An `id` that every program reads alike.
+fn id_of(fields: &Fields<'_>) -> Id {
+    let id = fields.get("id")?;
+    values::check(id.get().as_bytes()).ok()?;
+    Some(id.to_owned())
 }
 
 fn read(text: &[u8]) -> Result<Fields<'_>, Failure> {
@@ -83,6 +89,12 @@ fn read(text: &[u8]) -> Result<Fields<'_>, Failure> {
     }
     let text = std::str::from_utf8(text)
         .map_err(|_| Failure::bad_request("the request is not UTF-8", hint))?;
+    if text.starts_with('\u{feff}') {
+        return Err(Failure::bad_request(
+            "the request begins with a byte order mark (U+FEFF)",
+            "remove it: JSON is UTF-8 without one",
+        ));
+    }
     serde_json::from_str(text)
         .map_err(|error| Failure::bad_request(format!("the request cannot be read: {error}"), hint))
 }

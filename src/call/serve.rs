@@ -177,7 +177,10 @@ impl Server<'_> {
                     self.admit(&text, Some(hint));
                 }
                 Some(Read::TooLong) => {
-                    let failure = Failure::bad_request("the request is longer than 1 GiB", "");
+                    let failure = Failure::bad_request(
+                        "the request is longer than 1 GiB, or than there is memory for",
+                        "put large arrays into files, and send their paths",
+                    );
                     self.refuse(&None, failure);
                 }
             }

@@ -3,7 +3,7 @@
 //! project names only where it lies in the project, links resolved.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,42 @@ fn no_regular_file(what: &str) -> io::Error {
         io::ErrorKind::InvalidInput,
         format!("it is {what}, not a regular file"),
     )
+}
+
+/// Makes sure that this leads to a regular file, no larger than any that is read whole: for a program that will read it.
+pub(crate) fn check_regular(path: &Path) -> Result<()> {
+    let check = || {
+        let metadata = try_open(path)?.metadata()?;
+        if metadata.is_dir() {
+            return Err(no_regular_file("a directory"));
+        }
+        check_size(metadata.len(), MOST)
+    };
+    check().context("read", path)
+}
+
+/// Whether this is a regular file, no link to one, with exactly these bytes.
+pub(crate) fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let same = || {
+        let is_link = std::fs::symlink_metadata(path)?.is_symlink();
+        let file = try_open(path)?;
+        let metadata = file.metadata()?;
+        if is_link || !metadata.is_file() || metadata.len() != bytes.len() as u64 {
+            return Ok(false);
+        }
+        let (mut reader, mut rest) = (BufReader::new(file), bytes);
+        while !rest.is_empty() {
+            let part = reader.fill_buf()?;
+            let count = part.len();
+            if count == 0 || count > rest.len() || *part != rest[..count] {
+                return Ok(false);
+            }
+            rest = &rest[count..];
+            reader.consume(count);
+        }
+        Ok::<_, io::Error>(true)
+    };
+    same().unwrap_or(false)
 }
 
 /// The bytes of a file.
@@ -113,23 +149,23 @@ pub(crate) fn in_project(project: &Path, below: &Path) -> Result<PathBuf> {
 fn read_some(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = try_open(path)?;
     let size = file.metadata()?.len();
-    let too_large = || {
-        let limit = most >> 20;
-        io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {limit} MiB, which no such file is"),
-        )
-    };
-    if size > most {
-        return Err(too_large());
-    }
+    check_size(size, most)?;
     // Files of /proc have no size and some content.
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
-        return Err(too_large());
-    }
+    check_size(bytes.len() as u64, most)?;
     Ok(bytes)
+}
+
+fn check_size(size: u64, most: u64) -> io::Result<()> {
+    if size <= most {
+        return Ok(());
+    }
+    let limit = most >> 20;
+    Err(io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("it is larger than {limit} MiB, which no such file is"),
+    ))
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {

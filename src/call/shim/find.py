@@ -4,6 +4,7 @@ One part of the program that the parent gives to Python; `main.py` is the last o
 """
 
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -34,10 +35,10 @@ class Finder:
         if code is not None:
             return self.from_text(code, request.get(what + "_name"), what)
         where, name = request["module"], request[what + "_name"]
-        if (where, name) not in self.found:
+        if (what, where, name) not in self.found:
             thing = walk(self.module(where), where, name, what)
-            self.found[where, name] = thing, described(thing, self.module(where))
-        return self.found[where, name]
+            self.found[what, where, name] = thing, described(thing, self.module(where))
+        return self.found[what, where, name]
 
     def module(self, where):
         """The module of this name, or in the file of this absolute path."""
@@ -89,7 +90,9 @@ def load_file(path):
     if known is None or known.origin != path:
         # Not by a name that the environment has, such as `numpy.py`.
         name = "rootstock_file_" + name
-    spec = importlib.util.spec_from_file_location(name, path)
+    # Whatever the end of its name is.
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -15,6 +15,8 @@ import tokenize
 
 #: So many imports are followed from a name to its definition.
 HOPS = 8
+#: No source file is larger.
+LONGEST = 64 << 20
 
 
 class NotFound(Exception):
@@ -66,11 +68,13 @@ class Sources:
     def tree(self, path):
         if path not in self.trees:
             try:
+                if not os.path.isfile(path) or os.path.getsize(path) > LONGEST:
+                    raise ValueError("it is no regular file, or larger than 64 MiB")
                 with tokenize.open(path) as file:
                     text = file.read()
                 self.trees[path] = ast.parse(text, path), text
-            except (OSError, SyntaxError, ValueError) as error:
-                raise NotFound("`%s` cannot be read: %s" % (shown(path), error)) from None
+            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                raise NotFound("`%s` cannot be read: %s" % (shown(path), str(error) or type(error).__name__)) from None
         return self.trees[path]
 
 

@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 import math
+import os
 
 #: The groups of entry points that tasks are found in.
 GROUPS = ("rootstock.task", "modelops.wire")
@@ -115,8 +116,7 @@ def decode_output(output, where):
         if "inline" in output:
             data = base64.b64decode(output["inline"], validate=True)
         else:
-            with open(decode_path(output["path"], where), "rb") as file:
-                data = file.read()
+            data = read_file(decode_path(output["path"], where), output.get("size"))
     except (OSError, TypeError, ValueError) as error:
         raise BadValue("%s: %s" % (where, error)) from None
     if output.get("size") != len(data):
@@ -124,6 +124,14 @@ def decode_output(output, where):
     if output.get("checksum") != sha256(data):
         raise BadOutput("%s has the sha256 %s, and `checksum` is %r" % (where, sha256(data), output.get("checksum")))
     return data
+
+
+def read_file(path, size):
+    """The bytes of a regular file; of one that is larger than this, only as many as show that."""
+    if not os.path.isfile(path):
+        raise ValueError("`%s` is no regular file" % path)
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        return file.read(size + 1) if isinstance(size, int) and size >= 0 else b""
 
 
 def takes(function, name):

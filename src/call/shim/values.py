@@ -53,7 +53,7 @@ def text(value, where):
         value.encode()
     except UnicodeEncodeError:
         raise Unserialisable("%s: text that is not Unicode: %s" % (where, ascii(value)[:60])) from None
-    return str(value)
+    return str.__str__(value)
 
 
 def encode_list(value, where, parents):
@@ -68,7 +68,10 @@ def encode_dict(value, where, parents):
     for key, item in value.items():
         if not isinstance(key, str):
             raise Unserialisable("%s: the key %.60r is of class %s; JSON has only text" % (where, key, type(key).__name__))
-        tree[text(key, where)] = encode(item, "%s[%s]" % (where, ascii(key)[:80]), parents)
+        name = text(key, where)
+        if name in tree:
+            raise Unserialisable("%s: two keys are %s" % (where, ascii(name)[:80]))
+        tree[name] = encode(item, "%s[%s]" % (where, ascii(key)[:80]), parents)
     if len(tree) == 1 and next(iter(tree)).startswith("$"):
         raise Unserialisable("%s: its only key, %r, looks like a tag" % (where, next(iter(tree))))
     return tree
@@ -79,10 +82,10 @@ def encode_other(value, where, parents):
         return {"$bytes": base64.b64encode(value).decode()}
     if isinstance(value, pathlib.PurePath):
         return {"$path": text(os.path.abspath(str(value)), where)}
-    for plain in (bool, int, float, str):
+    for plain, exact in ((bool, bool), (int, int.__int__), (float, float.__float__), (str, str.__str__)):
         if isinstance(value, plain):
-            # An enumeration, or another subclass.
-            return encode(plain(value), where, parents)
+            # An enumeration, or another subclass: what it is, not how it is shown.
+            return encode(exact(value), where, parents)
     # Nothing of these classes exists where their module was not imported.
     numpy = sys.modules.get("numpy")
     if numpy is not None:
@@ -132,7 +135,7 @@ def decode(value, where):
             except ModuleNotFoundError as error:
                 raise BadValue("%s: `%s` needs %s, which this environment lacks" % (where, tag, error.name)) from None
             except Exception as error:
-                raise BadValue("%s: `%s`: %s" % (where, tag, error)) from None
+                raise BadValue("%s: `%s`: %s" % (where, tag, str(error) or type(error).__name__)) from None
     return {key: decode(item, "%s[%s]" % (where, ascii(key)[:80])) for key, item in value.items()}
 
 

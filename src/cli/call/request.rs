@@ -1,11 +1,11 @@
 //! The request of a single call: from the command line, a file or standard input.
 
-use std::io;
+use std::io::{self, Read as _};
 
 use serde_json::value::RawValue;
 
 use super::Arguments;
-use crate::call::{Failure, Kind};
+use crate::call::{self, Failure, Kind};
 use crate::files;
 
 /// The request, unless they are to be read from a stream.
@@ -48,16 +48,25 @@ pub(super) fn request(arguments: &Arguments) -> Result<Option<Vec<u8>>, Failure>
     })
 }
 
-fn read_all(mut from: impl io::Read) -> io::Result<Vec<u8>> {
+fn read_all(from: impl io::Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.read_to_end(&mut bytes)?;
+    let longest = call::LONGEST_REQUEST;
+    from.take(longest as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > longest {
+        return Err(io::Error::other("it is longer than 1 GiB"));
+    }
     Ok(bytes)
 }
 
 /// The request that the command line makes.
 fn of_arguments(function: &str, arguments: &Arguments) -> Result<Vec<u8>, Failure> {
     let json = |text: &String, what: &str| {
-        strict_json::from_str::<Box<RawValue>>(text).map_err(|_| {
+        strict_json::from_str::<Box<RawValue>>(text).map_err(|error| {
+            let error = error.to_string();
+            if let Some(advice) = call::values::advice(&error) {
+                let message = format!("{what} cannot be read: {error}");
+                return Failure::new(Kind::BadRequest, message, advice);
+            }
             let quoted = serde_json::Value::from(text.as_str()).to_string();
             Failure::new(
                 Kind::BadRequest,

@@ -12,6 +12,7 @@ mod classes;
 mod environments;
 mod failures;
 mod hostile;
+mod lines;
 mod requests;
 mod streams;
 mod values;
@@ -55,13 +56,17 @@ fn fed(sandbox: &Sandbox, arguments: &[&str], input: &str) -> Output {
 }
 
 fn feed(command: &mut Command, input: &str) -> Output {
+    feed_bytes(command, input.as_bytes())
+}
+
+fn feed_bytes(command: &mut Command, input: &[u8]) -> Output {
     let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = streams.stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             // The program may end without reading everything.
-            let _ = stdin.write_all(input.as_bytes());
+            let _ = stdin.write_all(input);
         });
         child.wait_with_output().unwrap().into()
     })
