@@ -1,4 +1,4 @@
-//! `docs/functions.md` and `examples/call` run as they are written, in the environment of `examples/minimal`.
+//! The pages of `docs` and `examples/call` run as they are written, in the environment of `examples/minimal`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,17 +60,19 @@ fn is_like(text: &str, expected: &str) -> bool {
     rest.is_empty() || parts.last() == Some(&"")
 }
 
-#[test]
-fn every_snippet_of_the_page_about_functions_runs() {
-    let page = std::fs::read_to_string(here().join("docs/functions.md")).unwrap();
-    let directory = tempfile::tempdir().unwrap();
+/// Runs the blocks of a page of `docs` in a directory, in order; how many ran. `sh` and `python` run and succeed; a `python` block that
+/// begins with a file's name is that file; `text` is what the block before printed; `toml` is a manifest; `console` does not run.
+fn run_page(name: &str, directory: &Path) -> usize {
+    let page = std::fs::read_to_string(here().join("docs").join(name)).unwrap();
     let (mut last, mut run_blocks) = (String::new(), 0);
     for (language, text) in blocks(&page) {
         let file = text.lines().next().and_then(|line| line.strip_prefix("# "));
         let file = file.filter(|name| Path::new(name).extension().is_some_and(|end| end == "py"));
         let mut command = match (language, file) {
             ("python", Some(name)) => {
-                std::fs::write(directory.path().join(name), text).unwrap();
+                let path = directory.join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
                 continue;
             }
             ("python", None) => Command::new(python_client::python()),
@@ -79,23 +81,66 @@ fn every_snippet_of_the_page_about_functions_runs() {
                 assert!(is_like(&last, text.trim_end()), "{text}\nis not\n{last}");
                 continue;
             }
-            ("toml", _) => continue,
-            other => panic!("what is a block of {other:?}?"),
+            ("toml", _) => {
+                check_manifest(text);
+                continue;
+            }
+            ("console", _) => continue,
+            other => panic!("{name}: what is a block of {other:?}?"),
         };
-        let output = run(command.arg("-c").arg(text), directory.path());
+        let output = run(command.arg("-c").arg(text), directory);
         assert_eq!(
             output.code,
             Some(0),
-            "{text}\n{}\n{}",
+            "{name}: {text}\n{}\n{}",
             output.stdout,
             output.stderr
         );
         last = output.stdout;
         run_blocks += 1;
     }
-    assert!(run_blocks > 6);
+    run_blocks
+}
+
+/// A manifest beside this repository's environments has no error: only its lock is missing.
+fn check_manifest(text: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let environments = directory.path().join("environments");
+    std::fs::create_dir(&environments).unwrap();
+    for entry in std::fs::read_dir(here().join("environments")).unwrap() {
+        let file = entry.unwrap();
+        std::fs::copy(file.path(), environments.join(file.file_name())).unwrap();
+    }
+    std::fs::write(directory.path().join("rootstock.toml"), text).unwrap();
+    let output = run(
+        Command::new(ROOTSTOCK).args(["lock", "--check"]),
+        directory.path(),
+    );
+    assert_eq!(output.code, Some(3), "{text}\n{}", output.stderr);
+}
+
+#[test]
+fn every_snippet_of_the_page_about_functions_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(run_page("functions.md", directory.path()) > 6);
     let energies = std::fs::read_to_string(directory.path().join("energies.jsonl")).unwrap();
     assert_eq!(energies.lines().count(), 3);
+}
+
+#[test]
+fn every_snippet_of_the_guide_runs() {
+    let mut run_blocks = 0;
+    for name in [
+        "administrators.md",
+        "coming-from.md",
+        "environments.md",
+        "researchers.md",
+        "troubleshooting.md",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        run_blocks += run_page(name, directory.path());
+    }
+    assert!(run_blocks > 0);
 }
 
 /// The five lattice constants of a run, in Å.

@@ -58,6 +58,7 @@ mod private;
 mod readonly;
 mod reading;
 mod record;
+mod reference;
 mod repeated_keys;
 mod replaceable;
 mod run;
