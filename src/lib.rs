@@ -49,6 +49,8 @@ pub(crate) mod project;
 // From what is asked for to what is decided.
 /// `rootstock.toml`, with every complaint in its place.
 pub mod manifest;
+/// Changes to what is declared: a new project, environments added and removed.
+pub(crate) mod declare;
 /// `rootstock.lock`: the model, its text, the question it answers, drift.
 pub mod lock;
 /// An environment of the lock in the formats of other tools.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::Shared;
 use super::exit::Failure;
 use crate::files;
 use crate::manifest::nearest_path;
@@ -13,6 +14,17 @@ pub(super) fn exists(what: &str, path: &Path) -> Result<(), Failure> {
     }
     let message = format!("there is no {what} `{}`", path.display());
     Err(Failure::usage(&message, &advice(path)))
+}
+
+/// Fails if there is no manifest: what changes one needs it.
+pub(super) fn manifest(shared: &Shared) -> Result<(), Failure> {
+    if files::exists(&shared.manifest) {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        &format!("there is no manifest `{}`", shared.manifest.display()),
+        "begin a project with `rootstock init`, or name the manifest with `--manifest FILE`",
+    ))
 }
 
 /// What to do about a path where nothing exists.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod add;
 mod bundle;
 mod bundled;
 mod call;
@@ -19,6 +20,7 @@ mod foreign;
 mod gc;
 mod given;
 mod image;
+mod init;
 mod install;
 mod interrupt;
 mod limits;
@@ -27,6 +29,7 @@ mod root;
 mod probe;
 mod progress;
 mod pythons;
+mod remove;
 mod run;
 mod selection;
 mod show;
@@ -141,6 +144,12 @@ impl Shared {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Begin a project: a manifest with one small environment.
+    Init(init::Arguments),
+    /// Add environments of the catalogue, or of Python files, to the manifest.
+    Add(add::Arguments),
+    /// Remove environments from the manifest.
+    Remove(remove::Arguments),
     /// Resolve every environment and write `rootstock.lock`.
     Lock(lock::Arguments),
     /// Make the root match the lock: build what is missing, switch what has changed.
@@ -189,6 +198,9 @@ pub fn main() -> ExitCode {
     }
     let result: Result<Exit, Failure> =
         context::check_trust().and_then(|()| match arguments.command {
+            Command::Init(init) => init::run(&init),
+            Command::Add(add) => add::run(&arguments.shared, &add),
+            Command::Remove(remove) => remove::run(&arguments.shared, &remove),
             Command::Lock(lock) => lock::run(&arguments.shared, &lock),
             Command::Bundle(bundle) => bundle::run(&arguments.shared, &bundle),
             Command::Image(image) => image::run(&arguments.shared, &image),

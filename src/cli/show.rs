@@ -120,8 +120,13 @@ pub(crate) fn report(report: &(impl Serialize + Display), as_json: bool) -> Resu
     if as_json {
         return value(report);
     }
-    document(&escape::lines(report.to_string().trim_end_matches('\n')));
+    text(report);
     Ok(())
+}
+
+/// A text for people on standard output.
+pub(crate) fn text(text: &impl Display) {
+    document(&escape::lines(text.to_string().trim_end_matches('\n')));
 }
 
 /// A value for programs, as JSON on standard output.

@@ -25,6 +25,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         build_dependencies,
         overrides,
         exclude,
+        exclude_newer,
         indexes,
         sdists,
         variables: _,
@@ -42,7 +43,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         ("constraint", normal_forms(constraints)),
         ("dependency", normal_forms(dependencies)),
         ("exclude", texts(exclude)),
-        ("exclude-newer", texts(&manifest.exclude_newer)),
+        ("exclude-newer", texts(exclude_newer)),
         // By name alone: a mirror of an index is the same index.
         (
             "index",

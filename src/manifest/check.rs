@@ -53,6 +53,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         &Context {
             here,
             python_source: general.python_source,
+            exclude_newer: general.exclude_newer.as_deref(),
             indexes: &indexes,
         },
         &top,

@@ -31,7 +31,7 @@ pub struct Complaint {
 
 impl Complaint {
     /// Where in its text it is.
-    pub(super) fn place(&self) -> usize {
+    pub(crate) fn place(&self) -> usize {
         self.place
     }
 }
@@ -41,30 +41,33 @@ const DRAWN: usize = 100;
 
 /// Everything that is wrong with the manifest and the files it names.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
-#[error("{}", headline(*count))]
+#[error("{headline}")]
 pub struct Complaints {
     /// The first of them, in the order of the files.
     #[related]
     pub all: Vec<Complaint>,
-    count: usize,
+    headline: String,
 }
 
 impl Complaints {
-    /// All of these.
-    pub(super) fn new(mut all: Vec<Complaint>) -> Self {
-        let count = all.len();
+    /// All of these, about a manifest.
+    pub(super) fn new(all: Vec<Complaint>) -> Self {
+        Self::with_headline(all, "wrong with the manifest")
+    }
+
+    /// All of these; `what` goes on after "2 things are".
+    pub(crate) fn with_headline(mut all: Vec<Complaint>, what: &str) -> Self {
+        let headline = headline(all.len(), what);
         all.truncate(DRAWN);
-        Self { all, count }
+        Self { all, headline }
     }
 }
 
-fn headline(count: usize) -> String {
+fn headline(count: usize, what: &str) -> String {
     match count {
-        1 => "one thing is wrong with the manifest".into(),
-        n if n > DRAWN => {
-            format!("{n} things are wrong with the manifest; the first {DRAWN} are")
-        }
-        n => format!("{n} things are wrong with the manifest"),
+        1 => format!("one thing is {what}"),
+        n if n > DRAWN => format!("{n} things are {what}; the first {DRAWN} are"),
+        n => format!("{n} things are {what}"),
     }
 }
 

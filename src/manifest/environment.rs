@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "source",
     "python",
     "also-python",
@@ -28,6 +28,7 @@ const KEYS: [&str; 19] = [
     "build-dependencies",
     "overrides",
     "exclude",
+    "exclude-newer",
     "sdists",
     "variables",
     "own-home",
@@ -47,6 +48,8 @@ pub(super) struct Context<'a> {
     pub(super) here: &'a Path,
     /// Where the interpreter of an environment without `python-source` comes from.
     pub(super) python_source: PythonSource,
+    /// The cut-off of an environment without `exclude-newer`.
+    pub(super) exclude_newer: Option<&'a str>,
     /// The declared indexes.
     pub(super) indexes: &'a BTreeMap<IndexName, Index>,
 }
@@ -84,6 +87,7 @@ fn declared(
     let Context {
         here,
         python_source,
+        exclude_newer,
         indexes: declared,
     } = *context;
     let valid_name = also_python::valid_name(text, name);
@@ -101,14 +105,13 @@ fn declared(
     let build_dependencies = build_dependencies(text, section);
     let overrides = bounds(text, section, "overrides");
     let exclude = packages(text, section, "exclude");
+    let exclude_newer = cut_off(text, section, exclude_newer);
     let sdists = packages(text, section, "sdists");
     let indexes = routes(text, section, declared);
     let variables = variables(text, section, name);
-    let keep = section
-        .strings(text, "keep")
-        .iter()
-        .filter_map(|placed| value::kept(text, placed))
-        .collect();
+    let keep = section.strings(text, "keep");
+    let keep = keep.iter().filter_map(|kept| value::kept(text, kept));
+    let keep = keep.collect();
     let optional = section.boolean(text, "optional").unwrap_or(false);
     let prefetch = section.boolean(text, "prefetch").unwrap_or(true);
     let functions = functions::references(text, section);
@@ -133,6 +136,7 @@ fn declared(
         build_dependencies,
         overrides,
         exclude,
+        exclude_newer,
         indexes,
         sdists,
         variables,
@@ -141,6 +145,14 @@ fn declared(
         prefetch,
         functions,
     })
+}
+
+/// Its own `exclude-newer`, or the manifest's.
+fn cut_off(text: &mut Text, section: &Section, general: Option<&str>) -> Option<String> {
+    match section.string(text, "exclude-newer") {
+        Some(moment) => value::moment(text, &moment),
+        None => general.map(str::to_owned),
+    }
 }
 
 fn packages(text: &mut Text, section: &Section, key: &str) -> BTreeSet<PackageName> {
@@ -353,7 +365,7 @@ fn metadata(text: &mut Text, here: &Path, source: &str) -> Option<Metadata> {
     let block = match script::block(&content) {
         Ok(block) => block,
         Err(broken) => {
-            complain_block(text, source, broken);
+            script::complain(text, source, broken);
             return None;
         }
     };
@@ -373,10 +385,13 @@ fn metadata(text: &mut Text, here: &Path, source: &str) -> Option<Metadata> {
     if let Some(tool) = section.table(text, "tool", "`[tool]`")
         && tool.has("uv")
     {
-        let help = "write constraints, overrides and indexes in `rootstock.toml`".to_owned();
+        let file = files::quoted(&here.join(source));
+        let help = format!(
+            "use `rootstock add`: `rootstock add {file}` writes what it says into the manifest, and removes it from the file"
+        );
         text.complain(
             tool.key_span("uv"),
-            "`[tool.uv]` is not read by rootstock",
+            format!("`[tool.uv]` of `{source}` is not read"),
             "would have no effect",
             Some(help),
         );
@@ -391,38 +406,6 @@ fn metadata(text: &mut Text, here: &Path, source: &str) -> Option<Metadata> {
         dependencies,
         local,
     })
-}
-
-fn complain_block(text: &mut Text, source: &str, broken: script::Broken) {
-    let example = "begin the file with\n  # /// script\n  # requires-python = \">=3.11\"\n  # dependencies = [\"ase==3.29.0\"]\n  # ///";
-    match broken {
-        script::Broken::Missing => {
-            let first = text.text().find('\n').unwrap_or(0);
-            text.complain(
-                0..first,
-                format!("`{source}` has no PEP 723 `script` block"),
-                "expected near the top",
-                Some(example.into()),
-            );
-        }
-        script::Broken::Unclosed { opening, stops_at } => {
-            let stops = text.text()[stops_at].to_owned();
-            text.complain(
-                opening,
-                format!("the `script` block of `{source}` is not closed"),
-                "opened here",
-                Some(format!("close it with a line `# ///` before `{stops}`; every line of it begins with `# `")),
-            );
-        }
-        script::Broken::Twice { second } => {
-            text.complain(
-                second,
-                format!("`{source}` has two `script` blocks"),
-                "the second one",
-                Some("keep one (PEP 723)".into()),
-            );
-        }
-    }
 }
 
 /// `setup` must be there by its name; that it works is shown by running it.

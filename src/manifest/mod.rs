@@ -37,14 +37,17 @@ mod syntax;
 mod value;
 
 pub use complaint::{Complaint, Complaints};
-pub(crate) use complaint::{Excerpt, excerpt, nearest, nearest_path};
+pub(crate) use complaint::{Excerpt, Text, excerpt, nearest, nearest_path};
 pub use fragment::Fragment;
 pub use named::UnknownNames;
 pub use place::place;
+pub(crate) use reader::{Placed, Section};
 pub(crate) use reference::is_archive;
 pub use reference::{Reference, Requirement};
 pub use runtime::Install;
+pub(crate) use script::block as script_block;
 pub use value::{NotKept, cannot_be_kept};
+pub(crate) use value::{moment, package, reference};
 
 /// A checked manifest.
 #[derive(Debug, Clone)]
@@ -165,6 +168,8 @@ pub struct Environment {
     pub overrides: Vec<Requirement>,
     /// Never installed.
     pub exclude: BTreeSet<PackageName>,
+    /// Nothing uploaded after this time is considered: its own cut-off, or the manifest's.
+    pub exclude_newer: Option<String>,
     /// Packages that come from an index of their own, wherever they appear, and nothing else from there.
     pub indexes: BTreeMap<PackageName, IndexName>,
     /// Source distributions that may be built.
@@ -248,6 +253,11 @@ impl Manifest {
         let text = read(path)?;
         let here = directory.join(path.parent().unwrap_or(Path::new("")));
         Ok(check::manifest(path, &here, text)?)
+    }
+
+    /// Checks a text that is to become the manifest at this path, with the sources that are there now.
+    pub(crate) fn check(path: &Path, text: String) -> Result<Self, Complaints> {
+        check::manifest(path, path.parent().unwrap_or(Path::new("")), text)
     }
 
     /// The environment of this name.

@@ -10,22 +10,22 @@ use super::complaint::{Text, nearest};
 
 /// A value and its place in the text.
 #[derive(Debug, Clone)]
-pub(super) struct Placed<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
+pub(crate) struct Placed<T> {
+    pub(crate) value: T,
+    pub(crate) span: Range<usize>,
 }
 
 /// A table, its place, and what it is called in messages: `an environment`.
 #[derive(Clone)]
-pub(super) struct Section<'t> {
-    pub(super) table: &'t DeTable<'t>,
-    pub(super) span: Range<usize>,
-    pub(super) what: &'static str,
+pub(crate) struct Section<'t> {
+    pub(crate) table: &'t DeTable<'t>,
+    pub(crate) span: Range<usize>,
+    pub(crate) what: &'static str,
 }
 
 impl<'t> Section<'t> {
     /// Complains about every key that is not known.
-    pub(super) fn check_keys(&self, text: &mut Text, known: &[&str]) {
+    pub(crate) fn check_keys(&self, text: &mut Text, known: &[&str]) {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
             if known.contains(&name) {
@@ -52,29 +52,29 @@ impl<'t> Section<'t> {
     }
 
     /// Whether the key is there.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
     /// The place of a key.
-    pub(super) fn key_span(&self, key: &str) -> Range<usize> {
+    pub(crate) fn key_span(&self, key: &str) -> Range<usize> {
         self.get(key).map_or(self.span.clone(), |(span, _)| span)
     }
 
     /// A text.
-    pub(super) fn string(&self, text: &mut Text, key: &str) -> Option<Placed<String>> {
+    pub(crate) fn string(&self, text: &mut Text, key: &str) -> Option<Placed<String>> {
         let (_, value) = self.get(key)?;
         string(text, value, key, "text in quotes: `\"…\"`")
     }
 
     /// Whether a key has a truth value.
-    pub(super) fn is_boolean(&self, key: &str) -> bool {
+    pub(crate) fn is_boolean(&self, key: &str) -> bool {
         let value = self.get(key);
         value.is_some_and(|(_, value)| value.get_ref().as_bool().is_some())
     }
 
     /// A truth value.
-    pub(super) fn boolean(&self, text: &mut Text, key: &str) -> Option<bool> {
+    pub(crate) fn boolean(&self, text: &mut Text, key: &str) -> Option<bool> {
         let (_, value) = self.get(key)?;
         let found = value.get_ref().as_bool();
         if found.is_none() {
@@ -84,7 +84,7 @@ impl<'t> Section<'t> {
     }
 
     /// A number that is not negative.
-    pub(super) fn count(&self, text: &mut Text, key: &str) -> Option<u64> {
+    pub(crate) fn count(&self, text: &mut Text, key: &str) -> Option<u64> {
         let (_, value) = self.get(key)?;
         let integer = value.get_ref().as_integer();
         let found =
@@ -96,7 +96,7 @@ impl<'t> Section<'t> {
     }
 
     /// A list of tables: `[{ … }, { … }]`; empty if the key is missing.
-    pub(super) fn table_list(
+    pub(crate) fn table_list(
         &self,
         text: &mut Text,
         key: &str,
@@ -124,7 +124,7 @@ impl<'t> Section<'t> {
     }
 
     /// A list of texts; empty if the key is missing.
-    pub(super) fn strings(&self, text: &mut Text, key: &str) -> Vec<Placed<String>> {
+    pub(crate) fn strings(&self, text: &mut Text, key: &str) -> Vec<Placed<String>> {
         let Some((_, value)) = self.get(key) else {
             return Vec::new();
         };
@@ -139,7 +139,7 @@ impl<'t> Section<'t> {
     }
 
     /// The tables below a key, each with its name's place: `[environments.mace]`.
-    pub(super) fn tables(
+    pub(crate) fn tables(
         &self,
         text: &mut Text,
         key: &str,
@@ -171,7 +171,7 @@ impl<'t> Section<'t> {
     }
 
     /// A table below a key.
-    pub(super) fn table(
+    pub(crate) fn table(
         &self,
         text: &mut Text,
         key: &str,
@@ -190,7 +190,7 @@ impl<'t> Section<'t> {
     }
 
     /// A table of texts: `{ torch = "pytorch-cu128" }`, each with the places of key and value.
-    pub(super) fn string_table(
+    pub(crate) fn string_table(
         &self,
         text: &mut Text,
         key: &str,
@@ -212,7 +212,7 @@ impl<'t> Section<'t> {
     }
 
     /// A table of anything JSON can say; dates it cannot.
-    pub(super) fn json(
+    pub(crate) fn json(
         &self,
         text: &mut Text,
         key: &str,

@@ -13,16 +13,18 @@
 
 use std::ops::Range;
 
+use super::complaint::Text;
+
 /// A `script` block: its TOML, as long as the file and at the same places, so that a span in one is a span in the other.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Block {
-    pub(super) toml: String,
-    pub(super) span: Range<usize>,
+pub(crate) struct Block {
+    pub(crate) toml: String,
+    pub(crate) span: Range<usize>,
 }
 
 /// What keeps a file from having one `script` block.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// There is none.
     Missing,
     /// It is never closed, or a line in it is not a comment.
@@ -40,7 +42,7 @@ struct Line<'t> {
 }
 
 /// The `script` block of a Python file.
-pub(super) fn block(source: &str) -> Result<Block, Broken> {
+pub(crate) fn block(source: &str) -> Result<Block, Broken> {
     let lines = lines(source);
     let mut found: Option<Block> = None;
     let mut at = 0;
@@ -80,6 +82,39 @@ pub(super) fn block(source: &str) -> Result<Block, Broken> {
         }
     }
     found.ok_or(Broken::Missing)
+}
+
+/// Complains about a source without one `script` block.
+pub(super) fn complain(text: &mut Text, source: &str, broken: Broken) {
+    let example = "begin the file with\n  # /// script\n  # requires-python = \">=3.11\"\n  # dependencies = [\"ase==3.29.0\"]\n  # ///";
+    match broken {
+        Broken::Missing => {
+            let first = text.text().find('\n').unwrap_or(0);
+            text.complain(
+                0..first,
+                format!("`{source}` has no PEP 723 `script` block"),
+                "expected near the top",
+                Some(example.into()),
+            );
+        }
+        Broken::Unclosed { opening, stops_at } => {
+            let stops = text.text()[stops_at].to_owned();
+            text.complain(
+                opening,
+                format!("the `script` block of `{source}` is not closed"),
+                "opened here",
+                Some(format!("close it with a line `# ///` before `{stops}`; every line of it begins with `# `")),
+            );
+        }
+        Broken::Twice { second } => {
+            text.complain(
+                second,
+                format!("`{source}` has two `script` blocks"),
+                "the second one",
+                Some("keep one (PEP 723)".into()),
+            );
+        }
+    }
 }
 
 fn lines(source: &str) -> Vec<Line<'_>> {

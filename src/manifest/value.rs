@@ -81,6 +81,22 @@ fn complain_requirement(text: &mut Text, placed: &Placed<String>, error: &Pep508
     text.complain(span, message, label, Some(help));
 }
 
+/// A direct reference of a package (what stands behind `@`), in normal form.
+pub(crate) fn reference(
+    text: &mut Text,
+    package: &PackageName,
+    placed: &Placed<String>,
+) -> Option<String> {
+    let whole = Placed {
+        value: format!("{package} @ {}", placed.value),
+        span: placed.span.clone(),
+    };
+    match requirement(text, &whole)?.version_or_url? {
+        VersionOrUrl::Url(reference) => Some(reference.to_string()),
+        VersionOrUrl::VersionSpecifier(_) => None,
+    }
+}
+
 /// Requirements that only bound versions.
 pub(super) fn bounds(text: &mut Text, all: &[Placed<String>]) -> Vec<Requirement> {
     let mut bounds = Vec::new();
@@ -105,7 +121,7 @@ pub(super) fn bounds(text: &mut Text, all: &[Placed<String>]) -> Vec<Requirement
 }
 
 /// A package name (PEP 503), normalised.
-pub(super) fn package(text: &mut Text, placed: &Placed<String>) -> Option<PackageName> {
+pub(crate) fn package(text: &mut Text, placed: &Placed<String>) -> Option<PackageName> {
     match PackageName::from_str(&placed.value) {
         Ok(name) => Some(name),
         Err(_) => {
@@ -324,7 +340,7 @@ pub(super) fn digest(text: &mut Text, placed: &Placed<String>) -> Option<Digest>
 }
 
 /// A moment: an RFC 3339 date with or without time.
-pub(super) fn moment(text: &mut Text, placed: &Placed<String>) -> Option<String> {
+pub(crate) fn moment(text: &mut Text, placed: &Placed<String>) -> Option<String> {
     let parsed = placed.value.parse::<toml::value::Datetime>().ok();
     let valid =
         parsed.is_some_and(|m| m.date.is_some() && (m.time.is_none() || m.offset.is_some()));

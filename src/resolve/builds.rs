@@ -264,7 +264,7 @@ impl Solver<'_> {
             constraints,
             preferences: old.clone(),
             routes: routes(of.environment).filter(routed).collect(),
-            exclude_newer: self.manifest.exclude_newer.as_deref(),
+            exclude_newer: of.environment.exclude_newer.as_deref(),
             interpreter: interpreter.as_ref().map(|i| i.executable.as_path()),
             ..Compile::default()
         };

@@ -220,7 +220,7 @@ impl Solver<'_> {
             preferences: here.map_or_else(Vec::new, |old| {
                 self.preferences(&environment.name, &old.packages)
             }),
-            exclude_newer: self.manifest.exclude_newer.as_deref(),
+            exclude_newer: environment.exclude_newer.as_deref(),
             routes: routes(environment)
                 .filter(|route| direct(route.package))
                 .collect(),

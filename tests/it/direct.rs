@@ -60,7 +60,7 @@ impl<'a> Repository<'a> {
 }
 
 /// The sandbox with the machine's git on its search path.
-fn with_git(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+pub(crate) fn with_git(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", sandbox.path("bin").display());
     let output = sandbox.command(arguments).env("PATH", path).output();

@@ -63,6 +63,52 @@ fn an_index_can_have_a_cut_off_of_its_own() {
 }
 
 #[test]
+fn an_environment_can_have_a_cut_off_of_its_own() {
+    // Everything in the index is of 2026-01-01.
+    let sandbox = Sandbox::new(&[("one", &["bar"]), ("two", &["bar"])]);
+    sandbox.index.add(&Wheel::simple("bar", "1.0"));
+    let before = "exclude-newer = \"2025-01-01\"";
+    sandbox.more(before);
+    let output = sandbox.run(&["lock"]);
+    assert!(
+        output
+            .expect(1)
+            .message()
+            .contains("environment `two` has no solution"),
+        "{}",
+        output.stderr
+    );
+    let manifest = sandbox.read("rootstock.toml");
+    // It is another than the manifest's, for packages and for what builds them.
+    let manifest = manifest
+        .replace(before, "exclude-newer = \"2026-06-01\"")
+        .replace("[rootstock]\n", &format!("[rootstock]\n{before}\n"));
+    sandbox.write("rootstock.toml", &manifest);
+    sandbox.run(&["lock", "two"]).expect(0);
+    let output = sandbox.run(&["lock"]);
+    assert!(
+        output
+            .expect(1)
+            .message()
+            .contains("environment `one` has no solution"),
+        "{}",
+        output.stderr
+    );
+    // And part of the question.
+    let manifest = manifest.replace(before, "exclude-newer = \"2026-03-01\"");
+    sandbox.write("rootstock.toml", &manifest);
+    sandbox.lock();
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("2026-06-01", "2026-07-01"),
+    );
+    let findings = sandbox.run(&["lock", "--check", "--json"]).expect(3).json();
+    let findings = findings["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].to_string().contains("two"), "{findings:?}");
+}
+
+#[test]
 fn what_is_neither_a_moment_nor_false_is_refused_in_its_place() {
     let own = Index::start();
     let lock = |value: &str| {

@@ -16,6 +16,7 @@ mod doctor;
 mod conformance;
 mod crash;
 mod damage;
+mod declare;
 mod credentials;
 mod digests;
 mod direct;

@@ -32,6 +32,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "declare",
+        &["name", "report", "files", "fetch", "target", "manifest"],
+    ),
+    (
         "lock",
         &[
             "name", "digest", "percent", "report", "files", "hub", "target", "manifest",
@@ -238,6 +242,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "files",
             "fetch",
             "hub",
+            "declare",
             "lock",
             "manifest",
             "overlay",
