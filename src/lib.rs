@@ -81,6 +81,8 @@ pub(crate) mod pool;
 pub(crate) mod worker;
 /// Functions and classes in an environment's Python, called one request after another.
 pub mod call;
+/// Energies and forces of many structures, from a file to a file or through a pipe.
+pub(crate) mod evaluate;
 /// Diagnoses a root without manifest or lock.
 pub mod doctor;
 /// An environment's packages under a Python that is not its own.

@@ -1,6 +1,6 @@
 """Machine-learning interatomic potentials and other code, each in its own reproducible environment, from any Python.
 
-`RootstockCalculator` is a model as a calculator of ASE. `Environment` calls functions of an environment; it needs neither ASE nor
+`RootstockCalculator` is a model as a calculator of ASE; `evaluate` computes many structures in several processes. `Environment` calls functions of an environment; it needs neither ASE nor
 NumPy, and Python 3.8 or later. The program `rootstock`, which comes with this package, builds the environments.
 """
 
@@ -15,13 +15,31 @@ from .errors import RemoteError, RootstockError
 
 if TYPE_CHECKING:
     from .calculator import RootstockCalculator
+    from .evaluating import EvaluationError, evaluate
     from .sharing import shared
     from .worker import ModelError, WorkerDiedError
 
-__all__ = ["Environment", "ModelError", "RemoteError", "RootstockCalculator", "RootstockError", "WorkerDiedError", "shared"]
+__all__ = [
+    "Environment",
+    "EvaluationError",
+    "ModelError",
+    "RemoteError",
+    "RootstockCalculator",
+    "RootstockError",
+    "WorkerDiedError",
+    "evaluate",
+    "shared",
+]
 
 #: What needs ASE and NumPy is imported when it is used.
-_LATER = {"RootstockCalculator": ".calculator", "shared": ".sharing", "ModelError": ".worker", "WorkerDiedError": ".worker"}
+_LATER = {
+    "EvaluationError": ".evaluating",
+    "ModelError": ".worker",
+    "RootstockCalculator": ".calculator",
+    "WorkerDiedError": ".worker",
+    "evaluate": ".evaluating",
+    "shared": ".sharing",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -85,6 +85,8 @@ const PROGRAM: &str = concat!(
     "\n\n",
     include_str!("../worker/shim/loading.py"),
     "\n\n",
+    include_str!("../pool/streams.py"),
+    "\n\n",
     include_str!("shim/values.py"),
     "\n\n",
     include_str!("shim/find.py"),

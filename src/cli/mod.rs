@@ -14,6 +14,7 @@ mod call_list;
 mod context;
 mod doctor;
 mod escape;
+mod evaluate;
 mod exit;
 mod export;
 mod foreign;
@@ -177,6 +178,8 @@ enum Command {
     Run(run::Arguments),
     /// Call a function in an environment; one line of JSON says what it returned.
     Call(Box<call::Arguments>),
+    /// Compute energies, forces and stress of many structures, or call a function with each.
+    Evaluate(Box<evaluate::Arguments>),
     /// Serve a model's energies and forces to an i-PI server.
     Worker(Box<worker::Arguments>),
 }
@@ -212,6 +215,7 @@ pub fn main() -> ExitCode {
             Command::Gc(gc) => gc::run(&arguments.shared, &gc),
             Command::Probe(probe) => probe::run(&arguments.shared, &probe),
             Command::Run(run) => run::run(&arguments.shared, &run),
+            Command::Evaluate(evaluate) => evaluate::run(&arguments.shared, &evaluate),
             Command::Call(_) => unreachable!("it chooses its exit code itself"),
             Command::Worker(worker) => worker::run(&arguments.shared, &worker),
         });

@@ -89,6 +89,26 @@ pub(crate) fn nvidia_driver() -> Option<String> {
     read_text(Path::new("/proc/driver/nvidia/version")).ok()
 }
 
+/// The memory that this process and those it starts may still use: the machine's, or less if its control group has a limit.
+pub(crate) fn available_memory() -> Option<u64> {
+    let text = read_text(Path::new("/proc/meminfo")).ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let machine = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10;
+    Some(memory_of_group().map_or(machine, |group| machine.min(group)))
+}
+
+fn memory_of_group() -> Option<u64> {
+    let text = read_text(Path::new("/proc/self/cgroup")).ok()?;
+    let group = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let number = |name: &str| -> Option<u64> {
+        let path = Path::new("/sys/fs/cgroup").join(group).join(name);
+        read_text(&path).ok()?.trim().parse().ok()
+    };
+    Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+}
+
 fn of(process: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{process}"))
 }

@@ -36,7 +36,7 @@ mod loading;
 pub(crate) mod measure;
 mod memory;
 mod model;
-mod origin;
+pub(crate) mod origin;
 mod outcome;
 mod output;
 pub(crate) mod prewarm;

@@ -10,7 +10,7 @@ use crate::store::{Catalogue, Root, prefetched, weights};
 
 /// The origin of a number.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     environment: String,
     /// The generation's id.
     generation: String,
@@ -21,7 +21,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// The origin of a selected model. Reads no large file except a user's own weights.
-    pub(super) fn of(root: &Root, selected: &Selected) -> files::Result<Self> {
+    pub(crate) fn of(root: &Root, selected: &Selected) -> files::Result<Self> {
         let id = selected.generation.file_name().unwrap_or_default();
         Ok(Self {
             environment: selected.environment.to_string(),

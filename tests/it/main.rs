@@ -22,6 +22,7 @@ mod digests;
 mod direct;
 mod drift;
 mod errors;
+mod evaluate;
 mod examples;
 mod exclude_newer;
 mod export;

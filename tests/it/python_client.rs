@@ -80,6 +80,11 @@ fn a_calculator_travels_without_its_worker() {
 }
 
 #[test]
+fn many_structures_are_evaluated_in_their_order() {
+    pytest("python/tests/test_evaluate.py");
+}
+
+#[test]
 fn stored_results_name_their_origin() {
     pytest("python/tests/test_origin.py");
 }

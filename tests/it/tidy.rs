@@ -147,6 +147,19 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "evaluate",
+        &[
+            "strict_json",
+            "digest",
+            "files",
+            "process",
+            "store",
+            "runtime",
+            "pool",
+            "worker",
+        ],
+    ),
+    (
         "doctor",
         &[
             "name", "digest", "target", "access", "report", "files", "process", "store", "runtime",
@@ -260,6 +273,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pool",
             "worker",
             "call",
+            "evaluate",
             "probe",
             "image",
             "stage",
