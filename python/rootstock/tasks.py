@@ -71,7 +71,7 @@ def _given(window: Window, size: int) -> Given:
 
 
 def _threads(processes: object) -> dict[str, str]:
-    """The threads of each of so many processes of this machine, unless the user has said how many."""
+    """The threads of each of so many processes of this machine, unless the user has set a number."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     if not isinstance(processes, int) or any(os.environ.get(name) for name in names):
         return {}

@@ -36,7 +36,7 @@ pub(super) trait Sink {
     fn done(&mut self, results: &[(Item, &[u8])]) -> Result<(), Error>;
     /// Takes the failure of a structure.
     fn failed(&mut self, item: &Item, failure: &Failure) -> Result<(), Error>;
-    /// A worker has loaded the model; said once.
+    /// The first worker has loaded the model.
     fn began(&mut self, _device: &str, _at_once: bool) -> Result<(), Error> {
         Ok(())
     }
@@ -50,7 +50,7 @@ pub(super) trait Sink {
     fn is_crowded(&self) -> bool {
         false
     }
-    /// Whether nobody takes results any more.
+    /// Whether the reader of results has gone.
     fn has_gone(&self) -> bool {
         false
     }
@@ -163,6 +163,8 @@ pub(super) struct Run<'a> {
     deaths: u32,
     begun: Option<Instant>,
     finished: Option<Instant>,
+    /// Whether a model was loaded.
+    has_loaded: bool,
     summary: Summary,
     progress: &'a dyn Fn(&Progress),
     ticked: Instant,
@@ -224,6 +226,7 @@ pub(super) fn run(context: &Context<'_>, ends: Ends<'_>) -> Result<Summary, Erro
         deaths: 0,
         begun: None,
         finished: None,
+        has_loaded: false,
         summary: Summary::default(),
         progress: ends.progress,
         ticked: Instant::now(),

@@ -38,7 +38,7 @@ pub(crate) fn most(processors: usize, memory: Option<u64>) -> usize {
     processors.min(fitting).max(1)
 }
 
-/// Divides the processors among so many processes, unless the user has said how many threads there are.
+/// Divides the processors among so many processes, unless the user has set a number of threads.
 pub(crate) fn divide(
     variables: &mut Variables,
     processors: usize,
@@ -94,7 +94,7 @@ impl Devices {
         self.names.get(worker % count).map_or("cpu", String::as_str)
     }
 
-    /// How many workers there are if it was not said: one on each device, or so many on processors.
+    /// How many workers there are by default: one on each device, or so many on processors.
     pub(super) fn workers(&self, most: usize) -> usize {
         if self.names.iter().all(|name| name == "cpu") {
             most
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn processors_are_divided_unless_the_user_has_said_something() {
+    fn processors_are_divided_unless_the_user_has_set_a_number() {
         let mut divided = variables(&[]);
         assert_eq!(divide(&mut divided, 8, 3), Some(2));
         assert_eq!(divided.get(OsStr::new("OMP_NUM_THREADS")).unwrap(), "2");

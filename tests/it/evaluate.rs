@@ -275,7 +275,7 @@ fn what_a_run_has_left_is_completed() {
     for (arguments, message) in [
         (
             &["odd-single", "in.xyz"][..],
-            "its model is `odd-emt`, and this run's is `odd-single`",
+            "has results of something else: its model is `odd-emt`",
         ),
         (
             &["odd-emt", "in.xyz@1:"],

@@ -28,12 +28,19 @@ struct Answer {
     devices: Vec<String>,
     largest: Option<usize>,
     #[serde(default)]
-    items: serde_json::Value,
+    items: Vec<Entry>,
 }
 
-/// What became of a structure.
+/// A structure that was read, or what became of one.
 #[derive(Debug, Deserialize)]
-struct Outcome {
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(default)]
+    index: u64,
+    #[serde(default)]
+    atoms: usize,
+    #[serde(default)]
+    digest: String,
     length: Option<usize>,
     failure: Option<Failure>,
 }
@@ -97,7 +104,7 @@ impl Run<'_> {
     fn loaded(&mut self, place: usize, answer: &Answer) -> Result<(), Error> {
         self.places[place].is_loaded = true;
         self.summary.workers = self.summary.workers.max(place + 1);
-        if place == 0 && self.begun.is_none() {
+        if !std::mem::replace(&mut self.has_loaded, true) {
             self.batches.learn_kind(answer.batch);
             let device = answer.device.as_deref().unwrap_or("cpu");
             self.sink.began(device, answer.batch)?;
@@ -113,10 +120,15 @@ impl Run<'_> {
             return Ok(());
         }
         let broken = || std::io::Error::other("the process that reads has sent something else");
-        let heads: Vec<Head> = serde_json::from_value(answer.items).map_err(|_| broken())?;
-        let lengths = heads.iter().map(|head| head.length);
-        let parts = message::cut(blob, lengths).ok_or_else(broken)?;
-        for (head, part) in heads.into_iter().zip(parts) {
+        let lengths = answer.items.iter().filter_map(|entry| entry.length);
+        let parts = message::cut(blob, lengths).filter(|parts| parts.len() == answer.items.len());
+        for (entry, part) in answer.items.into_iter().zip(parts.ok_or_else(broken)?) {
+            let head = Head {
+                index: entry.index,
+                atoms: entry.atoms,
+                digest: entry.digest,
+                length: part.len(),
+            };
             let item = Item::new(head, part);
             self.position = item.index + 1;
             self.summary.structures += 1;
@@ -162,12 +174,10 @@ impl Run<'_> {
         blob: &[u8],
     ) -> Result<(), Error> {
         let took = self.places[place].since.elapsed();
-        let outcomes: Option<Vec<Outcome>> = serde_json::from_value(answer.items).ok();
-        let outcomes = outcomes.filter(|outcomes| outcomes.len() == items.len());
-        let parts = outcomes.as_ref().and_then(|outcomes| {
-            message::cut(blob, outcomes.iter().filter_map(|outcome| outcome.length))
-        });
-        let (Some(outcomes), Some(parts), None) = (outcomes, parts, answer.failure) else {
+        let lengths = answer.items.iter().filter_map(|outcome| outcome.length);
+        let parts = message::cut(blob, lengths);
+        let is_whole = answer.items.len() == items.len() && answer.failure.is_none();
+        let Some(parts) = parts.filter(|_| is_whole) else {
             self.places[place].doing = Doing::Computing(items);
             return self.ended(place, &End::Invalid);
         };
@@ -177,7 +187,7 @@ impl Run<'_> {
         self.batches.learn(items.len(), atoms, took, answer.largest);
         let mut parts = parts.into_iter();
         let mut done = Vec::new();
-        for (item, outcome) in items.into_iter().zip(outcomes) {
+        for (item, outcome) in items.into_iter().zip(answer.items) {
             match outcome.failure {
                 Some(failure) => self.fail(&item, failure)?,
                 None => {
@@ -221,9 +231,7 @@ impl Run<'_> {
         }
         match was.doing {
             Doing::Computing(items) => self.died_at(items, end, failure),
-            Doing::Loading | Doing::Devices if self.begun.is_none() => {
-                Err(self.load_error(failure))
-            }
+            Doing::Loading | Doing::Devices if !self.has_loaded => Err(self.load_error(failure)),
             Doing::Nothing if !was.is_ready => {
                 self.context.warn_of(&failure);
                 Ok(())
@@ -235,7 +243,7 @@ impl Run<'_> {
         }
     }
 
-    /// Structures with which a process has ended. Of several nobody knows which it was, so that each is computed alone.
+    /// Structures with which a process has ended. Which of several it was is not known: each is computed alone.
     fn died_at(&mut self, mut items: Vec<Item>, end: &End, failure: Failure) -> Result<(), Error> {
         let is_alone = items.len() == 1;
         for item in &mut items {
