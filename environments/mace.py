@@ -29,3 +29,41 @@ def setup_from_path(path, device, default_dtype="float64", **kwargs):
     from mace.calculators import MACECalculator
 
     return MACECalculator(model_paths=path, device=device, default_dtype=default_dtype, **kwargs)
+
+
+def setup_batch(calculator):
+    """Return a function that computes several structures in one evaluation of the network; committees and compiled models have none."""
+    import torch
+    from mace import data
+    from mace.tools import torch_geometric, torch_tools
+
+    if calculator.num_models != 1 or calculator.use_compile or calculator.model_type != "MACE":
+        return None
+    network = calculator.models[0]
+    dtype = next(network.parameters()).dtype
+
+    def graph(atoms):
+        keys = data.KeySpecification(info_keys=calculator.info_keys, arrays_keys=calculator.arrays_keys)
+        with torch_tools.default_dtype(calculator.default_dtype):
+            config = data.config_from_atoms(atoms, key_specification=keys, head_name=calculator.head)
+            options = {"z_table": calculator.z_table, "cutoff": calculator.r_max, "heads": calculator.available_heads}
+            return data.AtomicData.from_config(config, **options)
+
+    def compute(structures, properties):
+        batch = torch_geometric.Batch.from_data_list([graph(atoms) for atoms in structures]).to(calculator.device)
+        for key in batch.keys:
+            if torch.is_tensor(batch[key]) and torch.is_floating_point(batch[key]):
+                batch[key] = batch[key].to(dtype=dtype)
+        output = network(batch.to_dict(), compute_stress="stress" in properties)
+        forces = torch.split(output["forces"], [len(atoms) for atoms in structures])
+        return [results(output, forces[index], index) for index in range(len(structures))]
+
+    def results(output, forces, index):
+        energy, length = calculator.energy_units_to_eV, calculator.length_units_to_A
+        found = {"energy": output["energy"][index].item() * energy}
+        found["forces"] = forces.detach().cpu().numpy() * (energy / length)
+        if output.get("stress") is not None:
+            found["stress"] = output["stress"][index].detach().cpu().numpy() * (energy / length**3)
+        return found
+
+    return compute
