@@ -1,7 +1,7 @@
-"""Extended tight binding (xTB) by the library of the program `xtb`: GFN2-xTB, GFN1-xTB, GFN0-xTB and IPEA-xTB up to radon.
+"""Extended tight binding (xTB) by the library of the program `xtb`: GFN2-xTB and GFN1-xTB for elements up to radon.
 
-C. Bannwarth et al., WIREs Comput. Mol. Sci. 11, e1493 (2021). Licence: LGPL-3.0-or-later. For new work prefer `tblite`, which is
-maintained; this one has GFN0-xTB, and no wheel for Python 3.12 and later. Periodic systems: GFN1-xTB and GFN0-xTB only.
+C. Bannwarth et al., WIREs Comput. Mol. Sci. 11, e1493 (2021). Licence: LGPL-3.0-or-later. For new work prefer `tblite`,
+which is maintained and has wheels for Python 3.12 and later; this one has solvation (`solvent=`) and periodic GFN1-xTB.
 """
 
 # /// script

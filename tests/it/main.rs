@@ -9,6 +9,7 @@ mod beside;
 mod bundle;
 mod ci;
 mod call;
+mod catalogue;
 mod claims;
 mod codes;
 mod documentation;

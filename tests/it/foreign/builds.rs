@@ -11,7 +11,7 @@ use crate::sandbox::person::{Person, can_be_others};
 use crate::sandbox::{Output, Sandbox, Wheel, lacking, python_version, send, trace};
 
 /// A Python of this series, on PATH or one of pyenv's, where this machine has one.
-fn of_series(series: &str) -> Option<PathBuf> {
+pub(crate) fn of_series(series: &str) -> Option<PathBuf> {
     let name = format!("python{series}");
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let versions = fs::read_dir(home.join(".pyenv/versions"))

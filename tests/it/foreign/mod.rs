@@ -10,7 +10,7 @@ use snapbox::str;
 
 use crate::sandbox::{Output, Sandbox, Wheel, python, python_version, send, trace};
 
-mod builds;
+pub(crate) mod builds;
 
 /// `one` needs `single`, `two` nothing; locked. `two` is built, so that there is a root.
 fn project() -> Sandbox {
