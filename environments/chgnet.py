@@ -1,6 +1,7 @@
 """CHGNet: charge-informed universal potential, trained on MPtrj. Weights come in the package.
 
-B. Deng et al., Nat. Mach. Intell. 5, 1031 (2023). Crystals only: a cell is required.
+B. Deng et al., Nat. Mach. Intell. 5, 1031 (2023). Licence of code and weights: modified BSD.
+Elements up to curium; crystals only: a cell is required. Magnetic moments come with the forces.
 """
 
 # /// script

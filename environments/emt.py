@@ -1,6 +1,6 @@
 """Effective medium theory (EMT) of ASE: fcc metals Al, Cu, Ag, Au, Ni, Pd, Pt and H, C, N, O.
 
-Fast and qualitative; K. W. Jacobsen, P. Stoltze, J. K. Norskov, Surf. Sci. 366, 394 (1996).
+Fast and qualitative; K. W. Jacobsen, P. Stoltze, J. K. Norskov, Surf. Sci. 366, 394 (1996). Licence: LGPL-2.1-or-later (ASE).
 """
 
 # /// script

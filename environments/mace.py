@@ -1,7 +1,8 @@
-"""MACE foundation models trained on Materials Project data (MACE-MP-0, MACE-MPA-0).
+"""MACE foundation models: MACE-MP-0, MACE-MPA-0 and others for 89 elements, MACE-OFF23 for organic molecules; and models of your own.
 
-I. Batatia et al., arXiv:2401.00096 (2023). Weights are files of the cache: the library looks for them in
-`$XDG_CACHE_HOME/mace`; or give the path of a model file as `model`.
+I. Batatia et al., arXiv:2401.00096 (2023); D. P. Kovács et al., J. Am. Chem. Soc. 147, 17598 (2025) for MACE-OFF.
+Licence: MIT, for the weights of MP and MPA too; those of OMAT, MATPES and OFF are under the Academic Software Licence (no
+commercial use). The library looks for weights in `$XDG_CACHE_HOME/mace`.
 """
 
 # /// script
@@ -13,11 +14,15 @@ I. Batatia et al., arXiv:2401.00096 (2023). Weights are files of the cache: the 
 def setup(model, device, default_dtype="float64", **kwargs):
     """Return MACE's ASE calculator for a named foundation model (`medium` if empty) or a model file.
 
-    `default_dtype` is `float64` for geometry optimisation, `float32` for faster molecular dynamics.
+    `off23-small`, `off23-medium` and `off23-large` are MACE-OFF; others are names of `mace_mp`. `default_dtype` is `float64`
+    for geometry optimisation, `float32` for faster molecular dynamics.
     """
     import os
 
-    from mace.calculators import MACECalculator, mace_mp
+    from mace.calculators import MACECalculator, mace_mp, mace_off
+
+    if model.startswith("off23-"):
+        return mace_off(model=model.removeprefix("off23-"), device=device, default_dtype=default_dtype, **kwargs)
 
     if os.path.sep in model:
         return MACECalculator(model_paths=model, device=device, default_dtype=default_dtype, **kwargs)

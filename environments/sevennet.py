@@ -1,6 +1,6 @@
-"""SevenNet: equivariant universal potential. `7net-0`, `7net-l3i5` and `7net-mf-0` come in the package.
+"""SevenNet: equivariant universal potential, 89 elements. `7net-0`, `7net-l3i5` and `7net-mf-0` come in the package.
 
-Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024).
+Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024). Licence: MIT.
 """
 
 # /// script

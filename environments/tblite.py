@@ -1,6 +1,6 @@
 """Extended tight binding (xTB) by tblite: GFN2-xTB and GFN1-xTB for elements up to radon.
 
-C. Bannwarth, S. Ehlert, S. Grimme, J. Chem. Theory Comput. 15, 1652 (2019).
+C. Bannwarth, S. Ehlert, S. Grimme, J. Chem. Theory Comput. 15, 1652 (2019). Licence: LGPL-3.0-or-later.
 """
 
 # /// script
