@@ -41,7 +41,11 @@ const LIGHT: &[Family] = &[
 /// With torch 2.15, or JAX for the CPU.
 const TORCH: &[Family] = &[
     ("chgnet", &["chgnet-0.3.0"], Made(&["chgnet"])),
-    ("sevennet", &["7net-0", "7net-mf-0-pbe"], Made(&["sevennet"])),
+    (
+        "sevennet",
+        &["7net-0", "7net-mf-0-pbe"],
+        Made(&["sevennet"]),
+    ),
     ("hienet", &["hienet-HIENet-0"], Made(&["hienet"])),
     ("diep", &["diep-diep_fold1"], Made(&["diep"])),
     ("so3lr", &["so3lr"], Made(&["so3lr"])),
@@ -64,11 +68,26 @@ const ALONE: &[Family] = &[("torchani", &[], Made(&["torchani"]))];
 
 /// Locked, and computed nowhere here: what is missing.
 const NOT_COMPUTED: &[(&str, &str)] = &[
-    ("uma", "its weights need a licence that has to be accepted, and its networks cannot be made without them"),
-    ("upet", "its weights are files of a hub; a model of one's own is trained first"),
-    ("deepmd", "its weights are files of a hub; a model of one's own is trained first"),
-    ("grace", "its weights are files of a hub; a model of one's own is trained first"),
-    ("aimnet", "its weights are files of the authors' storage, and a file of its kind is trained first"),
+    (
+        "uma",
+        "its weights need a licence that has to be accepted, and its networks cannot be made without them",
+    ),
+    (
+        "upet",
+        "its weights are files of a hub; a model of one's own is trained first",
+    ),
+    (
+        "deepmd",
+        "its weights are files of a hub; a model of one's own is trained first",
+    ),
+    (
+        "grace",
+        "its weights are files of a hub; a model of one's own is trained first",
+    ),
+    (
+        "aimnet",
+        "its weights are files of the authors' storage, and a file of its kind is trained first",
+    ),
 ];
 
 fn here() -> &'static Path {
@@ -81,9 +100,9 @@ const ELSEWHERE: [&str; 2] = ["emt", "tblite"];
 #[test]
 fn every_environment_says_what_it_is_and_is_tested_or_says_why_not() {
     let manifest = std::fs::read_to_string(here().join("rootstock.toml")).unwrap();
-    let headers = manifest.lines().filter_map(|line| {
-        line.strip_prefix("[environments.")?.strip_suffix(']')
-    });
+    let headers = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("[environments.")?.strip_suffix(']'));
     let computed = [LIGHT, TORCH, NEW_PYTHON, ALONE].concat();
     let mut known: Vec<&str> = computed.iter().map(|family| family.0).collect();
     known.extend(NOT_COMPUTED.iter().map(|(name, _)| name));
@@ -95,7 +114,10 @@ fn every_environment_says_what_it_is_and_is_tested_or_says_why_not() {
         let (_, rest) = source.split_once("\"\"\"").unwrap();
         let (text, _) = rest.split_once("\"\"\"").unwrap();
         let first = text.lines().next().unwrap();
-        assert!(first.len() > 40 && first.ends_with('.'), "{name}: {first:?}");
+        assert!(
+            first.len() > 40 && first.ends_with('.'),
+            "{name}: {first:?}"
+        );
         assert!(text.contains("Licence"), "{name}: whose licence?");
         let has = |function| source.contains(&format!("def {function}("));
         assert!(has("setup"), "{name}");
@@ -113,7 +135,11 @@ fn project(name: &str, families: &[Family]) -> PathBuf {
     let mut write = Command::new(python());
     succeeds(write.arg(&writer).args(arguments).args(names));
     for command in ["lock", "sync"] {
-        succeeds(with_pythons(&mut Command::new(ROOTSTOCK)).arg(command).current_dir(&project));
+        succeeds(
+            with_pythons(&mut Command::new(ROOTSTOCK))
+                .arg(command)
+                .current_dir(&project),
+        );
     }
     let mut compare = Command::new(python());
     succeeds(compare.arg(&writer).arg("--compare").args(arguments));
@@ -165,7 +191,10 @@ fn compute(project: &Path, families: &[Family]) {
 /// One model: a row of the table, or what was printed.
 fn one(project: &Path, environment: &str, name: &str, by_path: bool) -> Result<String, String> {
     let root = project.join("root");
-    let (scripts, scratch) = (here().join("tests/catalogue"), project.join("tiny").join(name));
+    let (scripts, scratch) = (
+        here().join("tests/catalogue"),
+        project.join("tiny").join(name),
+    );
     std::fs::create_dir_all(&scratch).unwrap();
     let python = || {
         let mut command = Command::new(root.join("envs").join(environment).join("bin/python"));
@@ -179,7 +208,9 @@ fn one(project: &Path, environment: &str, name: &str, by_path: bool) -> Result<S
     };
     let run = |command: &mut Command| -> Result<String, String> {
         let output = command.output().unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        let stdout = String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned();
         let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             Ok(stdout.lines().last().unwrap_or_default().to_owned())
@@ -191,7 +222,10 @@ fn one(project: &Path, environment: &str, name: &str, by_path: bool) -> Result<S
     compute.arg(scripts.join("compute.py"));
     compute.arg(ROOTSTOCK).arg(&root).arg(environment);
     if by_path {
-        let path = run(python().arg(scripts.join("tiny.py")).arg(name).arg(&scratch))?;
+        let path = run(python()
+            .arg(scripts.join("tiny.py"))
+            .arg(name)
+            .arg(&scratch))?;
         run(compute.arg(format!("{environment}:custom")).arg(path))
     } else {
         run(compute.arg(name))
