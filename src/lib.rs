@@ -25,6 +25,10 @@ pub mod digest;
 pub mod target;
 /// Who may use a root.
 pub mod access;
+/// What a model is for, and what is known of its numbers.
+pub mod about;
+/// Recorded numbers of models: values, their file, how far others may be from them.
+pub mod numbers;
 /// Percent-encoding in addresses.
 pub(crate) mod percent;
 /// How reports are put into words.
@@ -85,6 +89,8 @@ pub mod call;
 pub(crate) mod evaluate;
 /// Diagnoses a root without manifest or lock.
 pub mod doctor;
+/// Models as users look for them: what they are for, whether their numbers were verified.
+pub(crate) mod models;
 /// An environment's packages under a Python that is not its own.
 pub mod overlay;
 /// Looks at a model from outside: a smoke test, and where the time goes.

@@ -10,6 +10,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .catalogue import Model, models
 from .environment import Environment
 from .errors import RemoteError, RootstockError
 
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Environment",
     "EvaluationError",
+    "Model",
     "ModelError",
     "RemoteError",
     "RootstockCalculator",
     "RootstockError",
     "WorkerDiedError",
     "evaluate",
+    "models",
     "shared",
 ]
 

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::exit::{Exit, Failure};
+use super::numbers::{self, All, Checks};
 use super::{Shared, context, interrupt, progress, root, selection, show};
 use crate::doctor::{self, Code, Driver, Imports, Machine, Options, Report};
 use crate::name::EnvironmentName;
+use crate::process::threads;
 use crate::report::codes;
 use crate::runtime::Unusable;
 use crate::store::{Root, installed};
@@ -24,6 +28,7 @@ Examples:
   rootstock sync && rootstock doctor --import
                                     build, then check that each environment can be imported
   rootstock doctor --import mace    the same for one
+  rootstock doctor --numbers        compute the recorded numbers of all models again
   rootstock --root DIR doctor       without a manifest";
 
 /// Every code and what it means.
@@ -53,6 +58,9 @@ pub(crate) struct Arguments {
         requires = "import"
     )]
     import_timeout: u32,
+    /// Compute the recorded numbers of all models again, on the processor or this device, and compare: exit 3 if they are others.
+    #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "cpu")]
+    numbers: Option<String>,
     /// Compare the environments with this NVIDIA driver instead of this machine's: that of the compute nodes.
     #[arg(long, value_name = "VERSION")]
     driver: Option<Driver>,
@@ -78,12 +86,56 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     };
     let work = || examine(shared, &root, machine, arguments);
     let report = interrupt::minding(&root, "nothing of it is left in the root", work)?;
-    show::report(&report, arguments.json)?;
-    Ok(if report.findings.is_empty() {
+    let found = if report.findings.is_empty() {
         Exit::Ok
     } else {
         Exit::Failed
+    };
+    let Some(device) = &arguments.numbers else {
+        show::report(&report, arguments.json)?;
+        return Ok(found);
+    };
+    if !arguments.json {
+        show::report(&report, false)?;
+    }
+    let all = numbers(shared, &root, device, arguments.json)?;
+    if arguments.json {
+        show::value(&WithNumbers {
+            report: &report,
+            numbers: all.value(),
+        })?;
+    }
+    Ok(match (all.exit(), found) {
+        (Exit::Ok, found) => found,
+        (exit, _) => exit,
     })
+}
+
+/// The report with the comparison of numbers.
+#[derive(Serialize)]
+struct WithNumbers<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    numbers: serde_json::Value,
+}
+
+fn numbers(shared: &Shared, root: &Root, device: &str, json: bool) -> Result<All, Failure> {
+    let checks = Checks {
+        model: None,
+        device,
+        startup_timeout: 600,
+        verbose: false,
+        json,
+    };
+    let all = threads::in_pool(context::processors(), || {
+        numbers::check_all(shared, root, &checks)
+    })?;
+    if all.is_nothing() {
+        show::remark("no model that is built here has recorded numbers");
+    } else if !json {
+        show::remark(&all.summary());
+    }
+    Ok(all)
 }
 
 fn examine(

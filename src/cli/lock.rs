@@ -93,11 +93,12 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     if !arguments.check && !arguments.record {
         return update(shared, &manifest, only, arguments);
     }
+    if arguments.check {
+        let report = beside::examine(&manifest, only).or_exit(Exit::Usage)?;
+        return check(&manifest, &report, arguments);
+    }
     match beside::current(&manifest, only) {
-        Ok(current) if arguments.record => {
-            record(shared, &manifest, &current.lock, only, arguments.json)
-        }
-        Ok(_) => check(&manifest, &beside::report(&manifest, Vec::new()), arguments),
+        Ok(current) => record(shared, &manifest, &current.lock, only, arguments.json),
         Err(beside::Error::Drifted(report)) => check(&manifest, &report, arguments),
         Err(error) => Err(error).or_exit(Exit::Usage),
     }

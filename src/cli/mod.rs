@@ -26,6 +26,8 @@ mod install;
 mod interrupt;
 mod limits;
 mod lock;
+mod models;
+mod numbers;
 mod root;
 mod probe;
 mod progress;
@@ -167,6 +169,8 @@ enum Command {
     /// Show the state of every environment and model.
     #[command(visible_alias = "list")]
     Status(status::Arguments),
+    /// Show what the models of the root are for, and whether their numbers were verified.
+    Models(models::Arguments),
     /// Diagnose a root and print the fix of each problem.
     Doctor(doctor::Arguments),
     /// Remove what the root no longer needs: old generations, unused wheels, leftovers.
@@ -211,6 +215,7 @@ pub fn main() -> ExitCode {
             Command::Sync(sync) => sync::run(&arguments.shared, &sync),
             Command::Export(export) => export::run(&arguments.shared, &export),
             Command::Status(status) => status::run(&arguments.shared, &status),
+            Command::Models(models) => models::run(&arguments.shared, &models),
             Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
             Command::Gc(gc) => gc::run(&arguments.shared, &gc),
             Command::Probe(probe) => probe::run(&arguments.shared, &probe),

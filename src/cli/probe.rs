@@ -1,15 +1,16 @@
 //! `rootstock probe`: checks a model and measures its overhead.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::exit::{Exit, Failure, OrExit};
+use super::numbers::{self, Checks};
 use super::worker::Object;
 use super::{Shared, context, given, root, show};
 use crate::probe::{self, Refusal, Request, Structure, exchange};
-use crate::process::{Command, find};
+use crate::process::{Command, find, threads};
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
 use crate::store::Root;
@@ -31,17 +32,25 @@ step between a client and a worker without a model and, with the python3 on PATH
 
 Without `--structure` the model gets copper or, if it raises an exception for that, water; the report names both.
 
-Exit codes: 0 ok · 1 the model failed, a check failed, or the overhead is larger than allowed · 2 usage · 4 environment \
-missing or unusable here
+A model with `conservative = false` predicts its forces directly: they are not compared with the energy.
+
+`--record` writes the model's numbers into the file that the manifest names as `reference`; `--check` computes them again \
+and compares: exit 3, with each difference beside the allowed one, if they are others (docs/numbers.md).
+
+Exit codes: 0 ok · 1 the model failed, a check failed, or the overhead is larger than allowed · 2 usage · 3 other numbers than \
+recorded · 4 environment missing or unusable here
 
 Examples:
   rootstock probe mace-mp-0-medium
   rootstock probe mace-mp-0-medium --structure slab.xyz --device cuda:0
   rootstock probe chgnet --atoms 1000 --steps 200 --max-overhead 5 --json
+  rootstock probe mace-mp-0-medium --record
+  OMP_NUM_THREADS=8 rootstock probe mace-mp-0-medium --check --device cuda
+  rootstock probe --all --check
   rootstock probe --ipc-only --atoms 1000 --steps 1000")]
 pub(crate) struct Arguments {
     /// A model, or an environment of the root.
-    #[arg(required_unless_present = "ipc_only")]
+    #[arg(required_unless_present_any = ["ipc_only", "all"])]
     model: Option<String>,
     /// Weights of your own, for MODEL `ENVIRONMENT:custom`.
     #[arg(long, value_name = "FILE", requires = "model")]
@@ -67,6 +76,17 @@ pub(crate) struct Arguments {
     /// Fail if the overhead is more than this many per cent of the computation.
     #[arg(long, value_name = "PERCENT", conflicts_with = "ipc_only")]
     max_overhead: Option<f64>,
+    /// Compute the model's recorded numbers again, with the threads, instructions and device of this run, and compare: exit 3 if
+    /// they are others.
+    #[arg(long, conflicts_with_all = ["weights", "setup", "structure", "ipc_only", "max_overhead"])]
+    check: bool,
+    /// Compute numbers on a processor in one thread, and write them into the file that the manifest names as `reference`, and
+    /// to what they belong into the lock.
+    #[arg(long, conflicts_with_all = ["check", "device", "weights", "setup", "structure", "ipc_only", "max_overhead"])]
+    record: bool,
+    /// With `--check` or `--record`: every model that has recorded numbers, or is to have some, and is built.
+    #[arg(long, conflicts_with = "model")]
+    all: bool,
     /// Measure the exchange alone, without a model.
     #[arg(long, conflicts_with = "model")]
     ipc_only: bool,
@@ -79,6 +99,25 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    if arguments.check || arguments.record {
+        let checks = Checks {
+            model: arguments.model.as_deref(),
+            device: &arguments.device,
+            startup_timeout: arguments.startup_timeout,
+            verbose: arguments.verbose,
+            json: arguments.json,
+        };
+        return threads::in_pool(context::processors(), || match arguments.record {
+            true => numbers::record(shared, &checks),
+            false => numbers::check(shared, &checks),
+        });
+    }
+    if arguments.all {
+        return Err(Failure::usage(
+            "`--all` needs `--check` or `--record`",
+            "compare all recorded numbers: `rootstock probe --all --check`",
+        ));
+    }
     let Some(model) = arguments.model.as_deref().filter(|_| !arguments.ipc_only) else {
         return exchange(arguments);
     };
@@ -86,7 +125,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let selected = super::worker::select(shared, &root, model, arguments.weights.as_deref())?;
     let inherited = context::variables();
     let structures = structures(&root, &selected, &inherited, arguments)?;
-    let command = worker(&root, model, &selected, &inherited, arguments)?;
+    let command = worker(&root, model, &arguments.device, arguments.startup_timeout)?
+        .arguments(of_the_user(&selected, arguments))
+        .variables(&inherited);
     let request = Request {
         model,
         selected,
@@ -107,7 +148,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
 }
 
 /// Prints the worker's output, then the error.
-fn failure(error: probe::Error) -> Failure {
+pub(super) fn failure(error: probe::Error) -> Failure {
     match &error {
         probe::Error::Gone { output, .. } | probe::Error::Refused { traceback: output } => {
             show::remarks(output.trim_end());
@@ -138,7 +179,9 @@ fn structures(
 ) -> Result<Vec<Structure>, Failure> {
     let Some(path) = &arguments.structure else {
         let atoms = arguments.atoms as usize;
-        return Ok(vec![Structure::copper(atoms), Structure::water(atoms)]);
+        let mut structures = declared(root, selected, inherited)?;
+        structures.extend([Structure::copper(atoms), Structure::water(atoms)]);
+        return Ok(structures);
     };
     given::exists("structure", path)?;
     let variables = variables::for_python(root, selected, inherited);
@@ -146,30 +189,50 @@ fn structures(
     Ok(vec![structure])
 }
 
-/// This program as a worker.
-fn worker(
+/// The structures that the model declares, without those in files, which are not in the root.
+fn declared(
     root: &Root,
-    model: &str,
     selected: &Selected,
     inherited: &Variables,
-    arguments: &Arguments,
+) -> Result<Vec<Structure>, Failure> {
+    let declared = selected.about.probe.iter();
+    let declared: Vec<_> = declared.filter(|s| s.file().is_none()).cloned().collect();
+    if declared.is_empty() {
+        return Ok(Vec::new());
+    }
+    let variables = variables::for_python(root, selected, inherited);
+    let built = Structure::build(&declared, selected, &variables).or_exit(Exit::Failed)?;
+    Ok((1..)
+        .zip(&built)
+        .map(|(seed, structure)| structure.rattled(&structure.name, seed))
+        .collect())
+}
+
+/// This program as a worker.
+pub(super) fn worker(
+    root: &Root,
+    model: &str,
+    device: &str,
+    startup_timeout: u64,
 ) -> Result<Command, Failure> {
     let program = std::env::current_exe().map_err(|error| Failure {
         report: miette::miette!("cannot find this program to start it as a worker: {error}"),
         exit: Exit::Failed,
     })?;
+    Ok(Command::new(program)
+        .arguments(["worker", model, "--device", device, "--root"])
+        .argument(root.path())
+        .arguments(["--startup-timeout", &startup_timeout.to_string()]))
+}
+
+/// Weights and arguments of the user's own.
+fn of_the_user(selected: &Selected, arguments: &Arguments) -> Vec<OsString> {
     let weights = selected.weights.iter();
-    let weights = weights.flat_map(|path| [OsStr::new("--weights"), path.as_os_str()]);
+    let weights = weights.flat_map(|path| [OsString::from("--weights"), path.into()]);
     let setup = arguments.setup.iter();
     let setup = setup.map(|setup| Value::Object(setup.clone()).to_string());
-    let setup = setup.flat_map(|setup| ["--setup".to_owned(), setup]);
-    Ok(Command::new(program)
-        .arguments(["worker", model, "--device", &arguments.device, "--root"])
-        .argument(root.path())
-        .arguments(["--startup-timeout", &arguments.startup_timeout.to_string()])
-        .arguments(weights)
-        .arguments(setup)
-        .variables(inherited))
+    let setup = setup.flat_map(|setup| ["--setup".into(), setup.into()]);
+    weights.chain(setup).collect()
 }
 
 /// `--ipc-only`.

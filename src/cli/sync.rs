@@ -147,6 +147,7 @@ fn sync(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         interrupt::minding(&root, clean, work)
     };
     let outcome = outcome.or_exit(Exit::Failed)?;
+    sync::references::publish(&root, &manifest, &lock, &chosen).or_exit(Exit::Failed)?;
     super::doctor::warn_of_closed_interpreters(&root, &chosen);
     report(&outcome.report(&root, started.elapsed()), arguments.json)
 }

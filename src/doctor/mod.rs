@@ -136,6 +136,14 @@ pub fn examine(root: &Root, machine: Machine, options: &Options) -> Result<Repor
     })
 }
 
+/// What the current generations of these environments need of a machine.
+pub(crate) fn needs_of<'a>(
+    root: &Root,
+    names: impl Iterator<Item = &'a EnvironmentName>,
+) -> Vec<Needs> {
+    machine::needs(root, installed::read(root, names).iter())
+}
+
 /// The policy of a root, or the finding that this machine cannot apply it.
 fn policy(root: &Root) -> Result<Result<Option<Policy>, Finding>, Error> {
     let policy = layout::access(root)?.map(Policy::of).transpose();

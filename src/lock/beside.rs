@@ -91,6 +91,25 @@ pub fn current(manifest: &Manifest, only: Option<&[EnvironmentName]>) -> Result<
     Err(Error::Drifted(report(manifest, findings)))
 }
 
+/// What differs between a manifest and its lock, the recorded numbers of models included.
+pub fn examine(manifest: &Manifest, only: Option<&[EnvironmentName]>) -> Result<Report, Error> {
+    let (mut found, lock) = match current(manifest, only) {
+        Ok(current) => (report(manifest, Vec::new()), Some(current.lock)),
+        Err(Error::Drifted(found)) => (found, read(&path(&manifest.path)).ok().flatten()),
+        Err(error) => return Err(error),
+    };
+    if let Some(lock) = lock {
+        let mut references = drift::references(manifest, &lock);
+        references.retain(|finding| {
+            let of = environments_of(manifest, &lock, finding);
+            only.is_none_or(|only| of.iter().any(|name| only.contains(name)))
+        });
+        found.drifted |= !references.is_empty();
+        found.findings.extend(references);
+    }
+    Ok(found)
+}
+
 /// The report of these findings about a manifest and the lock beside it.
 pub fn report(manifest: &Manifest, findings: Vec<Finding>) -> Report {
     Report {

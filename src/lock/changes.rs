@@ -32,6 +32,8 @@ enum Kind {
     /// The tree of a generation, by the exact version of the Python it stands on.
     Recorded,
     Weights,
+    /// The recorded numbers of a model.
+    Reference,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Kind::Build => "build",
             Kind::Recorded => "recorded",
             Kind::Weights => "weights",
+            Kind::Reference => "reference",
         }
     }
 }
@@ -115,10 +118,14 @@ fn models<'a>(old: Option<&'a Lock>, new: &'a Lock) -> impl Iterator<Item = Chan
     let ids: BTreeSet<_> = before.iter().chain(after).map(|model| &model.id).collect();
     ids.into_iter().flat_map(move |id| {
         let find = |models: &'a [LockedModel]| models.iter().find(|model| model.id == *id);
-        let facts = differences(&weights(find(before)), &weights(find(after)));
-        facts.into_iter().map(move |(name, was, now)| Change {
+        let weights = differences(&weights(find(before)), &weights(find(after)));
+        let weights = weights.into_iter().map(|fact| (Kind::Weights, fact));
+        let references = differences(&reference(find(before)), &reference(find(after)));
+        let references = references.into_iter().map(|fact| (Kind::Reference, fact));
+        let facts = weights.chain(references);
+        facts.map(move |(kind, (name, was, now))| Change {
             place: format!("model {id}"),
-            kind: Kind::Weights,
+            kind,
             of: id.to_string(),
             target: None,
             name,
@@ -175,6 +182,11 @@ fn weights(model: Option<&LockedModel>) -> BTreeMap<String, &LockedWeight> {
         .iter()
         .map(|weight| (weight.path.clone(), weight))
         .collect()
+}
+
+fn reference(model: Option<&LockedModel>) -> Facts {
+    let record = model.and_then(|model| model.reference.as_ref());
+    facts(record.map(|record| (record.path.clone(), record.digest().short(12))))
 }
 
 /// The text for something that is locked, next to what it replaces or what replaces it.
@@ -270,7 +282,7 @@ struct Entry<'a> {
 
 impl Serialize for Change {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let is_model = self.kind == Kind::Weights;
+        let is_model = matches!(self.kind, Kind::Weights | Kind::Reference);
         let entry = Entry {
             kind: self.kind.name(),
             environment: (!is_model).then_some(self.of.as_str()),

@@ -35,6 +35,10 @@
 //! emt = { environment = "emt", argument = "" }
 //! m = { environment = "mace", argument = "m", setup = { … }, weights = [{ url = "…", … , sha256 = "…" }], digest = "…" }
 //!
+//! # What the manifest says of a model, if anything: about = { elements = ["H-Bi"], licence = "MIT", … }
+//! # Recorded numbers of a model (`rootstock probe --record`), its digest over all the rest:
+//! # reference = { path = "references/m.extxyz", sha256 = "…", target = "linux-x86_64", answer = "…", generation = "…",
+//! #   model = "…", weights = "…", dtype = "float32", conditions = { device = "cpu", … }, digest = "…" }
 //! # A file of the hub has its commit: weights = [{ url = "hf://org/name@main/file", commit = "…", path = … }]
 //!
 //! [pythons]                                 # each archive with a managed interpreter once

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use super::about::{self, Declared};
 use super::complaint::{Complaint, Complaints, Text};
 use super::environment::{self, Context, Environments};
 use super::general::{self, access, link_mode};
@@ -48,7 +49,7 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
     let clusters = clusters(&mut text, here, &top);
     let indexes = indexes(&mut text, here, &top);
     let mut sources = Vec::new();
-    let (environments, mut models) = environments(
+    let (environments, mut models, declared) = environments(
         &mut text,
         &Context {
             here,
@@ -59,8 +60,9 @@ pub(super) fn manifest(path: &Path, here: &Path, text: String) -> Result<Manifes
         &top,
         &mut sources,
     );
-    models.extend(model::long_forms(&mut text, &top, &environments));
-    let models = model::unique(&mut text, models);
+    let long_forms = model::long_forms(&mut text, here, &top, &environments, &declared);
+    models.extend(long_forms);
+    let models = model::unique(&mut text, here, models);
     let mut complaints = text.complaints;
     complaints.sort_by_key(Complaint::place);
     complaints.append(&mut sources);
@@ -257,14 +259,17 @@ fn environments(
     context: &Context,
     top: &Section,
     sources: &mut Vec<Complaint>,
-) -> (Environments, Vec<model::Placed>) {
+) -> (Environments, Vec<model::Placed>, BTreeMap<String, Declared>) {
     let mut environments = Vec::new();
     let mut models = Vec::new();
+    let mut declared = BTreeMap::new();
     for (name, section) in top.tables(text, "environments", "an environment") {
         let mut source_complaints = Vec::new();
         let found = environment::check(text, context, &name, &section, &mut source_complaints);
         sources.append(&mut source_complaints);
-        models.extend(model::short_forms(text, &name, &section));
+        let about = about::of_environment(text, context.here, &section);
+        models.extend(model::short_forms(text, &name, &section, &about));
+        declared.insert(name.value.clone(), about);
         if found.is_empty() {
             environments.push((name, None));
             continue;
@@ -277,5 +282,5 @@ fn environments(
         environments.extend(found.map(|found| (placed(&found), Some(found))));
     }
     environments.sort_by(|(a, _), (b, _)| a.value.cmp(&b.value));
-    (environments, models)
+    (environments, models, declared)
 }

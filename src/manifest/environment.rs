@@ -10,8 +10,8 @@ use toml::de::DeTable;
 use super::complaint::{Complaint, Text, nearest, nearest_path};
 use super::reader::{Placed, Section};
 use super::{
-    Environment, Index, Local, PythonSource, Requirement, also_python, functions, general, local,
-    python_allows, script, value,
+    Environment, Index, Local, PythonSource, Requirement, about, also_python, functions, general,
+    local, python_allows, script, value,
 };
 use crate::digest::Digest;
 use crate::files;
@@ -83,7 +83,7 @@ fn declared(
     section: &Section,
     source_complaints: &mut Vec<Complaint>,
 ) -> Option<Environment> {
-    section.check_keys(text, &KEYS);
+    section.check_keys(text, &[&KEYS[..], &about::KEYS].concat());
     let Context {
         here,
         python_source,

@@ -9,6 +9,7 @@ use miette::Diagnostic;
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::PackageName;
 
+use crate::about::About;
 use crate::access::Access;
 use crate::digest::Digest;
 use crate::files;
@@ -16,6 +17,7 @@ use crate::files::link;
 use crate::name::{ClusterName, EnvironmentName, IndexName, ModelId};
 use crate::target::Target;
 
+mod about;
 mod also_python;
 mod check;
 mod complaint;
@@ -210,6 +212,19 @@ pub struct Model {
     pub setup: serde_json::Map<String, serde_json::Value>,
     /// Files it needs in the cache.
     pub weights: Vec<Weight>,
+    /// What it is for.
+    pub about: About,
+    /// The file with its recorded numbers.
+    pub reference: Option<RecordedNumbers>,
+}
+
+/// A file with numbers that a model has computed once, for others to compare theirs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedNumbers {
+    /// Its path relative to the manifest, with `/`.
+    pub path: String,
+    /// The digest of its bytes; `None` if there is no such file yet.
+    pub sha256: Option<Digest>,
 }
 
 /// A weight file as asked for.

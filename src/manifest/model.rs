@@ -1,19 +1,25 @@
 //! Models: the short form of an environment's `models`, the long form `[models.ID]`, and their weight files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
+use super::about::{self, Declared};
 use super::complaint::{Text, nearest};
 use super::environment::Environments;
 use super::reader::{self, Section};
-use super::{Fragment, Model, Weight, value};
+use super::{Fragment, Model, RecordedNumbers, Weight, value};
 use crate::digest::Digest;
+use crate::files;
 use crate::hub;
 use crate::name::{EnvironmentName, ModelId};
+
+const KEYS: [&str; 4] = ["environment", "argument", "setup", "weights"];
 
 /// A model and where it is declared.
 pub(super) struct Placed {
     span: std::ops::Range<usize>,
     model: Model,
+    reference: Option<reader::Placed<String>>,
 }
 
 /// `models = ["small"]` of an environment: ids `<environment>-<word>`, the word as argument.
@@ -21,6 +27,7 @@ pub(super) fn short_forms(
     text: &mut Text,
     environment: &reader::Placed<String>,
     section: &Section,
+    declared: &Declared,
 ) -> Vec<Placed> {
     let mut models = Vec::new();
     for word in section.strings(text, "models") {
@@ -46,9 +53,12 @@ pub(super) fn short_forms(
                 argument: word.value,
                 setup: serde_json::Map::new(),
                 weights: Vec::new(),
+                about: declared.about.clone(),
+                reference: None,
             };
             models.push(Placed {
                 span: word.span,
+                reference: declared.reference(&model.id),
                 model,
             });
         }
@@ -59,12 +69,14 @@ pub(super) fn short_forms(
 /// Every `[models.ID]`.
 pub(super) fn long_forms(
     text: &mut Text,
+    here: &Path,
     top: &Section,
     environments: &Environments,
+    declared: &BTreeMap<String, Declared>,
 ) -> Vec<Placed> {
     let mut models = Vec::new();
     for (name, section) in top.tables(text, "models", "a model") {
-        section.check_keys(text, &["environment", "argument", "setup", "weights"]);
+        section.check_keys(text, &[&KEYS[..], &about::KEYS].concat());
         let argument = section
             .string(text, "argument")
             .map_or_else(String::new, |argument| argument.value);
@@ -83,6 +95,10 @@ pub(super) fn long_forms(
             continue;
         };
         let environment = known_environment(text, &environment, environments);
+        let name_of = environment.as_ref().map_or("", EnvironmentName::declared);
+        let none = Declared::default();
+        let others = declared.get(name_of).unwrap_or(&none);
+        let declared = about::read(text, here, &section, others);
         if let (Some(id), Some(environment)) = (value::name::<ModelId>(text, &name), environment) {
             let model = Model {
                 id,
@@ -90,9 +106,12 @@ pub(super) fn long_forms(
                 argument,
                 setup,
                 weights,
+                about: declared.about.clone(),
+                reference: None,
             };
             models.push(Placed {
                 span: name.span,
+                reference: declared.reference(&model.id),
                 model,
             });
         }
@@ -268,12 +287,47 @@ fn known_environment(
     None
 }
 
+/// The file with the numbers of a model, which no other model has.
+fn recorded(
+    text: &mut Text,
+    here: &Path,
+    path: reader::Placed<String>,
+    others: &mut BTreeSet<String>,
+) -> Option<RecordedNumbers> {
+    if !others.insert(path.value.clone()) {
+        let help = "write another path, or `{model}` in it, which stands for the model's id";
+        let message = format!("`{}` is the file of two models", path.value);
+        text.complain(path.span, message, "the second one", Some(help.into()));
+        return None;
+    }
+    let sha256 = match files::read_of_project(here, Path::new(&path.value)) {
+        Ok(bytes) => Some(Digest::of(bytes)),
+        // `rootstock probe --record` writes it.
+        Err(error) if error.is_missing() => None,
+        Err(error) => {
+            let message = format!("cannot read `{}`", path.value);
+            text.complain(path.span, message, error.source.to_string(), None);
+            return None;
+        }
+    };
+    Some(RecordedNumbers {
+        path: path.value,
+        sha256,
+    })
+}
+
 /// Sorted by id; an id given twice is complained about where it is given again, and so is one that differs from another
 /// only in its capitals: people and some filesystems do not distinguish them.
-pub(super) fn unique(text: &mut Text, models: Vec<Placed>) -> Vec<Model> {
-    let mut seen = BTreeSet::new();
+pub(super) fn unique(text: &mut Text, here: &Path, models: Vec<Placed>) -> Vec<Model> {
+    let (mut seen, mut files) = (BTreeSet::new(), BTreeSet::new());
     let mut kept = Vec::new();
-    for Placed { span, model } in models {
+    for Placed {
+        span,
+        mut model,
+        reference,
+    } in models
+    {
+        model.reference = reference.and_then(|path| recorded(text, here, path, &mut files));
         let plain = model.id.as_str().to_ascii_lowercase();
         let known: Option<&Model> = kept
             .iter()

@@ -95,6 +95,21 @@ impl<'t> Section<'t> {
         found
     }
 
+    /// A number that is finite and greater than zero.
+    pub(super) fn positive(&self, text: &mut Text, key: &str) -> Option<f64> {
+        let (_, value) = self.get(key)?;
+        let number: Option<f64> = match value.get_ref() {
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
+            _ => None,
+        };
+        let found = number.filter(|number| number.is_finite() && *number > 0.0);
+        if found.is_none() {
+            wrong_type(text, value, key, "a number greater than zero: `1e-3`");
+        }
+        found
+    }
+
     /// A list of tables: `[{ … }, { … }]`; empty if the key is missing.
     pub(crate) fn table_list(
         &self,

@@ -294,6 +294,8 @@ fn catalogue_of(lock: &Lock, request: &Request, there: Option<&Catalogue>) -> Ca
                     sha256: weight.sha256,
                 })
                 .collect(),
+            about: model.about.clone(),
+            reference: model.reference.clone(),
         };
         (model.id.clone(), meaning)
     });

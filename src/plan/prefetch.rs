@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{NoTarget, Request, target};
+use crate::about::About;
 use crate::digest::Digest;
 use crate::lock::{Lock, LockedEnvironment, LockedModel, LockedTarget};
 use crate::name::EnvironmentName;
@@ -76,6 +77,8 @@ pub fn prefetched_of<'a>(
             argument: String::new(),
             setup: serde_json::Map::new(),
             weights: Vec::new(),
+            about: About::default(),
+            reference: None,
         }))
     });
     models.chain(themselves)

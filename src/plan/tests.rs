@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::about::About;
 use crate::digest::Digest;
 use crate::lock::{LockedModel, LockedPython, LockedSource, PythonSource, Question};
 use crate::python::{Identity, Interpreter};
@@ -48,6 +49,8 @@ fn lock(environments: Vec<LockedEnvironment>) -> Lock {
         argument: String::new(),
         setup: serde_json::Map::new(),
         weights: Vec::new(),
+        about: About::default(),
+        reference: None,
     });
     Lock {
         models: models.collect(),

@@ -16,11 +16,14 @@ use smoke::Smoke;
 
 pub(crate) mod exchange;
 pub(crate) mod latency;
+pub(crate) mod numbers;
+mod numbers_report;
 mod report;
 mod server;
 pub(crate) mod smoke;
 pub(crate) mod structure;
 
+pub(crate) use numbers_report::NumbersReport;
 pub(crate) use report::{Refusal, Report};
 pub(crate) use server::{AskError, Server};
 pub(crate) use structure::Structure;
@@ -107,7 +110,10 @@ pub(crate) fn probe(command: Command, request: Request) -> Result<(Report, Strin
     let Request {
         model, structures, ..
     } = request;
-    let asked = with_worker(command, |server| measure(server, structures, request.steps))?;
+    let conservative = request.selected.about.conservative;
+    let asked = with_worker(command, |server| {
+        measure(server, structures, request.steps, conservative)
+    })?;
     let (Measured { refused, computed }, output) = asked;
     let model = model.to_owned();
     let Some((structure, smoke, latency)) = computed else {
@@ -136,10 +142,11 @@ fn measure(
     server: &mut Server<UnixStream>,
     structures: Vec<Structure>,
     steps: u32,
+    conservative: bool,
 ) -> Result<Measured, AskError> {
     let mut refused = Vec::new();
     for structure in structures {
-        match smoke::test(server, &structure) {
+        match smoke::test(server, &structure, conservative) {
             Err(AskError::Refused(traceback)) => refused.push(Refusal {
                 structure: structure.name,
                 traceback,

@@ -96,6 +96,12 @@ impl fmt::Display for Report {
         let (structure, atoms) = (&self.structure.name, self.structure.atoms());
         line(out, format_args!("structure  {structure}, {atoms} atoms"))?;
         self.write_numbers(out)?;
+        if !self.selected.about.conservative {
+            line(
+                out,
+                "direct     forces are no slope of the energy (`conservative = false`): not compared with it",
+            )?;
+        }
         for Check { name, ok, found } in &self.smoke.checks {
             let verdict = match ok {
                 Verdict::Ok => "ok",
@@ -172,12 +178,13 @@ impl Serialize for Report {
             atoms: self.structure.atoms(),
         };
         let forces: Vec<f64> = answer.forces.iter().collect();
-        let mut report = serializer.serialize_struct("Report", 14)?;
+        let mut report = serializer.serialize_struct("Report", 15)?;
         report.serialize_field("ok", &self.ok())?;
         report.serialize_field("model", &self.model)?;
         report.serialize_field("environment", &self.selected.environment)?;
         report.serialize_field("generation", &self.selected.generation)?;
         report.serialize_field("device", &self.device)?;
+        report.serialize_field("conservative", &self.selected.about.conservative)?;
         report.serialize_field("refused", &self.refused)?;
         report.serialize_field("structure", &structure)?;
         report.serialize_field("energy_ev", &answer.energy)?;

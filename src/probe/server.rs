@@ -12,6 +12,7 @@ use ipi_client::dialect::VERSION;
 use ipi_client::wire::transposed;
 
 use super::structure::Structure;
+use crate::numbers::Conditions;
 
 /// A worker's answer.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub(crate) struct Answer {
     pub stress: [f64; 9],
     /// Where the time went, if the worker reports it.
     pub timings: Option<Timings>,
+    /// The conditions, with the first answer for these atoms.
+    pub conditions: Option<Conditions>,
     /// From the first byte sent to the last byte received.
     pub took: Duration,
 }
@@ -33,6 +36,7 @@ pub(crate) struct Answer {
 struct Extras {
     error: Option<String>,
     timings: Option<Timings>,
+    conditions: Option<Conditions>,
 }
 
 /// Where the time of a step went, in seconds.
@@ -116,6 +120,7 @@ impl<S: Read + Write> Server<S> {
             forces,
             stress: std::array::from_fn(|place| number(&tail[place * 8..][..8])),
             timings: extras.timings,
+            conditions: extras.conditions,
             took,
         })
     }

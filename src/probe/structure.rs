@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::about;
+use crate::numbers::Entry;
 use crate::process::{self, Command, Exit};
 use crate::runtime::Selected;
 use crate::runtime::Variables;
@@ -34,6 +36,13 @@ pub(crate) enum Error {
     /// Python could not be started.
     #[error(transparent)]
     Process(#[from] process::Error),
+    /// ASE does not know it.
+    #[error("{0}")]
+    #[diagnostic(help(
+        "declare others in `probe`: an element, a molecule that ASE knows, or a compound with its crystal structure and \
+         lattice constants"
+    ))]
+    Unknown(String),
     /// ASE did not understand it.
     #[error("the environment's ASE cannot read `{path}`: {reason}")]
     Unreadable {
@@ -43,6 +52,36 @@ pub(crate) enum Error {
         reason: String,
     },
 }
+
+/// How far atoms are out of place along each axis at most, in ångström.
+const RATTLE: f64 = 0.08;
+
+/// Crystals of at least four atoms, as cubes where that is possible; molecules.
+const BUILD: &str = "
+import sys, json
+from ase.build import bulk, molecule
+from ase.data import atomic_numbers
+def crystal(name, **how):
+    try:
+        atoms = bulk(name, cubic=True, **how)
+    except Exception:
+        atoms = bulk(name, **how)
+    while len(atoms) < 4:
+        times = [1, 1, 1]
+        times[atoms.cell.lengths().argmin()] = 2
+        atoms = atoms.repeat(times)
+    return atoms
+def made(declared):
+    name, *rest = declared.split()
+    try:
+        if rest:
+            return crystal(name, crystalstructure=rest[0], **dict(zip(('a', 'c'), map(float, rest[1:]))))
+        return crystal(name) if name in atomic_numbers else molecule(name)
+    except Exception as error:
+        raise SystemExit('ASE cannot make `%s`: %s' % (declared, str(error).splitlines()[0] if str(error) else type(error).__name__))
+print('\\n' + json.dumps([{'name': declared, 'numbers': atoms.numbers.tolist(), 'positions': atoms.positions.ravel().tolist(),
+    'cell': atoms.cell.array.ravel().tolist(), 'pbc': atoms.pbc.tolist()} for declared in sys.argv[1:] for atoms in [made(declared)]]))
+";
 
 const READ: &str = "
 import sys, json, ase.io
@@ -79,6 +118,65 @@ impl Structure {
             name: path.display().to_string(),
             ..structure
         })
+    }
+
+    /// Structures by their declarations, each with all atoms a little out of place, made by the environment's ASE.
+    pub(crate) fn build(
+        declared: &[about::Structure],
+        selected: &Selected,
+        variables: &Variables,
+    ) -> Result<Vec<Self>, Error> {
+        let words = declared.iter().map(about::Structure::as_str);
+        let output = Command::new(selected.generation.join(inside::PYTHON))
+            .arguments(["-I", "-B", "-c", BUILD])
+            .arguments(words)
+            .variables(variables)
+            .run()?;
+        let reason = || process::tail(&output.stderr, 1);
+        if output.exit != Exit::Code(0) {
+            return Err(Error::Unknown(reason()));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.trim_end().lines().last().unwrap_or_default();
+        let built: Vec<Self> =
+            strict_json::from_str(last).map_err(|error| Error::Unknown(error.to_string()))?;
+        Ok(built)
+    }
+
+    /// The same out of place, and named.
+    #[must_use]
+    pub(crate) fn rattled(&self, name: &str, seed: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self.moved(seed, RATTLE)
+        }
+    }
+
+    /// A structure whose numbers are recorded.
+    pub(crate) fn of_entry(entry: &Entry) -> Self {
+        Self {
+            name: entry.name.clone(),
+            numbers: entry.numbers.clone(),
+            positions: entry.positions.clone(),
+            cell: entry.cell,
+            pbc: entry.pbc,
+            info: entry.info.clone(),
+        }
+    }
+
+    /// The structure as an entry without numbers.
+    pub(crate) fn without_numbers(&self) -> Entry {
+        Entry {
+            name: self.name.clone(),
+            numbers: self.numbers.clone(),
+            positions: self.positions.clone(),
+            cell: self.cell,
+            pbc: self.pbc,
+            info: self.info.clone(),
+            energy: f64::NAN,
+            forces: Vec::new(),
+            stress: None,
+        }
     }
 
     /// Copper, fcc, at least this many atoms, a little out of place.

@@ -41,6 +41,8 @@ pub(super) fn models(
         argument,
         setup,
         weights,
+        about,
+        reference,
     } in manifest.models.iter().filter(runs)
     {
         let before = old.and_then(|old| old.models.iter().find(|m| m.id == *id));
@@ -58,6 +60,11 @@ pub(super) fn models(
                 argument: argument.clone(),
                 setup: setup.clone(),
                 weights,
+                about: about.clone(),
+                // `rootstock lock --check` reports whether it still belongs to the model.
+                reference: before
+                    .and_then(|before| before.reference.clone())
+                    .filter(|record| reference.as_ref().is_some_and(|r| r.path == record.path)),
             }),
             Err(reason) => {
                 failures.push(Failure::Weights {

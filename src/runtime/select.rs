@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::selected::{Selected, Unusable};
+use crate::about::About;
 use crate::files;
 use crate::name::EnvironmentName;
 use crate::store::interpreter::{self, Base};
@@ -164,6 +165,7 @@ fn usable(
         generation,
         argument: entry.argument,
         setup: entry.setup,
+        about: entry.about,
         weights: None,
         cached: Vec::new(),
     })
@@ -198,6 +200,8 @@ fn as_model(catalogue: &Catalogue, name: &str) -> Option<CatalogueModel> {
             argument: String::new(),
             setup: serde_json::Map::new(),
             weights: Vec::new(),
+            about: About::default(),
+            reference: None,
         })
 }
 

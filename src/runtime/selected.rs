@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::about::About;
 use crate::files;
 use crate::name::EnvironmentName;
 use crate::store::{CatalogueEnvironment, catalogue, layout};
@@ -23,6 +24,8 @@ pub struct Selected {
     pub cached: Vec<PathBuf>,
     /// The manifest's variables, unexpanded.
     pub settings: CatalogueEnvironment,
+    /// What the model is for.
+    pub about: About,
 }
 
 /// A model or an environment cannot run here.

@@ -61,6 +61,15 @@ const KEPT: &[&str] = &[
     "KMP_AFFINITY",
     "KMP_BLOCKTIME",
     "GOMP_CPU_AFFINITY",
+    // Which kernels compute: what numbers depend on in the last places.
+    "ATEN_CPU_CAPABILITY",
+    "OPENBLAS_CORETYPE",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 ];
 
 /// Prefixes of the variables by which schedulers and MPI launchers describe the job, the task and how tasks find each

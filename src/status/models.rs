@@ -4,6 +4,7 @@ use super::{EnvironmentStatus, ModelStatus, Subject};
 use crate::lock::LockedModel;
 use crate::manifest::Model;
 use crate::plan::{self, PrefetchReason};
+use crate::store::verified::{self, Verified};
 use crate::store::{Root, prefetched, weights};
 
 /// A model has the state of its environment, or is missing if that is fresh and one of its files is not there.
@@ -23,7 +24,27 @@ pub(super) fn status(
         argument: model.argument.clone(),
         state: if reason.is_some() { "missing" } else { state },
         reason,
+        about: model.about.clone(),
+        verified: verified(subject, environment, model),
     }
+}
+
+/// Comparisons of its current generation with its recorded numbers.
+fn verified(
+    subject: &Subject,
+    environment: Option<&EnvironmentStatus>,
+    model: &Model,
+) -> Vec<Verified> {
+    let locked = subject.lock.iter().flat_map(|lock| &lock.models);
+    let locked = locked.into_iter().find(|locked| locked.id == model.id);
+    let record = locked.and_then(|locked| locked.reference.as_ref());
+    let stamp = environment.and_then(|environment| environment.current.as_ref());
+    let (Some(record), Some(stamp)) = (record, stamp) else {
+        return Vec::new();
+    };
+    let mut verified = verified::read(subject.root, &model.id);
+    verified.retain(|one| one.generation == stamp.id && one.reference == record.sha256);
+    verified
 }
 
 /// The first of its files that is not there.

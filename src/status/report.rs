@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 use serde::{Serialize, Serializer};
 
+use crate::about::About;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, ModelId};
 use crate::python::Interpreter;
 use crate::report::{bytes, line, table};
 use crate::store::Stamp;
 use crate::store::claims::{Builder, Claim};
+use crate::store::verified::Verified;
 
 /// The state of every environment and model.
 #[derive(Debug, Serialize)]
@@ -64,6 +66,12 @@ pub struct ModelStatus {
     pub state: &'static str,
     /// Which file is missing.
     pub reason: Option<String>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "About::is_empty")]
+    pub about: About,
+    /// Whether its current generation computed its recorded numbers here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<Verified>,
 }
 
 /// The size of each part of a root, by name.
@@ -224,6 +232,9 @@ impl Report {
         for model in &self.models {
             if let Some(reason) = &model.reason {
                 line(out, format_args!("{}: {reason}", model.id))?;
+            }
+            for verified in &model.verified {
+                line(out, format_args!("{}: {verified}", model.id))?;
             }
         }
         Ok(())

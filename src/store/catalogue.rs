@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::about::About;
 use crate::digest::Digest;
 use crate::files;
 use crate::name::{EnvironmentName, ModelId};
+use crate::numbers::Record;
 
 /// The schema this version writes and reads.
 pub(crate) const SCHEMA: u32 = 1;
@@ -56,6 +58,12 @@ pub struct CatalogueModel {
     /// Files of the cache it needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<CatalogueWeight>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "About::is_empty")]
+    pub about: About,
+    /// To what its recorded numbers belong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Record>,
 }
 
 /// A file of the cache, as the lock has it.

@@ -73,10 +73,12 @@ pub enum Error {
 const OF_NOTES: [&str; 2] = ["claims", "pins"];
 
 /// The folders of a root in which things are made, moved and removed by their names.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 10] = [
     "claims",
     "pins",
     "prefetched",
+    "references",
+    "verified",
     directory::ENVIRONMENTS,
     directory::GENERATIONS,
     directory::PYTHONS,

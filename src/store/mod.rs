@@ -13,6 +13,8 @@
 //! ├── store/{wheels,bytecode,built}-N/  unpacked wheels, their bytecode, and what was built from sources (see `wheels`)
 //! ├── cache/                            XDG_CACHE_HOME of workers
 //! ├── claims/<env>@<id>.json            who is building it (see `claims`)
+//! ├── references/<model>.extxyz         recorded numbers (see `references`)
+//! ├── verified/<model>/                 whether they were computed here, too (see `verified`)
 //! ├── pins/<env>@<id>                  what `gc` keeps (see `pins`)
 //! └── trash/                            what was replaced and may still be in use (see `trash`)
 //! ```
@@ -28,6 +30,7 @@ pub mod bundle;
 pub(crate) mod catalogue;
 pub(crate) mod claims;
 pub(crate) mod installed;
+pub(crate) mod intact;
 pub(crate) mod interpreter;
 pub(crate) mod layout;
 pub(crate) mod look;
@@ -35,12 +38,14 @@ pub(crate) mod managed;
 pub(crate) mod pins;
 pub(crate) mod policy;
 pub(crate) mod prefetched;
+pub(crate) mod references;
 pub(crate) mod repair;
 mod sealed;
 pub mod stamp;
 pub(crate) mod trash;
 pub(crate) mod tree;
 pub(crate) mod unfinished;
+pub(crate) mod verified;
 pub(crate) mod verifier;
 pub(crate) mod weights;
 pub(crate) mod wheels;
@@ -174,6 +179,16 @@ impl Root {
     /// What models have fetched themselves.
     pub(crate) fn prefetched(&self) -> PathBuf {
         self.path.join("prefetched")
+    }
+
+    /// Recorded numbers of models.
+    pub(crate) fn references(&self) -> PathBuf {
+        self.path.join("references")
+    }
+
+    /// Outcomes of comparisons with them.
+    pub(crate) fn verified(&self) -> PathBuf {
+        self.path.join("verified")
     }
 
     /// Managed interpreters.

@@ -25,6 +25,7 @@ pub(crate) mod on_demand;
 pub(crate) mod prefetch;
 pub mod preview;
 pub mod record;
+pub mod references;
 pub mod report;
 
 /// How closely a root is read before it is decided what to do.

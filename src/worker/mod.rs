@@ -76,6 +76,8 @@ const PROGRAM: &str = concat!(
     "\n\n",
     include_str!("shim/results.py"),
     "\n\n",
+    include_str!("shim/conditions.py"),
+    "\n\n",
     include_str!("shim/memory.py"),
     "\n\n",
     include_str!("shim/model.py"),

@@ -294,6 +294,42 @@ fn every_code_can_be_provoked_and_points_to_its_line() {
         ],
         "another environment",
     );
+    let licensed = before.replace(
+        "argument = \"a\"\n",
+        "argument = \"a\"\nlicence = \"MIT\"\n",
+    );
+    sandbox.write("rootstock.toml", &licensed);
+    expect(&["about-changed rootstock.toml:20"], "a licence");
+    let recorded = before.replace(
+        "argument = \"a\"",
+        "argument = \"a\"\nreference = \"r.extxyz\"",
+    );
+    sandbox.write("rootstock.toml", &recorded);
+    expect(&["reference-missing rootstock.toml:23"], "no numbers");
+    let mut stale =
+        rootstock::lock::file::read("rootstock.lock", &sandbox.read("rootstock.lock")).unwrap();
+    let nothing = rootstock::digest::Digest::of("");
+    stale.models[0].reference = Some(rootstock::numbers::Record {
+        path: "r.extxyz".to_owned(),
+        sha256: nothing,
+        target: "linux-x86_64".to_owned(),
+        answer: nothing,
+        generation: String::new(),
+        model: nothing,
+        weights: nothing,
+        dtype: rootstock::about::Dtype::Float64,
+        conditions: rootstock::numbers::Conditions::new(),
+    });
+    let unrecorded = sandbox.read("rootstock.lock");
+    sandbox.write("rootstock.lock", &rootstock::lock::file::text(&stale));
+    expect(
+        &[
+            "reference-changed rootstock.toml:23",
+            "reference-stale rootstock.toml:23",
+        ],
+        "numbers of another model",
+    );
+    sandbox.write("rootstock.lock", &unrecorded);
     sandbox.write("rootstock.toml", &before);
     sandbox.run(&["lock", "--check"]).expect(0);
     let lock = sandbox.read("rootstock.lock");

@@ -3,6 +3,7 @@ mod sandbox;
 
 mod worker;
 
+mod about;
 mod access;
 mod also_python;
 mod beside;
@@ -44,6 +45,7 @@ mod lock;
 mod models;
 mod faults;
 mod mpi;
+mod numbers;
 mod named_indexes;
 mod own_home;
 mod own_processes;

@@ -14,6 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Crates of their own, in `crates/`; the compiler sees to it that they use nothing of ours.
     ("strict_json", &[]),
     ("ipi_client", &["strict_json"]),
+    ("about", &["ipi_client"]),
+    ("numbers", &["digest", "about", "ipi_client"]),
     ("percent", &[]),
     ("files", &["report"]),
     ("process", &["files"]),
@@ -28,7 +30,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "manifest",
         &[
-            "name", "digest", "access", "report", "files", "fetch", "hub", "target", "project",
+            "name", "digest", "access", "about", "report", "files", "fetch", "hub", "target",
+            "project",
         ],
     ),
     (
@@ -38,7 +41,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "lock",
         &[
-            "name", "digest", "percent", "report", "files", "hub", "target", "manifest",
+            "numbers", "name", "digest", "about", "percent", "report", "files", "hub", "target",
+            "manifest",
         ],
     ),
     ("export", &["digest", "percent", "lock"]),
@@ -79,7 +83,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "store",
-        &["strict_json", "name", "digest", "access", "files", "python"],
+        &[
+            "numbers",
+            "strict_json",
+            "name",
+            "digest",
+            "access",
+            "about",
+            "files",
+            "python",
+        ],
     ),
     (
         "wheel",
@@ -89,7 +102,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "plan",
-        &["name", "digest", "access", "hub", "lock", "python", "store"],
+        &[
+            "numbers", "name", "digest", "access", "about", "hub", "lock", "python", "store",
+        ],
     ),
     (
         "build",
@@ -114,7 +129,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("gc", &["name", "digest", "report", "files", "store"]),
-    ("runtime", &["name", "files", "process", "store", "target"]),
+    (
+        "runtime",
+        &["name", "about", "files", "process", "store", "target"],
+    ),
     ("pool", &["files", "process", "runtime", "store"]),
     (
         "worker",
@@ -167,6 +185,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "models",
+        &[
+            "about", "numbers", "digest", "name", "report", "files", "lock", "store", "doctor",
+        ],
+    ),
+    (
         "overlay",
         &[
             "strict_json",
@@ -184,6 +208,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "probe",
         &[
+            "about",
+            "numbers",
             "strict_json",
             "ipi_client",
             "report",
@@ -231,7 +257,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "status",
         &[
-            "name", "digest", "report", "files", "lock", "manifest", "plan", "python", "store",
+            "about", "name", "digest", "report", "files", "lock", "manifest", "plan", "python",
+            "store",
         ],
     ),
     (
@@ -245,6 +272,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "models",
+            "about",
+            "numbers",
             "name",
             "digest",
             "access",

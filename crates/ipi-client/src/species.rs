@@ -28,6 +28,17 @@ pub enum Error {
     Empty,
 }
 
+/// The atomic number of a symbol; that of ASE's dummy atom is 0.
+pub fn number(symbol: &str) -> Option<u8> {
+    let at = SYMBOLS.iter().position(|known| *known == symbol)?;
+    u8::try_from(at).ok()
+}
+
+/// The symbol of an atomic number.
+pub fn symbol(number: u8) -> Option<&'static str> {
+    SYMBOLS.get(usize::from(number)).copied()
+}
+
 /// Atomic numbers of a composition or a list, in its order.
 pub fn parse(text: &str) -> Result<Vec<u8>, Error> {
     let mut numbers = Vec::new();
@@ -67,13 +78,9 @@ fn parse_composition(word: &str, numbers: &mut Vec<u8>) -> Result<(), Error> {
             }
         });
         let (count, after) = split(after, |_, digit| digit.is_ascii_digit());
-        let number = SYMBOLS
-            .iter()
-            .position(|known| *known == symbol)
-            .and_then(|number| u8::try_from(number).ok())
-            .ok_or_else(|| {
-                Error::Unknown(if symbol.is_empty() { rest } else { symbol }.to_owned())
-            })?;
+        let number = number(symbol).ok_or_else(|| {
+            Error::Unknown(if symbol.is_empty() { rest } else { symbol }.to_owned())
+        })?;
         let count = match count {
             "" => 1,
             digits => digits

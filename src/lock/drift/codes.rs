@@ -4,6 +4,7 @@ use crate::report::codes::codes;
 
 codes! {
     /// What kind of difference a finding is. A code keeps its name and its meaning for ever.
+    AboutChanged = "about-changed", "what the manifest says of a model: elements, licence, citation and so on";
     BuildUnpinned = "build-unpinned", "a source distribution of which nothing is locked that building it takes";
     ConstraintChanged = "constraint-changed", "a bound on a package that something else asks for, or that building takes";
     EnvironmentAdded = "environment-added", "in the manifest, but not in the lock";
@@ -21,6 +22,9 @@ codes! {
     ModelRemoved = "model-removed", "in the lock, but no longer in the manifest";
     OverrideChanged = "override-changed", "a requirement that replaces those of the packages";
     PythonChanged = "python-changed", "which Python is asked for";
+    ReferenceChanged = "reference-changed", "the file of a model's recorded numbers is not the one that was recorded";
+    ReferenceMissing = "reference-missing", "the manifest names a file of numbers of a model, and none were recorded";
+    ReferenceStale = "reference-stale", "a model's numbers were recorded with another answer, other weights or other arguments";
     RequirementChanged = "requirement-changed", "a dependency, of the manifest or of the environment's source";
     SdistsChanged = "sdists-changed", "which source distributions may be built";
     SeriesAdded = "series-added", "a series of Python of `also-python` for which nothing is locked";

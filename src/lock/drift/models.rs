@@ -1,6 +1,7 @@
 //! Models and their weights: the manifest's entries against the locked ones.
 
 use super::{Code, Findings, Subject};
+use crate::about::About;
 use crate::hub;
 use crate::lock::{Lock, LockedWeight};
 use crate::manifest::{Manifest, Weight};
@@ -49,6 +50,7 @@ pub(super) fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
             );
         }
         weights(found, &model.weights, &locked.weights);
+        about(found, &model.about, &locked.about);
     }
     for locked in &lock.models {
         if !manifest.models.iter().any(|model| model.id == locked.id) {
@@ -60,6 +62,16 @@ pub(super) fn models(found: &mut Findings, manifest: &Manifest, lock: &Lock) {
                 None,
             );
         }
+    }
+}
+
+/// What a model is for changes nothing that is built; users read it in the root.
+fn about(found: &mut Findings, asked: &About, locked: &About) {
+    if asked != locked {
+        let text = |about| serde_json::to_string(about).ok();
+        let (was, now) = (text(locked), text(asked));
+        let what = "what the manifest says of it has changed";
+        found.add(Code::AboutChanged, what, was, now);
     }
 }
 

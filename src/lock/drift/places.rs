@@ -102,6 +102,7 @@ fn key(code: Code) -> &'static str {
         Code::KeepChanged => "keep",
         Code::FunctionsChanged => "functions",
         Code::OverrideChanged => "overrides",
+        Code::ReferenceChanged | Code::ReferenceMissing | Code::ReferenceStale => "reference",
         Code::PythonChanged => "python",
         Code::RequirementChanged | Code::LocalChanged => "dependencies",
         Code::SdistsChanged | Code::BuildUnpinned => "sdists",
@@ -114,6 +115,7 @@ fn key(code: Code) -> &'static str {
         | Code::ExcludeNewerChanged
         | Code::LockEdited
         | Code::LockMissing
+        | Code::AboutChanged
         | Code::ModelAdded
         | Code::ModelChanged
         | Code::ModelRemoved

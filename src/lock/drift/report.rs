@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-use super::{Finding, Subject};
+use super::{Code, Finding, Subject};
 use crate::report::line;
 
 /// What a lock and its manifest differ in.
@@ -42,6 +42,17 @@ impl fmt::Display for Report {
                 out,
                 format_args!("  {subject}: {} [{code}]", finding.message),
             )?;
+        }
+        let is_reference = |finding: &Finding| {
+            let code = finding.code;
+            matches!(
+                code,
+                Code::ReferenceChanged | Code::ReferenceMissing | Code::ReferenceStale
+            )
+        };
+        // Of these each finding has what to do.
+        if self.findings.iter().all(is_reference) {
+            return Ok(());
         }
         line(
             out,

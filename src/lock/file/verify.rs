@@ -9,11 +9,12 @@ use super::super::{
 };
 use super::Edit;
 use super::written::{
-    Written, WrittenArchive, WrittenEnvironment, WrittenFile, WrittenModel, WrittenSource,
-    WrittenTarget, WrittenTree, WrittenWeight,
+    Written, WrittenArchive, WrittenEnvironment, WrittenFile, WrittenModel, WrittenRecord,
+    WrittenSource, WrittenTarget, WrittenTree, WrittenWeight,
 };
 use crate::digest::Digest;
 use crate::name::ModelId;
+use crate::numbers::Record;
 use crate::target::Target;
 
 /// What targets refer to.
@@ -69,6 +70,8 @@ pub(super) fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -
         setup,
         weights,
         digest,
+        about,
+        reference,
     } = written;
     let weight = |WrittenWeight {
                       url,
@@ -90,7 +93,11 @@ pub(super) fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -
         argument,
         setup,
         weights,
+        about,
+        reference: None,
     };
+    let reference = reference.map(|written| record(&model, written, edits));
+    let model = LockedModel { reference, ..model };
     if digest != (!model.weights.is_empty()).then(|| model.digest()) {
         let what = format!(
             "the weights of model {} do not have the digest written beside them",
@@ -103,6 +110,44 @@ pub(super) fn model(id: ModelId, written: WrittenModel, edits: &mut Vec<Edit>) -
         });
     }
     model
+}
+
+fn record(model: &LockedModel, written: WrittenRecord, edits: &mut Vec<Edit>) -> Record {
+    let WrittenRecord {
+        path,
+        sha256,
+        target,
+        answer,
+        generation,
+        model: identity,
+        weights,
+        dtype,
+        conditions,
+        digest,
+    } = written;
+    let record = Record {
+        path,
+        sha256,
+        target,
+        answer,
+        generation,
+        model: identity,
+        weights,
+        dtype,
+        conditions,
+    };
+    if record.digest() != digest {
+        let what = format!(
+            "the recording of the numbers of model {} does not have the digest written beside it",
+            model.id
+        );
+        edits.push(Edit {
+            environment: Some(model.environment.clone()),
+            what,
+            line: None,
+        });
+    }
+    record
 }
 
 pub(super) fn environment(

@@ -8,7 +8,9 @@ use super::super::{
     LockedPython, LockedTarget, LockedWeight, Origin, PythonSource, RecordedTree,
 };
 use super::toml_text::{Inline, Key, Quoted, Table, separated, write_list};
+use crate::about::About;
 use crate::name::IndexName;
+use crate::numbers::Record;
 
 const HEADER: &str = "# Written by `rootstock lock`; what is changed by hand is found by `rootstock lock --check`.\nversion = 1\n";
 
@@ -138,6 +140,8 @@ fn write_model(out: &mut impl Write, model: &LockedModel) -> fmt::Result {
         argument,
         setup,
         weights,
+        about,
+        reference,
     } = model;
     write!(
         out,
@@ -160,7 +164,52 @@ fn write_model(out: &mut impl Write, model: &LockedModel) -> fmt::Result {
         }
         write!(out, "], digest = \"{}\"", model.digest())?;
     }
+    if !about.is_empty() {
+        write!(out, ", about = {}", Inline(&about_table(about)))?;
+    }
+    if let Some(record) = reference {
+        write_record(out, record)?;
+    }
     out.write_str(" }\n")
+}
+
+fn write_record(out: &mut impl Write, record: &Record) -> fmt::Result {
+    let Record {
+        path,
+        sha256,
+        target,
+        answer,
+        generation,
+        model,
+        weights,
+        dtype,
+        conditions,
+    } = record;
+    let conditions = conditions.iter();
+    let conditions = conditions.map(|(name, value)| (name.as_str(), Quoted(value)));
+    write!(
+        out,
+        ", reference = {{ path = {}, sha256 = \"{sha256}\", target = {}, answer = \"{answer}\", generation = {}, \
+         model = \"{model}\", weights = \"{weights}\", dtype = \"{}\", conditions = {}, digest = \"{}\" }}",
+        Quoted(path),
+        Quoted(target),
+        Quoted(generation),
+        dtype.as_str(),
+        Table(conditions),
+        record.digest()
+    )
+}
+
+/// Keys with `-`, as the manifest has them.
+fn about_table(about: &About) -> serde_json::Value {
+    let value = serde_json::to_value(about).expect("it has only plain fields");
+    let serde_json::Value::Object(map) = value else {
+        return value;
+    };
+    let pairs = map.into_iter();
+    pairs
+        .map(|(key, value)| (key.replace('_', "-"), value))
+        .collect()
 }
 
 fn write_weight(out: &mut impl Write, weight: &LockedWeight) -> fmt::Result {

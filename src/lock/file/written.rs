@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pep508_rs::PackageName;
 use serde::Deserialize;
 
+use crate::about::{About, Dtype};
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, IndexName, ModelId};
 
@@ -92,6 +93,24 @@ pub(super) struct WrittenModel {
     #[serde(default)]
     pub(super) weights: Vec<WrittenWeight>,
     pub(super) digest: Option<Digest>,
+    #[serde(default)]
+    pub(super) about: About,
+    pub(super) reference: Option<WrittenRecord>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenRecord {
+    pub(super) path: String,
+    pub(super) sha256: Digest,
+    pub(super) target: String,
+    pub(super) answer: Digest,
+    pub(super) generation: String,
+    pub(super) model: Digest,
+    pub(super) weights: Digest,
+    pub(super) dtype: Dtype,
+    pub(super) conditions: BTreeMap<String, String>,
+    pub(super) digest: Digest,
 }
 
 #[derive(Deserialize)]

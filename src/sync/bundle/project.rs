@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, Kind};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, RecordedNumbers};
 use crate::project::pack;
 
 /// A bundle cannot be made in this directory, or of this manifest.
@@ -56,13 +56,29 @@ pub(super) fn check_place(output: &Path, manifest: &Manifest) -> Result<(), Inva
     Ok(())
 }
 
-/// Copies manifest, lock, sources, and packages that are named by their path.
+/// What models name beside the manifest: recorded numbers, structures.
+fn files_of_models(manifest: &Manifest) -> impl Iterator<Item = PathBuf> {
+    manifest.models.iter().flat_map(|model| {
+        let there = |file: &&RecordedNumbers| file.sha256.is_some();
+        let reference = model.reference.as_ref().filter(there);
+        let reference = reference.map(|file| PathBuf::from(&file.path));
+        let structures = model
+            .about
+            .probe
+            .iter()
+            .filter_map(|structure| structure.file());
+        reference.into_iter().chain(structures.map(PathBuf::from))
+    })
+}
+
+/// Copies manifest, lock, sources, what models name, and packages that are named by their path.
 pub(super) fn carry(manifest: &Manifest, lock: &Path, output: &Path) -> files::Result<()> {
     let here = directory_of(manifest);
     let names = [&*manifest.path, lock].map(|path| path.file_name().unwrap_or_default().into());
     let environments = manifest.environments.iter();
     let sources = environments.map(|environment| PathBuf::from(&environment.source));
-    for name in names.into_iter().chain(sources) {
+    let names = names.into_iter().chain(sources);
+    for name in names.chain(files_of_models(manifest)) {
         let bytes = files::read_of_project(here, &name)?;
         let to = output.join(&name);
         files::create_directories(to.parent().unwrap_or(output))?;

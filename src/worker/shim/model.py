@@ -27,7 +27,7 @@ class Model:
         # Indices of the nine components of a stress in xx, yy, zz, yz, xz, xy.
         self.rows = numpy.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
         self.not_implemented = base.PropertyNotImplementedError
-        self.calculator = calculator
+        self.calculator, self.device = calculator, order["device"]
         # The template's atoms, whose arrays and `info` a server's system may lack; and `info` that precedes all other.
         self.base, self.info = None, order["info"]
         self.may_have_stress = order["stress"] and "stress" in getattr(calculator, "implemented_properties", ())
@@ -47,6 +47,8 @@ class Model:
         self.periodic = [axis for axis in range(3) if system["pbc"][axis]]
         self.everything = system.get("everything", False)
         self.timings = system.get("timings", False)
+        # Reported with the times of the first step.
+        self.unreported = self.timings
         self.has_stress = self.may_have_stress
         self.fresh, self.computed = True, False
 
@@ -245,6 +247,9 @@ class Model:
             found["free_energy"] = None
         if self.timings:
             found["timings"] = {"compute": self.seconds}
+        if self.unreported:
+            found["conditions"] = conditions(self.calculator, self.device)
+            self.unreported = False
         return dumps(found).encode() if found else b""
 
     def one(self, what, value):
