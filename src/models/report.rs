@@ -29,7 +29,7 @@ pub(crate) struct Report {
     pub style: Style,
 }
 
-/// The width of a terminal that nobody has made larger.
+/// The width of a terminal.
 const WIDTH: usize = 80;
 
 impl fmt::Display for Report {
