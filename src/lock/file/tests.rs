@@ -1,5 +1,7 @@
 //! Locks written and read again, edited byte by byte, and of later formats.
 
+use crate::about::{About, Dtype, Elements, Structure, Tolerance};
+use crate::numbers::Record;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
@@ -114,10 +116,42 @@ pub(crate) fn sample() -> Lock {
             size: None,
             sha256: Digest::of("weights"),
         }],
+        about: about(),
+        reference: Some(Record {
+            path: "references/\"x\".extxyz".into(),
+            sha256: Digest::of("numbers"),
+            target: "linux-x86_64".into(),
+            answer: Digest::of("answer"),
+            generation: "0d".into(),
+            model: Digest::of("model"),
+            weights: Digest::of("weights"),
+            dtype: Dtype::Float32,
+            conditions: [("device".to_owned(), "cpu".to_owned())].into(),
+        }),
     };
     Lock {
         environments: vec![environment],
         models: vec![model],
+    }
+}
+
+fn about() -> About {
+    let mut elements = Elements::default();
+    elements.add("H-Ar").unwrap();
+    About {
+        elements,
+        licence: Some("MIT \"code\"".into()),
+        weights_licence: Some("ASL".into()),
+        citation: Some("Ono, J. Ex. (2020)".into()),
+        conservative: false,
+        dtype: Some(Dtype::Float64),
+        probe: vec![Structure::parse("NaCl rocksalt 5.64").unwrap()],
+        tolerance: Some(Tolerance {
+            energy: Some(1e-5),
+            forces: Some(1.0),
+            stress: None,
+            reason: "tensor cores".into(),
+        }),
     }
 }
 
