@@ -111,15 +111,21 @@ fn of_root(root: &Root, id: &ModelId) -> Result<Option<Subject>, Failure> {
         return Ok(None);
     };
     let text = references::read(root, id).or_exit(Exit::Failed)?;
-    let text = text.filter(|text| Digest::of(text) == record.sha256);
-    let text = text.ok_or_else(|| {
-        let path = references::path(root, id);
-        Failure::new(
-            Exit::Drift,
-            &format!("`{}` is not what was recorded", path.display()),
-            Some("run `rootstock sync`, which writes it again"),
-        )
-    })?;
+    let path = references::path(root, id);
+    let path = path.display();
+    let text = match text {
+        Some(text) if Digest::of(&text) == record.sha256 => text,
+        Some(_) => {
+            let message = format!("`{path}` is not what was recorded");
+            let help = "run `rootstock sync`, which writes it again";
+            return Err(Failure::new(Exit::Drift, &message, Some(help)));
+        }
+        None => {
+            let message = format!("the recorded numbers of `{id}`, `{path}`, are not in the root");
+            let help = "compare them in the root that `rootstock sync` has made: a stage and an image have none";
+            return Err(Failure::new(Exit::Environment, &message, Some(help)));
+        }
+    };
     Ok(Some(Subject {
         id: id.clone(),
         record,

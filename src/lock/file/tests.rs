@@ -1,7 +1,5 @@
 //! Locks written and read again, edited byte by byte, and of later formats.
 
-use crate::about::{About, Dtype, Elements, Structure, Tolerance};
-use crate::numbers::Record;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
@@ -9,7 +7,9 @@ use super::super::{
     LockedSource, LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree,
 };
 use super::*;
+use crate::about::{About, Dtype, Elements, Structure, Tolerance};
 use crate::digest::Digest;
+use crate::numbers::Record;
 use crate::target::Target;
 
 fn commit(subdirectory: Option<String>) -> Origin {
