@@ -59,7 +59,9 @@ impl Project {
             manifest,
             "\n[models.measured]\nenvironment = \"odd\"\nsetup = {{ script = {script:?} }}\n\
              elements = [\"H\", \"C-O\", \"Al\", \"Cu\", \"Au\"]\nlicence = \"LGPL-2.1\"\n\
-             reference = \"references/measured.extxyz\"\n{more}"
+             reference = \"references/measured.extxyz\"\n{more}\n\
+             [models.direct]\nenvironment = \"odd\"\nargument = \"lies-forces\"\nsetup = {{ factor = 0.5 }}\n\
+             conservative = false\nprobe = [\"Al\"]"
         )
         .unwrap();
         std::fs::write(project.path("rootstock.toml"), manifest).unwrap();
@@ -208,6 +210,23 @@ fn recorded_numbers_are_computed_again_under_all_conditions_and_faults_are_named
         output.stdout
     );
     edited_and_stale(&project);
+    direct_forces(&project);
+}
+
+/// Forces that are no slope of the energy are wrong, unless the model says that it predicts them.
+fn direct_forces(project: &Project) {
+    let output = project.run(&["probe", "direct", "--steps", "0", "--json"]);
+    let report = output.expect(0).json();
+    assert_eq!(report["conservative"], false);
+    assert_eq!(report["structure"]["name"], "Al");
+    assert_eq!(report["checks"].as_array().unwrap().len(), 1, "{report}");
+    let output = project.run(&["probe", "direct", "--steps", "0"]);
+    let expected = "direct     forces are no slope of the energy";
+    assert!(
+        output.expect(0).stdout.contains(expected),
+        "{}",
+        output.stdout
+    );
 }
 
 /// What is no longer what was recorded is drift, and stops no sync.
