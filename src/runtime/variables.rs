@@ -298,6 +298,7 @@ mod tests {
                 keep: ["MY_SITE", "P*", "SITE_*"].map(str::to_owned).into(),
                 functions: std::collections::BTreeSet::new(),
             },
+            about: crate::about::About::default(),
         };
         let inherited = inherited
             .iter()
