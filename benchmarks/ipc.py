@@ -51,11 +51,13 @@ class Runner:
         environment = {**os.environ, "PYTHONPATH": settings["package"], "PYTHONDONTWRITEBYTECODE": "1"}
         if python != sys.executable:
             del environment["PYTHONPATH"]
+        self.name = name
+        self.messages = None if settings["verbose"] else tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [python, str(HERE / "paths.py"), name, str(count), json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if settings["verbose"] else subprocess.DEVNULL,
+            stderr=self.messages,
             env=environment,
             text=True,
             start_new_session=True,
@@ -66,13 +68,23 @@ class Runner:
     def turn(self, what):
         if self.polls:
             os.killpg(self.process.pid, signal.SIGCONT)
-        self.process.stdin.write(f"{what}\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(f"{what}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # Its messages say why.
         line = self.process.stdout.readline()
         if self.polls and line:
             os.killpg(self.process.pid, signal.SIGSTOP)
-        assert line, f"{self.process.args} has ended"
+        if not line:
+            raise SystemExit(f"the path `{self.name}` has ended:\n{self.end_of_messages()}")
         return json.loads(line)
+
+    def end_of_messages(self):
+        if self.messages is None:
+            return ""
+        self.messages.seek(0)
+        return self.messages.read()[-3000:].decode(errors="replace")
 
     def close(self):
         if self.polls:

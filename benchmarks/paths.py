@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from ase import Atoms
 
 ODD = Path(__file__).parents[1] / "tests" / "project" / "environments" / "odd.py"
 PROPERTIES = ["energy", "forces", "stress"]
+#: Set before a worker is ended: one that ends by itself is an error.
+CLOSING = threading.Event()
 
 
 def calculator(source=ODD, argument="zero"):
@@ -203,6 +206,7 @@ class AseServer(Getters):
         return [sys.executable, __file__, "ase-client", name, template]
 
     def close(self):
+        CLOSING.set()
         self.atoms.calc.close()
         self.process.wait()
 
@@ -242,6 +246,7 @@ class Ipi:
         self.field.release(request)
 
     def close(self):
+        CLOSING.set()
         self.field.stop()
         self.process.kill()
         self.process.wait()
@@ -255,7 +260,20 @@ class IpiOurs(Ipi):
 def start(command, name, atoms, settings):
     template = os.path.join(tempfile.gettempdir(), name + ".traj")
     atoms.write(template)
-    return subprocess.Popen(command(name, template, settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    messages = tempfile.TemporaryFile()
+    process = subprocess.Popen(command(name, template, settings), stdout=subprocess.DEVNULL, stderr=messages)
+    threading.Thread(target=watch, args=(process, messages), daemon=True).start()
+    return process
+
+
+def watch(process, messages):
+    """Ends this process if its worker ends by itself: a server would wait for another one for ever."""
+    code = process.wait()
+    if not CLOSING.is_set():
+        messages.seek(0)
+        end = messages.read()[-2000:].decode(errors="replace")
+        print(f"`{' '.join(process.args)}` ended with exit code {code}:\n{end}", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def ours(name, template, settings):
@@ -278,8 +296,8 @@ def pure_worker(connection):
     computing = calculator()
     connection.recv(12, socket.MSG_WAITALL)
     (size,) = struct.unpack("<4xi", connection.recv(8, socket.MSG_WAITALL))
-    request = json.loads(connection.recv(size, socket.MSG_WAITALL))
-    count = len(request["numbers"])
+    system = json.loads(connection.recv(size, socket.MSG_WAITALL))
+    count = len(system["numbers"])
     request = bytearray(12 + 148 + 24 * count + 12)
     cell = np.frombuffer(request, np.float64, 9, 12).reshape(3, 3).T
     positions = np.frombuffer(request, np.float64, 3 * count, 160).reshape(-1, 3)
@@ -288,7 +306,7 @@ def pure_worker(connection):
     energy = np.frombuffer(answer, np.float64, 1, 12)
     forces = np.frombuffer(answer, np.float64, 3 * count, 24).reshape(-1, 3)
     stress = np.frombuffer(answer, np.float64, 9, 24 + 24 * count).reshape(3, 3)
-    atoms = Atoms(numbers=request["numbers"], pbc=request["pbc"])
+    atoms = Atoms(numbers=system["numbers"], pbc=system["pbc"])
     while connection.recv_into(request, 0, socket.MSG_WAITALL) == len(request):
         atoms.arrays["positions"][...] = positions
         atoms.cell.array[...] = cell

@@ -1,6 +1,6 @@
 """Time `rootstock sync` against `uv pip sync` on the same wheels, and what an administrator does every day beside it.
 
-    python benchmarks/sync.py ROOTSTOCK UV [--runs 5] [--torch-runs 5] [--only-torch] [--directory DIR]
+    python benchmarks/sync.py ROOTSTOCK UV [--before OLD] [--runs 5] [--torch-runs 5] [--only-torch] [--directory DIR]
 
 Nothing is downloaded while something is timed: `rootstock bundle` fetches the wheels once (about 3.5 GB; with
 --torch-runs 0 90 MB), and both tools take them from there. Both compile bytecode, and both build into a new directory each time.
@@ -11,6 +11,8 @@ Nothing is downloaded while something is timed: `rootstock bundle` fetches the w
     no-op   nothing to do: `rootstock sync` against `uv sync` (and `uv pip sync`)
     deep    `rootstock doctor --deep` against sha256sum of the same files, one process for each core
     status  of a root with 100 environments
+
+With --before another rootstock does the same in its turn, for `emt`, and the last column is the ratio to it.
 
 The tools run in turn, A B A B ...; medians, and the median of the pairwise ratios. A run that comes before the others is not
 counted. Peak memory is the largest of any process of a run (`getrusage`).
@@ -78,16 +80,19 @@ def settle():
 
 
 def table(title, pairs, unit=1.0, name="s"):
-    mine, other = (statistics.median(column) * unit for column in zip(*pairs))
-    ratio = statistics.median(a / b for a, b in pairs)
-    print(f"{title:44} {mine:9.2f} {name:2} {other:9.2f} {name:2} {ratio:7.3f}", flush=True)
+    mine, other, *before = (statistics.median(column) * unit for column in zip(*pairs))
+    ratios = [statistics.median(times[0] / times[at] for times in pairs) for at in range(1, len(pairs[0]))]
+    more = "".join(f" {time:9.2f} {name:2} {ratio:7.3f}" for time, ratio in zip(before, ratios[1:]))
+    print(f"{title:44} {mine:9.2f} {name:2} {other:9.2f} {name:2} {ratios[0]:7.3f}{more}", flush=True)
 
 
 class Project:
     """A manifest with some environments, its bundle, and the same as uv wants it."""
 
-    def __init__(self, directory, rootstock, uv, environments):
+    def __init__(self, directory, rootstock, uv, environments, before=None):
         self.directory, self.rootstock, self.uv = directory, rootstock, uv
+        # The same for another rootstock, whose lock may have another format.
+        self.before = before and Project(directory.with_name(directory.name + "-before"), before, uv, environments)
         self.names = list(environments)
         directory.mkdir()
         text = HEADER
@@ -122,10 +127,14 @@ class Project:
         pairs = []
         for at in range(runs + 1):
             root, cache, environment = (self.directory / f"{what}-{at}" for what in ("root", "cache", "venv"))
-            mine = timed(self.ours(root, name), cwd=self.directory)
-            other = timed(*self.theirs(cache, environment, name), cwd=self.directory)
-            pairs.append((mine, other))
-            for path in (root, cache, environment):
+            times = [timed(self.ours(root, name), cwd=self.directory)]
+            times.append(timed(*self.theirs(cache, environment, name), cwd=self.directory))
+            paths = [root, cache, environment]
+            if self.before:
+                paths.append(self.before.directory / root.name)
+                times.append(timed(self.before.ours(paths[-1], name), cwd=self.before.directory))
+            pairs.append(times)
+            for path in paths:
                 remove(path)
             settle()
         table(f"{name}, cold", pairs[1:])
@@ -140,7 +149,12 @@ class Project:
             mine = timed(self.ours(root, *names), cwd=self.directory)
             environments = [self.directory / f"venv-{at}-{name}" for name in names]
             commands = [c for name, e in zip(names, environments) for c in self.theirs(cache, e, name)]
-            pairs.append((mine, timed(*commands, cwd=self.directory)))
+            pairs.append([mine, timed(*commands, cwd=self.directory)])
+            if self.before:
+                old = self.before.directory / "root"
+                for name in names:
+                    remove(old / "generations" / name)
+                pairs[-1].append(timed(self.before.ours(old, *names), cwd=self.before.directory))
             for environment in environments:
                 remove(environment)
             settle()
@@ -167,7 +181,13 @@ def nothing_to_do(project, name, runs):
         ("no-op, against uv sync", uv_sync, theirs),
         ("no-op, against uv pip sync", pip_sync, project.directory),
     ):
-        pairs = [(timed(mine, cwd=project.directory), timed(command, cwd=where)) for _ in range(4 * runs + 1)]
+        old = project.before
+        pairs = []
+        for _ in range(4 * runs + 1):
+            pairs.append([timed(mine, cwd=project.directory), timed(command, cwd=where)])
+            if old:
+                again = [old.rootstock, "--root", old.directory / "root", "sync", name]
+                pairs[-1].append(timed(again, cwd=old.directory))
         table(title, pairs[1:], 1000, "ms")
 
 
@@ -188,7 +208,11 @@ def deep(project, runs):
     pairs = []
     for _ in range(runs + 1):
         mine = timed(doctor, cwd=project.directory)
-        pairs.append((mine, timed(["sh", "-c", sums])))
+        pairs.append([mine, timed(["sh", "-c", sums])])
+        if project.before:
+            old = project.before
+            again = [old.rootstock, "--root", old.directory / "root", "doctor", "--deep"]
+            pairs[-1].append(timed(again, cwd=old.directory))
     size = sum(os.path.getsize(file) for file in files)
     table(f"doctor --deep, {len(files)} files, {size / 1e9:.2f} GB", pairs[1:])
 
@@ -205,6 +229,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("rootstock", type=pathlib.Path)
     parser.add_argument("uv", type=pathlib.Path)
+    parser.add_argument("--before", type=pathlib.Path, help="another rootstock to compare with")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--torch-runs", type=int, default=5, help="0 leaves out what needs torch, 3.5 GB to download")
     parser.add_argument("--only-torch", action="store_true")
@@ -213,9 +238,10 @@ def main():
     rootstock, uv, runs = arguments.rootstock.resolve(), arguments.uv.resolve(), arguments.runs
     directory = pathlib.Path(tempfile.mkdtemp(dir=arguments.directory))
     try:
-        print(f"{'':44} {'rootstock':>12} {'uv':>12} {'ratio':>7}   (medians of {runs} pairs)")
+        before = f" {'before':>12} {'ratio':>7}" if arguments.before else ""
+        print(f"{'':44} {'rootstock':>12} {'uv':>12} {'ratio':>7}{before}   (medians of {runs} pairs)")
         if not arguments.only_torch:
-            emt = Project(directory / "emt", rootstock, uv, {"emt": ["ase==3.29.0", "scipy"]})
+            emt = Project(directory / "emt", rootstock, uv, {"emt": ["ase==3.29.0", "scipy"]}, arguments.before and arguments.before.resolve())
             emt.cold("emt", runs)
             emt.warm(["emt"], runs, "emt, warm")
             nothing_to_do(emt, "emt", runs)
