@@ -20,6 +20,7 @@ mod capture;
 mod channel;
 mod orphans;
 mod outlet;
+pub(crate) mod polling;
 mod process;
 pub(crate) mod python;
 pub(crate) mod signals;
@@ -33,6 +34,7 @@ pub(crate) use outlet::Outlet;
 pub(crate) use process::StartError;
 
 use orphans::Orphans;
+use polling::Polling;
 use process::Process;
 
 /// What every process of a pool runs.
@@ -86,6 +88,7 @@ pub(crate) struct Pool<'a> {
     program: Program<'a>,
     places: Vec<Option<Process>>,
     orphans: Orphans,
+    polling: Polling,
 }
 
 impl Drop for Pool<'_> {
@@ -110,6 +113,7 @@ impl<'a> Pool<'a> {
             program,
             places: (0..places).map(|_| None).collect(),
             orphans: Orphans::adopt(),
+            polling: Polling::new(),
         }
     }
 
@@ -195,7 +199,7 @@ impl<'a> Pool<'a> {
 
     /// Which descriptors of each place, and which others, are ready.
     fn poll(
-        &self,
+        &mut self,
         others: &[(BorrowedFd<'_>, PollFlags)],
         listen: bool,
         until: Option<Instant>,
@@ -215,7 +219,14 @@ impl<'a> Pool<'a> {
             .collect();
         let wakes = self.places.iter().flatten().filter_map(Process::wake_at);
         let until = wakes.chain(until).min();
-        poll_until(&mut all, until)?;
+        let look = |now| match poll_until(&mut all, Some(now)) {
+            Ok(false) => None,
+            polled => Some(polled),
+        };
+        match self.polling.poll(look) {
+            Some(polled) => polled?,
+            None => poll_until(&mut all, until)?,
+        };
         let mut answers = all
             .iter()
             .map(|descriptor| !descriptor.revents().is_empty());

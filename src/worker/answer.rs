@@ -9,6 +9,7 @@ use ipi_client::Exception;
 use rustix::event::PollFlags;
 
 use super::connection::Peer;
+use super::polling::Polling;
 use super::signals::Signals;
 use super::wait::{Awaited, Wake, wait_for_either};
 
@@ -72,7 +73,26 @@ impl<'a> Waiting<'a> {
     }
 
     /// Waits until Python has begun to answer on this socket.
-    pub(super) fn wait(&self, python: BorrowedFd<'_>) -> Result<(), StepError> {
+    pub(super) fn wait(
+        &self,
+        python: BorrowedFd<'_>,
+        polling: &mut Polling,
+    ) -> Result<(), StepError> {
+        let signals = Some(self.signals);
+        let look = |now| {
+            let python = (python, PollFlags::IN);
+            let wake = wait_for_either(python, self.server, Some(now), signals);
+            (wake != Wake::TimedOut).then_some(wake)
+        };
+        match polling.poll(look) {
+            Some(Wake::Ready) => Ok(()),
+            Some(Wake::Other) => Err(StepError::Abandoned),
+            Some(Wake::Stopped) => Err(StepError::Stopped),
+            Some(Wake::TimedOut) | None => self.sleep(python),
+        }
+    }
+
+    fn sleep(&self, python: BorrowedFd<'_>) -> Result<(), StepError> {
         let begin = Instant::now();
         let deadline = self.timeout.map(|timeout| begin + timeout);
         let mut now = begin;

@@ -19,6 +19,7 @@ use rustix::net::{
     recvmsg, send, shutdown, sockopt,
 };
 
+use super::polling::Polling;
 use super::signals::Signals;
 use super::wait::{Awaited, Wake, wait, wait_until};
 
@@ -28,6 +29,7 @@ const BUFFER: usize = 64 * 1024;
 const SEND_BUFFER: usize = 4 << 20;
 /// A rootstock client sends memory and a bell.
 const MOST_FILES: usize = 2;
+const STOPPED: &str = "stopped by a signal";
 /// How long a server may take to close its end.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -84,6 +86,7 @@ pub(super) struct Connection<'a> {
     buffer: Box<[u8]>,
     // The part of the buffer that was not yet read.
     unread: Range<usize>,
+    polling: Polling,
     report: Option<Report<'a>>,
 }
 
@@ -121,6 +124,7 @@ impl<'a> Connection<'a> {
             signals,
             buffer: vec![0; BUFFER].into(),
             unread: 0..0,
+            polling: Polling::new(),
             report: None,
         }
     }
@@ -159,7 +163,7 @@ impl<'a> Connection<'a> {
     /// Waits for the server, or for a stop signal.
     fn wait(&self, events: PollFlags) -> io::Result<()> {
         match wait(&self.peer.socket, events, None, Some(self.signals)) {
-            Wake::Stopped => Err(io::Error::other("stopped by a signal")),
+            Wake::Stopped => Err(io::Error::other(STOPPED)),
             Wake::Ready | Wake::Other | Wake::TimedOut => Ok(()),
         }
     }
@@ -168,17 +172,26 @@ impl<'a> Connection<'a> {
         if self.peer.tcp {
             let _ = sockopt::set_tcp_quickack(&self.peer.socket, true);
         }
+        let (socket, signals) = (&self.peer.socket, Some(self.signals));
+        let look = |now| {
+            let wake = wait(socket, PollFlags::IN, Some(now), signals);
+            (wake != Wake::TimedOut).then_some(wake)
+        };
+        match self.polling.poll(look) {
+            Some(Wake::Stopped) => return Err(io::Error::other(STOPPED)),
+            Some(_) => return Ok(()),
+            None => {}
+        }
         let Some(report) = &mut self.report else {
             return self.wait(PollFlags::IN);
         };
         loop {
             let start = Instant::now();
             let deadline = start + report.next.saturating_sub(report.waited);
-            let (socket, signals) = (&self.peer.socket, Some(self.signals));
             let wake = wait(socket, PollFlags::IN, Some(deadline), signals);
             report.waited += start.elapsed();
             match wake {
-                Wake::Stopped => return Err(io::Error::other("stopped by a signal")),
+                Wake::Stopped => return Err(io::Error::other(STOPPED)),
                 Wake::Ready | Wake::Other => return Ok(()),
                 Wake::TimedOut => {
                     let seconds = report.next.as_secs_f64();

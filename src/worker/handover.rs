@@ -37,6 +37,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{StepError, Waiting};
 use super::layout::{CELL, HEAD, frame_size, kind};
 use super::memory::Memory;
+use super::polling::Polling;
 use super::wait::wait_until;
 
 const NUMBER: usize = size_of::<f64>();
@@ -59,6 +60,7 @@ pub(super) struct HandOver {
     file: OwnedFd,
     /// In bytes.
     size: usize,
+    polling: Polling,
 }
 
 impl HandOver {
@@ -70,6 +72,7 @@ impl HandOver {
             turn,
             file,
             size: 0,
+            polling: Polling::new(),
         };
         Ok((ours, theirs.into()))
     }
@@ -182,7 +185,7 @@ impl HandOver {
 
     /// Whether there is a stress, and further results.
     fn answer(&mut self, waiting: Waiting<'_>) -> Result<(bool, Vec<u8>), StepError> {
-        waiting.wait(self.turn.as_fd())?;
+        waiting.wait(self.turn.as_fd(), &mut self.polling)?;
         match self.read_word()? {
             (kind::STEP, value) => {
                 let more = self.read_bytes(value >> 1, LONGEST_TEXT)?;

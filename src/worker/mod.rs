@@ -20,7 +20,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 pub(crate) use crate::pool::signals;
-use crate::pool::{python, wait};
+use crate::pool::{polling, python, wait};
 use crate::process::threads;
 use crate::runtime::{Selected, Variables, variables};
 use crate::store::Root;

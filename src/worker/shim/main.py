@@ -5,14 +5,47 @@ It opens no socket, knows no i-PI and talks only to its launcher, as `handover.r
 ASE only, Python 3.8 or later.
 """
 
+import os
+import select
 import signal
+import time
+
+# Seconds for which the launcher's next message is polled before sleeping, as the launcher does (`polling.rs`).
+LONGEST = 200e-6
+
+
+class Polling:
+    """Polls the launcher's socket for a short time: waking up takes longer than some steps.
+
+    After polling in vain it sleeps until the number of waits is a multiple of TOGETHER.
+    """
+
+    def __init__(self, connection):
+        self.poller = select.poll()
+        self.poller.register(connection, select.POLLIN)
+        self.waits = self.resume = 0
+        self.is_useful = len(os.sched_getaffinity(0)) > 1
+
+    def poll(self):
+        self.waits += 1
+        if not self.is_useful or self.waits < self.resume:
+            return
+        until = time.perf_counter() + LONGEST
+        while time.perf_counter() < until:
+            if self.poller.poll(0):
+                return
+            os.sched_yield()
+        self.resume = self.waits + TOGETHER - self.waits % TOGETHER
 
 
 def serve(launcher, model, shared):
     refused = memory = None
+    polling = Polling(launcher.connection)
     while True:
         while memory is not None and memory.is_requested():
             memory.compute(model)
+        if memory is None:
+            polling.poll()
         kind, value = launcher.next()
         if kind == MEMORY:
             memory = Memory(launcher, value)
