@@ -16,6 +16,7 @@ import threading
 import weakref
 from typing import Any, Iterable, Sequence
 
+from .large import NEAR, message_parts, read_message
 from .errors import RemoteError, RootstockError, failure
 
 #: Seconds that the program may take to end before it is killed.
@@ -52,6 +53,9 @@ class Stream:
             os.set_blocking(pipe, False)
             _enlarge(pipe)
         self._woken, self._wake = os.pipe()
+        self._poller = select.poll()
+        for pipe in (self._from, self._woken):
+            self._poller.register(pipe, select.POLLIN)
         self._messages = _Messages(self._process.stderr.fileno())
         self._make_locks()
         self._unsent: collections.deque[memoryview] = collections.deque()
@@ -82,11 +86,11 @@ class Stream:
         with self._changed:
             self._count += 1
             number = self._count
-            line = _to_text({**request, "id": number}).encode() + b"\n"
+            parts = message_parts(_to_text({**request, "id": number}).encode() + b"\n")
             if self._end is not None:
                 raise self._end
             self._expected.add(number)
-            self._unsent.append(memoryview(line))
+            self._unsent.extend(map(memoryview, parts))
             self._write()
             if self._unsent and self._reading:
                 # The thread that reads also writes the rest.
@@ -99,6 +103,7 @@ class Stream:
         Raises:
             RemoteError: The program has ended without it.
         """
+        lines: list[bytes] | None
         while True:
             with self._changed:
                 while number not in self._responses and self._end is None and self._reading:
@@ -108,15 +113,16 @@ class Stream:
                 if self._end is not None:
                     raise self._end
                 self._reading = True
+            lines = []
             try:
                 lines = self._exchange()
             finally:
                 with self._changed:
                     self._reading = False
-                    self._changed.notify_all()
-            with self._changed:
-                self._take(lines)
-                self._changed.notify_all()
+                    try:
+                        self._take(lines)
+                    finally:
+                        self._changed.notify_all()
 
     def forget(self, numbers: Iterable[int]) -> None:
         """The responses to these requests are not wanted any more."""
@@ -129,7 +135,10 @@ class Stream:
         """Wait until something can be read or written; returns whole lines, or None at the end."""
         with self._changed:
             writing = [self._to] if self._unsent else []
-        ready, writable, _ = select.select([self._from, self._woken], writing, [])
+        if writing:
+            ready, writable, _ = select.select([self._from, self._woken], writing, [])
+        else:
+            ready, writable = [number for number, _ in self._poller.poll()], []
         if self._woken in ready:
             os.read(self._woken, PIECE)
         if writable:
@@ -144,8 +153,8 @@ class Stream:
         if not piece:
             return None
         *lines, rest = piece.split(b"\n")
-        if lines:
-            lines[0] = b"".join(self._rest) + lines[0]
+        if lines and self._rest:
+            lines[0] = b"".join([*self._rest, lines[0]])
             self._rest = []
         if rest:
             self._rest.append(rest)
@@ -172,7 +181,8 @@ class Stream:
             return
         for line in lines:
             try:
-                response = json.loads(line)
+                # The result is decoded in any case; nothing else in a response is.
+                response = read_message(line, b'"success":true,"result":' in line[:NEAR])
                 number = response.get("id")
             except (ValueError, AttributeError):
                 self._end = failure("bad-output", f"`rootstock call` printed a line that is no response: {line[:200]!r}")

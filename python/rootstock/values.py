@@ -13,11 +13,12 @@ looks like one of these.
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 import sys
 from typing import Any
+
+from .large import base64_bytes, base64_text
 
 
 class Unserialisable(TypeError):
@@ -57,7 +58,7 @@ def encode_value(value: Any, place: str = "the value", within: tuple[int, ...] =
             return list(value)
         return [encode_value(item, "%s[%d]" % (place, at), within) for at, item in enumerate(value)]
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return {"$bytes": base64.b64encode(value).decode()}
+        return {"$bytes": base64_text(value)}
     if isinstance(value, os.PathLike):
         return {"$path": _text(os.fsdecode(value), place)}
     return _foreign(value, place, within)
@@ -111,8 +112,9 @@ def _array(array: Any, place: str) -> dict[str, Any]:
     if array.dtype.hasobject or array.dtype.names is not None:
         raise Unserialisable(place, "is an array of %s, which cannot be sent as JSON" % array.dtype)
     # Also an array that is not contiguous, and one of no dimension.
-    data = base64.b64encode(array.tobytes()).decode()
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": data}
+    plain = array.dtype.kind in "biufc" and array.flags.c_contiguous and array.size
+    data = array.reshape(-1).view("u1").data if plain else array.tobytes()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": base64_text(data)}
 
 
 def decode_value(value: Any) -> Any:
@@ -137,21 +139,20 @@ def decode_value(value: Any) -> Any:
 
 
 def _decode_array(content: Any) -> Any:
-    data = base64.b64decode(content["data"], validate=True)
+    data = base64_bytes(content["data"])
     shape, dtype = [int(length) for length in content["shape"]], content["dtype"]
     try:
         import numpy
     except ImportError:
         return _nested(data, dtype, shape)
-    # A copy: what comes from bytes cannot be written to.
-    return numpy.frombuffer(data, dtype=numpy.dtype(dtype)).reshape(shape).copy()
+    return numpy.frombuffer(data, dtype=numpy.dtype(dtype)).reshape(shape)
 
 
 #: Formats of `memoryview` by kind and size of NumPy's types.
 _FORMATS = {"b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "f4": "f", "f8": "d"}
 
 
-def _nested(data: bytes, dtype: str, shape: list[int]) -> Any:
+def _nested(data: bytearray, dtype: str, shape: list[int]) -> Any:
     """Nested lists in place of an array, where there is no NumPy."""
     order = {"little": "<", "big": ">"}[sys.byteorder]
     if dtype[0] not in ("|", order) or dtype[1:] not in _FORMATS:
@@ -187,7 +188,7 @@ def _decode_float(content: Any) -> float:
 _TAGS = {
     "$ndarray": _decode_array,
     "$atoms": _decode_atoms,
-    "$bytes": lambda content: base64.b64decode(content, validate=True),
+    "$bytes": lambda content: bytes(base64_bytes(content)),
     "$path": _decode_path,
     "$float": _decode_float,
 }

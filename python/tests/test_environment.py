@@ -52,6 +52,10 @@ VALUES: list[Any] = [
     {"a": {"b": [{}]}, "$float": 1},
     {"": []},
     b"\0\xff",
+    # Long ones pass beside the JSON.
+    bytes(range(256)) * 1000,
+    [b"x" * 100_000, {"$bytes": "A" * 100_000, "b": 1}, {"data": "A" * 100_000}, {"data": ["}", "\\" * 70_000, b"y" * 70_000]}],
+    ['{"$bytes":"' + "A" * 100_000 + '"}', "A" * 100_000],
     [math.inf, -math.inf],
     pathlib.Path("/a b/c"),
 ]
@@ -81,6 +85,13 @@ def test_arrays_of_every_kind_come_back_bit_by_bit(environment: rootstock.Enviro
         np.array([1 + 2j]),
         np.array(["2026-11-28"], dtype="datetime64[D]"),
         matrix.astype(np.float32),
+        random.normal(size=(40_000, 3)),
+        random.normal(size=(40_000, 3)).T,
+        random.normal(size=(100, 700))[:, ::2],
+        np.arange(70_000, dtype=">i4"),
+        np.array(["a" * 70_000]),
+        np.zeros(90_000, "complex64"),
+        np.arange(100_000).astype("datetime64[s]"),
     ]
     for array, found in zip(arrays, environment.call("calls:same", arrays), strict=True):
         assert found.dtype == array.dtype and found.shape == array.shape

@@ -77,6 +77,8 @@ pub use serve::{Ends, Summary, serve};
 
 /// The program that Python runs; later parts use earlier ones.
 const PROGRAM: &str = concat!(
+    include_str!("../../python/rootstock/large.py"),
+    "\n\n",
     include_str!("../../python/rootstock/layout.py"),
     "\n\n",
     include_str!("../worker/shim/launcher.py"),

@@ -8,6 +8,10 @@ import os
 import types
 
 
+# Set in the flags of code that takes `**kwargs`.
+VARIABLE_KEYWORDS = 8
+
+
 class Runner:
     """What the calls of one process share."""
 
@@ -59,6 +63,12 @@ class Runner:
 
 def takes_calculator(function, positional):
     """Whether a function has an argument of this name that is not given, and whether it cannot be called without."""
+    if type(function) is types.FunctionType and not hasattr(function, "__wrapped__") and not hasattr(function, "__signature__"):
+        code = function.__code__
+        named = code.co_argcount + code.co_kwonlyargcount
+        if "calculator" not in code.co_varnames[:named] and not code.co_flags & VARIABLE_KEYWORDS:
+            # Importing `inspect` would take longer than most calls.
+            return False, False
     import inspect
 
     try:

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-import sysconfig
+from importlib.machinery import EXTENSION_SUFFIXES
 
 # As short as possible.
 dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -16,12 +16,18 @@ dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 HERE = (lambda: 0).__code__.co_filename
 
 
+def soabi():
+    """The ABI of extension modules, from `.cpython-311-x86_64-linux-gnu.so`: importing `sysconfig` takes milliseconds."""
+    suffix = EXTENSION_SUFFIXES[0]
+    return suffix[1:-3] if suffix.count(".") == 2 else ""
+
+
 def identify():
     return {
         "implementation": sys.implementation.name,
         "version": "%d.%d.%d" % sys.version_info[:3] + {"final": "", "candidate": "rc%d" % sys.version_info[4],
                    "beta": "b%d" % sys.version_info[4], "alpha": "a%d" % sys.version_info[4]}[sys.version_info[3]],
-        "soabi": sysconfig.get_config_var("SOABI") or "",
+        "soabi": soabi(),
         "executable": sys.executable,
         "prefix": sys.prefix,
         "pid": os.getpid(),
@@ -61,21 +67,22 @@ def perform(runner, request):
 
 
 def answered(runner, request, streams):
-    """The answer as bytes."""
+    """The parts of the answer."""
     answer = perform(runner, request)
     always = {"n": request["n"]}
     if not streams.restore():
         # The outputs of the next request would be lost.
         always["worn"] = True
     try:
-        text = dumps(dict(answer, **always)).encode()
+        parts = message_parts(dumps(dict(answer, **always)).encode())
     except BaseException as error:
         error = Unserialisable("result: %s: %s" % (type(error).__name__, error))
-        text = dumps(dict(failed("unserialisable", error), **always)).encode()
-    if len(text) > runner.order["max_output"]:
-        error = TooLarge("the result takes %d bytes, more than the %d of `--max-output`" % (len(text), runner.order["max_output"]))
-        text = dumps(dict(failed("too-large", error), **always)).encode()
-    return text
+        parts = [dumps(dict(failed("unserialisable", error), **always)).encode()]
+    length = sum(map(len, parts))
+    if length > runner.order["max_output"]:
+        error = TooLarge("the result takes %d bytes, more than the %d of `--max-output`" % (length, runner.order["max_output"]))
+        parts = [dumps(dict(failed("too-large", error), **always)).encode()]
+    return parts
 
 
 class TooLarge(Exception):
@@ -85,14 +92,17 @@ class TooLarge(Exception):
 def serve(launcher, runner, streams, watchdog):
     this = os.getpid()
     while True:
-        _, request = launcher.next()
+        _, length = WORD.unpack(launcher.receive(WORD.size))
+        text = launcher.receive(length)
+        # Their arguments are all decoded.
+        request = read_message(text, text.startswith((b'{"kind":"function"', b'{"kind":"class"')))
         watchdog.set(request["timeout"])
-        text = answered(runner, request, streams)
+        parts = answered(runner, request, streams)
         if os.getpid() != this:
             # A copy of this process, which the function has made with `fork` and which has come back from it.
             exit_now()
         watchdog.unset()
-        launcher.ready(text)
+        launcher.answer(parts)
 
 
 def main(connection):

@@ -4,8 +4,6 @@ One part of the program that the parent gives to Python; `main.py` is the last o
 """
 
 import base64
-import hashlib
-import inspect
 import json
 import math
 import os
@@ -84,10 +82,6 @@ def output_bytes(value, where):
         raise BadOutput("%s is neither bytes nor text nor JSON: %s" % (where, error)) from None
 
 
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
-
-
 def call_aggregate(runner, request):
     returns = [decode_return(item, "sim_returns[%d]" % at) for at, item in enumerate(request["sim_returns"])]
     function, code = runner.finder.find(request, "function")
@@ -136,6 +130,8 @@ def read_file(path, size):
 
 def takes(function, name):
     """Whether a function has this keyword argument."""
+    import inspect
+
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

@@ -10,10 +10,8 @@ JSON values stand for themselves. A dictionary whose only key begins with `$` is
     {"$atoms": {...}}                          `Atoms.todict()` of ASE, itself with tags
 """
 
-import base64
 import math
 import os
-import pathlib
 import sys
 
 NUMBERS = {int, float, bool, type(None)}
@@ -79,8 +77,8 @@ def encode_dict(value, where, parents):
 
 def encode_other(value, where, parents):
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, pathlib.PurePath):
+        return {"$bytes": base64_text(value)}
+    if isinstance(value, os.PathLike) and is_path(value):
         return {"$path": text(os.path.abspath(str(value)), where)}
     for plain, exact in ((bool, bool), (int, int.__int__), (float, float.__float__), (str, str.__str__)):
         if isinstance(value, plain):
@@ -107,11 +105,18 @@ def encode_other(value, where, parents):
     )
 
 
+def is_path(value):
+    import pathlib
+
+    return isinstance(value, pathlib.PurePath)
+
+
 def encode_array(numpy, array, where):
     if array.dtype.kind not in "biufcSUmM":
         raise Unserialisable("%s: an array of %s" % (where, array.dtype))
     data = numpy.ascontiguousarray(array)
-    content = {"dtype": array.dtype.str, "shape": list(array.shape), "data": base64.b64encode(data.data.cast("B") if data.dtype.kind in "biufc" and data.size else data.tobytes()).decode()}
+    content = data.data.cast("B") if data.dtype.kind in "biufc" and data.size else data.tobytes()
+    content = {"dtype": array.dtype.str, "shape": list(array.shape), "data": base64_text(content)}
     return {"$ndarray": content}
 
 
@@ -149,9 +154,8 @@ def decode_array(content, where):
     if dtype.hasobject:
         raise BadValue("%s: `$ndarray` of Python objects" % where)
     data = content["data"]
-    if isinstance(data, str):
-        # A copy, because the text's bytes cannot be changed.
-        array = numpy.frombuffer(bytearray(base64.b64decode(data, validate=True)), dtype)
+    if isinstance(data, (str, memoryview)):
+        array = numpy.frombuffer(base64_bytes(data), dtype)
     else:
         array = numpy.array(data, dtype)
     return array.reshape(content["shape"]) if "shape" in content else array
@@ -177,6 +181,8 @@ def decode_float(content, where):
 
 
 def decode_path(content, where):
+    import pathlib
+
     return pathlib.Path(CALLER["directory"], content)
 
 
@@ -184,7 +190,7 @@ def decode_path(content, where):
 CALLER = {"directory": os.sep}
 DECODERS = {
     "$ndarray": decode_array,
-    "$bytes": lambda content, where: base64.b64decode(content, validate=True),
+    "$bytes": lambda content, where: bytes(base64_bytes(content)),
     "$path": decode_path,
     "$float": decode_float,
     "$atoms": decode_atoms,

@@ -55,6 +55,12 @@ class Launcher:
     def ready(self, text):
         self.connection.sendall(WORD.pack(TEXT, len(text)) + text)
 
+    def answer(self, parts):
+        head, *rest = parts
+        self.connection.sendall(WORD.pack(TEXT, sum(map(len, parts))) + head)
+        for part in rest:
+            self.connection.sendall(part)
+
     def error(self, report):
         text = encode_report(report)
         self.connection.sendall(WORD.pack(ERROR, len(text)) + text)
