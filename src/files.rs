@@ -40,8 +40,8 @@ pub(crate) use inside::{check_below, room_below};
 pub(crate) use pointer::{first_pointer, is_pointer};
 pub(crate) use quoted::quoted;
 pub(crate) use reading::{
-    check_regular, holds, in_project, open, read, read_of_project, read_text, read_text_if_present,
-    read_text_of_project, read_text_of_project_if_present,
+    check_regular, holds, in_project, open, open_examined, read, read_of_project, read_text,
+    read_text_if_present, read_text_of_project, read_text_of_project_if_present,
 };
 pub(crate) use reproducible::{TIME as REPRODUCIBLE_TIME, make_reproducible};
 pub(crate) use shared::SharedFile;
@@ -294,10 +294,9 @@ pub(crate) fn size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).context("examine", path)?.len())
 }
 
-/// The permission bits of a file, links followed.
-pub(crate) fn mode(path: &Path) -> Result<u32> {
-    let metadata = fs::metadata(path).context("examine", path)?;
-    Ok(metadata.permissions().mode() & 0o7777)
+/// The permission bits of what was examined.
+pub(crate) fn mode_of(found: &fs::Metadata) -> u32 {
+    found.permissions().mode() & 0o7777
 }
 
 /// Sets the permission bits of a file or directory.
@@ -364,12 +363,31 @@ pub(crate) fn names_in_utf8(directory: &Path) -> Result<Vec<String>> {
     ))
 }
 
+/// The entries of a directory, sorted by name, with what they are themselves: links are not followed.
+pub(crate) fn entries(directory: &Path) -> Result<Vec<(String, Kind)>> {
+    let mut found = Vec::new();
+    for entry in entries_of(directory)? {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Most filesystems list it with the name.
+        let kind = entry.file_type().context("examine", &entry.path())?;
+        found.push((name, walk::kind(kind)));
+    }
+    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
+}
+
 fn sorted(mut names: Vec<String>) -> Vec<String> {
     names.sort_unstable();
     names
 }
 
 fn list(directory: &Path) -> Result<Vec<OsString>> {
+    let entries = entries_of(directory)?.into_iter();
+    Ok(entries.map(|entry| entry.file_name()).collect())
+}
+
+/// Nothing where there is no such directory.
+fn entries_of(directory: &Path) -> Result<Vec<fs::DirEntry>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error)
@@ -382,10 +400,8 @@ fn list(directory: &Path) -> Result<Vec<OsString>> {
         }
         Err(error) => return Err(error).context("list", directory),
     };
-    entries
-        .map(|entry| entry.map(|e| e.file_name()))
-        .collect::<io::Result<Vec<_>>>()
-        .context("list", directory)
+    let entries = entries.collect::<io::Result<Vec<_>>>();
+    entries.context("list", directory)
 }
 
 /// Flushes all that was written to the filesystem holding `path`: one call instead of one per file.

@@ -12,7 +12,7 @@ use crate::name::EnvironmentName;
 use crate::process::threads;
 use crate::report::codes;
 use crate::runtime::Unusable;
-use crate::store::{Root, installed};
+use crate::store::{Root, Stamp, installed};
 use crate::target::Glibc;
 
 const EXAMPLES: &str = "\
@@ -192,8 +192,15 @@ fn failure(error: doctor::Error, shared: &Shared) -> Failure {
 
 /// Warns of interpreters that are closed to other users of the root.
 pub(super) fn warn_of_closed_interpreters(root: &Root, chosen: &[EnvironmentName]) {
-    let there = installed::read(root, chosen);
-    for closed in doctor::examine_interpreters(root, &there, false) {
+    if root.policy().is_none() {
+        return;
+    }
+    let stamps: Vec<(&EnvironmentName, Stamp)> = chosen
+        .iter()
+        .filter_map(|name| Some((name, installed::current_stamp(root, name)?)))
+        .collect();
+    let stamps: Vec<_> = stamps.iter().map(|(name, stamp)| (*name, stamp)).collect();
+    for closed in doctor::examine_interpreters(root, &stamps, false) {
         show::remark(&format!(
             "warning: `{}`: {}. To change that: `{}`, or have the environment run on a managed Python",
             closed.path.display(),

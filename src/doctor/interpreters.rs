@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{self, Kind, ownership, quoted};
 use crate::name::EnvironmentName;
-use crate::store::installed::{Complete, Generation, Installed};
-use crate::store::{Policy, Root};
+use crate::store::{Policy, Root, Stamp};
 
 use super::access::{may, whom};
 use super::finding::{Code, Finding};
@@ -18,10 +17,11 @@ const NEEDED: [&str; 4] = ["", "os.py", "encodings", "lib-dynload"];
 /// Directories that belong to others, or that programs do not read.
 const NOT_LIBRARY: [&str; 4] = ["site-packages", "dist-packages", "__pycache__", "test"];
 
-/// The parts of these environments' interpreters that are closed to those whom the root's policy is for.
+/// The parts of the environments' interpreters that are closed to those whom the root's policy is for. The stamps are those of
+/// their current generations.
 pub fn examine_interpreters(
     root: &Root,
-    environments: &BTreeMap<EnvironmentName, Installed>,
+    stamps: &[(&EnvironmentName, &Stamp)],
     deep: bool,
 ) -> Vec<Finding> {
     let Some(policy) = root.policy() else {
@@ -29,9 +29,9 @@ pub fn examine_interpreters(
     };
     let mut examined: Vec<PathBuf> = root.path().ancestors().map(Path::to_owned).collect();
     let mut findings = Vec::new();
-    for (executable, (name, complete)) in outside(root, environments) {
+    for (executable, (name, stamp)) in outside(root, stamps) {
         let why = format!("`{name}` runs on `{}`", executable.display());
-        for (path, needs) in parts(executable, complete, deep) {
+        for (path, needs) in parts(executable, stamp, deep) {
             for directory in above(&path) {
                 if !examined.contains(&directory) {
                     findings.extend(closed(&directory, 0o1, policy, &why));
@@ -47,15 +47,13 @@ pub fn examine_interpreters(
 /// The interpreters outside the root, each with the first environment that runs on it.
 fn outside<'a>(
     root: &Root,
-    environments: &'a BTreeMap<EnvironmentName, Installed>,
-) -> BTreeMap<&'a Path, (&'a EnvironmentName, &'a Complete)> {
-    let mut interpreters: BTreeMap<&Path, (&EnvironmentName, &Complete)> = BTreeMap::new();
-    for (name, there) in environments {
-        if let Some(Generation::Complete(complete)) = there.current() {
-            let executable = complete.stamp.python.executable.as_path();
-            if !executable.starts_with(root.path()) {
-                interpreters.entry(executable).or_insert((name, complete));
-            }
+    stamps: &[(&'a EnvironmentName, &'a Stamp)],
+) -> BTreeMap<&'a Path, (&'a EnvironmentName, &'a Stamp)> {
+    let mut interpreters: BTreeMap<&Path, (&EnvironmentName, &Stamp)> = BTreeMap::new();
+    for (name, stamp) in stamps {
+        let executable = stamp.python.executable.as_path();
+        if !executable.starts_with(root.path()) {
+            interpreters.entry(executable).or_insert((name, stamp));
         }
     }
     interpreters
@@ -69,12 +67,12 @@ fn above(path: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// The files that everyone who runs an interpreter needs, with the permission bits that takes.
-fn parts(executable: &Path, complete: &Complete, deep: bool) -> Vec<(PathBuf, u32)> {
+fn parts(executable: &Path, stamp: &Stamp, deep: bool) -> Vec<(PathBuf, u32)> {
     let mut parts = vec![(executable.to_owned(), 0o5)];
-    let libraries = complete.stamp.interpreter.iter().map(|part| &part.path);
+    let libraries = stamp.interpreter.iter().map(|part| &part.path);
     let libraries = libraries.filter(|path| *path != executable);
     parts.extend(libraries.map(|path| (path.clone(), 0o4)));
-    let (major, minor) = complete.stamp.python.series();
+    let (major, minor) = stamp.python.series();
     let prefix = executable.parent().and_then(Path::parent);
     let prefix = prefix.unwrap_or(Path::new("/"));
     for directory in ["lib", "lib64"] {

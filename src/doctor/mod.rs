@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use crate::files;
 use crate::name::EnvironmentName;
 use crate::runtime::Unusable;
-use crate::store::{Installed, Policy, Root, Verifier, installed, layout};
+use crate::store::installed::Generation;
+use crate::store::{Installed, Policy, Root, Stamp, Verifier, installed, layout};
 
 mod access;
 mod environments;
@@ -167,7 +168,14 @@ fn contents(
         environments::examine(root, there, &|name| is_read(name).then_some(verifier));
     let failed = import::findings(root, imports.into_iter().flatten(), &findings);
     findings.extend(failed);
-    findings.extend(interpreters::examine_interpreters(root, there, deep));
+    let stamps: Vec<(&EnvironmentName, &Stamp)> = there
+        .iter()
+        .filter_map(|(name, there)| match there.current()? {
+            Generation::Complete(complete) => Some((name, &complete.stamp)),
+            _ => None,
+        })
+        .collect();
+    findings.extend(examine_interpreters(root, &stamps, deep));
     findings.extend(leftovers::examine(root));
     if deep {
         findings.extend(store::examine(root, verifier)?);

@@ -108,18 +108,13 @@ pub(crate) struct File {
     inode: u64,
 }
 
-/// Which file it is.
-pub(crate) fn identity(file: &super::File) -> io::Result<File> {
-    Ok(identify(&file.metadata()?))
-}
-
 /// Which file it is, if it has several names.
-pub(crate) fn shared(file: &super::File) -> io::Result<Option<File>> {
-    let metadata = file.metadata()?;
-    Ok((metadata.nlink() > 1).then(|| identify(&metadata)))
+pub(crate) fn shared(metadata: &std::fs::Metadata) -> Option<File> {
+    (metadata.nlink() > 1).then(|| identity(metadata))
 }
 
-fn identify(metadata: &std::fs::Metadata) -> File {
+/// Which file it is.
+pub(crate) fn identity(metadata: &std::fs::Metadata) -> File {
     File {
         device: metadata.dev(),
         inode: metadata.ino(),

@@ -2,7 +2,7 @@
 //! so nothing is waited for (a FIFO), only regular files are read (no device), whole ones only up to a limit, and what a
 //! project names only where it lies in the project, links resolved.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,15 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 
 /// As [`open`], for those in this room that give the context.
 pub(super) fn try_open(path: &Path) -> io::Result<File> {
+    try_open_examined(path).map(|(file, _)| file)
+}
+
+/// As [`open`], with what had to be examined for that.
+pub(crate) fn open_examined(path: &Path) -> Result<(File, Metadata)> {
+    try_open_examined(path).context("open", path)
+}
+
+fn try_open_examined(path: &Path) -> io::Result<(File, Metadata)> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).expect("they are few bits");
     // A socket cannot be opened at all; its kind explains more than the system's error.
@@ -38,9 +47,10 @@ pub(super) fn try_open(path: &Path) -> io::Result<File> {
             });
         }
     };
-    let kind = file.metadata()?.file_type();
+    let found = file.metadata()?;
+    let kind = found.file_type();
     if kind.is_file() || kind.is_dir() {
-        return Ok(file);
+        return Ok((file, found));
     }
     let what = if kind.is_fifo() { "a FIFO" } else { "a device" };
     Err(no_regular_file(what))
@@ -147,8 +157,8 @@ pub(crate) fn in_project(project: &Path, below: &Path) -> Result<PathBuf> {
 }
 
 fn read_some(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let file = try_open(path)?;
-    let size = file.metadata()?.len();
+    let (file, found) = try_open_examined(path)?;
+    let size = found.len();
     check_size(size, most)?;
     // Files of /proc have no size and some content.
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);

@@ -35,6 +35,16 @@ pub(crate) enum Kind {
     Other,
 }
 
+/// What a type of file is here.
+pub(super) fn kind(found: fs::FileType) -> Kind {
+    match found {
+        found if found.is_dir() => Kind::Directory,
+        found if found.is_symlink() => Kind::Link,
+        found if found.is_file() => Kind::File,
+        _ => Kind::Other,
+    }
+}
+
 /// Everything below a directory (not itself), parents before children, sorted by path; links are not followed.
 pub(crate) fn walk(directory: &Path) -> Result<Vec<Entry>> {
     walk_some(directory, &|_| true)
@@ -77,12 +87,7 @@ fn walk_and(
             if !wanted(&path) {
                 continue;
             }
-            let kind = match metadata.file_type() {
-                t if t.is_dir() => Kind::Directory,
-                t if t.is_symlink() => Kind::Link,
-                t if t.is_file() => Kind::File,
-                _ => Kind::Other,
-            };
+            let kind = kind(metadata.file_type());
             if kind == Kind::Directory {
                 pending.push(path.clone());
             }

@@ -85,6 +85,17 @@ pub(crate) fn read<'a>(
         .collect()
 }
 
+/// The stamp of the generation that an environment's link leads to, if it can be read. Looks at nothing else.
+pub(crate) fn current_stamp(root: &Root, name: &EnvironmentName) -> Option<Stamp> {
+    let Current::Generation(id) = current(root, name).ok()? else {
+        return None;
+    };
+    match Stamp::read(&root.generation(name, &id)).ok()? {
+        Found::Stamp(stamp) => Some(*stamp),
+        Found::Nothing | Found::Newer(_) => None,
+    }
+}
+
 /// Looks at one generation alone; `None` if nothing has its name.
 pub(crate) fn look(root: &Root, name: &EnvironmentName, id: &str) -> Option<Generation> {
     let path = root.generation(name, id);

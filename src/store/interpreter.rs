@@ -100,7 +100,8 @@ fn part(path: &Path) -> files::Result<Part> {
 
 fn ends(path: &Path, size: u64) -> files::Result<Digest> {
     let mut file = files::open(path)?;
-    let mut bytes = Vec::new();
+    // Room for both ends, and for finding the end of each: few reads instead of many small ones.
+    let mut bytes = Vec::with_capacity(usize::try_from(2 * END).unwrap_or_default() + 64);
     let mut read = |from: u64| -> std::io::Result<()> {
         file.seek(SeekFrom::Start(from))?;
         file.by_ref().take(END).read_to_end(&mut bytes)?;

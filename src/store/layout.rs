@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
-use crate::files;
+use crate::files::{self, Kind};
 
 use super::{Root, directory};
 
@@ -92,27 +92,22 @@ const WITH_FOLDERS: [&str; 2] = [directory::GENERATIONS, directory::STORE];
 /// Makes sure that the folders of a root are directories. Through a link, which another maintainer may have planted, a
 /// `sync` would write in another directory, and a `gc` would remove what is there.
 pub(crate) fn check_folders(root: &Root) -> Result<(), Error> {
-    let check = |path: std::path::PathBuf| {
-        if files::exists(&path) && !files::is_really_directory(&path) {
-            return Err(Error::NoFolder {
-                link: files::link_target(&path)?.is_some(),
-                path,
-            });
-        }
-        Ok(path)
+    let no_folder = |path: std::path::PathBuf, kind| Error::NoFolder {
+        link: kind == Kind::Link,
+        path,
     };
-    for folder in FOLDERS {
-        let path = root.path().join(folder);
-        if OF_NOTES.contains(&folder) && files::link_target(&path)?.is_none() {
-            continue;
+    for (folder, kind) in files::entries(root.path())? {
+        let is = |folders: &[&str]| folders.contains(&folder.as_str());
+        let path = root.path().join(&folder);
+        let may_be_other = !is(&FOLDERS) || is(&OF_NOTES) && kind != Kind::Link;
+        if kind != Kind::Directory && !may_be_other {
+            return Err(no_folder(path, kind));
         }
-        let path = check(path)?;
-        if WITH_FOLDERS.contains(&folder) {
-            for name in files::names(&path)? {
-                let inner = path.join(&name);
+        if kind == Kind::Directory && is(&WITH_FOLDERS) {
+            for (name, kind) in files::entries(&path)? {
                 // What is unfinished, or put aside, may be anything.
-                if !name.starts_with('.') && files::link_target(&inner)?.is_some() {
-                    check(inner)?;
+                if !name.starts_with('.') && kind == Kind::Link {
+                    return Err(no_folder(path.join(&name), kind));
                 }
             }
         }

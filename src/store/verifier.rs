@@ -31,18 +31,23 @@ impl<'a> Verifier<'a> {
 
     /// The digest of a file that several ask for: it is read once, though it has only one name.
     pub(crate) fn digest_once(&self, path: &Path) -> files::Result<Digest> {
-        let file = files::open(path)?;
-        let which = ownership::identity(&file).context("examine", path)?;
-        self.known(&file, path, which)
+        let (file, found) = files::open_examined(path)?;
+        self.known(&file, path, ownership::identity(&found))
     }
 
     /// The digest of a file.
     pub(crate) fn digest(&self, path: &Path) -> files::Result<Digest> {
-        let file = files::open(path)?;
-        match ownership::shared(&file).context("examine", path)? {
+        Ok(self.digest_and_mode(path)?.0)
+    }
+
+    /// The digest of a file, and its permission bits.
+    pub(crate) fn digest_and_mode(&self, path: &Path) -> files::Result<(Digest, u32)> {
+        let (file, found) = files::open_examined(path)?;
+        let digest = match ownership::shared(&found) {
             Some(which) => self.known(&file, path, which),
             None => self.read(&file, path),
-        }
+        };
+        Ok((digest?, files::mode_of(&found)))
     }
 
     fn known(

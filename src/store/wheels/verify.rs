@@ -55,26 +55,25 @@ fn in_directory(directory: &Path, verifier: &Verifier) -> files::Result<Vec<Dama
         .par_iter()
         .map(|file| {
             let path = unpacked.source(file);
-            match verifier.digest(&path) {
-                Ok(sha256) if sha256 != file.sha256 => {
-                    Ok(Some(damage(path, "is not as `files.txt` lists it")))
+            match verifier.digest_and_mode(&path) {
+                Ok((sha256, _)) if sha256 != file.sha256 => {
+                    Some(damage(path, "is not as `files.txt` lists it"))
                 }
                 // An environment that is linked from here has the same mode.
-                Ok(_) => {
-                    Ok((!has_its_mode(file, &path)?).then(|| damage(path, "has another mode")))
+                Ok((_, mode)) => {
+                    (!is_mode_of(file, mode)).then(|| damage(path, "has another mode"))
                 }
-                Err(error) if error.is_missing() => Ok(Some(damage(path, "is missing"))),
-                Err(_) => Ok(Some(damage(path, "cannot be read"))),
+                Err(error) if error.is_missing() => Some(damage(path, "is missing")),
+                Err(_) => Some(damage(path, "cannot be read")),
             }
         })
-        .collect::<files::Result<_>>()?;
+        .collect();
     Ok(wrong.into_iter().flatten().collect())
 }
 
 /// Whether a file is executable exactly if it is a program, and read-only; who may read it is the root's policy.
-fn has_its_mode(file: &UnpackedFile, path: &Path) -> files::Result<bool> {
-    let mode = files::mode(path)?;
-    Ok(mode & 0o222 == 0 && (mode & 0o111 != 0) == file.executable)
+fn is_mode_of(file: &UnpackedFile, mode: u32) -> bool {
+    mode & 0o222 == 0 && (mode & 0o111 != 0) == file.executable
 }
 
 /// Whether every byte of it is as it was unpacked. Stops at the first that is not.
