@@ -50,6 +50,7 @@ impl<'a> Wanted<'a> {
                     requirements: &[],
                     target,
                     interpreters: Vec::new(),
+                    tests: false,
                 });
             }
             if let Some(archive) = target.python.archive() {

@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::files::{self, Context};
 use crate::process::{self, Command};
 use crate::python::Interpreter;
-use crate::python::bytecode::is_module;
+use crate::python::bytecode::{is_module, is_test};
 use crate::store::Root;
 use crate::store::wheels::{self, Scheme, Staging, UnpackedFile, UnpackedWheel};
 
@@ -56,22 +56,24 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
-/// Compiles every module of an unpacked wheel and puts the bytecode into the store. `variables` are those the interpreter
-/// may need to start; groups of files are compiled at once as the workers allows.
+/// Compiles the modules of an unpacked wheel, those of tests or all others, and puts the bytecode into the store.
+/// `variables` are those the interpreter may need to start; groups of files are compiled at once as the workers allow.
 pub(super) fn compile(
     root: &Root,
     wheel: &UnpackedWheel,
     sha256: &Digest,
+    tests: bool,
     interpreter: &Interpreter,
     variables: &BTreeMap<OsString, OsString>,
     workers: &Workers,
 ) -> Result<UnpackedWheel, Error> {
-    let directory = wheels::bytecode_directory(root, sha256, &interpreter.identity);
+    let directory = wheels::bytecode_directory(root, sha256, &interpreter.identity, tests);
     let staging = Staging::beside(&directory, root)?;
     let modules = wheel
         .files
         .iter()
-        .filter(|file| file.scheme == Scheme::SitePackages && is_module(&file.path));
+        .filter(|file| file.scheme == Scheme::SitePackages && is_module(&file.path))
+        .filter(|file| is_test(&file.path) == tests);
     let (modules, large): (Vec<_>, Vec<_>) = modules.partition(|file| file.size <= LARGEST);
     let modules: Vec<&str> = modules.iter().map(|file| file.path.as_str()).collect();
     let large = large

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{gather, pythons};
 use crate::files;
-use crate::lock::LockedPackage;
+use crate::lock::{Bytecode, LockedPackage};
 use crate::plan::Step;
+use crate::python::bytecode::is_test;
 use crate::store::Root;
 use crate::store::wheels::{self, Scheme, UnpackedWheel};
 
@@ -59,9 +60,14 @@ pub(crate) fn estimate(step: &Step, root: &Root) -> files::Result<BuildEstimate>
             continue;
         };
         add(&wheel, series, &mut paths);
-        match compiled(root, package, &bytecode) {
-            Some(compiled) => add(&compiled, series, &mut paths),
-            None => not_compiled(&wheel, series, &mut paths),
+        for tests in [false, true] {
+            if tests && step.environment.bytecode != Bytecode::All {
+                continue;
+            }
+            match compiled(root, package, tests, &bytecode) {
+                Some(compiled) => add(&compiled, series, &mut paths),
+                None => not_compiled(&wheel, tests, series, &mut paths),
+            }
         }
     }
     estimate.bytes += paths.values().sum::<u64>();
@@ -84,16 +90,29 @@ fn add(unpacked: &UnpackedWheel, series: (u64, u64), paths: &mut BTreeMap<String
 }
 
 /// The bytecode of a package, of whichever interpreter: one is about as large as another.
-fn compiled(root: &Root, package: &LockedPackage, names: &[String]) -> Option<UnpackedWheel> {
+fn compiled(
+    root: &Root,
+    package: &LockedPackage,
+    tests: bool,
+    names: &[String],
+) -> Option<UnpackedWheel> {
     let wheel = package.sha256.to_string();
-    let name = names.iter().find(|name| name.starts_with(&wheel))?;
+    let mut names = names.iter();
+    let name =
+        names.find(|name| name.starts_with(&wheel) && name.ends_with(wheels::TESTS) == tests)?;
     wheels::read(&root.bytecode().join(name)).ok()?
 }
 
 /// Bytecode that is not there yet: one file for each module, about as large.
-fn not_compiled(wheel: &UnpackedWheel, series: (u64, u64), paths: &mut BTreeMap<String, u64>) {
+fn not_compiled(
+    wheel: &UnpackedWheel,
+    tests: bool,
+    series: (u64, u64),
+    paths: &mut BTreeMap<String, u64>,
+) {
     let modules = wheel.files.iter();
     let modules = modules.filter(|file| file.scheme == Scheme::SitePackages);
+    let modules = modules.filter(|file| is_test(&file.path) == tests);
     for file in modules {
         let path = file.installed(series);
         if let Some((directory, name)) = path.rsplit_once('/')

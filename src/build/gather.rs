@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use crate::digest::Digest;
 use crate::fetch;
 use crate::files;
-use crate::lock::{Distribution, InternedPackage, LockedPackage, LockedTarget};
+use crate::lock::{Bytecode, Distribution, InternedPackage, LockedPackage, LockedTarget};
 use crate::project::git;
 use crate::python::Interpreter;
 use crate::store::Root;
@@ -44,6 +44,8 @@ pub(super) struct Need<'a> {
     pub(super) requirements: &'a [InternedPackage],
     pub(super) target: &'a LockedTarget,
     pub(super) interpreters: Vec<&'a Interpreter>,
+    /// Whether bytecode of its tests is wanted.
+    pub(super) tests: bool,
 }
 
 /// What packages are looked up by: the digest of the file, or of all that a build takes, and the interpreter.
@@ -54,18 +56,27 @@ pub(super) type Key = (Digest, Digest);
 pub(super) struct Ready {
     /// What its wheel installs.
     pub(super) wheel: UnpackedWheel,
-    /// The bytecode for that.
+    /// The bytecode for that, without that of tests.
     pub(super) bytecode: UnpackedWheel,
+    /// That of tests, where it is wanted.
+    pub(super) tests: Option<UnpackedWheel>,
 }
 
 impl Ready {
     /// What an environment is assembled from; the package's name is for people.
-    pub(super) fn parts<'a>(&'a self, package: &'a str) -> [Part<'a>; 2] {
-        [(&self.wheel, false), (&self.bytecode, true)].map(|(unpacked, compiled)| Part {
+    pub(super) fn parts<'a>(&'a self, package: &'a str, bytecode: Bytecode) -> Vec<Part<'a>> {
+        let part = |unpacked, compiled| Part {
             package,
             unpacked,
             compiled,
-        })
+        };
+        let tests = self.tests.iter().filter(|_| bytecode == Bytecode::All);
+        let compiled = [&self.bytecode].into_iter().chain(tests);
+        let compiled = compiled.map(|unpacked| part(unpacked, true));
+        [part(&self.wheel, false)]
+            .into_iter()
+            .chain(compiled)
+            .collect()
     }
 }
 
@@ -235,6 +246,7 @@ fn with_requirements<'a>(wheels: Vec<Need<'a>>, unbuilt: &[&Need<'a>]) -> Vec<Ne
             requirements: &[],
             target: need.target,
             interpreters: need.interpreters.clone(),
+            tests: false,
         })
     });
     for need in wheels.into_iter().chain(required) {
@@ -246,6 +258,7 @@ fn with_requirements<'a>(wheels: Vec<Need<'a>>, unbuilt: &[&Need<'a>]) -> Vec<Ne
                 for interpreter in need.interpreters {
                     known.add(interpreter);
                 }
+                known.tests |= need.tests;
             }
         }
     }

@@ -16,6 +16,7 @@ use super::workers::Workers;
 use super::{Context, Error, RootError, choose, pythons, requires, source};
 use crate::digest::Digest;
 use crate::files::{self, link};
+use crate::lock::Bytecode;
 use crate::plan::{Action, Reason, Step};
 use crate::python::{self, Interpreter};
 
@@ -246,7 +247,7 @@ fn build_one(
     let ready = ready(job, gathered)?;
     let parts: Vec<Part> = ready
         .iter()
-        .flat_map(|(package, there)| there.parts(package))
+        .flat_map(|(package, there)| there.parts(package, job.environment.bytecode))
         .collect();
     requires::check(job, &parts).map_err(|error| match error {
         requires::Error::Files(error) if error.is_missing() => Error::TakenAway(error.path),
@@ -307,8 +308,10 @@ fn needs<'a>(jobs: &[&Job<'a>]) -> Vec<Need<'a>> {
                 requirements,
                 target: job.target,
                 interpreters: Vec::new(),
+                tests: false,
             });
             need.add(job.interpreter);
+            need.tests |= job.environment.bytecode == Bytecode::All;
         }
     }
     needs.into_values().collect()

@@ -199,6 +199,11 @@ fn compare_variables(found: &mut Findings, environment: &Environment, locked: &L
         let what = "its list of functions has changed";
         found.add(Code::FunctionsChanged, what, was, now);
     }
+    if environment.bytecode != locked.bytecode {
+        let [was, now] = [locked.bytecode, environment.bytecode].map(|one| one.as_str().to_owned());
+        let what = format!("its bytecode was `{was}` and is `{now}`");
+        found.add(Code::BytecodeChanged, what, Some(was), Some(now));
+    }
 }
 
 fn compare_targets(

@@ -10,6 +10,7 @@
 //! variables = { OMP_NUM_THREADS = "1" }     # if any
 //! keep = ["SLURM_*"]                        # if any
 //! functions = ["env_source:add"]            # if any
+//! bytecode = "all"                          # if that of tests too
 //! resolver = "uv 0.13.9"
 //! inputs = "…"                              # sha256 of the canonical text of question and resolver
 //! question = { dependency = ["ase==3.29.0"], python = ["3.11"], … }

@@ -32,6 +32,8 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         keep: _,
         optional: _,
         prefetch: _,
+        // It decides what is built of the answer.
+        bytecode: _,
         functions: _,
     } = environment;
     let asked = [

@@ -10,14 +10,14 @@ use toml::de::DeTable;
 use super::complaint::{Complaint, Text, nearest, nearest_path};
 use super::reader::{Placed, Section};
 use super::{
-    Environment, Index, Local, PythonSource, Requirement, about, also_python, functions, general,
-    local, python_allows, script, value,
+    Environment, Index, Local, PythonSource, Requirement, about, also_python, bytecode, functions,
+    general, local, python_allows, script, value,
 };
 use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "source",
     "python",
     "also-python",
@@ -36,6 +36,7 @@ const KEYS: [&str; 20] = [
     "models",
     "optional",
     "prefetch",
+    "bytecode",
     "functions",
     "indexes",
 ];
@@ -104,9 +105,8 @@ fn declared(
     let build_constraints = bounds(text, section, "build-constraints");
     let build_dependencies = build_dependencies(text, section);
     let overrides = bounds(text, section, "overrides");
-    let exclude = packages(text, section, "exclude");
+    let [exclude, sdists] = ["exclude", "sdists"].map(|key| packages(text, section, key));
     let exclude_newer = cut_off(text, section, exclude_newer);
-    let sdists = packages(text, section, "sdists");
     let indexes = routes(text, section, declared);
     let variables = variables(text, section, name);
     let keep = section.strings(text, "keep");
@@ -143,6 +143,7 @@ fn declared(
         keep,
         optional,
         prefetch,
+        bytecode: bytecode::read(text, section),
         functions,
     })
 }

@@ -19,6 +19,7 @@ use crate::target::Target;
 
 mod about;
 mod also_python;
+mod bytecode;
 mod check;
 mod complaint;
 mod environment;
@@ -38,6 +39,7 @@ mod script;
 mod syntax;
 mod value;
 
+pub use bytecode::Bytecode;
 pub use complaint::{Complaint, Complaints};
 pub(crate) use complaint::{Excerpt, Text, excerpt, nearest, nearest_path};
 pub use fragment::Fragment;
@@ -184,6 +186,8 @@ pub struct Environment {
     pub optional: bool,
     /// Whether `sync` may call `setup()` of its models to have them fetch what they need.
     pub prefetch: bool,
+    /// Which modules of its packages are compiled when it is built.
+    pub bytecode: Bytecode,
     /// Functions and classes that `rootstock call` is meant for, `MODULE:NAME`.
     pub functions: BTreeSet<String>,
 }

@@ -22,6 +22,7 @@ pub(crate) fn locked(name: &str, version: &str) -> LockedEnvironment {
         },
         keep: std::collections::BTreeSet::new(),
         functions: std::collections::BTreeSet::new(),
+        bytecode: crate::lock::Bytecode::default(),
         variables: BTreeMap::from([("OMP_NUM_THREADS".into(), "1".into())]),
         question: Question::default(),
         resolver: "uv 0.13.9".into(),

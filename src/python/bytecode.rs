@@ -1,7 +1,14 @@
-//! Which files Python compiles, and where it looks for their bytecode.
+//! Which files Python compiles, which of them are compiled when they are installed, and where Python looks for bytecode.
 
 /// Where Python keeps bytecode, beside the sources.
 const CACHE: &str = "__pycache__";
+
+/// Whether a module belongs to tests: it lies in a directory that is called so.
+pub(crate) fn is_test(path: &str) -> bool {
+    let directories = path.rsplit_once('/').map_or("", |(above, _)| above);
+    let mut names = directories.split('/');
+    names.any(|name| matches!(name, "tests" | "test"))
+}
 
 /// Whether Python may import this file. A line end in its name could not be handed over; wheels have none.
 pub(crate) fn is_module(path: &str) -> bool {
@@ -38,6 +45,27 @@ pub(crate) fn sources_of(path: &str) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_are_recognised_by_their_directories() {
+        for path in [
+            "a/tests/b.py",
+            "tests/b.py",
+            "a/test/c/d.py",
+            "a/tests/__init__.py",
+        ] {
+            assert!(is_test(path), "{path}");
+        }
+        for path in [
+            "tests.py",
+            "a/test.py",
+            "a/testing/b.py",
+            "a/latest/b.py",
+            "a/test_b.py",
+        ] {
+            assert!(!is_test(path), "{path}");
+        }
+    }
 
     #[test]
     fn bytecode_belongs_to_the_sources_that_python_would_take_it_for() {

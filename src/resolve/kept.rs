@@ -79,6 +79,7 @@ pub(super) fn refreshed(
         variables: environment.variables.clone(),
         keep: environment.keep.clone(),
         functions: environment.functions.clone(),
+        bytecode: environment.bytecode,
         ..locked.clone()
     };
     seal(&mut refreshed);

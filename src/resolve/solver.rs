@@ -181,6 +181,7 @@ impl Solver<'_> {
             variables: environment.variables.clone(),
             keep: environment.keep.clone(),
             functions: environment.functions.clone(),
+            bytecode: environment.bytecode,
             question,
             resolver: self.resolver.uv.identity(),
             inputs: Digest::of(""),

@@ -276,7 +276,7 @@ pub(crate) fn link_to(environment: &EnvironmentName, id: &str) -> PathBuf {
 
 /// The format of what is built. It counts up when this program would make other files of the same lock, so that
 /// environments are built anew once.
-const BUILD_FORMAT: u32 = 4;
+const BUILD_FORMAT: u32 = 5;
 
 /// The name of a generation: of what it is built from, the digests of the lock's answer and of the interpreter.
 pub(crate) fn generation_id(answer: &Digest, interpreter: &Digest) -> String {

@@ -161,7 +161,7 @@ mod tests {
             format!("store/archives/.packing-{us}-x"),
             format!("store/archives/0123.part-{us}"),
             format!("store/built-1/.making-{us}-x"),
-            format!("store/bytecode-3/.making-{us}-x"),
+            format!("store/bytecode-4/.making-{us}-x"),
             format!("store/wheels-1/.making-{us}-x"),
             format!("store/wheels-2/.making-{us}-x"),
         ];

@@ -4,10 +4,11 @@
 //! {root}/store/wheels-2/<sha256 of the wheel>/
 //! ├── files.txt              one line per installed file
 //! └── tree/{site-packages,bin,include,data}/…
-//! {root}/store/bytecode-3/<sha256 of the wheel>-<16 digits of the interpreter's identity>/
+//! {root}/store/bytecode-4/<sha256 of the wheel>-<16 digits of the interpreter's identity>/        without that of tests
 //! ├── files.txt
 //! ├── skipped.txt            sources that do not compile
 //! └── tree/site-packages/…/__pycache__/….pyc
+//! {root}/store/bytecode-4/<as above>-tests/                                            that of tests, where it is wanted
 //! {root}/store/built-1/…     wheels built from source distributions, see `build::sdist`
 //! ```
 //!
@@ -34,8 +35,10 @@ pub(crate) use verify::{Damage, damaged, is_intact};
 
 const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
+/// The end of the names of directories with the bytecode of tests.
+pub(crate) const TESTS: &str = "-tests";
 pub(super) const WHEELS: &str = "wheels-2";
-pub(super) const BYTECODE: &str = "bytecode-3";
+pub(super) const BYTECODE: &str = "bytecode-4";
 pub(super) const BUILT: &str = "built-1";
 
 /// One file of an unpacked wheel, or of its bytecode.
@@ -195,27 +198,20 @@ pub(crate) fn find(root: &Root, wheel: &Digest) -> Result<Option<UnpackedWheel>,
     read(&directory(root, wheel))
 }
 
-/// The bytecode of this wheel for this interpreter, if it is there.
-pub(crate) fn find_bytecode(
-    root: &Root,
-    wheel: &Digest,
-    interpreter: &python::Identity,
-) -> Result<Option<UnpackedWheel>, Error> {
-    read(&bytecode_directory(root, wheel, interpreter))
-}
-
 /// Where the wheel of this digest is unpacked.
 pub(crate) fn directory(root: &Root, wheel: &Digest) -> PathBuf {
     root.wheels().join(wheel.to_string())
 }
 
-/// Where the bytecode of the wheel of this digest is.
+/// Where the bytecode of the wheel of this digest is: that of its tests, or that of its other modules.
 pub(crate) fn bytecode_directory(
     root: &Root,
     wheel: &Digest,
     interpreter: &python::Identity,
+    tests: bool,
 ) -> PathBuf {
-    let name = format!("{wheel}-{}", interpreter.digest().short(16));
+    let end = if tests { TESTS } else { "" };
+    let name = format!("{wheel}-{}{end}", interpreter.digest().short(16));
     root.bytecode().join(name)
 }
 
@@ -281,25 +277,29 @@ impl Staging {
         tree(self.directory.path()).join(scheme.directory())
     }
 
-    /// Writes the list and publishes.
+    /// Writes the list and publishes. Nothing is flushed: what a power cut leaves of it is found by its digests before it is
+    /// linked, and a generation is flushed with everything that it is linked from.
     pub(crate) fn publish(self, mut files: Vec<UnpackedFile>) -> Result<UnpackedWheel, Error> {
         files.sort_by(|a, b| (a.scheme, &a.path).cmp(&(b.scheme, &b.path)));
         let mut text = format!("{HEADER}\n");
         text.extend(files.iter().map(UnpackedFile::line));
         files::write(&self.directory.path().join("files.txt"), text.as_bytes())?;
         let directory = self.to.clone();
-        self.rename()?;
+        self.give_name()?;
         Ok(read(&directory)?.unwrap_or(UnpackedWheel { directory, files }))
     }
 
-    /// Flushes all of it to disk and gives it its name. If another process has published the same before, its directory
-    /// stays and this one is dropped.
+    /// Flushes all of it to disk and gives it its name: otherwise a power cut could leave the name without the bytes.
     pub(crate) fn rename(self) -> Result<(), Error> {
+        files::flush_filesystem(self.directory.path())?;
+        self.give_name()
+    }
+
+    /// If another process has published the same before, its directory stays and this one is dropped.
+    fn give_name(self) -> Result<(), Error> {
         if let Some(policy) = &self.policy {
             policy.make_tree_readable(self.directory.path())?;
         }
-        // Otherwise a power cut could leave the name without the bytes.
-        files::flush_filesystem(self.directory.path())?;
         match files::rename(self.directory.path(), &self.to) {
             Ok(()) => {
                 // The name is gone, so there is nothing left to clean up.

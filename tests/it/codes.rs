@@ -96,6 +96,12 @@ const CASES: &[Case] = &[
     ),
     (
         "rootstock.toml",
+        "python = \"3.11\"",
+        "python = \"3.11\"\nbytecode = \"all\"",
+        &["bytecode-changed rootstock.toml:10"],
+    ),
+    (
+        "rootstock.toml",
         "\"second\", ",
         "",
         &["sdists-changed rootstock.toml:14"],

@@ -410,7 +410,7 @@ fn what_killed_builds_have_left_is_found_wherever_it_lies() {
     for place in [
         "generations/one/.staging-",
         "store/wheels-2/.making-",
-        "store/bytecode-3/.making-",
+        "store/bytecode-4/.making-",
         "pythons/.staging-",
         "envs/.one-",
         ".rootstock-",

@@ -194,7 +194,7 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
     let sandbox = Sandbox::shared();
     sandbox.sync(&[]);
     let wheels = sandbox.names("root/store/wheels-2");
-    let bytecode = sandbox.names("root/store/bytecode-3");
+    let bytecode = sandbox.names("root/store/bytecode-4");
     assert_eq!((wheels.len(), bytecode.len()), (3, 3));
     assert_eq!(gc(&sandbox, &ALL)["items"], serde_json::json!([]));
 
@@ -210,7 +210,7 @@ fn the_store_keeps_what_is_left_and_the_rest_is_made_again() {
     assert_eq!(kinds, ["generation", "wheel", "bytecode"]);
     assert_eq!(answer["items"][1]["name"], "second 1.0");
     assert_eq!(sandbox.names("root/store/wheels-2").len(), 2);
-    assert_eq!(sandbox.names("root/store/bytecode-3").len(), 2);
+    assert_eq!(sandbox.names("root/store/bytecode-4").len(), 2);
     assert_eq!(sandbox.names("root/generations"), ["one"]);
     sandbox.run(&["doctor", "--deep"]).expect(0);
 

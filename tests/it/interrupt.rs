@@ -26,7 +26,7 @@ fn unfinished(sandbox: &Sandbox) -> Vec<String> {
         "root/generations/two",
         "root/store",
         "root/store/wheels-2",
-        "root/store/bytecode-3",
+        "root/store/bytecode-4",
         "root/store/archives",
     ];
     let names = directories

@@ -221,6 +221,98 @@ fn a_file_that_is_not_the_locked_one_is_named_and_not_installed() {
     assert_eq!(sandbox.names("root/envs"), ["one", "two"]);
 }
 
+/// Every file of bytecode of an environment's packages, by its path below them.
+fn compiled(sandbox: &Sandbox, environment: &str) -> Vec<String> {
+    let code = "import pathlib, single; top = pathlib.Path(single.__file__).parent.parent\n\
+                print('\\n'.join(sorted(str(file.relative_to(top)) for file in top.rglob('*.pyc'))))";
+    let found = sandbox.python(environment, code);
+    found.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn tests_are_compiled_where_the_manifest_asks_for_it() {
+    let sandbox = Sandbox::new(&[("one", &["single"]), ("two", &["single"])]);
+    let names = [
+        "single/tests/__init__.py",
+        "single/test/deep/a.py",
+        "single/testing.py",
+        "single/tests.py",
+    ];
+    let wheel = Wheel::simple("single", "1.0");
+    let wheel = names
+        .into_iter()
+        .fold(wheel, |wheel, name| wheel.file(name, "X = 1\n"));
+    sandbox.index.add(&wheel);
+    sandbox.lock();
+    sandbox.sync(&[]);
+    let cached = |directory: &str, stem: &str| {
+        format!("single/{directory}__pycache__/{stem}.cpython-311.pyc")
+    };
+    let usual = [
+        cached("", "__init__"),
+        cached("", "testing"),
+        cached("", "tests"),
+    ];
+    assert_eq!(compiled(&sandbox, "one"), usual);
+    let tests = "import single.tests, single.test.deep.a; print(single.tests.X)";
+    assert_eq!(sandbox.python("one", tests), "1\n");
+    let before = ["one", "two"].map(|name| sandbox.generation("root", name));
+
+    // The table of `two` is the last one.
+    sandbox.more("bytecode = \"all\"");
+    let check = |code| {
+        let output = sandbox.run(&["lock", "--check"]);
+        output.expect(code);
+        output.stdout.clone() + &output.message()
+    };
+    let drift = check(3);
+    assert!(
+        drift.contains("its bytecode was `no-tests` and is `all`"),
+        "{drift}"
+    );
+    sandbox.lock();
+    assert!(
+        sandbox
+            .read("rootstock.lock")
+            .contains("\nbytecode = \"all\"\n")
+    );
+    sandbox.sync(&[]);
+    let mut all = vec![cached("test/deep/", "a"), cached("tests/", "__init__")];
+    all.extend(usual.clone());
+    all.sort();
+    assert_eq!(compiled(&sandbox, "two"), all);
+    assert_eq!(compiled(&sandbox, "one"), usual);
+    assert_eq!(sandbox.generation("root", "one"), before[0]);
+    assert_ne!(sandbox.generation("root", "two"), before[1]);
+    sandbox.run(&["sync", "--check"]).expect(0);
+    sandbox.run(&["doctor", "--deep"]).expect(0);
+
+    // The other modules are compiled once for both.
+    let bytecode = sandbox.names("root/store/bytecode-4");
+    assert_eq!(bytecode.len(), 2);
+    assert!(bytecode[1].ends_with("-tests"), "{bytecode:?}");
+
+    let manifest = sandbox.read("rootstock.toml");
+    for (value, message) in [
+        ("\"tests\"", "`tests` is no value of `bytecode`"),
+        ("\"alll\"", "did you mean \"all\"?"),
+        ("true", "`bytecode` has the wrong type"),
+    ] {
+        let manifest = manifest.replace("bytecode = \"all\"", &format!("bytecode = {value}"));
+        sandbox.write("rootstock.toml", &manifest);
+        let output = check(2);
+        assert!(output.contains(message), "{value}: {output}");
+    }
+    sandbox.write(
+        "rootstock.toml",
+        &manifest.replace("\"all\"", "\"no-tests\""),
+    );
+    sandbox.lock();
+    assert!(!sandbox.read("rootstock.lock").contains("bytecode"));
+    sandbox.sync(&[]);
+    assert_eq!(sandbox.generation("root", "two"), before[1]);
+}
+
 #[test]
 fn damage_in_the_store_is_noticed_before_it_is_linked() {
     let sandbox = Sandbox::single();

@@ -57,6 +57,7 @@ impl TestRoot {
             &self.root,
             &self.wheel,
             &wheel,
+            false,
             &python,
             &variables,
             &workers,
@@ -89,8 +90,9 @@ fn two_roots_hold_the_same_bytes_whatever_the_number_of_threads() {
         assert_eq!(Digest::of(&bytes), file.sha256);
     }
     assert_eq!(TestRoot::skipped(&first), "");
-    let found = wheels::find_bytecode(&one.root, &Digest::of("wheel"), &python().identity);
-    assert_eq!(found.unwrap().unwrap(), first);
+    let there =
+        wheels::bytecode_directory(&one.root, &Digest::of("wheel"), &python().identity, false);
+    assert_eq!(wheels::read(&there).unwrap().unwrap(), first);
 }
 
 #[test]
@@ -189,6 +191,7 @@ fn an_interpreter_that_fails_is_shown_with_its_output() {
         &world.root,
         &world.wheel,
         &Digest::of("wheel"),
+        false,
         &python,
         &variables(),
         &Workers::new(1).unwrap(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::files;
-use crate::lock::{Distribution, LockedPackage};
+use crate::lock::{Bytecode, Distribution, LockedPackage};
 use crate::python::Interpreter;
 use crate::report::help;
 
@@ -63,7 +63,7 @@ fn unpacked_before(need: &Need, gathering: &Gathering) -> Result<Option<Prepared
             },
         };
         let Some(wheel) = wheel else { return Ok(None) };
-        let compiled = compiled(wheel, &sha256, interpreter, gathering)?;
+        let compiled = compiled(wheel, &sha256, interpreter, need.tests, gathering)?;
         prepared.push((
             key(package, need.requirements, interpreter),
             Arc::new(compiled),
@@ -90,7 +90,7 @@ pub(super) fn from_archive(
             }
         };
         let wheel = unpack(gathering, package, &wheel, &sha256)?;
-        let compiled = compiled(wheel, &sha256, interpreter, gathering)?;
+        let compiled = compiled(wheel, &sha256, interpreter, need.tests, gathering)?;
         prepared.push((
             key(package, need.requirements, interpreter),
             Arc::new(compiled),
@@ -132,7 +132,7 @@ fn build(
     }
     let parts: Vec<Part> = installed
         .iter()
-        .flat_map(|(package, there)| there.parts(package))
+        .flat_map(|(package, there)| there.parts(package, Bytecode::NoTests))
         .collect();
     let build_env = sdist::BuildEnv {
         target: need.target,
@@ -177,21 +177,38 @@ fn compiled(
     wheel: UnpackedWheel,
     sha256: &Digest,
     interpreter: &Interpreter,
+    tests: bool,
     gathering: &Gathering,
 ) -> Result<Ready, Error> {
+    let bytecode = |tests| bytecode_of(&wheel, sha256, interpreter, tests, gathering);
+    Ok(Ready {
+        bytecode: bytecode(false)?,
+        tests: tests.then(|| bytecode(true)).transpose()?,
+        wheel,
+    })
+}
+
+/// The bytecode of a wheel's tests, or of its other modules; compiled if it is not there.
+fn bytecode_of(
+    wheel: &UnpackedWheel,
+    sha256: &Digest,
+    interpreter: &Interpreter,
+    tests: bool,
+    gathering: &Gathering,
+) -> Result<UnpackedWheel, Error> {
     let root = gathering.context.root;
-    let there = wheels::find_bytecode(root, sha256, &interpreter.identity);
-    let bytecode = match checked(gathering, there)? {
-        Some(bytecode) => bytecode,
-        None => bytecode::compile(
-            root,
-            &wheel,
-            sha256,
-            interpreter,
-            &gathering.context.variables,
-            gathering.workers,
-        )
-        .map_err(|error| Error::from(error).unless_gone([wheel.directory.as_path()].into_iter()))?,
-    };
-    Ok(Ready { wheel, bytecode })
+    let there = wheels::bytecode_directory(root, sha256, &interpreter.identity, tests);
+    if let Some(bytecode) = checked(gathering, wheels::read(&there))? {
+        return Ok(bytecode);
+    }
+    bytecode::compile(
+        root,
+        wheel,
+        sha256,
+        tests,
+        interpreter,
+        &gathering.context.variables,
+        gathering.workers,
+    )
+    .map_err(|error| Error::from(error).unless_gone([wheel.directory.as_path()].into_iter()))
 }

@@ -6,6 +6,7 @@ codes! {
     /// What kind of difference a finding is. A code keeps its name and its meaning for ever.
     AboutChanged = "about-changed", "what the manifest says of a model: elements, licence, citation and so on";
     BuildUnpinned = "build-unpinned", "a source distribution of which nothing is locked that building it takes";
+    BytecodeChanged = "bytecode-changed", "which modules of its packages are compiled";
     ConstraintChanged = "constraint-changed", "a bound on a package that something else asks for, or that building takes";
     EnvironmentAdded = "environment-added", "in the manifest, but not in the lock";
     EnvironmentRemoved = "environment-removed", "in the lock, but no longer in the manifest";

@@ -96,6 +96,7 @@ fn keys(finding: &Finding, manifest: &Manifest) -> Vec<Vec<String>> {
 /// The key of an environment's or a model's table that decides what a code is about; empty if it is the table.
 fn key(code: Code) -> &'static str {
     match code {
+        Code::BytecodeChanged => "bytecode",
         Code::ConstraintChanged => "constraints",
         Code::ExcludeChanged => "exclude",
         Code::IndexChanged => "indexes",

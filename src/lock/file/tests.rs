@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    InternedPackage, LockedArchive, LockedEnvironment, LockedModel, LockedPackage, LockedPython,
-    LockedSource, LockedTarget, LockedWeight, Origin, PythonSource, Question, RecordedTree,
+    Bytecode, InternedPackage, LockedArchive, LockedEnvironment, LockedModel, LockedPackage,
+    LockedPython, LockedSource, LockedTarget, LockedWeight, Origin, PythonSource, Question,
+    RecordedTree,
 };
 use super::*;
 use crate::about::{About, Dtype, Elements, Structure, Tolerance};
@@ -59,6 +60,7 @@ pub(crate) fn sample() -> Lock {
         variables: BTreeMap::from([("A".to_owned(), "quote \" and \\".to_owned())]),
         keep: BTreeSet::from(["SLURM_*".to_owned()]),
         functions: BTreeSet::from(["env_source:add".to_owned()]),
+        bytecode: Bytecode::All,
         question,
         resolver: "uv 0.13.9".into(),
         inputs: Digest::of(""),

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::{
-    InternedPackage, Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage,
+    Bytecode, InternedPackage, Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage,
     LockedPython, LockedSource, LockedTarget, LockedWeight, Origin, PythonSource, Question,
     RecordedTree,
 };
 use super::Edit;
 use super::written::{
-    Written, WrittenArchive, WrittenEnvironment, WrittenFile, WrittenModel, WrittenRecord,
-    WrittenSource, WrittenTarget, WrittenTree, WrittenWeight,
+    Written, WrittenArchive, WrittenBytecode, WrittenEnvironment, WrittenFile, WrittenModel,
+    WrittenRecord, WrittenSource, WrittenTarget, WrittenTree, WrittenWeight,
 };
 use crate::digest::Digest;
 use crate::name::ModelId;
@@ -162,6 +162,7 @@ pub(super) fn environment(
         variables,
         keep,
         functions,
+        bytecode,
         resolver,
         inputs,
         question,
@@ -178,6 +179,7 @@ pub(super) fn environment(
         variables,
         keep,
         functions,
+        bytecode: bytecode.map_or_else(Bytecode::default, |WrittenBytecode::All| Bytecode::All),
         question,
         resolver,
         inputs,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::super::{
-    InternedPackage, Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage,
+    Bytecode, InternedPackage, Lock, LockedArchive, LockedEnvironment, LockedModel, LockedPackage,
     LockedPython, LockedTarget, LockedWeight, Origin, PythonSource, RecordedTree,
 };
 use super::toml_text::{Inline, Key, Quoted, Table, separated, write_list};
@@ -236,6 +236,7 @@ fn write_environment(out: &mut impl Write, environment: &LockedEnvironment) -> f
         variables,
         keep,
         functions,
+        bytecode,
         question,
         resolver,
         inputs,
@@ -259,6 +260,9 @@ fn write_environment(out: &mut impl Write, environment: &LockedEnvironment) -> f
             separated(out, values.iter().map(|value| Quoted(value)))?;
             out.write_str("]\n")?;
         }
+    }
+    if *bytecode != Bytecode::default() {
+        writeln!(out, "bytecode = \"{}\"", bytecode.as_str())?;
     }
     write!(
         out,

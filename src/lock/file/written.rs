@@ -35,6 +35,7 @@ pub(super) struct WrittenEnvironment {
     pub(super) keep: BTreeSet<String>,
     #[serde(default)]
     pub(super) functions: BTreeSet<String>,
+    pub(super) bytecode: Option<WrittenBytecode>,
     pub(super) resolver: String,
     pub(super) inputs: Digest,
     pub(super) question: BTreeMap<String, Vec<String>>,
@@ -66,6 +67,13 @@ pub(super) struct WrittenTree {
     pub(super) python: String,
     pub(super) tree: Digest,
     pub(super) digest: Digest,
+}
+
+/// The default is not written.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WrittenBytecode {
+    All,
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::read;
+use super::{TESTS, read};
 use crate::digest::Digest;
 use crate::files;
 use crate::store::Root;
@@ -85,6 +85,7 @@ fn wheel(sha256: String, path: &Path) -> Content {
 }
 
 fn bytecode(name: &str) -> Content {
+    let name = name.strip_suffix(TESTS).unwrap_or(name);
     let (wheel, interpreter) = name.split_once('-').unwrap_or((name, ""));
     Content::Bytecode {
         wheel: wheel.to_owned(),
