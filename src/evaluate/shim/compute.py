@@ -13,7 +13,7 @@ class Computer(Model):
     """A calculator, the properties that are wanted of it, and what becomes of each structure."""
 
     def __init__(self, calculator, order, source):
-        super().__init__(calculator, {"info": {}, "stress": True}, source)
+        super().__init__(calculator, {"info": {}, "stress": True, "device": order["device"]}, source)
         if self.make_batch is not None:
             self.batch = self.make_batch(calculator) or self.batch
         # Of all results these are wanted; None for the usual ones, of which the stress is optional.

@@ -33,7 +33,7 @@ class Process:
             # First: a mistake in it is found before a model is loaded.
             found = Finder(self.order["source"]).find(function, "function")[0]
         calculator, source = load_calculator(order)
-        self.computer = Computer(calculator, self.order, source)
+        self.computer = Computer(calculator, dict(self.order, device=order["device"]), source)
         if function is not None:
             self.computer.function = found
         return {"device": order["device"], "batch": self.computer.batch is not None and function is None}, ()
