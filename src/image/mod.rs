@@ -14,6 +14,7 @@
 
 pub(crate) mod contents;
 mod copy;
+mod decoder;
 mod format;
 mod inventory;
 mod pack;

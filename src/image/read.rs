@@ -2,7 +2,7 @@
 //! that the list says; what is missing, listed nowhere or larger than the beginning says is an error.
 
 use std::collections::HashMap;
-use std::io::{self, BufReader, Read, Write as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -11,13 +11,14 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 
 use super::contents::{FILE, Image, SCHEMA};
+use super::decoder::{Decoder, Meter, Unmetered, open};
 use super::inventory::{self, Kind};
 use super::write::{self, Failed, Wanted};
 use super::{Contents, Error, Event, Watch};
 use crate::access::{self, Access};
 use crate::archive;
-use crate::digest::{Digest, Hashing};
-use crate::files::{self, Context as _};
+use crate::digest::Digest;
+use crate::files;
 use crate::process::threads;
 use crate::store::tree::Tree;
 use crate::store::{directory, inside};
@@ -31,22 +32,6 @@ const SMALL: u64 = 1 << 20;
 /// How many of them may wait.
 const WAITING: usize = 32;
 
-/// A file, digested as it is read.
-struct Source {
-    file: files::File,
-    hashing: Hashing<io::Sink>,
-}
-
-impl Read for Source {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read(buffer)?;
-        self.hashing.write_all(&buffer[..n])?;
-        Ok(n)
-    }
-}
-
-type Decoder = zstd::Decoder<'static, BufReader<Source>>;
-
 /// What every version of the beginning says.
 #[derive(Deserialize)]
 struct Schema {
@@ -57,18 +42,9 @@ struct Schema {
 pub(crate) fn head(path: &Path) -> Result<Image, Error> {
     let mut archive = open(path)?;
     let damaged = |why: io::Error| no_image(path, &why.to_string());
+    let (archive, meter) = &mut archive;
     let mut entries = archive.entries().map_err(damaged)?;
-    beginning(path, entries.next())
-}
-
-fn open(path: &Path) -> Result<::tar::Archive<Decoder>, Error> {
-    let file = files::open(path)?;
-    let source = Source {
-        file,
-        hashing: Hashing::new(io::sink()),
-    };
-    let decoder = Decoder::new(source).context("read", path)?;
-    Ok(::tar::Archive::new(decoder))
+    beginning(path, meter, entries.next())
 }
 
 fn no_image(path: &Path, why: &str) -> Error {
@@ -80,6 +56,7 @@ fn no_image(path: &Path, why: &str) -> Error {
 
 fn beginning(
     path: &Path,
+    meter: &Meter,
     entry: Option<io::Result<::tar::Entry<'_, Decoder>>>,
 ) -> Result<Image, Error> {
     let damaged = |why: io::Error| no_image(path, &why.to_string());
@@ -89,6 +66,7 @@ fn beginning(
         return Err(no_image(path, &format!("it does not begin with `{FILE}`")));
     }
     let mut text = Vec::new();
+    meter.allow(entry.size());
     { entry }.read_to_end(&mut text).map_err(damaged)?;
     parse(path, &text)
 }
@@ -313,15 +291,17 @@ impl<'a> Members<'a> {
     fn read(mut self, hand_over: &dyn Fn(Small)) -> Result<Vec<(String, String)>, Error> {
         let unpacking = self.writing.unpacking;
         let damaged = |error: io::Error| self.writing.damaged(&error.to_string());
-        let mut archive = open(unpacking.path)?;
+        let (mut archive, meter) = open(unpacking.path)?;
         let mut entries = archive.entries().map_err(damaged)?;
-        if beginning(unpacking.path, entries.next())? != *unpacking.image {
+        if beginning(unpacking.path, &meter, entries.next())? != *unpacking.image {
             return Err(self.writing.damaged("it was replaced while it was read"));
         }
         let text = unpacking.image.text();
         files::write(&unpacking.into.join(FILE), text.as_bytes())?;
-        for entry in entries {
-            self.member(entry.map_err(damaged)?, hand_over)?;
+        while let Some(entry) = meter.between(|| entries.next()) {
+            let entry = entry.map_err(damaged)?;
+            meter.allow(entry.size());
+            self.member(entry, hand_over)?;
             if self.writing.has_failed() {
                 return Ok(Vec::new());
             }
@@ -330,7 +310,7 @@ impl<'a> Members<'a> {
             let lacks = format!("it has no `{path}`");
             return Err(self.writing.damaged(&lacks));
         }
-        self.finish(archive.into_inner())?;
+        self.finish(archive.into_inner().from)?;
         Ok(self.links)
     }
 
@@ -426,7 +406,7 @@ impl<'a> Members<'a> {
     }
 
     /// Reads what follows the last member, which is nothing, and compares the digest of the file.
-    fn finish(&self, mut decoder: Decoder) -> Result<(), Error> {
+    fn finish(&self, mut decoder: Unmetered) -> Result<(), Error> {
         let damaged = |error: io::Error| self.writing.damaged(&error.to_string());
         let mut rest = Vec::new();
         let limited = io::Read::by_ref(&mut decoder).take(SMALL);
@@ -436,7 +416,7 @@ impl<'a> Members<'a> {
         }
         let mut source = decoder.finish();
         io::copy(&mut source, &mut io::sink()).map_err(damaged)?;
-        let (found, _) = source.into_inner().hashing.finish();
+        let (found, _) = source.into_inner().finish();
         let path: PathBuf = self.writing.unpacking.path.to_owned();
         match self.writing.unpacking.sha256 {
             Some(wanted) if wanted != found => Err(Error::Another {

@@ -357,6 +357,25 @@ fn pack(path: &Path, members: &[Member]) {
     builder.into_inner().unwrap().finish().unwrap();
 }
 
+/// An archive of these members, and one with a name of 2 GiB, which takes 200 kB.
+fn endless_name(path: &Path, before: &[Member], kind: tar::EntryType) {
+    pack(path, before);
+    let mut bytes = zstd::decode_all(fs::File::open(path).unwrap()).unwrap();
+    bytes.truncate(bytes.len() - 1024);
+    let mut encoder = zstd::Encoder::new(fs::File::create(path).unwrap(), 1).unwrap();
+    encoder.write_all(&bytes).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(2 << 30);
+    header.set_cksum();
+    encoder.write_all(header.as_bytes()).unwrap();
+    let part = vec![b'a'; 1 << 20];
+    for _ in 0..2 << 10 {
+        encoder.write_all(&part).unwrap();
+    }
+    encoder.finish().unwrap();
+}
+
 /// An image without an interpreter, small enough to be written by a test, as its members.
 fn small() -> (Sandbox, Vec<Member>) {
     let sandbox = Sandbox::single().with_weights();
@@ -532,6 +551,27 @@ fn images_that_are_not_what_they_say_are_refused() {
             ended.stderr
         );
         assert!(ended.message().contains(why), "{name}: {}", ended.message());
+    }
+    for kind in [
+        tar::EntryType::GNULongName,
+        tar::EntryType::GNULongLink,
+        tar::EntryType::XHeader,
+    ] {
+        for before in [0, 1] {
+            endless_name(&sandbox.path("bad.tar.zst"), &good[..before], kind);
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", "ulimit -v 1000000; exec \"$@\"", "sh"]);
+            shell.arg(env!("CARGO_BIN_EXE_rootstock"));
+            shell.args(["stage", "--to", "node", "bad.tar.zst"]);
+            sandbox.set_up(&mut shell);
+            let ended = Output::from(shell.output().unwrap());
+            ended.expect(2);
+            let message = ended.message();
+            assert!(
+                message.contains("a name of its members is longer than 1 MiB"),
+                "{kind:?}: {message}"
+            );
+        }
     }
     let other = edited("\"target\": \"linux-", "\"target\": \"moon-");
     pack(&sandbox.path("bad.tar.zst"), &other);
