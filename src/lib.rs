@@ -104,6 +104,11 @@ pub(crate) mod stage;
 pub mod status;
 /// Makes a root match a lock: looks, plans, carries out; fills bundles, records trees.
 pub mod sync;
+/// A command under a Python that is not the environment's own, with its packages; builds them if they are missing.
+pub(crate) mod foreign;
+
+/// The environment of a project, locked and synced where it is not there yet.
+pub(crate) mod project_env;
 
 /// Arguments, environment variables, exit codes, and everything that is printed.
 pub mod cli;

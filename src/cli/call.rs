@@ -10,9 +10,11 @@ use super::{Shared, call_list, show};
 use crate::call::{self, Failure, Summary};
 use crate::runtime::command::Keep;
 
+mod bundle;
 mod prepare;
 mod request;
 
+pub(super) use bundle::remove_scratch;
 use prepare::{bundled, prepare_in};
 pub(super) use prepare::{options, prepare};
 use request::request;

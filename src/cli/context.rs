@@ -10,7 +10,7 @@ use super::{Shared, progress, pythons, show};
 use crate::build;
 use crate::build::supply::{Network, Supply};
 use crate::fetch::{Credentials, LIMITS, NETWORK};
-use crate::files::trust::{self, Trust, own_directory};
+use crate::files::trust::{self, Trust};
 use crate::files::{self, link};
 use crate::hub::Hub;
 use crate::manifest::{Index, Manifest};
@@ -119,9 +119,7 @@ pub(crate) fn user_cache() -> PathBuf {
 
 /// The same, made for this user alone.
 pub(crate) fn own_cache() -> files::Result<PathBuf> {
-    let cache = user_cache();
-    own_directory(&cache, &Trust::of(&kept_environment()))?;
-    Ok(cache)
+    runtime::own_user_cache(&variables())
 }
 
 /// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it.

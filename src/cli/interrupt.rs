@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags};
 
 use super::exit::Exit;
-use super::{bundled, context, show};
+use super::{call, context, show};
 use crate::files::maker;
 use crate::gc;
 use crate::process::{Command, end_descendants, poll_until, threads};
@@ -124,7 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             chain(&error)
         )),
     }
-    bundled::remove_scratch(&arguments.path);
+    call::remove_scratch(&arguments.path);
     match arguments.signal.as_str() {
         "SIGINT" => Exit::Interrupted,
         "SIGHUP" => Exit::HungUp,

@@ -8,7 +8,6 @@ use clap::{Parser, Subcommand};
 
 mod add;
 mod bundle;
-mod bundled;
 mod call;
 mod call_list;
 mod context;
@@ -22,7 +21,6 @@ mod gc;
 mod given;
 mod image;
 mod init;
-mod install;
 mod interrupt;
 mod limits;
 mod lock;

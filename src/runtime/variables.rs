@@ -233,6 +233,13 @@ pub(crate) fn check_user_cache(inherited: &Variables) -> files::Result<()> {
     }
 }
 
+/// The user's cache directory, made for this user alone.
+pub(crate) fn own_user_cache(inherited: &Variables) -> files::Result<PathBuf> {
+    let cache = user_cache(inherited);
+    own_directory(&cache, &Trust::of(inherited))?;
+    Ok(cache)
+}
+
 /// The user's cache directory: `$XDG_CACHE_HOME/rootstock` (XDG base directory specification). Without a home
 /// it has the user's number in its name, because the directory of temporary files is everybody's.
 pub(crate) fn user_cache(inherited: &Variables) -> PathBuf {

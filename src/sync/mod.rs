@@ -21,7 +21,6 @@ use crate::store::{self, Root, Verifier, layout};
 
 pub mod bundle;
 pub mod drift;
-pub(crate) mod on_demand;
 pub(crate) mod prefetch;
 pub mod preview;
 pub mod record;

@@ -5,12 +5,12 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use super::Arguments;
+use super::{Arguments, bundle};
 use crate::call::{self, Context, Ends, Failure, Kind, Model, Options, Source, Summary, project};
-use crate::cli::bundled::{self, Bundled};
 use crate::cli::exit::{Exit, Failure as Report};
 use crate::cli::{Shared, context, given, root, selection, show};
 use crate::files::{self, Context as _};
+use crate::project_env::ProjectEnvironment;
 use crate::report::help;
 use crate::runtime::command::for_call;
 use crate::runtime::{Selected, Unusable, select, variables};
@@ -31,14 +31,8 @@ pub(super) fn bundled(
     shared: &Shared,
     arguments: &Arguments,
     directory: &Path,
-) -> Result<Bundled, Failure> {
-    let name = Some(arguments.target.as_str()).filter(|name| !name.is_empty());
-    let options = bundled::Options {
-        fresh: arguments.fresh,
-        keep: arguments.keep,
-    };
-    let made =
-        context::check_trust().and_then(|()| bundled::prepare(shared, directory, name, options));
+) -> Result<ProjectEnvironment, Failure> {
+    let made = bundle::provide(shared, arguments, directory);
     made.map_err(|report| match report.exit {
         Exit::Usage => of_report(Kind::BadRequest, &report),
         _ => of_report(Kind::EnvironmentMissing, &report),

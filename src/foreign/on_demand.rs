@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::{Depth, Parts, carry_out, plan};
+use super::Request as Asked;
 use crate::build;
 use crate::build::progress::{Event, Progress};
 use crate::files::{self, ownership};
@@ -16,45 +16,33 @@ use crate::plan::Request;
 use crate::process::threads;
 use crate::python::Interpreter;
 use crate::report::chain;
-use crate::runtime::Variables;
 use crate::store::Root;
+use crate::sync::{Depth, Parts, carry_out, plan};
 use crate::target::{Glibc, Target};
 
 /// An environment for a Python.
-pub(crate) struct Wanted<'a> {
-    /// The caller.
-    pub(crate) caller: &'a (dyn Caller + Sync),
-    /// The project's manifest; there may be none.
-    pub(crate) manifest: &'a Path,
-    /// The root that has no such generation.
-    pub(crate) root: &'a Root,
-    /// The environment.
-    pub(crate) name: &'a EnvironmentName,
+pub(super) struct Wanted<'a> {
+    /// The environment, the root that has no such generation, and who asks.
+    pub(super) request: &'a Asked<'a>,
     /// For which Python.
-    pub(crate) python: &'a Interpreter,
-    /// Where that Python is.
-    pub(crate) program: &'a Path,
+    pub(super) python: &'a Interpreter,
     /// The user's cache.
-    pub(crate) cache: &'a Path,
-    /// All variables of the caller.
-    pub(crate) variables: &'a Variables,
-    /// Its search path.
-    pub(crate) path: &'a OsStr,
-    /// How many threads build.
-    pub(crate) jobs: usize,
+    pub(super) cache: &'a Path,
+    /// The caller's search path.
+    pub(super) path: &'a OsStr,
 }
 
 impl Wanted<'_> {
     /// The generation of the environment, or of one of its series, that is locked for this Python.
-    pub(crate) fn provide(&self, install: Install) -> Result<Built, Unavailable> {
-        if !files::exists(self.manifest) {
-            let manifest = self.manifest.display();
+    pub(super) fn provide(&self, install: Install) -> Result<Built, Unavailable> {
+        if !files::exists(self.request.manifest) {
+            let manifest = self.request.manifest.display();
             let reason =
                 format!("the root has none, and there is no `{manifest}` to build it from");
             return Err(self.not_built(reason, self.without_manifest()));
         }
-        let unreadable = |error: String| self.not_built(error, ahead(self.name));
-        let manifest = Manifest::load(self.manifest, Path::new(""))
+        let unreadable = |error: String| self.not_built(error, ahead(&self.request.name));
+        let manifest = Manifest::load(self.request.manifest, Path::new(""))
             .map_err(|error| unreadable(chain(&error)))?;
         let path = beside::path(&manifest.path);
         let locked = beside::read(&path).map_err(|error| unreadable(chain(&error)))?;
@@ -74,7 +62,7 @@ impl Wanted<'_> {
             environments: &only,
             drifted,
             force: false,
-            cache: self.root.cache_elsewhere(),
+            cache: self.request.root.cache_elsewhere(),
             access: None,
         };
         self.build(&manifest, &lock, environment, target, request, install)
@@ -96,7 +84,7 @@ impl Wanted<'_> {
             .cache
             .join("runtime")
             .join(format!("{}-{}", identity.soabi, identity.platform));
-        let private = Root::at(&private, Some(self.root.cache()));
+        let private = Root::at(&private, Some(self.request.root.cache()));
         if let Some(built) = choose::built_from(&private, name, &target.digest, self.python) {
             return Ok(built);
         }
@@ -106,15 +94,15 @@ impl Wanted<'_> {
                 "`install = \"skip\"` forbids to build it".to_owned(),
             ));
         }
-        self.caller.print(&format!(
+        self.request.caller.print(&format!(
             "rootstock: building {} for {} … (once per Python)",
             name.declared(),
             identity.soabi
         ));
-        let shared_root = self
-            .caller
-            .root(manifest)
-            .filter(|root| files::exists(root.path()) && ownership::may_write(root.path()).is_ok());
+        let shared_root =
+            self.request.caller.root(manifest).filter(|root| {
+                files::exists(root.path()) && ownership::may_write(root.path()).is_ok()
+            });
         let root = shared_root.as_ref().unwrap_or(&private);
         let request = Request {
             access: root.access(),
@@ -124,7 +112,7 @@ impl Wanted<'_> {
             .access()
             .map(|access| ownership::set_umask(access.umask()));
         let work = || self.sync(manifest, lock, root, &request);
-        let built = threads::in_pool(self.jobs, work);
+        let built = threads::in_pool(self.request.jobs, work);
         // The command's files are not the root's.
         if let Some(umask) = umask {
             ownership::set_umask(umask);
@@ -159,9 +147,9 @@ impl Wanted<'_> {
         let context = build::Context {
             path: self.search_path(),
             progress: Box::new(Silent),
-            ..self.caller.context(manifest, root)?
+            ..self.request.caller.context(manifest, root)?
         };
-        let outcome = carry_out(plan, &context, self.variables);
+        let outcome = carry_out(plan, &context, &self.request.variables);
         let outcome = outcome.map_err(|error| chain(&error))?;
         let failed = outcome
             .environments
@@ -180,7 +168,10 @@ impl Wanted<'_> {
     /// Where interpreters are looked for: first where this Python is.
     fn search_path(&self) -> OsString {
         let mut path = OsString::new();
-        for directory in [self.program.parent(), self.python.executable.parent()] {
+        for directory in [
+            self.request.python.parent(),
+            self.python.executable.parent(),
+        ] {
             path.push(directory.unwrap_or(Path::new("/usr/bin")));
             path.push(":");
         }
@@ -193,7 +184,7 @@ impl Wanted<'_> {
         let here = Target::here()?;
         let identity = &self.python.identity;
         let environments = lock.environments.iter();
-        let environments = environments.filter(|e| choose::stands_for(self.name, &e.name));
+        let environments = environments.filter(|e| choose::stands_for(&self.request.name, &e.name));
         let mut answers = environments.filter_map(|e| Some((e, e.target(here.name())?)));
         answers.find(|(_, target)| {
             let locked = &target.python;
@@ -226,23 +217,23 @@ impl Wanted<'_> {
         let usual = Target::here().map(|here| here.cpython_soabi(series));
         let is_usual =
             identity.implementation == "cpython" && usual.as_deref() == Some(&identity.soabi);
-        let declared = manifest.environment(self.name);
+        let declared = manifest.environment(&self.request.name);
         let own = declared.and_then(|declared| declared.python.as_ref());
         let is_own = own.is_some_and(|own| own.release()[..2] == [series.0, series.1]);
-        let is_locked = lock.is_some_and(|lock| lock.environment(self.name).is_some());
-        let on = self.name.on(series);
+        let is_locked = lock.is_some_and(|lock| lock.environment(&self.request.name).is_some());
+        let on = self.request.name.on(series);
         let help = if !is_usual {
             "rootstock locks for CPython with its usual ABI: run the command under such a Python"
                 .to_owned()
         } else if declared.is_some() && (is_own || !is_locked) {
-            anew(self.name)
+            anew(&self.request.name)
         } else if manifest.environment(&on).is_some() {
             anew(&on)
         } else {
             self.declare_series()
         };
         Unavailable::NotLocked {
-            environment: self.name.clone(),
+            environment: self.request.name.clone(),
             python: format!(
                 "{} {} ({})",
                 identity.implementation, identity.version, identity.soabi
@@ -253,7 +244,10 @@ impl Wanted<'_> {
 
     fn declare_series(&self) -> String {
         let (major, minor) = self.python.series();
-        let (plain, on) = (self.name.declared(), self.name.on((major, minor)));
+        let (plain, on) = (
+            self.request.name.declared(),
+            self.request.name.on((major, minor)),
+        );
         format!(
             "write `also-python = [\"{major}.{minor}\"]` into `[environments.{plain}]`, then {}",
             anew(&on)
@@ -262,20 +256,20 @@ impl Wanted<'_> {
 
     /// What to do where it is not known what is locked.
     fn without_manifest(&self) -> String {
-        let current = choose::current(self.root, self.name);
+        let current = choose::current(self.request.root, &self.request.name);
         let is_other =
             current.is_some_and(|built| built.stamp.python.series() != self.python.series());
         let help = if is_other {
             self.declare_series()
         } else {
-            anew(self.name)
+            anew(&self.request.name)
         };
         format!("in the directory of its `rootstock.toml`: {help}")
     }
 
     fn not_built(&self, reason: String, help: String) -> Unavailable {
         Unavailable::NotBuilt {
-            environment: self.name.clone(),
+            environment: self.request.name.clone(),
             soabi: self.python.identity.soabi.clone(),
             reason,
             help,
