@@ -163,6 +163,12 @@ impl Failure {
         }
     }
 
+    /// One with the message and the help of an error.
+    pub(crate) fn of(kind: Kind, error: &dyn miette::Diagnostic) -> Self {
+        let help = error.help().map(|help| help.to_string());
+        Self::new(kind, error.to_string(), help.unwrap_or_default())
+    }
+
     /// A wrong request.
     pub(super) fn bad_request(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(Kind::BadRequest, message, hint)

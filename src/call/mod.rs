@@ -60,6 +60,7 @@ mod keys;
 pub mod list;
 mod order;
 mod outputs;
+pub(crate) mod prepare;
 pub mod project;
 mod reference;
 mod request;

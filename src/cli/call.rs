@@ -15,7 +15,7 @@ mod prepare;
 mod request;
 
 pub(super) use bundle::remove_scratch;
-use prepare::{bundled, prepare_in};
+use prepare::{bundled, prepare_in, serve};
 pub(super) use prepare::{options, prepare};
 use request::request;
 
@@ -270,7 +270,7 @@ fn try_run(shared: &Shared, arguments: &Arguments) -> Result<Summary, Box<Refuse
     let Some(directory) = &arguments.bundle else {
         let prepared = prepare(shared, arguments).map_err(refused(&request))?;
         let id = request.clone();
-        return prepared.call(arguments, request).map_err(refused(&id));
+        return serve(&prepared, arguments, request).map_err(refused(&id));
     };
     let bundled = bundled(shared, arguments, directory).map_err(refused(&request))?;
     let mut arguments = arguments.clone();
@@ -279,5 +279,5 @@ fn try_run(shared: &Shared, arguments: &Arguments) -> Result<Summary, Box<Refuse
     let prepared = prepare_in(bundled.root.clone(), shared, &arguments);
     let prepared = prepared.map_err(refused(&request))?;
     let id = request.clone();
-    prepared.call(&arguments, request).map_err(refused(&id))
+    serve(&prepared, &arguments, request).map_err(refused(&id))
 }

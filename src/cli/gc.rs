@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, given, root, show};
+use super::{Shared, context, root, show};
 use crate::gc::{self, End, Gone, Policy, Report, pin};
+use crate::manifest::path_advice;
 use crate::process::threads;
 use crate::report::{chain, counted};
 use crate::store::layout;
@@ -57,7 +58,7 @@ fn gc(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
         let path = root.path().display();
         return Err(Failure::usage(
             &format!("there is no root at `{path}`"),
-            &given::advice(root.path()),
+            &path_advice(root.path()),
         ));
     }
     let root = root::with_own_policy(root)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Shared;
 use super::exit::Failure;
 use crate::files;
-use crate::manifest::nearest_path;
+use crate::manifest::path_advice;
 
 /// Fails if nothing exists at a path that was given for `what`, with the path that was probably meant.
 pub(super) fn exists(what: &str, path: &Path) -> Result<(), Failure> {
@@ -13,7 +13,7 @@ pub(super) fn exists(what: &str, path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("there is no {what} `{}`", path.display());
-    Err(Failure::usage(&message, &advice(path)))
+    Err(Failure::usage(&message, &path_advice(path)))
 }
 
 /// Fails if there is no manifest: what changes one needs it.
@@ -25,12 +25,4 @@ pub(super) fn manifest(shared: &Shared) -> Result<(), Failure> {
         &format!("there is no manifest `{}`", shared.manifest.display()),
         "begin a project with `rootstock init`, or name the manifest with `--manifest FILE`",
     ))
-}
-
-/// What to do about a path where nothing exists.
-pub(super) fn advice(path: &Path) -> String {
-    match nearest_path(Path::new(""), path) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "correct the path; it starts in the current directory".to_owned(),
-    }
 }

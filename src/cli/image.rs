@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, given, interrupt, progress, root, selection, show};
+use super::{Shared, context, interrupt, progress, root, selection, show};
 use crate::build::pythons;
 use crate::files;
 use crate::image::{self, Format, Image, NamedError, Packed, Report, Selection, SystemPython};
+use crate::manifest::path_advice;
 use crate::name::ModelId;
 use crate::process::threads;
 use crate::store::Root;
@@ -96,7 +97,7 @@ fn output(path: &Path) -> Result<PathBuf, Failure> {
     if !files::is_directory(directory) {
         return Err(Failure::usage(
             &format!("there is no directory `{}`", directory.display()),
-            &given::advice(directory),
+            &path_advice(directory),
         ));
     }
     if files::is_directory(&path) {

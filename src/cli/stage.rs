@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, given, image as cli, interrupt, progress, root, show};
+use super::{Shared, context, image as cli, interrupt, progress, root, show};
 use crate::access::Access;
 use crate::digest::Digest;
 use crate::files::trust::Trust;
 use crate::files::{self, ownership};
 use crate::image::{self, Format};
+use crate::manifest::path_advice;
 use crate::stage::{self, Place, Request, Source};
 use crate::store::Root;
 
@@ -137,7 +138,7 @@ fn image_of(names: &[String]) -> Result<Option<&Path>, Failure> {
     if !files::exists(path) {
         return Err(Failure::usage(
             &format!("there is no image `{image}`"),
-            &given::advice(path),
+            &path_advice(path),
         ));
     }
     Ok(Some(path))

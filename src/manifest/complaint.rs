@@ -261,6 +261,14 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// What to do about a path on the command line where nothing is.
+pub(crate) fn path_advice(path: &Path) -> String {
+    match nearest_path(Path::new(""), path) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "correct the path; it starts in the current directory".to_owned(),
+    }
+}
+
 /// What to write for a path below a directory where nothing is: the path that is there and nearest to it.
 pub(crate) fn nearest_path(here: &Path, path: &Path) -> Option<String> {
     let mut near = PathBuf::new();

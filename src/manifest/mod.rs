@@ -41,7 +41,7 @@ mod value;
 
 pub use bytecode::Bytecode;
 pub use complaint::{Complaint, Complaints};
-pub(crate) use complaint::{Excerpt, Text, excerpt, nearest, nearest_path};
+pub(crate) use complaint::{Excerpt, Text, excerpt, nearest, nearest_path, path_advice};
 pub use fragment::Fragment;
 pub use named::UnknownNames;
 pub use place::place;

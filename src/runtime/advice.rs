@@ -1,68 +1,45 @@
-//! What is reported where a model or an environment cannot be used: the manifest may know one that the root does not have yet,
-//! and a name may be misspelt. The manifest is read only then; what is built runs without it.
+//! Advice where a model or an environment cannot be used: the manifest may know one that the root does not have yet, and a name
+//! may be misspelt. The manifest is read only then; what is built runs without it.
 
 use std::path::Path;
 
-use super::exit::{Exit, Failure};
-use super::{Shared, given};
-use crate::manifest::{Manifest, nearest};
-use crate::runtime::Unusable;
-use crate::runtime::select::CUSTOM;
+use super::Unusable;
+use super::select::CUSTOM;
+use crate::manifest::{Manifest, nearest, path_advice};
+
+/// Where names that the root lacks may be declared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Project<'a> {
+    /// Its manifest; there may be none.
+    pub(crate) manifest: &'a Path,
+    /// The root, where it is not the manifest's.
+    pub(crate) root: Option<&'a Path>,
+}
 
 /// The manifest's names of environments, each with those of its models.
 struct Known(Vec<(String, Vec<String>)>);
 
-/// Something of the manifest that `sync` has not built yet.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("environment `{environment}` is not built in the root{model}")]
-#[diagnostic(help("build it with `rootstock sync {environment}{root}`"))]
-struct NotBuilt {
-    environment: String,
-    /// The model that needs it, if one was named.
-    model: String,
-    /// `--root`, where it is not the manifest's.
-    root: String,
-}
-
-/// The report about a name that cannot be used, with its exit code.
-pub(super) fn failure(error: Unusable, name: &str, shared: &Shared) -> Failure {
-    let report = match error {
+/// The same error, with what to do about it in this project.
+pub(crate) fn with_advice(error: Unusable, name: &str, project: Project) -> Unusable {
+    match error {
         Unusable::Unknown { .. } | Unusable::UnknownEnvironment { .. } | Unusable::Empty(_) => {
-            let known = Known::read(shared);
-            if let Some(not_built) = known.not_built(name, shared) {
-                return Failure {
-                    report: not_built.into(),
-                    exit: Exit::Environment,
-                };
-            }
-            suggest(error, &known, name)
+            let known = Known::read(project.manifest);
+            known
+                .not_built(name, project.root)
+                .unwrap_or_else(|| suggest(error, &known, name))
         }
         Unusable::NoFile { path, .. } => Unusable::NoFile {
-            advice: given::advice(&path),
+            advice: path_advice(&path),
             path,
         },
         error => error,
-    };
-    let exit = match report {
-        Unusable::Unknown { .. }
-        | Unusable::UnknownEnvironment { .. }
-        | Unusable::Model { .. }
-        | Unusable::NoWeights(_)
-        | Unusable::NotCustom(_)
-        | Unusable::NoFile { .. }
-        | Unusable::Pointer { .. } => Exit::Usage,
-        _ => Exit::Environment,
-    };
-    Failure {
-        report: report.into(),
-        exit,
     }
 }
 
 impl Known {
     /// None where there is no manifest, or one that cannot be read.
-    fn read(shared: &Shared) -> Self {
-        let Ok(manifest) = Manifest::load(&shared.manifest, Path::new("")) else {
+    fn read(manifest: &Path) -> Self {
+        let Ok(manifest) = Manifest::load(manifest, Path::new("")) else {
             return Self(Vec::new());
         };
         let environments = manifest.environments.iter().map(|environment| {
@@ -76,14 +53,13 @@ impl Known {
         Self(environments.collect())
     }
 
-    fn not_built(&self, name: &str, shared: &Shared) -> Option<NotBuilt> {
+    fn not_built(&self, name: &str, root: Option<&Path>) -> Option<Unusable> {
         let plain = name.strip_suffix(CUSTOM).unwrap_or(name);
         let (environment, models) = self.0.iter().find(|(environment, models)| {
             environment == plain || models.iter().any(|model| model == name)
         })?;
         let is_model = models.iter().any(|model| model == name);
-        let root = shared.root.as_ref();
-        Some(NotBuilt {
+        Some(Unusable::NotBuilt {
             environment: environment.clone(),
             model: if is_model {
                 format!(", and model `{name}` needs it")

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+pub(crate) mod advice;
 pub(crate) mod command;
 pub(crate) mod print;
 pub(crate) mod program;

@@ -107,6 +107,17 @@ pub enum Unusable {
         /// The environments that are built, as a sentence.
         built: String,
     },
+    /// The manifest has it, and `sync` has not built it yet.
+    #[error("environment `{environment}` is not built in the root{model}")]
+    #[diagnostic(help("build it with `rootstock sync {environment}{root}`"))]
+    NotBuilt {
+        /// The environment.
+        environment: String,
+        /// The model that needs it, if one was named, as a part of the sentence.
+        model: String,
+        /// The option `--root`, where it is not the manifest's.
+        root: String,
+    },
     /// This generation of the environment is not there.
     #[error("the root has no generation `{id}` of environment `{environment}`")]
     #[diagnostic(help(

@@ -131,7 +131,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gc", &["name", "digest", "report", "files", "store"]),
     (
         "runtime",
-        &["name", "about", "files", "process", "store", "target"],
+        &["name", "about", "files", "manifest", "process", "store", "target"],
     ),
     ("pool", &["files", "process", "runtime", "store"]),
     (
