@@ -4,6 +4,7 @@
 //! The worker's long-lived Python is started here too ([`Command::spawn`]), but who speaks with it, and how it is
 //! ended, is not decided here. `rootstock run` becomes another program here ([`Command::exec`]).
 
+mod output;
 mod descendants;
 pub(crate) mod find;
 mod limited;
@@ -18,11 +19,13 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
+pub(crate) use output::Output;
+pub(crate) use output::{Error, Exit};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -39,64 +42,6 @@ pub struct Command {
     pub directory: Option<PathBuf>,
     /// What it reads on standard input.
     pub input: Vec<u8>,
-}
-
-/// What a program left behind.
-#[derive(Debug, Clone)]
-pub(crate) struct Output {
-    /// How it ended.
-    pub exit: Exit,
-    /// What it wrote to standard output.
-    pub stdout: Vec<u8>,
-    /// What it wrote to standard error, as text.
-    pub stderr: String,
-}
-
-/// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// With this code.
-    Code(i32),
-    /// Killed by this signal.
-    Signal(i32),
-}
-
-impl Exit {
-    /// Whether it ended with code 0.
-    pub(crate) fn success(self) -> bool {
-        self == Exit::Code(0)
-    }
-}
-
-impl From<ExitStatus> for Exit {
-    fn from(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            (Some(code), _) => Exit::Code(code),
-            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
-        }
-    }
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Exit::Code(code) => write!(out, "ended with exit code {code}"),
-            Exit::Signal(9) => write!(out, "was killed by signal 9 (out of memory?)"),
-            Exit::Signal(11) => write!(out, "was killed by signal 11 (segmentation fault)"),
-            Exit::Signal(signal) => write!(out, "was killed by signal {signal}"),
-        }
-    }
-}
-
-/// A program could not be started, or could not be spoken with.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("cannot run `{program}`")]
-pub struct Error {
-    /// The program's path.
-    pub program: String,
-    /// The system's error.
-    #[source]
-    pub source: std::io::Error,
 }
 
 impl Command {

@@ -1,7 +1,6 @@
 //! The command line: arguments, the table of commands, exit codes. The only place that reads environment variables and the
 //! current directory; [`show`] does all printing.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +32,7 @@ mod pythons;
 mod remove;
 mod run;
 mod selection;
+mod shared;
 mod show;
 mod stage;
 mod status;
@@ -42,6 +42,7 @@ mod worker;
 use exit::{Exit, Failure};
 
 use crate::process;
+pub(crate) use shared::Shared;
 
 const EXAMPLES: &str =
     "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
@@ -85,62 +86,6 @@ struct Arguments {
     shared: Shared,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Shared {
-    /// The manifest.
-    #[arg(
-        long,
-        global = true,
-        help_heading = "Global options",
-        value_name = "FILE",
-        default_value = "rootstock.toml"
-    )]
-    pub(crate) manifest: PathBuf,
-    /// The root: the directory of everything that is built; if not given, `ROOTSTOCK_ROOT`.
-    #[arg(
-        long,
-        global = true,
-        help_heading = "Global options",
-        value_name = "DIR"
-    )]
-    pub(crate) root: Option<PathBuf>,
-    /// Use root, cache, access and link mode of this cluster of the manifest.
-    #[arg(
-        long,
-        global = true,
-        help_heading = "Global options",
-        value_name = "NAME"
-    )]
-    pub(crate) cluster: Option<String>,
-    /// The uv to resolve with; if not given, `ROOTSTOCK_UV`.
-    #[arg(
-        long,
-        global = true,
-        help_heading = "Global options",
-        value_name = "FILE"
-    )]
-    pub(crate) uv: Option<PathBuf>,
-    /// When to use colours.
-    #[arg(
-        long,
-        global = true,
-        help_heading = "Global options",
-        value_name = "WHEN",
-        default_value = "auto"
-    )]
-    pub(crate) color: show::Colour,
-}
-
-impl Shared {
-    /// Fills in options from environment variables.
-    fn complete(&mut self) {
-        let path = |name| context::variable(name).map(PathBuf::from);
-        self.root = self.root.take().or_else(|| path("ROOTSTOCK_ROOT"));
-        self.uv = self.uv.take().or_else(|| path("ROOTSTOCK_UV"));
-    }
 }
 
 #[derive(Debug, Subcommand)]

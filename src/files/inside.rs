@@ -4,12 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::failed::LeadsOut;
 use super::{Error, Result, create_directories, exists, real_path};
-
-/// What is wrong with a directory that is reached through a link.
-#[derive(Debug, thiserror::Error)]
-#[error("a link on the way leads out of `{}`", .0.display())]
-pub(super) struct LeadsOut(PathBuf);
 
 /// Where the file at this path below `top` lies; its directory, and `top`, are made. It is an error, before anything is
 /// made, that a link on the way leads out of `top`.

@@ -4,10 +4,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 
+use super::failed::GIVE;
 use super::{Context, Result};
-
-/// What a chown is called in errors, which need another advice than others.
-pub(super) const GIVE: &str = "give to its group";
 
 /// How a file or directory stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
+use super::failed::NotPrivate;
 use super::{Context, acl, ownership, proc};
 use crate::report::sentence;
 
@@ -297,13 +298,6 @@ impl Examined<'_> {
     }
 }
 
-/// Why a directory is no place for private files.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", sentence(exposed))]
-pub(super) struct NotPrivate {
-    exposed: Exposed,
-}
-
 /// Makes a directory that only its user can use, whatever the umask, and makes sure that it is one; ours that is there already
 /// becomes one. Its parents are made as usual.
 pub(crate) fn own_directory(path: &Path, trust: &Trust) -> super::Result<()> {
@@ -334,7 +328,7 @@ pub(crate) fn own_directory(path: &Path, trust: &Trust) -> super::Result<()> {
 fn not_private(path: &Path, exposed: Exposed) -> super::Result<()> {
     let cause = match exposed {
         Exposed::Unknown(error) => error,
-        exposed => io::Error::other(NotPrivate { exposed }),
+        exposed => io::Error::other(NotPrivate(sentence(&exposed))),
     };
     Err(cause).context("keep private files in", path)
 }

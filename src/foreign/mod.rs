@@ -14,50 +14,24 @@ use std::time::{Duration, Instant};
 use crate::files;
 use crate::name::EnvironmentName;
 use crate::overlay::decide::Both;
-use crate::overlay::{Mode, Placement, Record, Start, Unavailable, choose, start};
+use crate::overlay::{Mode, Record, Start, Unavailable, choose, start};
 use crate::pool::supervise;
 use crate::process::Command;
 use crate::report::{chain, help};
 use crate::runtime::command::{Inherit, for_command};
 use crate::runtime::variables::own_user_cache;
 use crate::runtime::{Variables, program, select};
-use crate::store::Root;
 
+mod request;
 mod failed;
 mod on_demand;
 mod prepare;
 
 pub(crate) use failed::Error;
-pub(crate) use on_demand::Caller;
+pub(crate) use request::{Caller, Request};
 
 /// How long a Python may take to identify itself, and to list what it has.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What is asked for.
-pub(crate) struct Request<'a> {
-    /// The caller.
-    pub(crate) caller: &'a (dyn Caller + Sync),
-    /// The project's manifest; there may be none.
-    pub(crate) manifest: &'a Path,
-    /// The root with the environment.
-    pub(crate) root: &'a Root,
-    /// The environment.
-    pub(crate) name: EnvironmentName,
-    /// The Python's program, by a path.
-    pub(crate) python: PathBuf,
-    /// Where its packages go on the search path of the Python.
-    pub(crate) placement: Placement,
-    /// Only these packages, and what they require; all if empty.
-    pub(crate) packages: &'a [String],
-    /// Whether the command may only run with the packages.
-    pub(crate) require_overlay: bool,
-    /// The file for the record of each Python.
-    pub(crate) record: Option<&'a Path>,
-    /// All variables of the caller.
-    pub(crate) variables: Variables,
-    /// How many threads build.
-    pub(crate) jobs: usize,
-}
 
 /// Runs the command. Returns its exit code, or 1 where it ran without the packages that it requires; where nothing has to be
 /// recorded, this process becomes the command.

@@ -297,22 +297,6 @@ fn not_current(error: &beside::Error) -> String {
     }
 }
 
-/// What only the caller knows: options, variables, where messages go.
-pub(crate) trait Caller {
-    /// The root of this manifest under its policy.
-    fn root(&self, manifest: &Manifest) -> Option<Root>;
-
-    /// What building in this root takes.
-    fn context<'a>(
-        &'a self,
-        manifest: &'a Manifest,
-        root: &'a Root,
-    ) -> Result<build::Context<'a>, String>;
-
-    /// Prints one line.
-    fn print(&self, text: &str);
-}
-
 /// One line was printed already.
 struct Silent;
 

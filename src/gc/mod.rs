@@ -14,7 +14,6 @@
 //! is there. What `sync` was about to link, it makes again.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
@@ -22,6 +21,7 @@ use crate::files::reclaim::{DiskUsage, Room, remove_what_goes};
 use crate::files::{self, ownership, times};
 use crate::store::{Root, claims, layout, pins, trash};
 
+mod item;
 mod generations;
 mod leftovers;
 mod needs;
@@ -30,136 +30,11 @@ mod report;
 mod store;
 mod used;
 
+use item::{Context, LABEL};
+pub use item::{End, Gone, Item, Kept, Kind, Policy, Survey, Why};
 use needs::Needs;
 pub use report::{PinReport, Report};
 use used::Used;
-
-/// How much is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// How many generations of each environment, beside those that links and pins lead to: those last led to.
-    pub keep: usize,
-    /// What was in use, or made, more recently than this.
-    pub older_than: Duration,
-}
-
-/// What kind of thing it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// An environment as it was.
-    Generation,
-    /// The link of an environment that the catalogue does not have any more.
-    Link,
-    /// A managed interpreter.
-    Python,
-    /// A wheel in installed form.
-    Wheel,
-    /// Bytecode of a wheel.
-    Bytecode,
-    /// A wheel that was built from a source distribution.
-    Built,
-    /// A file as it was downloaded.
-    Archive,
-    /// A download that broke off.
-    Part,
-    /// Something unfinished whose maker is gone.
-    Unfinished,
-    /// What was moved out of the way before.
-    Trash,
-}
-
-/// Something that can go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// What kind of thing it is.
-    pub kind: Kind,
-    /// What it is, for people: `mace@0123…`, `ase 3.26.0`.
-    pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
-}
-
-/// A generation that nothing leads to, or a managed interpreter, or something in the trash, that stays for now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// What kind of thing it is.
-    pub kind: Kind,
-    /// What it is, for people.
-    pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Why it stays.
-    pub because: Why,
-}
-
-/// Why something stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// This name below `envs` leads to it.
-    Led(String),
-    /// It is pinned.
-    Pinned,
-    /// These processes of this host use it.
-    InUse(Vec<u32>),
-    /// It is one of so many that are kept.
-    Newest(usize),
-    /// It was in use, or made, so long ago.
-    Recent(Duration),
-    /// Something is left that cannot be read: it may need anything.
-    Unknown(PathBuf),
-}
-
-/// What goes and what stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Survey {
-    /// What goes.
-    pub items: Vec<Item>,
-    /// What stays though no link leads to it, or because it is in use.
-    pub kept: Vec<Kept>,
-}
-
-impl Survey {
-    /// Puts something with what stays, for this reason, or with what goes, for want of one.
-    fn add(&mut self, item: Item, why: Option<Why>) {
-        match why {
-            Some(because) => {
-                let Item { kind, name, path } = item;
-                self.kept.push(Kept {
-                    kind,
-                    name,
-                    path,
-                    because,
-                });
-            }
-            None => self.items.push(item),
-        }
-    }
-}
-
-/// What became of an item.
-#[derive(Debug)]
-pub struct Gone {
-    /// Which.
-    pub item: Item,
-    /// What that gives back.
-    pub room: Room,
-    /// How it ended.
-    pub end: End,
-}
-
-/// How the removal of an item ended.
-#[derive(Debug)]
-pub enum End {
-    /// It is gone.
-    Removed,
-    /// It is out of the way; this much of it is left in the trash, where the next run finds it.
-    Left(Vec<files::Error>),
-    /// It was needed after all: it is where it was.
-    Wanted,
-    /// It is where it was: it cannot be moved.
-    Stuck(files::Error),
-}
 
 /// Removes what can go by this policy, or reports what that would be.
 pub fn collect(root: &Root, policy: Policy, dry_run: bool) -> Result<Report, layout::Error> {
@@ -273,9 +148,6 @@ enum Moved {
     Stuck(files::Error),
 }
 
-/// The label of what is moved to the trash here: it is not in use, so the next run need not wait.
-const LABEL: &str = "gc";
-
 fn move_away(root: &Root, item: &Item) -> Moved {
     // These have no name that is looked for.
     if let Kind::Link | Kind::Archive | Kind::Part | Kind::Unfinished | Kind::Trash = item.kind {
@@ -303,32 +175,6 @@ fn put_back(place: &Path, path: &Path, mode: u32) -> End {
         // It was built again already; ours waits in the trash for the next run.
         Err(error) if error.is_occupied() => End::Wanted,
         Err(error) => End::Stuck(error),
-    }
-}
-
-/// What a survey looks with.
-struct Context<'a> {
-    root: &'a Root,
-    policy: Policy,
-    /// The filesystem's present.
-    now: SystemTime,
-    used: Used,
-}
-
-impl Context<'_> {
-    /// Why something that is not needed stays for now: it is in use here, or was changed too recently.
-    fn reason_to_keep(&self, path: &Path, since: SystemTime) -> Option<Why> {
-        let below = path.strip_prefix(self.root.path()).unwrap_or(path);
-        if let Some(processes) = self.used.by(below) {
-            return Some(Why::InUse(processes));
-        }
-        self.is_recent(since).map(Why::Recent)
-    }
-
-    /// How long ago that was, if that is not long ago. What lies in the future was just now.
-    fn is_recent(&self, since: SystemTime) -> Option<Duration> {
-        let age = self.now.duration_since(since).unwrap_or_default();
-        (age < self.policy.older_than).then_some(age)
     }
 }
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::contents::{self, Cached, Contents, Image, List, Totals};
+use super::failed::Owner;
 use super::{Error, contents::FILE};
 use crate::archive;
 use crate::digest::Digest;
 use crate::files;
-use crate::name::EnvironmentName;
 use crate::store::tree::{self, Item, Tree};
 use crate::store::{Root, directory, inside, managed, weights};
 
@@ -48,24 +48,6 @@ pub(super) enum Kind {
     },
     /// A link that reads so.
     Link(String),
-}
-
-/// What a piece belongs to.
-#[derive(Debug, Clone)]
-pub(super) enum Owner {
-    Environment(EnvironmentName),
-    Python,
-    Cache,
-}
-
-impl Owner {
-    /// How it is repaired.
-    pub(super) fn repair(&self) -> String {
-        match self {
-            Owner::Environment(name) => format!("repair it: `rootstock sync --repair {name}`"),
-            Owner::Python | Owner::Cache => "repair it: `rootstock sync --repair`".to_owned(),
-        }
-    }
 }
 
 /// Lists what these contents are in a root; `copied` has the interpreters of the system that were copied. Uses the rayon pool it

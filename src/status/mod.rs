@@ -3,30 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files;
-use crate::lock::{Lock, drift};
-use crate::manifest::Manifest;
+use crate::lock::drift;
+
 use crate::name::EnvironmentName;
 use crate::plan;
 use crate::store::claims::{self, Claim};
 use crate::store::installed::{Generation, Installed};
 use crate::store::{Depth, Needs, Root, look};
 
+mod subject;
 mod models;
 mod report;
 
 pub use report::{EnvironmentStatus, ModelStatus, Report, Sizes};
-
-/// What a status is about.
-pub struct Subject<'a> {
-    /// The manifest.
-    pub manifest: &'a Manifest,
-    /// The lock, if there is one.
-    pub lock: Option<&'a Lock>,
-    /// The root; it need not exist.
-    pub root: &'a Root,
-    /// The name of this machine's target.
-    pub target: &'a str,
-}
+pub use subject::Subject;
 
 /// Compares a manifest and its lock with a root. With `sizes` it reads every directory of the root's store.
 pub fn read(subject: &Subject, sizes: bool) -> Result<Report, look::Error> {

@@ -37,9 +37,6 @@ const HEADER: &str = "rootstock shelf 1";
 const STAGING: &str = ".making-";
 /// The end of the names of directories with the bytecode of tests.
 pub(crate) const TESTS: &str = "-tests";
-pub(super) const WHEELS: &str = "wheels-2";
-pub(super) const BYTECODE: &str = "bytecode-4";
-pub(super) const BUILT: &str = "built-1";
 
 /// One file of an unpacked wheel, or of its bytecode.
 #[derive(Debug, Clone, PartialEq, Eq)]

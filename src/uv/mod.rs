@@ -13,9 +13,10 @@ use crate::files;
 use crate::files::trust::{Trust, own_directory};
 use crate::manifest::Index;
 use crate::name::IndexName;
-use crate::process::{self, Command, GIT_LIMITS, find};
+use crate::process::{Command, GIT_LIMITS, find};
 use crate::report::{chain, sentence};
 
+mod search;
 mod compile;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -29,9 +30,9 @@ pub(crate) use compile::{Compile, Route, Unresolved};
 pub(crate) use pylock::{Direct, File, Package};
 pub(crate) use pythons::{Build, Builds};
 pub(crate) use requests::Request;
-
-/// The versions whose command line and output this program knows. A minor version of uv may break both.
-pub(crate) const SUPPORTED: &str = ">=0.13, <0.14";
+pub(crate) use search::SUPPORTED;
+use search::error_output;
+pub(crate) use search::{Error, Search};
 
 /// A uv of a supported version.
 #[derive(Debug, Clone)]
@@ -41,49 +42,6 @@ pub struct Uv {
     scratch: PathBuf,
     environment: BTreeMap<OsString, OsString>,
     indexes: BTreeMap<IndexName, Index>,
-}
-
-/// No usable uv.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
-    /// The one that was named cannot be used.
-    #[error("`{}` cannot be used: {reason}", path.display())]
-    #[diagnostic(help(
-        "name a uv {SUPPORTED} with `--uv` or `ROOTSTOCK_UV`, or name none: rootstock fetches its own"
-    ))]
-    Unusable {
-        /// The program.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// None was found, and none could be fetched.
-    #[error("there is no uv {SUPPORTED} on PATH, and it could not be fetched: {reason}")]
-    #[diagnostic(help(
-        "install it (`pip install 'uv{SUPPORTED}'`) or name one with `--uv` or `ROOTSTOCK_UV`; fetching needs pip and \
-         the package index"
-    ))]
-    Unavailable {
-        /// What went wrong.
-        reason: String,
-    },
-    /// A file of ours.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Files(#[from] files::Error),
-}
-
-/// Where to look for uv and where to keep one.
-#[derive(Debug)]
-pub struct Search<'a> {
-    /// The one that was named.
-    pub named: Option<&'a Path>,
-    /// The search path for programs.
-    pub path: &'a OsStr,
-    /// Rootstock's own cache directory.
-    pub cache: &'a Path,
-    /// The environment of uv, and of pip when uv must be fetched.
-    pub environment: &'a BTreeMap<OsString, OsString>,
 }
 
 impl Uv {
@@ -231,9 +189,4 @@ impl Uv {
                 "--no-python-downloads",
             ])
     }
-}
-
-/// The end of a failed program's output.
-fn error_output(output: &process::Output) -> String {
-    format!("it {}: {}", output.exit, process::tail(&output.stderr, 5))
 }

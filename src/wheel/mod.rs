@@ -26,6 +26,7 @@ use crate::store::wheels::{self, Scheme, Staging, UnpackedFile, UnpackedWheel};
 use archive::Archive;
 use record::Record;
 
+mod failed;
 mod archive;
 mod entry_points;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -38,48 +39,7 @@ mod scripts;
 
 #[cfg(test)]
 mod tests;
-
-/// A wheel cannot be unpacked.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
-    /// It is not the file that was locked.
-    #[error("`{file}` has the sha256 {got}, but {expected} is expected")]
-    #[diagnostic(help(
-        "the file was changed after it was downloaded: run `rootstock sync` again to fetch it again"
-    ))]
-    Digest {
-        /// The locked file's name.
-        file: String,
-        /// Its digest by the lock.
-        expected: Digest,
-        /// The digest of what was found.
-        got: Digest,
-    },
-    /// It is the locked file, but not one that may be installed.
-    #[error("`{file}` cannot be installed: {defect}")]
-    #[diagnostic(help(
-        "the file is as its publisher made it: exclude this version in `constraints`, or report it to the publisher"
-    ))]
-    Refused {
-        /// The locked file's name.
-        file: String,
-        /// What is wrong with it.
-        defect: Defect,
-    },
-    /// The wheel store cannot be used.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Store(#[from] wheels::Error),
-    /// A file operation failed.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Files(#[from] files::Error),
-}
-
-/// What is wrong with a wheel, in words. One type for all of it: whatever it is, people can only choose another file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Defect(String);
+pub(crate) use failed::{Defect, Error};
 
 /// Unpacks a wheel into the store and returns what it installs. The archive must have this digest and hold
 /// this package in this version.
