@@ -104,7 +104,7 @@ pub struct Tolerance {
     /// Of a component of the stress, in eV/Å³.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stress: Option<f64>,
-    /// Why.
+    /// The reason, as a part of a sentence.
     pub reason: String,
 }
 

@@ -166,7 +166,7 @@ pub enum Error {
         repository: String,
         /// The revision.
         revision: String,
-        /// The file.
+        /// The path of the file, as text.
         path: String,
     },
     /// Its answer makes no sense.

@@ -60,7 +60,7 @@ pub enum Error {
          the file"
     ))]
     Clash {
-        /// The file.
+        /// The path of the file, as text.
         path: String,
         /// The package that installs it.
         first: String,

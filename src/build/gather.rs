@@ -108,9 +108,9 @@ pub enum Error {
         "`rootstock bundle` on a machine with access puts right what is wrong in it, and only that"
     ))]
     Bundle {
-        /// The file.
+        /// The file's name.
         file: String,
-        /// Why.
+        /// The cause.
         source: Arc<fetch::Error>,
     },
     /// uv cannot be had.
@@ -130,12 +130,12 @@ pub enum Error {
     /// It cannot be downloaded.
     #[error("`{file}` cannot be downloaded")]
     Download {
-        /// The file.
+        /// The file's name.
         file: String,
         /// What to do, if that is known.
         #[help]
         advice: Option<String>,
-        /// Why.
+        /// The cause.
         source: Arc<fetch::Error>,
     },
     /// What builds it could not be prepared.
@@ -159,7 +159,7 @@ pub enum Error {
     #[error("`{file}` is locked from {origin}, which has other files now")]
     #[diagnostic(help("run `rootstock lock`"))]
     Changed {
-        /// The file.
+        /// The file's name.
         file: String,
         /// Where it comes from.
         origin: String,

@@ -71,7 +71,7 @@ pub struct Context<'a> {
 /// How one environment ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Which.
+    /// The environment's name.
     pub environment: EnvironmentName,
     /// How.
     pub result: Result<Done, Error>,

@@ -78,7 +78,7 @@ pub enum Error {
     Download {
         /// Version and build.
         name: String,
-        /// Why.
+        /// The cause.
         source: Arc<fetch::Error>,
     },
     /// Its archive cannot be unpacked.
@@ -86,7 +86,7 @@ pub enum Error {
     Unpack {
         /// Version and build.
         name: String,
-        /// Why.
+        /// The cause.
         #[diagnostic_source]
         source: UnpackError,
     },
@@ -98,7 +98,7 @@ pub enum Error {
     Python {
         /// Version and build.
         name: String,
-        /// Why.
+        /// The cause.
         source: python::Error,
     },
     /// It is not the interpreter of its archive's name.

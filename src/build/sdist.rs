@@ -96,7 +96,7 @@ pub enum Error {
     Assemble {
         /// The locked file's name.
         file: String,
-        /// Why.
+        /// The cause.
         source: Box<assemble::Error>,
     },
     /// The build failed.
@@ -108,7 +108,7 @@ pub enum Error {
     Backend {
         /// The locked file's name.
         file: String,
-        /// What went wrong.
+        /// The cause.
         source: backend::Error,
     },
     /// The backend asks for something else than when it was locked.

@@ -40,7 +40,7 @@ pub enum Entry {
     NotFound {
         /// `MODULE:NAME`.
         reference: String,
-        /// Why.
+        /// The reason, as a part of a sentence.
         error: String,
     },
 }

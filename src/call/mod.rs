@@ -105,7 +105,7 @@ const PROGRAM: &str = concat!(
 
 /// What calls work with.
 pub struct Context<'a> {
-    /// The environment.
+    /// The environment and its generation.
     pub selected: &'a Selected,
     /// The stamp of its generation.
     pub stamp: &'a Stamp,

@@ -17,7 +17,7 @@ use crate::store::{Policy, Root, Stamp, Verifier, installed, layout};
 pub(crate) struct Prepared {
     /// The root.
     pub(crate) root: Root,
-    /// The environment.
+    /// The environment and its generation.
     pub(crate) selected: Selected,
     /// The stamp of its generation.
     pub(crate) stamp: Stamp,

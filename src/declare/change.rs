@@ -33,7 +33,7 @@ pub(crate) enum Error {
         "add it under another name with `--name`, or make the manifest agree; nothing was written"
     ))]
     Conflicts {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What differs.
         conflicts: Vec<Conflict>,
@@ -44,7 +44,7 @@ pub(crate) enum Error {
         "add the environment under another name with `--name`, or move that file away; nothing was written"
     ))]
     Occupied {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// There is no such environment.

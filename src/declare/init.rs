@@ -49,7 +49,7 @@ pub(crate) enum Error {
     #[error("{} in the way: {}", if paths.len() == 1 { "this is" } else { "these are" }, listed(paths))]
     #[diagnostic(help("{}", about(paths)))]
     InTheWay {
-        /// What.
+        /// The files that are in the way.
         paths: Vec<PathBuf>,
     },
 }

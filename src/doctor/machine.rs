@@ -106,7 +106,7 @@ fn glibc(library: &[u8]) -> Option<Glibc> {
 /// What an environment needs of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Needs {
-    /// The environment.
+    /// The environment's name.
     pub environment: EnvironmentName,
     /// The oldest glibc that all of its wheels run on.
     pub glibc: Option<Need<Glibc>>,

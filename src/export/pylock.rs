@@ -17,7 +17,7 @@ use crate::lock::{Distribution, LockedPackage, Origin};
     "it was withdrawn, or your index is another one than that of the lock: `rootstock lock --upgrade` chooses files that are there"
 ))]
 pub struct NoAddress {
-    /// The file.
+    /// The file's name.
     pub file: String,
 }
 

@@ -8,7 +8,7 @@ use crate::lock::{LockedEnvironment, LockedModel, LockedTarget};
 /// What is exported.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// The environment.
+    /// The environment as it is locked.
     pub environment: &'a LockedEnvironment,
     /// Its answer for one machine type.
     pub target: &'a LockedTarget,

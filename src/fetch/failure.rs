@@ -53,7 +53,7 @@ pub enum Error {
         file: String,
         /// The server.
         host: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<ureq::Error>,
     },

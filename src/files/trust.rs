@@ -65,18 +65,18 @@ pub(crate) enum Exposed {
     #[error("`{}` belongs to user {}, who is neither you nor root", at.display(), ownership::user_name(*owner))]
     #[diagnostic(help("if you trust {user} as you trust root, set {VARIABLE}={user}", user = ownership::user_name(*owner)))]
     Owner {
-        /// What.
+        /// The file or directory that can be replaced.
         at: PathBuf,
-        /// Whose.
+        /// The number of the user that owns it.
         owner: u32,
     },
     /// The permission bits let others change it.
     #[error("{who} can write{} `{}`", if *directory { " in" } else { "" }, at.display())]
     #[diagnostic(help("{}", about_writable(*owner, fix)))]
     Writable {
-        /// What.
+        /// The file or directory that can be replaced.
         at: PathBuf,
-        /// Whose.
+        /// The number of the user that owns it.
         owner: u32,
         /// Whom, in words.
         who: String,

@@ -19,7 +19,7 @@ pub(crate) struct Request<'a> {
     pub(crate) manifest: &'a Path,
     /// The root with the environment.
     pub(crate) root: &'a Root,
-    /// The environment.
+    /// The environment's name.
     pub(crate) name: EnvironmentName,
     /// The Python's program, by a path.
     pub(crate) python: PathBuf,

@@ -114,7 +114,7 @@ impl Survey {
 /// What became of an item.
 #[derive(Debug)]
 pub struct Gone {
-    /// Which.
+    /// The item that was to be removed.
     pub item: Item,
     /// What that gives back.
     pub room: Room,

@@ -44,7 +44,7 @@ pub(crate) enum Error {
          interpreters (`python-source = \"managed\"`) are always taken along"
     ))]
     SystemPython {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// Its interpreter.
         executable: PathBuf,
@@ -60,11 +60,11 @@ pub(crate) enum Error {
     #[error("`{}` {wrong}", path.display())]
     #[diagnostic(help("{help}"))]
     Damaged {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// What is wrong with it.
         wrong: String,
-        /// What to do.
+        /// Advice, as a sentence.
         help: String,
     },
     /// A file has a name that no image may have.
@@ -79,7 +79,7 @@ pub(crate) enum Error {
     #[error("`{}` has {what}", path.display())]
     #[diagnostic(help("free some, or choose another place with `{option} PATH`"))]
     Full {
-        /// Where.
+        /// The path of the file or directory.
         path: PathBuf,
         /// What is there and what is needed.
         what: String,
@@ -92,7 +92,7 @@ pub(crate) enum Error {
         "make it again with `rootstock image`, or copy it again; `sha256sum` says whether two copies are the same"
     ))]
     NoImage {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
@@ -101,7 +101,7 @@ pub(crate) enum Error {
     #[error("`{}` was made by a newer rootstock (schema {schema}, this one knows {})", path.display(), super::contents::SCHEMA)]
     #[diagnostic(help("use the rootstock that made it or a newer one"))]
     Newer {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// Its schema.
         schema: u32,
@@ -112,7 +112,7 @@ pub(crate) enum Error {
         "copy or make it again; `rootstock image` prints the sha256 of what it makes"
     ))]
     Another {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The digest that it should have.
         wanted: Digest,

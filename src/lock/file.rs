@@ -91,7 +91,7 @@ pub enum Error {
     #[error("`{name}` has format version {found}; this rootstock reads version {VERSION}")]
     #[diagnostic(help("a newer rootstock wrote it: use that one"))]
     Newer {
-        /// The file.
+        /// The file's name.
         name: String,
         /// Its version.
         found: u64,
@@ -100,7 +100,7 @@ pub enum Error {
     #[error("`{name}` was changed by hand")]
     #[diagnostic(help("restore it from version control, or write it anew with `rootstock lock`"))]
     Edited {
-        /// The file.
+        /// The file's name.
         name: String,
         /// Everything that was found.
         edits: Vec<Edit>,
@@ -112,7 +112,7 @@ pub enum Error {
 #[error("`{name}` cannot be read: {reason}")]
 #[diagnostic(help("restore it from version control, or write it anew with `rootstock lock`"))]
 pub struct Unreadable {
-    /// The file.
+    /// The file's name.
     pub name: String,
     /// The parser's message.
     pub reason: String,

@@ -13,7 +13,7 @@ use crate::report::{counted, line, table};
 /// What became of a lock.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The file.
+    /// The path of the file.
     pub lock: PathBuf,
     /// Whether it was written.
     pub written: bool,
@@ -34,7 +34,7 @@ pub struct Report {
 pub struct Failed {
     /// `environment mace`, `model mace-small`.
     pub subject: String,
-    /// Why.
+    /// The reason, as a part of a sentence.
     pub message: String,
 }
 

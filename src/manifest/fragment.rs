@@ -10,7 +10,7 @@ use crate::digest::{Algorithm, Checksum};
 pub struct Invalid {
     /// What is wrong.
     pub reason: String,
-    /// What to do.
+    /// Advice, as a sentence.
     pub help: &'static str,
 }
 

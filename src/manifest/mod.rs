@@ -56,7 +56,7 @@ pub(crate) use value::{moment, package, reference};
 /// A checked manifest.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
     /// The root it names, made absolute against the file's directory.
     pub root: Option<PathBuf>,
@@ -252,7 +252,7 @@ pub enum Error {
     Missing {
         /// Where it was looked for.
         path: PathBuf,
-        /// What to do.
+        /// Advice, as a sentence.
         #[help]
         advice: String,
     },

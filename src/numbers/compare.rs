@@ -85,7 +85,7 @@ fn largest(was: &[f64], now: &[f64]) -> Option<f64> {
 /// A condition that is not the one of the recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Differs {
-    /// Which.
+    /// The condition's name.
     pub condition: String,
     /// When the numbers were recorded.
     pub recorded: Option<String>,

@@ -45,9 +45,9 @@ pub(crate) struct Unknown {
 /// A requirement of a distribution of the environment.
 #[derive(Debug)]
 pub(super) struct Required {
-    /// Whose.
+    /// The distribution that requires it.
     pub(super) by: String,
-    /// What.
+    /// The requirement, as metadata of that distribution has it.
     pub(super) requirement: Requirement,
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Both {
     pub(crate) name: String,
     /// The version that Python has.
     pub(crate) theirs: String,
-    /// Where.
+    /// The directory in which that Python has it.
     pub(crate) place: String,
     /// The environment's version.
     pub(crate) ours: String,

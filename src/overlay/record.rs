@@ -25,7 +25,7 @@ pub struct Record {
     pub schema: u32,
     /// The rootstock that started it.
     pub rootstock: String,
-    /// The environment.
+    /// The environment's name.
     #[serde(rename = "env")]
     pub environment: EnvironmentName,
     /// The id of the generation whose packages it has.

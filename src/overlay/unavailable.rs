@@ -17,24 +17,24 @@ pub(crate) enum Unavailable {
     #[error("environment `{environment}` is not locked for {python}")]
     #[diagnostic(help("{help}"))]
     NotLocked {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What the Python is.
         python: String,
-        /// What to do.
+        /// Advice, as a sentence.
         help: String,
     },
     /// What is locked for it is not built.
     #[error("environment `{environment}` is not built for {soabi}: {reason}")]
     #[diagnostic(help("{help}"))]
     NotBuilt {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The ABI of the Python.
         soabi: String,
         /// Why not.
         reason: String,
-        /// What to do.
+        /// Advice, as a sentence.
         help: String,
     },
     /// Its own packages do not fit.
@@ -45,7 +45,7 @@ pub(crate) enum Unavailable {
     Unmet {
         /// The Python.
         python: PathBuf,
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What does not fit.
         unmet: Vec<String>,

@@ -55,7 +55,7 @@ pub struct WeightStep<'a> {
     pub model: &'a LockedModel,
     /// What is wanted.
     pub weight: &'a LockedWeight,
-    /// Why.
+    /// Why that is needed.
     pub because: WeightReason,
 }
 
@@ -75,7 +75,7 @@ pub struct Step<'a> {
     pub environment: &'a LockedEnvironment,
     /// The answer for the machine we plan for.
     pub target: &'a LockedTarget,
-    /// What to do.
+    /// Whether it is built, its link is switched, or nothing is done.
     pub action: Action,
 }
 
@@ -96,7 +96,7 @@ pub enum Action {
     },
     /// Build a generation and point the environment to it.
     Build {
-        /// Why.
+        /// Why the generation that is there does not do.
         because: Reason,
     },
 }

@@ -17,7 +17,7 @@ pub struct PrefetchStep<'a> {
     pub model: Cow<'a, LockedModel>,
     /// Digest of all that decides what `setup()` does.
     pub key: Digest,
-    /// Why.
+    /// Why that is needed.
     pub because: PrefetchReason,
     /// What it left the last time that the same was called: it must leave the same again.
     pub expected: Option<Vec<CachedFile>>,

@@ -6,7 +6,7 @@ use crate::runtime::{Selected, Variables};
 
 /// What every process of a pool runs.
 pub(crate) struct Program<'a> {
-    /// The environment.
+    /// The environment and its generation.
     pub(crate) selected: &'a Selected,
     /// All its variables.
     pub(crate) variables: &'a Variables,

@@ -46,7 +46,7 @@ pub(crate) enum Error {
     /// ASE did not understand it.
     #[error("the environment's ASE cannot read `{path}`: {reason}")]
     Unreadable {
-        /// The file.
+        /// The path of the file, as text.
         path: String,
         /// The last line of the traceback.
         reason: String,

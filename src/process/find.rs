@@ -12,7 +12,7 @@ use crate::files::trust::{Exposed, Trust};
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not run: {exposed}", program.display())]
 pub(crate) struct Refused {
-    /// Which.
+    /// The program's path.
     pub program: PathBuf,
     /// Who can replace it, and how.
     #[source]

@@ -40,7 +40,7 @@ pub enum Error {
     Lfs {
         /// The repository.
         url: String,
-        /// The file.
+        /// The file's name.
         file: String,
         /// What was tried.
         why: String,

@@ -21,7 +21,7 @@ pub enum Failure {
         "change its requirements, in `{source_path}` or in the manifest, so that one version of each package fits all"
     ))]
     Unsatisfiable {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// For which machine.
         target: Target,
@@ -35,11 +35,11 @@ pub enum Failure {
     /// The resolver could not work.
     #[error("environment `{environment}` could not be resolved:\n{why}")]
     Resolver {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// Its message.
         why: String,
-        /// What to do.
+        /// Advice, as a sentence.
         #[help]
         advice: Option<String>,
     },
@@ -51,7 +51,7 @@ pub enum Failure {
         "put one on PATH, or say which version to lock with `python = \"3.11\"` in the manifest"
     ))]
     NoPython {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What it requires.
         wanted: String,
@@ -66,7 +66,7 @@ pub enum Failure {
         "ask for one of these (`python = \"3.11\"`), or use the machine's own with `python-source = \"system\"`"
     ))]
     NoBuild {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What it asks for.
         wanted: String,
@@ -84,11 +84,11 @@ pub enum Failure {
          the machine's own interpreter with `python-source = \"system\"`"
     ))]
     Archive {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The archive.
         url: String,
-        /// What went wrong.
+        /// The reason, as a part of a sentence.
         reason: String,
     },
     /// Packages of which no file may be installed.
@@ -97,7 +97,7 @@ pub enum Failure {
     )]
     #[diagnostic(help("{advice}"))]
     NoFile {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// For which machine.
         target: Target,
@@ -117,7 +117,7 @@ pub enum Failure {
     Weights {
         /// The model.
         model: ModelId,
-        /// What went wrong.
+        /// The reason, as a part of a sentence.
         reason: String,
     },
     /// The build requirements of a package cannot be found out.
@@ -125,13 +125,13 @@ pub enum Failure {
         "environment `{environment}`: the build requirements of `{package}` cannot be locked: {why}"
     )]
     Build {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The package.
         package: String,
-        /// What went wrong.
+        /// The cause.
         why: Box<BuildError>,
-        /// What to do.
+        /// Advice, as a sentence.
         #[help]
         advice: Option<String>,
     },
@@ -141,7 +141,7 @@ pub enum Failure {
         "nothing of it was locked: find out why the file differs; if it is the one you want, write its own digest"
     ))]
     Checksum {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The file's address.
         file: String,
@@ -155,7 +155,7 @@ pub enum Failure {
          `rootstock lock --upgrade={}`", change.package
     ))]
     Changed {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The file, before and after.
         change: Box<Change>,
@@ -165,13 +165,13 @@ pub enum Failure {
         "environment `{environment}`: `{file}` cannot be downloaded to learn its sha256: {why}"
     )]
     Learn {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The file's name.
         file: String,
-        /// What went wrong.
+        /// The reason, as a part of a sentence.
         why: String,
-        /// What to do.
+        /// Advice, as a sentence.
         #[help]
         advice: Option<String>,
     },
@@ -185,25 +185,25 @@ pub enum Failure {
          `build-constraints` and `build-dependencies`"
     ))]
     BuildIndex {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The package of the named index.
         package: pep508_rs::PackageName,
         /// The index.
         index: crate::name::IndexName,
-        /// What went wrong.
+        /// The reason, as a part of a sentence.
         reason: String,
     },
     /// A repository cannot be had.
     #[error("environment `{environment}`: `{package}` cannot be locked: {why}")]
     Repository {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The package.
         package: String,
-        /// What went wrong.
+        /// The cause.
         why: Box<crate::project::git::Error>,
-        /// What to do.
+        /// Advice, as a sentence.
         #[help]
         advice: Option<String>,
     },
@@ -217,7 +217,7 @@ pub enum Failure {
          or narrow `requires-python` in `{source_path}` to versions that agree"
     ))]
     Patch {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What is asked for.
         series: Version,
@@ -239,7 +239,7 @@ pub enum Failure {
          `exclude = [\"{package}\"]` not to; a dependency of your own you can write without that marker"
     ))]
     Kernel {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The package.
         package: String,
@@ -254,17 +254,17 @@ pub enum Failure {
         "the page of the package index with the package's files must be reachable from here"
     ))]
     Listing {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The package.
         package: String,
-        /// What went wrong.
+        /// The reason, as a part of a sentence.
         reason: String,
     },
     /// An answer that makes no sense.
     #[error("environment `{environment}`: {reason}")]
     Answer {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What is wrong with it.
         reason: String,

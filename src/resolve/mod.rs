@@ -46,7 +46,7 @@ pub use weights::MeasuredWeight;
 /// What to move on from the versions of the old lock, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upgrade {
-    /// What.
+    /// Which packages move on.
     pub what: Moving,
     /// Only in these environments and their models; in all if `None`.
     pub environments: Option<BTreeSet<EnvironmentName>>,

@@ -32,7 +32,7 @@ pub enum Error {
         package: String,
         /// Where it was looked for.
         place: String,
-        /// What to do.
+        /// Advice, as a sentence.
         help: String,
     },
 }

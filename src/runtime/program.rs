@@ -28,7 +28,7 @@ pub(crate) enum Error {
     #[error("environment `{environment}` has no `{name}`")]
     #[diagnostic(help("{help}"))]
     NotInEnvironment {
-        /// The environment.
+        /// The environment's name.
         environment: String,
         /// The program.
         name: String,
@@ -39,7 +39,7 @@ pub(crate) enum Error {
     #[error("`{}` belongs to environment `{environment}` and {wrong}", path.display())]
     #[diagnostic(help("repair the environment: `rootstock sync --repair {environment}`"))]
     Damaged {
-        /// The environment.
+        /// The environment's name.
         environment: String,
         /// The program.
         path: PathBuf,

@@ -10,7 +10,7 @@ use crate::store::{CatalogueEnvironment, catalogue, layout};
 /// A model and its environment, ready to run.
 #[derive(Debug, Clone)]
 pub struct Selected {
-    /// The environment.
+    /// The environment's name.
     pub environment: EnvironmentName,
     /// The real path of the generation: it stays the same whatever is published meanwhile.
     pub generation: PathBuf,
@@ -60,7 +60,7 @@ pub enum Unusable {
     NoFile {
         /// As typed.
         path: PathBuf,
-        /// What to do.
+        /// Advice, as a sentence.
         advice: String,
     },
     /// The user's weights are a pointer file.
@@ -102,7 +102,7 @@ pub enum Unusable {
     #[error("environment `{environment}` is not built")]
     #[diagnostic(help("build it with `rootstock sync {environment}`; {built}"))]
     Missing {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The environments that are built, as a sentence.
         built: String,
@@ -111,7 +111,7 @@ pub enum Unusable {
     #[error("environment `{environment}` is not built in the root{model}")]
     #[diagnostic(help("build it with `rootstock sync {environment}{root}`"))]
     NotBuilt {
-        /// The environment.
+        /// The environment's name.
         environment: String,
         /// The model that needs it, if one was named, as a part of the sentence.
         model: String,
@@ -125,7 +125,7 @@ pub enum Unusable {
          {environment}`"
     ))]
     Generation {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The generation.
         id: String,
@@ -136,7 +136,7 @@ pub enum Unusable {
     Weights {
         /// The model.
         model: String,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// The environment was built for another machine.
@@ -145,7 +145,7 @@ pub enum Unusable {
         "use a root of this machine's own; there, build it with `rootstock sync {environment}`"
     ))]
     Foreign {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The machine type it was built for.
         target: String,
@@ -158,7 +158,7 @@ pub enum Unusable {
         "use that rootstock, or build it again with this one: `rootstock sync {environment}`"
     ))]
     Newer {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The schema of its stamp.
         schema: u32,
@@ -167,7 +167,7 @@ pub enum Unusable {
     #[error("the Python of environment `{environment}` cannot be used: `{}` {wrong}", path.display())]
     #[diagnostic(help("repair the environment: `rootstock sync --repair {environment}`"))]
     Python {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// Its `bin/python`.
         path: PathBuf,
@@ -180,7 +180,7 @@ pub enum Unusable {
         "ask the owner of the root to run `rootstock doctor`: it names the directory that other users cannot enter"
     ))]
     Closed {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The file that cannot be read.
         path: PathBuf,
@@ -189,7 +189,7 @@ pub enum Unusable {
     #[error("the Python of environment `{environment}` is missing: `{}`", path.display())]
     #[diagnostic(help("build the environment again: `rootstock sync {environment}`"))]
     Interpreter {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// The interpreter's missing file.
         path: PathBuf,

@@ -20,7 +20,7 @@ pub(crate) enum Source<'a> {
     Root(&'a Root, Box<image::Contents>),
     /// An image.
     Image {
-        /// The file.
+        /// The path of the file.
         path: &'a Path,
         /// Its beginning.
         image: Box<Image>,
@@ -33,7 +33,7 @@ pub(crate) enum Source<'a> {
 pub(crate) struct Request<'a> {
     /// What is staged.
     pub(crate) source: Source<'a>,
-    /// Where.
+    /// The directory for stages.
     pub(crate) place: &'a Place,
     /// How many threads copy or unpack.
     pub(crate) jobs: usize,
@@ -97,9 +97,9 @@ pub(crate) enum Error {
         "where the directory is mounted `noexec`, name another one with `--to DIR`"
     ))]
     Python {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
-        /// Why.
+        /// The cause.
         source: python::Error,
     },
     /// The interpreter is another one.
@@ -113,7 +113,7 @@ pub(crate) enum Error {
     )]
     #[diagnostic(help("{help}"))]
     OtherPython {
-        /// The environment.
+        /// The environment's name.
         environment: EnvironmentName,
         /// What it was built on.
         wanted: Box<Identity>,
@@ -121,7 +121,7 @@ pub(crate) enum Error {
         executable: PathBuf,
         /// What is there.
         found: String,
-        /// What to do.
+        /// Advice, as a sentence.
         help: &'static str,
     },
     /// The policy of a stage cannot be followed.

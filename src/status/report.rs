@@ -35,7 +35,7 @@ pub struct Report {
 /// The state of an environment.
 #[derive(Debug)]
 pub struct EnvironmentStatus {
-    /// The environment.
+    /// The environment's name.
     pub name: EnvironmentName,
     /// `fresh`, `stale`, `missing` and so on.
     pub state: &'static str,

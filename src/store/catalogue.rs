@@ -91,7 +91,7 @@ pub enum Error {
         "an older rootstock has written it, or it was edited: run `rootstock sync`, which writes it again"
     ))]
     Broken {
-        /// The file.
+        /// The path of the file, as text.
         path: String,
         /// What is wrong with it.
         source: serde_json::Error,
@@ -100,7 +100,7 @@ pub enum Error {
     #[diagnostic(help("use the rootstock that wrote it or a newer one"))]
     #[error("`{path}` was written by a newer rootstock (schema {schema}, this one knows {SCHEMA})")]
     Newer {
-        /// The file.
+        /// The path of the file, as text.
         path: String,
         /// Its schema.
         schema: u32,

@@ -31,7 +31,7 @@ pub struct Claim {
     pub id: String,
     /// The user that builds.
     pub user: String,
-    /// Where.
+    /// The host's name.
     pub host: String,
     /// The number of the process there.
     pub process: u32,

@@ -62,7 +62,7 @@ pub enum Error {
         "it should read {{\"schema\": {SCHEMA}}}; if the directory is not a root, choose another `--root`"
     ))]
     Broken {
-        /// The file.
+        /// The path of the file, as text.
         path: String,
         /// What is wrong with it.
         source: serde_json::Error,

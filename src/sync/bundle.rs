@@ -62,7 +62,7 @@ pub enum Failure {
         path: String,
         /// The first model that needs it.
         model: ModelId,
-        /// Why.
+        /// The cause.
         #[diagnostic_source]
         source: fetching::Error,
     },
@@ -72,7 +72,7 @@ pub enum Failure {
     Prefetched {
         /// The model.
         model: ModelId,
-        /// Why.
+        /// The cause.
         source: prefetch::CarryError,
     },
 }

@@ -44,7 +44,7 @@ pub struct Report {
 /// How it ended for an environment.
 #[derive(Debug, Serialize)]
 pub struct EnvironmentReport {
-    /// The environment.
+    /// The environment's name.
     pub environment: EnvironmentName,
     /// `built`, `switched`, `kept` or `failed`.
     pub result: &'static str,

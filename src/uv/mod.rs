@@ -30,9 +30,10 @@ pub(crate) use compile::{Compile, Route, Unresolved};
 pub(crate) use pylock::{Direct, File, Package};
 pub(crate) use pythons::{Build, Builds};
 pub(crate) use requests::Request;
+pub(crate) use search::Error;
 pub(crate) use search::SUPPORTED;
+pub use search::Search;
 use search::error_output;
-pub(crate) use search::{Error, Search};
 
 /// A uv of a supported version.
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ pub enum Error {
     Unusable {
         /// The program.
         path: PathBuf,
-        /// Why.
+        /// The reason, as a part of a sentence.
         reason: String,
     },
     /// None was found, and none could be fetched.
@@ -31,7 +31,7 @@ pub enum Error {
          the package index"
     ))]
     Unavailable {
-        /// What went wrong.
+        /// The reason, as a part of a sentence.
         reason: String,
     },
     /// A file of ours.

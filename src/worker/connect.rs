@@ -70,7 +70,7 @@ pub(crate) enum Error {
          `unixsocket`, and give it to the worker with `--unix`; or have the socket's owner start the worker"
     ))]
     Foreign {
-        /// Where.
+        /// The address, as it was given.
         address: String,
         /// Whose it is, or who can replace it.
         exposed: Exposed,
@@ -80,7 +80,7 @@ pub(crate) enum Error {
     Refused {
         /// The address.
         address: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// Python ended meanwhile.

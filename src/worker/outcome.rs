@@ -31,7 +31,7 @@ pub(crate) enum Error {
     /// The model could not be loaded.
     #[error("the model could not be loaded in environment `{environment}`: {}", exception.error)]
     Setup {
-        /// The environment.
+        /// The environment's name.
         environment: String,
         /// The exception.
         exception: Exception,

@@ -631,6 +631,9 @@ const WORDS: &[(&str, &[&str])] = &[
     ("foretell", &[]),
     ("foresee", &[]),
     ("standing", &[]),
+    ("excuse", &[]),
+    ("wish", &[]),
+    ("wishes", &[]),
     // The name of a user, of a socket that does not exist, and of a host.
     ("nobody", &["SECURITY.md", "tests/"]),
     // The first line of a file on disk.

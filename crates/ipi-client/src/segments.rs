@@ -20,7 +20,7 @@ pub enum Error {
     System {
         /// The segment.
         name: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// It is too small for the structures.

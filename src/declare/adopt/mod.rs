@@ -32,7 +32,7 @@ pub(crate) type FetchPage<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 
 /// What is to be taken over.
 pub(crate) struct Request<'a> {
-    /// The file.
+    /// The path of the file.
     pub(crate) file: &'a Path,
     /// The name of the environment, if not that of the file.
     pub(crate) name: Option<&'a str>,

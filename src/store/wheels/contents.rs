@@ -10,9 +10,9 @@ use crate::store::Root;
 /// Something that lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
-    /// Where.
+    /// The path of the file or directory.
     pub path: PathBuf,
-    /// What.
+    /// Its digests.
     pub content: Content,
 }
 

@@ -14,7 +14,7 @@ use crate::store::{Root, Verifier};
 pub(crate) struct Damage {
     /// The wheel's or the bytecode's directory: what has to be made again.
     pub directory: PathBuf,
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
     /// What is wrong with it.
     pub message: &'static str,

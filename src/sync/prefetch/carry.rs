@@ -25,7 +25,7 @@ pub enum Error {
     File {
         /// Below the cache.
         path: String,
-        /// What went wrong.
+        /// The cause.
         source: fetch::Error,
     },
     /// A link leads to something else than what is on record.
