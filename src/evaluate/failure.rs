@@ -38,7 +38,6 @@ impl Failure {
             End::Raised(_) => Self::new("exited", "Python could not start", ""),
             End::Killed { signal, .. } => {
                 let hint = match signal {
-                    9 => "out of memory? the system and schedulers kill with this signal",
                     11 => "a segmentation fault in compiled code",
                     _ => "",
                 };

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Failure, Summary};
+use crate::report::counted;
 
 /// How many failures people get to see.
 const SHOWN: usize = 20;
@@ -104,20 +105,19 @@ impl Summary {
                 self.structures
             );
         }
-        let workers = match self.workers {
-            1 => "1 worker".to_owned(),
-            count => format!("{count} workers"),
-        };
+        let count =
+            |number: u64, what| counted(usize::try_from(number).unwrap_or(usize::MAX), what);
         let batch = self
             .batch
             .map(|batch| format!(", batches of {batch}"))
             .unwrap_or_default();
         format!(
-            "evaluated {} structures with {} atoms in {:.1} s: {:.1} structures/s, {workers} on {}{batch}{already}{failed}",
-            self.done,
-            self.atoms,
+            "evaluated {} with {} in {:.1} s: {:.1} structures/s, {} on {}{batch}{already}{failed}",
+            count(self.done, "structure"),
+            count(self.atoms, "atom"),
             self.seconds,
             self.rate(),
+            counted(self.workers, "worker"),
             self.devices.join(", ")
         )
     }

@@ -133,6 +133,7 @@ fn every_snippet_of_the_guide_runs() {
     for name in [
         "administrators.md",
         "coming-from.md",
+        "evaluate.md",
         "environments.md",
         "researchers.md",
         "troubleshooting.md",

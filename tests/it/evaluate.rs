@@ -1,11 +1,13 @@
 //! `rootstock evaluate`: many structures from a file to a file, whatever happens to the processes that compute.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::sandbox::Output;
-use crate::worker::{ROOTSTOCK, here, root};
+use serde_json::{Value, json};
+
+use crate::sandbox::events::Watched;
+use crate::sandbox::{Output, retry_until, send};
+use crate::worker::{ROOTSTOCK, root};
 
 /// A directory with structures, and the program started in it.
 struct Place(tempfile::TempDir);
@@ -386,15 +388,293 @@ fn what_cannot_be_done_is_refused_before_anything_is_computed() {
             .join(" ")
             .replace("│ ", "");
         assert!(text.contains(message), "{arguments:?}\n{text}");
-        assert!(
-            !Path::new(&place.path("o.xyz.partial")).exists(),
-            "{arguments:?}"
-        );
-        assert!(
-            !Path::new(&place.path("o.xyz.lock")).exists(),
-            "{arguments:?}"
-        );
+        assert!(!place.path("o.xyz.partial").exists(), "{arguments:?}");
+        assert!(!place.path("o.xyz.lock").exists(), "{arguments:?}");
     }
     assert_eq!(place.read("there.xyz"), "something");
-    assert!(here().exists());
+}
+
+/// A function that waits at one structure until the file `go` is there, and says so by the file `waits`.
+const WAITING: &str = "\
+import os, time
+def wait(atoms):
+    atoms.get_potential_energy()
+    if atoms.info['number'] == 9:
+        open('waits', 'w').close()
+        while not os.path.exists('go'):
+            time.sleep(0.01)
+    return atoms
+";
+
+/// The processes that a process has started.
+fn children(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let words = text.split_whitespace();
+    words.map(|word| word.parse().unwrap()).collect()
+}
+
+/// Starts a run and returns when its function waits at a structure.
+fn started(place: &Place, arguments: &[&str]) -> std::process::Child {
+    let watched = Watched::new(place.0.path());
+    let streams = Stdio::piped;
+    let child = place
+        .command(arguments)
+        .stdout(streams())
+        .stderr(streams())
+        .spawn()
+        .unwrap();
+    let waits = place.path("waits");
+    watched.wait_until(|| waits.exists());
+    fs::remove_file(waits).unwrap();
+    child
+}
+
+#[test]
+fn whatever_is_killed_nothing_is_lost_and_nothing_is_computed_twice() {
+    let place = Place::new(12);
+    place.write("wait.py", WAITING);
+    let command = [
+        "odd-emt",
+        "in.xyz",
+        "-o",
+        "out.xyz",
+        "--with",
+        "wait.py:wait",
+        "--workers",
+        "2",
+    ];
+    let go = place.path("go");
+    fs::write(&go, "").unwrap();
+    place.run(&command).expect(0);
+    let whole = place.read("out.xyz");
+    place.assert_emt("out.xyz", &numbers(0..12));
+    let _ = fs::remove_file(place.path("waits"));
+    for (signal, code) in [("TERM", Some(143)), ("INT", Some(130)), ("KILL", None)] {
+        fs::remove_file(&go).unwrap();
+        fs::remove_file(place.path("out.xyz")).unwrap();
+        let child = started(&place, &command);
+        // A second run does not write to the same file.
+        let second = place.run(&[&command[..], &["--resume"]].concat());
+        second.expect(2);
+        assert!(
+            second.stderr.contains("is being written"),
+            "{}",
+            second.stderr
+        );
+        let pythons = children(child.id());
+        send(signal, child.id());
+        let output = Output::from(child.wait_with_output().unwrap());
+        assert_eq!(output.code, code, "{}", output.stderr);
+        assert!(!place.path("out.xyz").exists());
+        retry_until(
+            || pythons.iter().all(|python| is_gone(*python)),
+            |gone| *gone,
+        );
+        assert!(pythons.iter().all(|python| is_gone(*python)));
+        fs::write(&go, "").unwrap();
+        let resumed = place.run(&[&command[..], &["--resume", "--json"]].concat());
+        resumed.expect(0);
+        let report = resumed.json();
+        let (already, done) = (
+            report["already"].as_u64().unwrap(),
+            report["done"].as_u64().unwrap(),
+        );
+        assert_eq!(already + done, 12);
+        assert!(done > 0);
+        assert_eq!(place.read("out.xyz"), whole);
+    }
+    // Each of the processes of a run that goes on.
+    for victim in 0..2 {
+        fs::remove_file(&go).unwrap();
+        fs::remove_file(place.path("out.xyz")).unwrap();
+        let _ = fs::remove_file(place.path("waits"));
+        let child = started(&place, &command);
+        if let Some(python) = children(child.id()).get(victim) {
+            send("KILL", *python);
+        }
+        fs::write(&go, "").unwrap();
+        let output = Output::from(child.wait_with_output().unwrap());
+        output.expect(0);
+        assert_eq!(place.read("out.xyz"), whole);
+    }
+}
+
+/// Whether a process has ended; this machine's first process may not reap it.
+fn is_gone(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn a_structure_that_hangs_or_kills_is_listed_and_the_others_are_written() {
+    let place = Place::new(6);
+    place.write(
+        "wild.py",
+        "import os, time\n\
+         def wild(atoms):\n\
+         \x20   if atoms.info['number'] == 1:\n\
+         \x20       time.sleep(1000)\n\
+         \x20   if atoms.info['number'] == 4:\n\
+         \x20       os.kill(os.getpid(), 11)\n\
+         \x20   return None\n",
+    );
+    let output = place.run(&[
+        "odd-emt",
+        "in.xyz",
+        "-o",
+        "out.xyz",
+        "--with",
+        "wild.py:wild",
+        "--workers",
+        "1",
+        "--step-timeout",
+        "3",
+        "--json",
+    ]);
+    output.expect(1);
+    let report = output.json();
+    let failed: Vec<(&Value, &Value)> = report["failed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["index"], &one["type"]))
+        .collect();
+    assert_eq!(
+        failed,
+        [
+            (&json!(1), &json!("timeout")),
+            (&json!(4), &json!("killed"))
+        ]
+    );
+    assert!(
+        report["failed"][0]["traceback"]
+            .as_str()
+            .unwrap()
+            .contains("wild.py"),
+        "{report}"
+    );
+    place.assert_emt("out.xyz", &[0, 2, 3, 5]);
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_what_can_be_completed() {
+    let place = Place::new(30);
+    place
+        .run(&["odd-emt", "in.xyz", "-o", "whole.xyz"])
+        .expect(0);
+    let mut command = Command::new("sh");
+    let limited =
+        format!("ulimit -f 8; exec {ROOTSTOCK} evaluate odd-emt in.xyz -o out.xyz --workers 1");
+    command
+        .args(["-c", &limited])
+        .env("ROOTSTOCK_ROOT", root())
+        .current_dir(place.0.path());
+    let output = Output::from(command.output().unwrap());
+    output.expect(1);
+    assert!(
+        output.stderr.contains("out.xyz.partial") && output.stderr.contains("--resume"),
+        "{}",
+        output.stderr
+    );
+    assert!(!place.path("out.xyz").exists());
+    let resumed = place.run(&["odd-emt", "in.xyz", "-o", "out.xyz", "--resume", "--json"]);
+    resumed.expect(0);
+    assert!(
+        resumed.json()["already"].as_u64().unwrap() > 0,
+        "{}",
+        resumed.stdout
+    );
+    assert_eq!(place.read("out.xyz"), place.read("whole.xyz"));
+}
+
+#[test]
+fn what_extended_xyz_carries_comes_back_and_the_rest_is_refused_by_name() {
+    let place = Place::new(1);
+    place.python(
+        "from ase.constraints import FixAtoms, FixBondLengths, FixCartesian\n\
+         from ase.calculators.singlepoint import SinglePointCalculator\n\
+         images = []\n\
+         def one(**info):\n\
+         \x20   atoms = bulk('Cu', a=3.6, cubic=True)\n\
+         \x20   atoms.info.update(info)\n\
+         \x20   images.append(atoms)\n\
+         \x20   return atoms\n\
+         one(text='a\\nb \"c\" \\\\ = {', digits='007', truth='T', empty='')\n\
+         one(**{'x y': 1, 'nested': {'a': [1, None, {'b': 'c'}]}, 'texts': ['a', 'b c'], 'flag': True, 'number': 1e300})\n\
+         one(matrix=np.array([[1.5, 2], [3, 4]]), whole=np.arange(3), nan=float('nan'))\n\
+         one().set_constraint(FixAtoms([1, 2]))\n\
+         one().set_constraint(FixCartesian(1, mask=[True, False, False]))\n\
+         one().set_tags([1, 2, 3, 4])\n\
+         one().calc = SinglePointCalculator(images[-1], energy=7.0, magmom=3.0)\n\
+         one().set_constraint(FixBondLengths([[0, 1]]))\n\
+         one(dipole=[1.0, 2.0, 3.0])\n\
+         one().positions[0, 0] = np.nan\n\
+         one().cell[0] = 0\n\
+         images.append(Atoms())\n\
+         write('in.traj', images)",
+    );
+    let output = place.run(&["odd-emt", "in.traj", "-o", "out.xyz"]);
+    output.expect(1);
+    for message in [
+        "structure 7: extended XYZ cannot carry the constraint FixBondLengths",
+        "structure 8: extended XYZ keeps the key 'dipole' of `info` for itself",
+        "structure 9: positions or cell are not finite",
+        "structure 10: the system is periodic along the cell vector 1, which is zero",
+        "structure 11: the structure has no atoms",
+    ] {
+        assert!(
+            output.stderr.contains(message),
+            "{message}\n{}",
+            output.stderr
+        );
+    }
+    place.python(
+        "given, found = read('in.traj', ':'), read('out.xyz', ':')\n\
+         assert len(found) == 7\n\
+         for one, other in zip(given, found):\n\
+         \x20   info = {key: value for key, value in other.info.items() if not key.startswith('rootstock_')}\n\
+         \x20   assert repr(list(info)) == repr(list(one.info)), info\n\
+         \x20   for key, value in one.info.items():\n\
+         \x20       assert np.array_equal(value, info[key], equal_nan=key == 'nan'), (key, value, info[key])\n\
+         \x20   assert np.array_equal(one.get_tags(), other.get_tags())\n\
+         \x20   moved = one.copy(), other.copy()\n\
+         \x20   for atoms in moved:\n\
+         \x20       atoms.set_positions(atoms.positions + 1)\n\
+         \x20   assert np.array_equal(moved[0].positions, moved[1].positions)\n\
+         \x20   assert other.get_potential_energy() != 7.0 and 'magmom' not in other.calc.results",
+    );
+}
+
+#[test]
+fn workers_get_the_devices_that_torch_sees_or_that_were_named() {
+    let place = Place::new(64);
+    let devices = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let common = [
+            "odd-emt",
+            "in.xyz",
+            "-o",
+            "out.xyz",
+            "--overwrite",
+            "--json",
+        ];
+        let mut command = place.command(&[&common[..], arguments].concat());
+        let output = Output::from(command.envs(variables.iter().copied()).output().unwrap());
+        output.expect(0);
+        output.json()["devices"].clone()
+    };
+    let two = ("ODD_DEVICES", "2");
+    assert_eq!(devices(&[two], &["--workers", "1"]), json!(["cuda:0"]));
+    let rank = [
+        two,
+        ("OMPI_COMM_WORLD_RANK", "1"),
+        ("OMPI_COMM_WORLD_SIZE", "2"),
+        ("OMPI_COMM_WORLD_LOCAL_RANK", "1"),
+    ];
+    assert_eq!(devices(&rank, &[]), json!(["cuda:1"]));
+    assert_eq!(
+        devices(&[], &["--device", "cuda:7", "--workers", "1"]),
+        json!(["cuda:7"])
+    );
 }

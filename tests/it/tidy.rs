@@ -171,6 +171,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "strict_json",
             "digest",
+            "report",
             "files",
             "process",
             "store",

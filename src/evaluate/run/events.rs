@@ -232,10 +232,6 @@ impl Run<'_> {
         match was.doing {
             Doing::Computing(items) => self.died_at(items, end, failure),
             Doing::Loading | Doing::Devices if !self.has_loaded => Err(self.load_error(failure)),
-            Doing::Nothing if !was.is_ready => {
-                self.context.warn_of(&failure);
-                Ok(())
-            }
             Doing::Reading | Doing::Loading | Doing::Devices | Doing::Nothing => {
                 self.context.warn_of(&failure);
                 Ok(())
@@ -262,11 +258,11 @@ impl Run<'_> {
 }
 
 impl crate::evaluate::Context<'_> {
-    /// Prints that a process has ended and what it did is done again.
+    /// Prints that a process has ended, and that what it was given is not lost.
     fn warn_of(&self, failure: &Failure) {
+        let cause = failure.message.replacen("its process", "a process", 1);
         (self.print)(&format!(
-            "rootstock: {}; another one goes on",
-            failure.message
+            "rootstock: {cause}; another process gets what it was given"
         ));
     }
 }
