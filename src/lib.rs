@@ -93,6 +93,8 @@ pub mod doctor;
 pub(crate) mod models;
 /// An environment's packages under a Python that is not its own.
 pub mod overlay;
+/// Who asks for a package of an environment, and with which bound.
+pub(crate) mod tree;
 /// Looks at a model from outside: a smoke test, and where the time goes.
 pub(crate) mod probe;
 /// Everything that environments need on a node, in one file or directory.

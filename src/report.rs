@@ -59,6 +59,53 @@ pub(crate) fn table<const N: usize>(
     Ok(())
 }
 
+/// The same in lines of at most this many characters, where that is possible: columns are left out, the last ones first.
+pub(crate) fn table_within<const N: usize>(
+    out: &mut impl fmt::Write,
+    rows: &[[String; N]],
+    width: Option<usize>,
+) -> fmt::Result {
+    let widest = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let mut shown = N;
+    let total = |shown: usize| (0..shown).map(widest).sum::<usize>() + 2 * shown.saturating_sub(1);
+    while shown > 2 && width.is_some_and(|width| total(shown) > width) {
+        shown -= 1;
+    }
+    let mut rows = rows.to_vec();
+    for row in &mut rows {
+        row[shown..].fill(String::new());
+    }
+    table(out, &rows)
+}
+
+/// A word in front of texts that are broken at spaces where a line would get longer than this.
+pub(crate) fn definitions(
+    out: &mut impl fmt::Write,
+    rows: &[[String; 2]],
+    width: Option<usize>,
+) -> fmt::Result {
+    let indent = rows.iter().map(|row| row[0].chars().count()).max();
+    let indent = indent.unwrap_or(0) + 2;
+    for [word, text] in rows {
+        let mut current = format!("{word:indent$}");
+        for part in text.split_whitespace() {
+            let length = current.trim_end().chars().count().max(indent) + 1 + part.chars().count();
+            let is_first = current.chars().count() <= indent;
+            if !is_first && width.is_some_and(|width| length > width) {
+                line(out, current.trim_end())?;
+                current = " ".repeat(indent);
+            }
+            current += part;
+            current.push(' ');
+        }
+        line(out, current.trim_end())?;
+    }
+    Ok(())
+}
+
 /// An error with all its causes on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -141,6 +188,28 @@ mod tests {
         let mut text = String::new();
         table(&mut text, &rows).unwrap();
         assert_eq!(text, "name  state\né\\nx  fresh\nb\n");
+    }
+
+    #[test]
+    fn a_narrow_table_has_fewer_columns_and_whole_words() {
+        let rows = [["name", "state", "id"], ["b", "fresh (optional)", "0123"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let drawn = |width| {
+            let mut text = String::new();
+            table_within(&mut text, &rows, width).unwrap();
+            text
+        };
+        assert_eq!(
+            drawn(None),
+            "name  state             id\nb     fresh (optional)  0123\n"
+        );
+        assert_eq!(drawn(Some(28)), drawn(None));
+        let narrow = "name  state\nb     fresh (optional)\n";
+        assert_eq!([drawn(Some(27)), drawn(Some(5))], [narrow, narrow]);
+        let mut text = String::new();
+        let rows = [["a", "one two three"], ["bcd", ""]].map(|row| row.map(str::to_owned));
+        definitions(&mut text, &rows, Some(12)).unwrap();
+        assert_eq!(text, "a    one two\n     three\nbcd\n");
     }
 
     #[test]

@@ -12,23 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 from .catalogue import Model, models
 from .environment import Environment
-from .errors import RemoteError, RootstockError
+from .errors import ModelNotFoundError, RemoteError, RootstockError
 
 if TYPE_CHECKING:
     from .calculator import RootstockCalculator
     from .evaluating import EvaluationError, evaluate
     from .sharing import shared
-    from .worker import ModelError, WorkerDiedError
+    from .worker import ModelError, SetupError, WorkerDiedError
+
+    __version__: str
 
 __all__ = [
     "Environment",
     "EvaluationError",
     "Model",
     "ModelError",
+    "ModelNotFoundError",
     "RemoteError",
     "RootstockCalculator",
     "RootstockError",
+    "SetupError",
     "WorkerDiedError",
+    "__version__",
     "evaluate",
     "models",
     "shared",
@@ -39,6 +44,7 @@ _LATER = {
     "EvaluationError": ".evaluating",
     "ModelError": ".worker",
     "RootstockCalculator": ".calculator",
+    "SetupError": ".worker",
     "WorkerDiedError": ".worker",
     "evaluate": ".evaluating",
     "shared": ".sharing",
@@ -46,6 +52,10 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from .program import version
+
+        return version()
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if sys.version_info < (3, 10):

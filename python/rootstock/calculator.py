@@ -85,6 +85,8 @@ class RootstockCalculator(Calculator):
     Raises:
         TypeError: Arguments that contradict each other.
         FileNotFoundError: The weights file is missing.
+        ModelNotFoundError: The root has no such model. Where the root is not known before a worker starts, the first calculation
+            raises :class:`SetupError`.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]
@@ -126,7 +128,14 @@ class RootstockCalculator(Calculator):
                 "program": program,
             }
         )
+        self._order.check()
         self._own = frozenset(vars(self)) | {"_own"}
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in self._arguments.items() if value is not None and name not in ("model", "checkpoint")}
+        defaults = {"device": "cpu", "startup_timeout": 600.0, "restarts": 10, "momenta": False}
+        given = [f"{name}={value!r}" for name, value in shown.items() if defaults.get(name) != value]
+        return f"{type(self).__name__}({', '.join([repr(self.model), *given])})"
 
     def _set_up(self) -> None:
         """All but the arguments."""
@@ -429,6 +438,7 @@ class RootstockCalculator(Calculator):
             try:
                 text = frame.text(using.connection.dialect)
                 answer = using.connection.step(text, frame.cell, frame.positions)
+                using.has_answered = True
                 if not self._has_origin and "error" not in answer.more:
                     self._fetch_origin()
                 return answer

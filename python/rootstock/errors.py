@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 
 class RootstockError(RuntimeError):
     """`rootstock` or a worker failed."""
+
+
+class ModelNotFoundError(RootstockError, LookupError):
+    """A root has no model or environment of this name.
+
+    Attributes:
+        model: The name.
+        root: The root.
+        known: The names that it has.
+    """
+
+    def __init__(self, model: str, root: str, known: list[str]) -> None:
+        self.model, self.root, self.known = model, root, known
+        near = difflib.get_close_matches(model, known, 1)
+        meant = f"; did you mean `{near[0]}`?" if near else "."
+        super().__init__(f"the root `{root}` has no model or environment `{model}`{meant} It has: {', '.join(known) or 'none'}")
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.model, self.root, self.known)
 
 
 class RemoteError(RootstockError):

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import frozen, worker
+from . import frozen, listed, worker
+from .program import located
 from .worker import Worker
 
 
@@ -71,11 +72,25 @@ class Order:
         """The same for another directory, process or machine, where ROOTSTOCK_ROOT and the working directory are others."""
         if self.root is not None or self.manifest is not None:
             return self
-        root = os.environ.get("ROOTSTOCK_ROOT") if self.cluster is None else None
+        root = self._located()
+        return self if root is None else replace(self, root=root, cluster=None)
+
+    def _located(self) -> str | None:
+        """The root that the program would use here."""
+        variable = os.environ.get("ROOTSTOCK_ROOT") if self.cluster is None else None
+        return _absolute(variable) if variable else located(self.program, self.cluster)
+
+    def check(self) -> None:
+        """Look whether the root has the model, if the root is known here and was synced.
+
+        Raises:
+            ModelNotFoundError: It has not.
+        """
+        root = self.root
+        if root is None and self.cluster is None and self.manifest is None:
+            root = os.environ.get("ROOTSTOCK_ROOT")
         if root:
-            return replace(self, root=_absolute(root))
-        manifest = os.path.abspath("rootstock.toml")
-        return replace(self, manifest=manifest if os.path.isfile(manifest) else None)
+            listed.check(root, self.model)
 
     def paths(self) -> dict[str, str | None]:
         """The paths among a calculator's arguments, absolute."""

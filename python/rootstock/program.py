@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sysconfig
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 from .errors import RootstockError
@@ -27,6 +31,42 @@ def program() -> str:
             "or name the program with `program=`"
         )
     return found
+
+
+def version() -> str:
+    """The version of this package; in a checkout that is not installed, that of the program.
+
+    Raises:
+        RootstockError: Neither is there.
+    """
+    try:
+        return metadata.version("rootstock-rs")
+    except metadata.PackageNotFoundError:
+        answer = subprocess.run([program(), "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return answer.stdout.split()[-1] if answer.stdout else "0"
+
+
+@lru_cache(maxsize=16)
+def _asked(command: tuple[str, ...], _: tuple[str | None, ...]) -> str | None:
+    answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+    if answer.returncode != 0:
+        return None
+    return str(json.loads(answer.stdout)["root"])
+
+
+def located(name: str | None = None, cluster: str | None = None, manifest: str | None = None) -> str | None:
+    """The root that the program would use here; None if nothing names one. The program alone knows the order of options, variables,
+    manifests and configurations.
+
+    Args:
+        name: The program, if not the one that came with this package.
+        cluster: A cluster of the manifest or of a configuration.
+        manifest: The manifest, if not the one that is found here.
+    """
+    options = [word for option, value in (("--cluster", cluster), ("--manifest", manifest)) if value for word in (option, value)]
+    variables = ("ROOTSTOCK_ROOT", "ROOTSTOCK_CLUSTER", "ROOTSTOCK_CONFIG", "HOME", "XDG_CONFIG_HOME")
+    here = (os.getcwd(), *(os.environ.get(variable) for variable in variables))
+    return _asked((name or program(), "resolve", "--json", *options), here)
 
 
 def _scripts() -> list[Path]:

@@ -21,7 +21,7 @@ from . import wire
 from .errors import RootstockError
 from .program import program
 
-__all__ = ["ModelError", "RootstockError", "Worker", "WorkerDiedError", "program", "spawn", "start"]
+__all__ = ["ModelError", "RootstockError", "SetupError", "Worker", "WorkerDiedError", "program", "spawn", "start"]
 
 log = logging.getLogger("rootstock")
 
@@ -63,6 +63,21 @@ class WorkerDiedError(RootstockError):
         return self.returncode is None or self.returncode <= 0
 
 
+class SetupError(WorkerDiedError):
+    """A model could not be used at all: it is not built, its `setup()` failed, or the program was given something wrong. No
+    calculation was begun.
+
+    Attributes:
+        returncode: The exit code of `rootstock worker`.
+        output: What it printed: why, and what to do.
+    """
+
+    def __init__(self, name: str, returncode: int | None, output: str) -> None:
+        self.returncode, self.output = returncode, output
+        printed = f":\n\n{output}" if output else f": `rootstock worker` {_how(returncode)}, without output"
+        RootstockError.__init__(self, f"{name} cannot be used{printed}")
+
+
 def _how(returncode: int | None) -> str:
     if returncode is None:
         return "closed its connection but is still running"
@@ -87,6 +102,7 @@ class Worker:
     ) -> None:
         self.name, self.process, self.connection, self._tail = name, process, connection, tail
         self.is_busy = False
+        self.has_answered = False
 
     def close(self) -> None:
         """End it and wait for its end."""
@@ -112,7 +128,9 @@ class Worker:
         returncode = self.process.returncode
         if returncode is None:
             self.kill()
-        return WorkerDiedError(self.name, returncode, self._tail.text())
+        refused = returncode is not None and returncode > 0 and not self.has_answered
+        kind = SetupError if refused and self.connection.dialect is wire.OURS else WorkerDiedError
+        return kind(self.name, returncode, self._tail.text())
 
     def abandon(self) -> None:
         """In a forked child: close what belongs to the parent, without ending the worker."""

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.emt import EMT
 from conftest import PROGRAM, Make, await_end, pid, processes, same
 
-from rootstock import RootstockCalculator, RootstockError, WorkerDiedError
+from rootstock import RootstockCalculator, RootstockError, SetupError, WorkerDiedError
 
 ZERO = """\
 import sys
@@ -183,8 +183,9 @@ def test_a_program_that_gives_up_is_not_tried_again(copper: Atoms, tmp_path: Pat
     counter = tmp_path / "counter"
     program = stub(tmp_path / "gives-up", f"open({str(counter)!r}, 'a').write('x'); raise SystemExit('no such thing')")
     copper.calc = RootstockCalculator("emt", program=program)
-    with pytest.raises(WorkerDiedError, match=r"ended with exit code 1; its output:\s+no such thing"):
+    with pytest.raises(SetupError, match=r"emt cannot be used:\s+no such thing") as caught:
         copper.get_potential_energy()
+    assert caught.value.returncode == 1
     assert counter.read_text() == "x"
 
 

@@ -8,7 +8,7 @@ use super::{Shared, context, given, show};
 use crate::declare::{Addition, adopt, carried, change};
 use crate::fetch::{self, Client};
 use crate::manifest::nearest;
-use crate::report::{chain, table};
+use crate::report::{chain, definitions};
 
 const EXAMPLES: &str = "\
 Of a file everything is taken over that rootstock has a key for: `[tool.uv]` with its sources (index, git, url, path), indexes, \
@@ -130,7 +130,7 @@ fn list(as_json: bool) -> Result<Exit, Failure> {
     let rows = entries.into_iter().map(|entry| [entry.name, entry.about]);
     let rows: Vec<[String; 2]> = std::iter::once(head).chain(rows).collect();
     let mut text = String::new();
-    table(&mut text, &rows).expect("a text takes everything");
+    definitions(&mut text, &rows, show::width()).expect("a text takes everything");
     show::text(&text);
     Ok(Exit::Ok)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, pythons, root, show};
+use super::{Shared, context, lock_diff, pythons, root, show};
 use crate::files;
 use crate::lock::beside::{self, Current};
 use crate::lock::drift::{Code, Subject, github, sarif};
@@ -24,6 +24,8 @@ const EXAMPLES: &str = "Examples:
   rootstock lock mace               only this environment, leave every line of the others
   rootstock lock --check            exit 3 if the lock does not answer the manifest
   rootstock lock --upgrade=torch    move torch on, keep everything else
+  rootstock lock --upgrade --dry-run  what would move on
+  rootstock lock --diff             what has changed since the last commit; `--diff=v1.2`, `--diff=old.lock`
   rootstock lock --upgrade-env=mace move on in one environment, leave every line of the others
   rootstock lock --record           write down what is built here, so that every other build must be the same";
 
@@ -70,6 +72,20 @@ pub(crate) struct Arguments {
     /// line is removed by hand, and with the last line of a target the title above it.
     #[arg(long, conflicts_with_all = ["check", "upgrade", "upgrade_environments"])]
     record: bool,
+    /// Resolve, and show what would change; write nothing.
+    #[arg(long, conflicts_with_all = ["check", "record"])]
+    dry_run: bool,
+    /// Resolve nothing: show in what the lock differs from that of a revision of git (`HEAD` if none is named), or from
+    /// another file.
+    #[arg(
+        long,
+        value_name = "REV|FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "HEAD",
+        conflicts_with_all = ["names", "check", "record", "upgrade", "upgrade_environments", "dry_run"]
+    )]
+    diff: Option<String>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -82,6 +98,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failure> {
+    if let Some(from) = &arguments.diff {
+        return lock_diff::run(shared, from, arguments.json);
+    }
     let manifest = manifest(shared)?;
     let chosen = if arguments.names.is_empty() {
         None
@@ -126,7 +145,11 @@ fn update(
     if failures.is_empty() {
         upgrade.check(old.as_ref(), &lock).or_exit(Exit::Usage)?;
     }
-    write(&path, old.as_ref(), &lock, &failures, arguments.json)?;
+    if arguments.dry_run {
+        report(&path, old.as_ref(), &lock, false, &failures, arguments.json)?;
+    } else {
+        write(&path, old.as_ref(), &lock, &failures, arguments.json)?;
+    }
     if failures.is_empty() {
         left_over(manifest, &lock, &path);
         return Ok(Exit::Ok);
@@ -249,6 +272,18 @@ fn write(
     if !begun && !as_json {
         return Ok(());
     }
+    report(path, old, lock, written, failures, as_json)
+}
+
+/// Prints what has changed, or would.
+fn report(
+    path: &Path,
+    old: Option<&Lock>,
+    lock: &Lock,
+    written: bool,
+    failures: &[Failed],
+    as_json: bool,
+) -> Result<(), Failure> {
     let failed = failures.iter().map(|failure| lock::Failed {
         subject: failure.subject().to_string(),
         message: failure.to_string(),

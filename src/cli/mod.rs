@@ -3,13 +3,14 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 mod add;
 mod bundle;
 mod call;
 mod call_list;
 mod context;
+mod completions;
 mod doctor;
 mod escape;
 mod evaluate;
@@ -18,18 +19,22 @@ mod export;
 mod foreign;
 mod gc;
 mod given;
+mod help;
 mod image;
 mod init;
 mod interrupt;
 mod limits;
+mod locate;
 mod lock;
 mod models;
 mod numbers;
+mod lock_diff;
 mod root;
 mod probe;
 mod progress;
 mod pythons;
 mod remove;
+mod resolve;
 mod run;
 mod selection;
 mod shared;
@@ -37,6 +42,8 @@ mod show;
 mod stage;
 mod status;
 mod sync;
+mod tree;
+mod width;
 mod worker;
 
 use exit::{Exit, Failure};
@@ -56,6 +63,8 @@ Examples:
 
 const VARIABLES: &str = "Environment variables (an empty one counts as unset):
   ROOTSTOCK_ROOT            the root, if `--root` is not given
+  ROOTSTOCK_CLUSTER         the cluster, if neither a root nor `--cluster` is given
+  ROOTSTOCK_CONFIG          a configuration, read before ~/.config/rootstock/config.toml and /etc/rootstock/config.toml
   ROOTSTOCK_UV              the uv to resolve with
   ROOTSTOCK_PYTHON_MIRROR   where managed interpreters are fetched: an address or a directory
   UV_DEFAULT_INDEX          the package index, if not uv's default
@@ -114,6 +123,19 @@ enum Command {
     Status(status::Arguments),
     /// Show what the models of the root are for, and whether their numbers were verified.
     Models(models::Arguments),
+    /// Show what an environment's packages require of each other.
+    Tree(tree::Arguments),
+    /// Print a script that completes commands and names in a shell.
+    Completions(completions::Arguments),
+    /// Print names for completion.
+    #[command(hide = true)]
+    Names(completions::Names),
+    /// Write the manual.
+    #[command(hide = true)]
+    Man(completions::Man),
+    /// Print where the root is, for other programs.
+    #[command(hide = true)]
+    Resolve(resolve::Arguments),
     /// Diagnose a root and print the fix of each problem.
     Doctor(doctor::Arguments),
     /// Remove what the root no longer needs: old generations, unused wheels, leftovers.
@@ -136,13 +158,20 @@ pub fn main() -> ExitCode {
     if let Some(interrupted) = interrupt::Arguments::of_this_process() {
         return interrupt::run(&interrupted).into();
     }
-    let mut arguments = Arguments::parse();
+    let matches = help::command().get_matches();
+    let mut arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     // The command of `run` keeps the signal handling of its caller.
     if !matches!(arguments.command, Command::Run(_)) {
         process::ignore_file_size_signal();
     }
-    arguments.shared.complete();
-    show::set_up(arguments.shared.color);
+    show::set_up(arguments.shared.color, arguments.shared.quiet);
+    if let Err(failure) = arguments.shared.complete() {
+        show::failure(&failure);
+        return failure.exit.into();
+    }
     if let Command::Call(call) = &arguments.command {
         return call::run(&arguments.shared, call);
     }
@@ -159,6 +188,11 @@ pub fn main() -> ExitCode {
             Command::Export(export) => export::run(&arguments.shared, &export),
             Command::Status(status) => status::run(&arguments.shared, &status),
             Command::Models(models) => models::run(&arguments.shared, &models),
+            Command::Tree(tree) => tree::run(&arguments.shared, &tree),
+            Command::Completions(shell) => Ok(completions::run(&shell)),
+            Command::Names(names) => Ok(completions::names(&arguments.shared, &names)),
+            Command::Man(man) => completions::man(&man),
+            Command::Resolve(resolve) => resolve::run(&arguments.shared, &resolve),
             Command::Doctor(doctor) => doctor::run(&arguments.shared, &doctor),
             Command::Gc(gc) => gc::run(&arguments.shared, &gc),
             Command::Probe(probe) => probe::run(&arguments.shared, &probe),

@@ -9,6 +9,7 @@ use super::exit::{Exit, Failure, OrExit};
 use super::numbers::{self, Checks};
 use super::worker::Object;
 use super::{Shared, context, given, root, show};
+use crate::files;
 use crate::probe::{self, Refusal, Request, Structure, exchange};
 use crate::process::{Command, find, threads};
 use crate::runtime::Selected;
@@ -141,10 +142,51 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         show::remarks(output.trim_end());
     }
     show::report(&report, arguments.json)?;
+    if !show::is_quiet()
+        && report.ok() == Some(true)
+        && !arguments.json
+        && arguments.structure.is_none()
+    {
+        show_next(shared, &report);
+    }
     Ok(match report.ok() {
         Some(false) => Exit::Failed,
         Some(true) | None => Exit::Ok,
     })
+}
+
+/// Prints the lines with which a shell computes forces with this model, from nothing but this program and the root.
+fn show_next(shared: &Shared, report: &probe::Report) {
+    let Selected {
+        environment,
+        argument,
+        setup,
+        weights: None,
+        ..
+    } = &report.selected
+    else {
+        return;
+    };
+    if !setup.is_empty() {
+        return;
+    }
+    let root = shared.root.as_ref().filter(|_| shared.root_is_option);
+    let root = root.map_or(String::new(), |root| {
+        format!("--root {} ", files::quoted(root))
+    });
+    let (made_by, made) = if report.structure.name.contains("water") {
+        ("molecule", "molecule(\"H2O\")")
+    } else {
+        ("bulk", "bulk(\"Cu\", cubic=True)")
+    };
+    let device = &report.device;
+    show::remark("next: forces from a shell, in three lines:");
+    // They are copied: no terminal's width may break them.
+    show::remarks(&format!(
+        "rootstock {root}run {environment} -- python -c 'from ase.build import {made_by}\n\
+         from env_source import setup; atoms = {made}\n\
+         atoms.calc = setup({argument:?}, {device:?}); print(atoms.get_forces())'"
+    ));
 }
 
 /// Prints the worker's output, then the error.

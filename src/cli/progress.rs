@@ -12,7 +12,7 @@ use crate::report::{bytes, counted};
 
 /// A watcher for standard error.
 pub(super) fn watcher() -> Box<dyn Progress> {
-    if std::io::stderr().is_terminal() {
+    if std::io::stderr().is_terminal() && !show::is_quiet() {
         Box::new(Bars::default())
     } else {
         Box::new(Lines::default())
@@ -38,7 +38,8 @@ impl Progress for Lines {
                     bytes: size,
                     reported: 0,
                 };
-                show::remark(&format!("downloading {files} files, {}", bytes(size)));
+                let files = counted(files, "file");
+                show::remark(&format!("downloading {files}, {}", bytes(size)));
             }
             Event::Downloaded(there) => {
                 // A line for each tenth, where there is enough to wait for.
@@ -52,7 +53,9 @@ impl Progress for Lines {
                     ));
                 }
             }
-            Event::Preparing(packages) => show::remark(&format!("preparing {packages} packages")),
+            Event::Preparing(packages) => {
+                show::remark(&format!("preparing {}", counted(packages, "package")));
+            }
             Event::Waiting(claim) => {
                 show::remark(&format!(
                     "{} is built by {claim}: waiting",

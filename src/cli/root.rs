@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::exit::{Exit, Failure, OrExit};
+use super::locate::{self, Origin};
 use super::{Shared, context, show};
 use crate::access::Access;
 use crate::files::trust::{Exposed, Trust};
@@ -13,23 +14,33 @@ use crate::runtime::Selected;
 use crate::store::{Catalogue, Policy, Root, inside, layout};
 use crate::target::Target;
 
-/// The root of this run: `--root` before `ROOTSTOCK_ROOT` before `--cluster` before the manifest's own.
+/// The root of this run: see [`locate`].
 pub(super) fn named(shared: &Shared, manifest: &Manifest) -> Result<Root, Failure> {
+    located(shared, manifest).map(|(root, _)| root)
+}
+
+/// The same, and from where it is known.
+pub(super) fn located(shared: &Shared, manifest: &Manifest) -> Result<(Root, Origin), Failure> {
     let cluster = cluster(shared, manifest)?;
-    let cache = cluster.and_then(|cluster| cluster.cache.as_deref());
-    let path = shared
-        .root
-        .as_deref()
-        .or(cluster.map(|cluster| cluster.root.as_path()))
-        .or(manifest.root.as_deref());
-    let Some(path) = path else {
-        return Err(Failure::usage(
-            "no root given",
-            "name the directory for everything that is built with `--root DIR` or `ROOTSTOCK_ROOT`, or write \
-             `root = \"root\"` into the manifest's `[rootstock]`",
-        ));
+    let cache = cluster
+        .as_ref()
+        .and_then(|(cluster, _)| cluster.cache.as_deref());
+    let of_manifest = || Origin::Manifest(manifest.path.clone());
+    let (path, origin) = match (&shared.root, &cluster, &manifest.root) {
+        (Some(path), ..) => (path, shared.root_origin()),
+        (None, Some((cluster, origin)), _) => (&cluster.root, origin.clone()),
+        (None, None, Some(root)) => (root, of_manifest()),
+        (None, None, None) => return Err(no_root()),
     };
-    at(path, cache)
+    Ok((at(path, cache)?, origin))
+}
+
+fn no_root() -> Failure {
+    Failure::usage(
+        "no root given",
+        "name the directory of everything that is built: `--root DIR`, `ROOTSTOCK_ROOT`, `root = \"root\"` in the `[rootstock]` of \
+         a manifest here or above, or a cluster in a configuration (`~/.config/rootstock/config.toml`)",
+    )
 }
 
 /// The root of this run with its access policy: that of the cluster, of the manifest, or of the root itself. Refuses a root
@@ -39,7 +50,7 @@ pub(super) fn with_policy(shared: &Shared, manifest: &Manifest) -> Result<Root, 
     check_who_writes(&root)?;
     let cluster = cluster(shared, manifest)?;
     let wanted = match cluster {
-        Some(cluster) => cluster.access.clone(),
+        Some((cluster, _)) => cluster.access,
         None => manifest.access.clone(),
     };
     let access = match wanted {
@@ -52,7 +63,7 @@ pub(super) fn with_policy(shared: &Shared, manifest: &Manifest) -> Result<Root, 
 /// The link mode of the cluster, or of the manifest.
 pub(super) fn link_mode(shared: &Shared, manifest: &Manifest) -> Result<link::Mode, Failure> {
     let cluster = cluster(shared, manifest)?;
-    let mode = cluster.and_then(|cluster| cluster.link_mode);
+    let mode = cluster.and_then(|(cluster, _)| cluster.link_mode);
     Ok(mode.or(manifest.link_mode).unwrap_or_default())
 }
 
@@ -101,31 +112,54 @@ fn at(path: &Path, cache: Option<&Path>) -> Result<Root, Failure> {
 /// The root of built environments. Of the manifest only the root is read, and only if nothing else names it: environments
 /// run also without a manifest, or while it is being edited.
 pub(super) fn built(shared: &Shared) -> Result<Root, Failure> {
-    let found = match &shared.root {
-        Some(path) => Some((path.clone(), None)),
-        None if files::exists(&shared.manifest) => {
-            manifest::root(&shared.manifest, Path::new(""), shared.cluster.as_deref())
-                .or_exit(Exit::Usage)?
-                .map(|cluster| (cluster.root, cluster.cache))
-        }
-        None => None,
-    };
-    let Some((path, cache)) = found else {
-        return Err(Failure::usage(
-            "no root given",
-            "name the root with `--root DIR`, in ROOTSTOCK_ROOT, or in a `rootstock.toml` here",
-        ));
-    };
+    located_alone(shared).map(|(root, _)| root)
+}
+
+/// The same, and from where it is known.
+pub(super) fn located_alone(shared: &Shared) -> Result<(Root, Origin), Failure> {
+    let (cluster, origin) = place(shared)?;
+    let Cluster {
+        root: path, cache, ..
+    } = cluster;
     let root = at(&path, cache.as_deref())?;
     if cache.is_some() {
-        return Ok(root);
+        return Ok((root, origin));
     }
     // `sync` has recorded the cache. A catalogue that cannot be read is reported where more of it is needed.
     let catalogue = Catalogue::read(&root.models()).ok().flatten();
-    Ok(match catalogue.and_then(|catalogue| catalogue.cache) {
+    let root = match catalogue.and_then(|catalogue| catalogue.cache) {
         Some(cache) => Root::at(root.path(), Some(&cache)),
         None => root,
-    })
+    };
+    Ok((root, origin))
+}
+
+/// Root and cache, from the first that names them.
+fn place(shared: &Shared) -> Result<(Cluster, Origin), Failure> {
+    if let Some(root) = &shared.root {
+        let cluster = Cluster {
+            root: root.clone(),
+            cache: None,
+            access: None,
+            link_mode: None,
+        };
+        return Ok((cluster, shared.root_origin()));
+    }
+    let of_manifest = |name: Option<&str>| {
+        if files::exists(&shared.manifest) {
+            manifest::root(&shared.manifest, Path::new(""), name).or_exit(Exit::Usage)
+        } else {
+            Ok(None)
+        }
+    };
+    if let Some(name) = &shared.cluster {
+        let of_manifest = of_manifest(Some(name))?;
+        return locate::cluster(shared, |_| of_manifest)?.ok_or_else(no_root);
+    }
+    if let Some(cluster) = of_manifest(None)? {
+        return Ok((cluster, Origin::Manifest(shared.manifest.clone())));
+    }
+    locate::cluster_of_this_host()?.ok_or_else(no_root)
 }
 
 /// Warns before something runs from a root that everyone can write in.
@@ -158,20 +192,18 @@ pub(super) fn warn_of_exposed(what: &str, path: &Path) {
     }
 }
 
-/// The cluster of `--cluster`.
-fn cluster<'a>(shared: &Shared, manifest: &'a Manifest) -> Result<Option<&'a Cluster>, Failure> {
-    let Some(name) = &shared.cluster else {
-        return Ok(None);
+/// The cluster that was asked for or, if nothing else names the root, that of this host.
+fn cluster(shared: &Shared, manifest: &Manifest) -> Result<Option<(Cluster, Origin)>, Failure> {
+    let of_manifest = |name: &str| {
+        let mut known = manifest.clusters.iter();
+        let found = known.find(|(known, _)| known.as_str() == name);
+        found.map(|(_, cluster)| cluster.clone())
     };
-    let mut known = manifest.clusters.iter();
-    let found = known.find(|(known, _)| known.as_str() == name);
-    found.map(|(_, cluster)| Some(cluster)).ok_or_else(|| {
-        let names = manifest.clusters.keys().map(ToString::to_string);
-        Failure::usage(
-            &format!("the manifest has no cluster `{name}`"),
-            &listed("it has", names),
-        )
-    })
+    let named = locate::cluster(shared, of_manifest)?;
+    if named.is_some() || shared.root.is_some() || manifest.root.is_some() {
+        return Ok(named);
+    }
+    locate::cluster_of_this_host()
 }
 
 /// The name of this machine's target.

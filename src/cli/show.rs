@@ -8,15 +8,22 @@ use std::sync::OnceLock;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use serde::Serialize;
+use textwrap::{WordSeparator, WordSplitter};
 
 use super::exit::{Exit, Failure};
-use super::{context, escape, limits};
+use super::{context, escape, limits, width};
 
 use crate::lock::drift;
 use crate::report::Problem;
 
 /// The error that cut standard output short. Like standard output itself it belongs to the process.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Whether standard error has only warnings and errors; decided once.
+static QUIET: OnceLock<bool> = OnceLock::new();
+
+/// The widest line of an error.
+const WIDEST: usize = 110;
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -29,8 +36,10 @@ pub(crate) enum Colour {
     Never,
 }
 
-/// Decides once how errors look.
-pub(crate) fn set_up(colour: Colour) {
+/// Decides once how errors look, and whether there is anything else.
+pub(crate) fn set_up(colour: Colour, quiet: bool) {
+    // Fails only when set twice.
+    let _ = QUIET.set(quiet);
     let coloured = match colour {
         Colour::Always => true,
         Colour::Never => false,
@@ -49,7 +58,10 @@ fn handler(coloured: bool) -> miette::MietteHandlerOpts {
     miette::MietteHandlerOpts::new()
         .graphical_theme(theme)
         .color(coloured)
-        .width(110)
+        .width(width::of(io::stderr()).map_or(WIDEST, |width| width.min(WIDEST)))
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
 }
 
 /// A workflow command of GitHub Actions; other lines never become one.
@@ -92,9 +104,19 @@ pub(super) fn unwritten() -> Option<Failure> {
     ))
 }
 
-/// One line on standard error: progress and warnings. An error is ignored: there is no other place to print.
+/// Whether progress and hints are not printed.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.get().copied().unwrap_or(false)
+}
+
+/// One line on standard error: progress, hints and warnings; with `--quiet` only warnings. An error is ignored: there is no other
+/// place to print.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", escape::line(text));
+    if is_quiet() && !text.starts_with("warning: ") {
+        return;
+    }
+    let text = width::fit(&escape::line(text), width::of(io::stderr()));
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Several lines on standard error: the output of a program.
@@ -126,7 +148,16 @@ pub(crate) fn report(report: &(impl Serialize + Display), as_json: bool) -> Resu
 
 /// A text for people on standard output.
 pub(crate) fn text(text: &impl Display) {
-    document(&escape::lines(text.to_string().trim_end_matches('\n')));
+    let text = match width() {
+        Some(width) => format!("{text:width$}"),
+        None => text.to_string(),
+    };
+    document(&width::fit(&escape::lines(text.trim_end()), width()));
+}
+
+/// How many characters a line of standard output has, if that is a terminal.
+pub(crate) fn width() -> Option<usize> {
+    width::of(io::stdout())
 }
 
 /// A value for programs, as JSON on standard output.

@@ -29,7 +29,7 @@ pub use model::{LockedModel, LockedWeight};
 pub use python::{LockedArchive, LockedPython, PythonSource};
 pub use question::question;
 pub use record::RecordedTree;
-pub use report::{Failed, Report};
+pub use report::{Diff, Failed, Report};
 
 /// A whole lock.
 #[derive(Debug, Clone, PartialEq, Eq)]

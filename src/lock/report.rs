@@ -67,16 +67,46 @@ impl Report {
     }
 }
 
+/// In what a lock differs from another one.
+#[derive(Debug, Serialize)]
+pub struct Diff {
+    /// Everything.
+    changes: Vec<Change>,
+}
+
+impl Diff {
+    /// The differences of `now` to `was`.
+    pub fn new(was: &Lock, now: &Lock) -> Self {
+        Self {
+            changes: changes::between(Some(was), now),
+        }
+    }
+}
+
+impl fmt::Display for Diff {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        if self.changes.is_empty() {
+            return line(out, "nothing has changed");
+        }
+        changes_table(out, &self.changes)
+    }
+}
+
+fn changes_table(out: &mut Formatter<'_>, changes: &[Change]) -> fmt::Result {
+    let title = ["where", "what", "was", "now"].map(str::to_owned);
+    let rows = changes.iter().map(Change::row);
+    let rows: Vec<[String; 4]> = std::iter::once(title).chain(rows).collect();
+    table(out, &rows)
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         // A lock that was not there before changes in everything: the count says it, a table would bury it.
         if !self.is_first && !self.changes.is_empty() {
-            let title = ["where", "what", "was", "now"].map(str::to_owned);
-            let rows = self.changes.iter().map(Change::row);
-            let rows: Vec<[String; 4]> = std::iter::once(title).chain(rows).collect();
-            table(out, &rows)?;
+            changes_table(out, &self.changes)?;
         }
         let did = match (self.written, self.failed.is_empty()) {
+            (false, true) if !self.changes.is_empty() => "would be written",
             (true, _) => "written",
             (false, true) => "is up to date",
             (false, false) => "is as it was",

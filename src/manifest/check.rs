@@ -112,25 +112,10 @@ pub(super) fn root(
     let found = match cluster {
         Some(name) => {
             let clusters = clusters(&mut text, here, &top);
-            let found = clusters
-                .iter()
+            let mut known = clusters.into_iter();
+            known
                 .find(|(known, _)| known.as_str() == name)
-                .map(|(_, cluster)| cluster.clone());
-            if found.is_none() && text.complaints.is_empty() {
-                let known: Vec<&str> = clusters.keys().map(ClusterName::as_str).collect();
-                let help = if known.is_empty() {
-                    "it declares none".into()
-                } else {
-                    format!("it has: {}", known.join(", "))
-                };
-                text.complain(
-                    top.key_span("clusters"),
-                    format!("the manifest has no cluster `{name}`"),
-                    "looked for here",
-                    Some(help),
-                );
-            }
-            found
+                .map(|(_, cluster)| cluster)
         }
         None => top
             .table(&mut text, "rootstock", "`[rootstock]`")
@@ -153,39 +138,45 @@ fn clusters(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<ClusterName
     let mut clusters = BTreeMap::new();
     for (name, section) in top.tables(text, "clusters", "a cluster") {
         section.check_keys(text, &["root", "cache", "access", "link-mode"]);
-        let link_mode = section
-            .string(text, "link-mode")
-            .and_then(|mode| link_mode(text, &mode));
-        let access = section
-            .string(text, "access")
-            .and_then(|policy| access(text, &policy));
-        let cache = section
-            .string(text, "cache")
-            .map(|cache| here.join(cache.value));
-        let Some(root) = section.string(text, "root") else {
-            if !section.has("root") {
-                text.complain(
-                    section.span,
-                    format!("cluster `{}` has no root", name.value),
-                    "here",
-                    Some("add `root = \"/…\"`".into()),
-                );
-            }
-            continue;
-        };
-        if let Some(name) = value::name(text, &name) {
-            clusters.insert(
-                name,
-                Cluster {
-                    root: here.join(root.value),
-                    cache,
-                    access,
-                    link_mode,
-                },
-            );
-        }
+        clusters.extend(cluster(text, here, &name, &section));
     }
     clusters
+}
+
+/// A cluster of a manifest or of a configuration.
+pub(super) fn cluster(
+    text: &mut Text,
+    here: &Path,
+    name: &Placed<String>,
+    section: &Section,
+) -> Option<(ClusterName, Cluster)> {
+    let link_mode = section
+        .string(text, "link-mode")
+        .and_then(|mode| link_mode(text, &mode));
+    let access = section
+        .string(text, "access")
+        .and_then(|policy| access(text, &policy));
+    let cache = section
+        .string(text, "cache")
+        .map(|cache| here.join(cache.value));
+    let Some(root) = section.string(text, "root") else {
+        if !section.has("root") {
+            text.complain(
+                section.span.clone(),
+                format!("cluster `{}` has no root", name.value),
+                "here",
+                Some("add `root = \"/…\"`".into()),
+            );
+        }
+        return None;
+    };
+    let cluster = Cluster {
+        root: here.join(root.value),
+        cache,
+        access,
+        link_mode,
+    };
+    Some((value::name(text, name)?, cluster))
 }
 
 fn indexes(text: &mut Text, here: &Path, top: &Section) -> BTreeMap<IndexName, Index> {

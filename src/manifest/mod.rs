@@ -22,6 +22,7 @@ mod also_python;
 mod bytecode;
 mod check;
 mod complaint;
+pub(crate) mod configuration;
 mod environment;
 mod fragment;
 mod general;

@@ -180,9 +180,18 @@ impl Contents {
             .collect()
     }
 
-    fn requirements(&self, name: &PackageName) -> Vec<Requirement> {
+    /// Every distribution with its version.
+    pub(crate) fn distributions(&self) -> impl Iterator<Item = (&PackageName, &Version)> {
+        let each = self.distributions.iter();
+        each.map(|(name, (_, version))| (name, version))
+    }
+
+    /// What a distribution requires, whatever the markers.
+    pub(crate) fn requirements(&self, name: &PackageName) -> Vec<Requirement> {
         let metadata = self.text(name, "METADATA");
-        let headers = metadata.lines().take_while(|line| !line.trim().is_empty());
+        // A line of blanks goes on with a field, such as the text of a licence; only an empty one ends the header.
+        let headers = metadata.lines().take_while(|line| !line.is_empty());
+        let headers = headers.filter(|line| !line.starts_with([' ', '\t']));
         let headers = headers.filter_map(|line| line.split_once(':'));
         headers
             .filter(|(key, _)| key.eq_ignore_ascii_case("requires-dist"))
@@ -253,6 +262,21 @@ fn is_identifier(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requirements_stand_behind_fields_of_several_lines_too() {
+        let generation = tempfile::tempdir().unwrap();
+        let place = generation
+            .path()
+            .join("lib/python3.11/site-packages/demo-1.0.dist-info");
+        files::create_directories(&place).unwrap();
+        let metadata = "Name: demo\nLicense: one\n        \n        Requires-Dist: none\nRequires-Dist: other>=1\n\nRequires-Dist: text\n";
+        files::write(&place.join("METADATA"), metadata.as_bytes()).unwrap();
+        let contents = Contents::read(generation.path(), (3, 11)).unwrap();
+        let required = contents.requirements(&"demo".parse().unwrap());
+        let required: Vec<String> = required.iter().map(ToString::to_string).collect();
+        assert_eq!(required, ["other>=1"]);
+    }
 
     #[test]
     fn files_are_modules_by_their_names() {

@@ -12,9 +12,11 @@ use crate::store::installed::{Generation, Installed};
 use crate::store::{Depth, Needs, Root, look};
 
 mod subject;
+mod alone;
 mod models;
 mod report;
 
+pub use alone::read as read_alone;
 pub use report::{EnvironmentStatus, ModelStatus, Report, Sizes};
 pub use subject::Subject;
 
@@ -38,9 +40,12 @@ pub fn read(subject: &Subject, sizes: bool) -> Result<Report, look::Error> {
     let models = models.map(|model| models::status(subject, &environments, model));
     Ok(Report {
         root: subject.root.path().to_owned(),
-        drifted: subject
-            .lock
-            .is_none_or(|lock| !drift::findings(subject.manifest, lock).is_empty()),
+        origin: subject.origin.to_owned(),
+        drifted: Some(
+            subject
+                .lock
+                .is_none_or(|lock| !drift::findings(subject.manifest, lock).is_empty()),
+        ),
         models: models.collect(),
         environments,
         bytes: sizes.then(|| measure(subject.root)).transpose()?,

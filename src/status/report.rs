@@ -11,18 +11,24 @@ use crate::about::About;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, ModelId};
 use crate::python::Interpreter;
-use crate::report::{bytes, line, table};
+use crate::report::{bytes, line, table_within};
 use crate::store::Stamp;
 use crate::store::claims::{Builder, Claim};
 use crate::store::verified::Verified;
+
+/// How many characters of an id are shown; `--json` has all of them.
+const SHORT: usize = 12;
 
 /// The state of every environment and model.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The root.
     pub root: PathBuf,
-    /// Whether the lock does not answer the manifest.
-    pub drifted: bool,
+    /// From where the root is known, for people.
+    #[serde(skip)]
+    pub origin: String,
+    /// Whether the lock does not answer the manifest; not known without a manifest.
+    pub drifted: Option<bool>,
     /// By name.
     pub environments: Vec<EnvironmentStatus>,
     /// In the manifest's order.
@@ -160,15 +166,18 @@ impl EnvironmentStatus {
         let stamp = self.current.as_ref();
         let or_nothing = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let python = stamp.map(|stamp| &stamp.python.identity);
+        let python = python.map(|python| match python.implementation.as_str() {
+            "cpython" => python.version.clone(),
+            other => format!("{other} {}", python.version),
+        });
+        let optional = if self.optional { " (optional)" } else { "" };
         [
             self.name.to_string(),
-            self.state.to_owned(),
-            or_nothing(
-                python.map(|python| format!("{} {}", python.implementation, python.version)),
-            ),
+            format!("{}{optional}", self.state),
+            or_nothing(python),
             or_nothing(stamp.map(|stamp| stamp.packages.to_string())),
             or_nothing(stamp.map(|stamp| bytes(stamp.bytes))),
-            or_nothing(stamp.map(|stamp| stamp.id.clone())),
+            or_nothing(stamp.map(|stamp| stamp.id.chars().take(SHORT).collect())),
         ]
     }
 }
@@ -186,16 +195,21 @@ impl ModelStatus {
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let width = out.width();
+        let (root, origin) = (self.root.display(), &self.origin);
+        line(out, format_args!("root: {root} ({origin})"))?;
+        writeln!(out)?;
         let head = ["environment", "state", "python", "packages", "size", "id"].map(String::from);
         let rows = self.environments.iter().map(EnvironmentStatus::row);
-        table(out, &std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
+        let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+        table_within(out, &rows, width)?;
         writeln!(out)?;
         let head = ["model", "state", "environment", "argument"].map(String::from);
         let rows = self.models.iter().map(ModelStatus::row);
-        table(out, &std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
+        let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+        table_within(out, &rows, width)?;
         writeln!(out)?;
         self.write_reasons(out)?;
-        line(out, format_args!("root: {}", self.root.display()))?;
         for (part, size) in self.bytes.iter().flat_map(|sizes| &sizes.0) {
             line(out, format_args!("{part}: {}", bytes(*size)))?;
         }

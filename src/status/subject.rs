@@ -12,6 +12,8 @@ pub struct Subject<'a> {
     pub lock: Option<&'a Lock>,
     /// The root; it need not exist.
     pub root: &'a Root,
+    /// From where it is known, for people.
+    pub origin: &'a str,
     /// The name of this machine's target.
     pub target: &'a str,
 }

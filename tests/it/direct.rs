@@ -407,8 +407,8 @@ Error:
     drop(elsewhere);
     let output = sandbox.run(&["sync"]);
     output.expect(1).stderr_is(&sandbox, str![[r#"
-preparing 1 packages
-downloading 1 files, [SIZE]
+preparing 1 package
+downloading 1 file, [SIZE]
   × one failed: `demo-1.0-py3-none-any.whl` cannot be downloaded: cannot reach `127.0.0.1:[PORT]` to download `demo-1.0-py3-none-any.whl`: io: Connection refused (os error 111)
   help: check the network and the variables HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE, or run the command on a node that has access
 "#]]);

@@ -214,10 +214,10 @@ fn weights_that_are_a_pointer_are_refused() {
     sandbox.lock();
     let output = sandbox.run(&["sync"]);
     output.expect(1).stderr_is(&sandbox, str![[r#"
-preparing 1 packages
-downloading 1 files, [SIZE]
+preparing 1 package
+downloading 1 file, [SIZE]
 linking one
-downloading 1 files, [SIZE]
+downloading 1 file, [SIZE]
   × weights `p.bin` of potential: `file://[PROJECT]/remote/weights.bin` is a Git LFS pointer, not the file itself
   help: write the address of the file itself: of a repository with Git LFS, the one that its page downloads from
 "#]]);

@@ -331,7 +331,7 @@ fn an_archive_that_holds_something_else_is_refused() {
     let output = sandbox.run(&["sync", "one"]);
     output.expect(1);
     output.stderr_is(&sandbox, str![[r#"
-downloading 1 files, [SIZE]
+downloading 1 file, [SIZE]
   × one failed: the archive of the interpreter 3.11.99+20210101 cannot be unpacked: it is not a gzipped tar archive: invalid gzip header
 "#]]);
     let manifest = sandbox.read("rootstock.toml");

@@ -151,8 +151,8 @@ fn a_backend_that_asks_for_more_than_is_locked_is_stopped() {
     let output = sandbox.run(&["sync"]);
     output.expect(1);
     output.stderr_is(&sandbox, str![[r#"
-preparing 1 packages
-downloading 1 files, [SIZE]
+preparing 1 package
+downloading 1 file, [SIZE]
   × one failed: building `demo-1.0.tar.gz` takes `extra` on this machine, which the lock does not hold
   help: its requirements depend on the machine: run `rootstock lock` on a machine of this kind
 "#]]);

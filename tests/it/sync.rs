@@ -477,7 +477,7 @@ fn offline_names_the_missing_file() {
     output.expect(1);
     output.stderr_is(&sandbox, str![[r#"
 `--offline` forbids to load models once to fetch what they need; not loaded: one
-preparing 1 packages
+preparing 1 package
   × one failed: a file is neither in the root's store nor in a bundle, and `--offline` forbids to download: single-1.0-py3-none-any.whl
   help: run it once without `--offline`, or name a bundle that has them with `--bundle DIR`
 "#]]);

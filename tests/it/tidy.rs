@@ -209,6 +209,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tree",
+        &[
+            "name", "target", "report", "files", "manifest", "lock", "overlay",
+        ],
+    ),
+    (
         "probe",
         &[
             "about",
@@ -326,6 +332,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "image",
             "stage",
             "status",
+            "tree",
             "sync",
             "export",
         ],

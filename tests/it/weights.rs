@@ -89,10 +89,10 @@ fn another_remote_file_is_an_error_and_not_a_new_digest() {
     let output = sandbox.run(&["sync"]);
     output.expect(1);
     output.stderr_is(&sandbox, str![[r#"
-preparing 1 packages
-downloading 1 files, [SIZE]
+preparing 1 package
+downloading 1 file, [SIZE]
 linking one
-downloading 1 files, [SIZE]
+downloading 1 file, [SIZE]
   × weights `potentials/p.bin` of potential: `file://[PROJECT]/remote/weights.bin` has the sha256 4796a1c73705349111106459a1aef36f69951d3b631aa4a683e1014417ed9101, but f3c7807d475073ba009bf4801b2d934e9f0126cb96dd19a27dbffcae23a7f5a3 is expected
   help: the download was removed and nothing of it is installed. A mirror or a proxy may serve another file; if the publisher replaced it, `rootstock lock --upgrade` decides anew
 "#]]);
@@ -234,8 +234,8 @@ fn changed_contents_cost_only_their_own_model() {
     let output = sandbox.run(&["sync"]);
     output.expect(1);
     output.stderr_is(&sandbox, str![[r#"
-preparing 1 packages
-downloading 1 files, [SIZE]
+preparing 1 package
+downloading 1 file, [SIZE]
 linking one
 downloading 2 files, [SIZE]
   × weights `a` of a: `http://127.0.0.1:[PORT]/a.bin` has the sha256 a0e652bcdf19265513ec845824977fdcb27eb8971ab9fe84187e4359aa30a078, but 329267f335fb61197be0e45dc3772498808bb3ac08d3b80627060e356cef1b4e is expected

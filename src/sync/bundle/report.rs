@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Filled;
 use crate::name::{EnvironmentName, ModelId};
-use crate::report::{Problem, bytes, line};
+use crate::report::{Problem, bytes, counted, line};
 use crate::store::bundle::Entry;
 
 /// What a bundle has.
@@ -64,9 +64,9 @@ impl fmt::Display for Report {
         line(
             out,
             format_args!(
-                "`{}`: {} files, {}, for {}",
+                "`{}`: {}, {}, for {}",
                 self.bundle.display(),
-                self.files.len(),
+                counted(self.files.len(), "file"),
                 bytes(self.bytes),
                 self.targets.join(", ")
             ),

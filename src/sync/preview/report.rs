@@ -157,7 +157,7 @@ impl fmt::Display for Preview<'_> {
             let size = bytes(self.download);
             line(
                 out,
-                format_args!("to download: {} files, {size}", self.files),
+                format_args!("to download: {}, {size}", counted(self.files, "file")),
             )?;
         }
         for room in self.room.iter().filter(|room| self.exceeds(room)) {

@@ -160,6 +160,8 @@ impl Sandbox {
         command
             .current_dir(self.directory.path())
             .env_remove("ROOTSTOCK_ROOT")
+            .env_remove("ROOTSTOCK_CLUSTER")
+            .env_remove("ROOTSTOCK_CONFIG")
             .env_remove("UV_INDEX_URL")
             .env_remove("ROOTSTOCK_PYTHON_MIRROR")
             // Read only where an interpreter has to be chosen.

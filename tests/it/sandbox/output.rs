@@ -59,10 +59,10 @@ fn unwrapped(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         // How well archives of a test are compressed differs between machines.
-        if let Some((files, _)) = line.split_once(" files, ")
+        if let Some((files, _)) = line.split_once(", ")
             && files.starts_with("downloading ")
         {
-            lines.push(format!("{files} files, [SIZE]"));
+            lines.push(format!("{files}, [SIZE]"));
             continue;
         }
         let inner = line.trim_start();
