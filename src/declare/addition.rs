@@ -3,6 +3,7 @@
 
 use toml_edit::{Item, Table, TableLike};
 
+use super::carried;
 use super::document::{Conflict, Document};
 use crate::name::{self, EnvironmentName};
 
@@ -17,6 +18,8 @@ pub(crate) struct Addition {
     pub(crate) text: String,
     /// What the file at that place may be replaced by the text: it is where the text comes from.
     pub(crate) replaces: Option<String>,
+    /// Files of packages beside it, relative to the manifest.
+    pub(super) beside: Vec<carried::Source>,
     /// `[environments.NAME]`.
     pub(crate) environment: Table,
     /// `[models.ID]`, by id.

@@ -8,8 +8,11 @@ use super::document;
 /// The manifest of the repository.
 const MANIFEST: &str = include_str!("../../rootstock.toml");
 
-/// The sources of its environments, by path.
-const SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/carried.rs"));
+/// The sources of its environments, and of packages beside them, by path.
+const SOURCES: &[Source] = include!(concat!(env!("OUT_DIR"), "/carried.rs"));
+
+/// A path and a text.
+pub(super) type Source = (&'static str, &'static str);
 
 /// An environment of the catalogue in a list.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -57,6 +60,7 @@ pub(crate) fn find(name: &str) -> Option<Addition> {
         source: path.to_owned(),
         text: text.to_owned(),
         replaces: None,
+        beside: packages(&directories(environment)),
         models: models(&document, name)
             .map(|(id, model)| (id.to_owned(), model.clone()))
             .collect(),
@@ -64,6 +68,40 @@ pub(crate) fn find(name: &str) -> Option<Addition> {
         environment: wanted,
         remarks: Vec::new(),
     })
+}
+
+/// The directories of packages that an environment requires by path.
+pub(super) fn directories(environment: &dyn TableLike) -> Vec<String> {
+    let dependencies = environment.get("dependencies").and_then(Item::as_array);
+    let texts = dependencies
+        .into_iter()
+        .flatten()
+        .filter_map(|text| text.as_str());
+    let paths = texts.filter_map(|text| text.split_once("@ ./"));
+    paths
+        .map(|(_, path)| {
+            path.split([' ', ';', '#'])
+                .next()
+                .unwrap_or(path)
+                .to_owned()
+        })
+        .collect()
+}
+
+/// The carried sources of packages in these directories.
+pub(super) fn packages(directories: &[String]) -> Vec<Source> {
+    let within = |path: &str| {
+        let mut directories = directories.iter();
+        directories.any(|directory| {
+            let below = path.strip_prefix(directory.as_str());
+            below.is_some_and(|below| below.starts_with('/'))
+        })
+    };
+    SOURCES
+        .iter()
+        .copied()
+        .filter(|(path, _)| within(path))
+        .collect()
 }
 
 fn document() -> DocumentMut {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Item, TableLike};
 
 use super::addition::Addition;
+use super::carried;
 use super::document::{Conflict, Document};
 use crate::files;
 use crate::manifest::{Complaints, Manifest, Text};
@@ -168,7 +169,10 @@ pub(crate) fn add(manifest: &Path, additions: &[Addition]) -> Result<Added, Erro
     for addition in additions {
         let name = addition.name.clone();
         let place = project.here().join(&addition.source);
-        let is_new = sources.plan(&place, addition)?;
+        let mut is_new = sources.plan(&place, &addition.text, addition.replaces.as_deref())?;
+        for (path, text) in &addition.beside {
+            is_new |= sources.plan(&project.here().join(path), text, None)?;
+        }
         let applied = addition.apply(&mut project.document);
         let changed = applied.map_err(|conflicts| Error::Conflicts {
             environment: name.clone(),
@@ -201,21 +205,24 @@ struct Sources {
 
 impl Sources {
     /// Whether a source is still to be written. Another file in its place is an error.
-    fn plan(&mut self, place: &Path, addition: &Addition) -> Result<bool, Error> {
+    fn plan(&mut self, place: &Path, text: &str, replaces: Option<&str>) -> Result<bool, Error> {
         if files::exists(place) {
             let there = files::read_text(place)?;
-            if there == addition.text {
+            if there == text {
                 return Ok(false);
             }
-            if addition.replaces.as_ref() != Some(&there) {
+            if replaces != Some(there.as_str()) {
                 return Err(Error::Occupied {
                     path: place.to_owned(),
                 });
             }
         }
-        let text = addition.text.clone();
-        self.planned
-            .push((place.to_owned(), text, addition.replaces.clone()));
+        let replaces = replaces.map(str::to_owned);
+        let planned = (place.to_owned(), text.to_owned(), replaces);
+        if self.planned.contains(&planned) {
+            return Ok(true);
+        }
+        self.planned.push(planned);
         Ok(true)
     }
 
@@ -276,6 +283,8 @@ pub(crate) struct Removed {
     sources: Vec<String>,
     models: Vec<String>,
     indexes: Vec<String>,
+    /// Of packages that the environments required by path.
+    directories: Vec<String>,
 }
 
 impl fmt::Display for Removed {
@@ -309,6 +318,7 @@ pub(crate) fn remove(
         sources: Vec::new(),
         models: Vec::new(),
         indexes: Vec::new(),
+        directories: Vec::new(),
     };
     for name in names {
         remove_one(&mut project.document, name, &mut removed)?;
@@ -332,6 +342,10 @@ pub(crate) fn remove(
     removed
         .sources
         .retain(|source| !used.contains(source) && !keep_sources);
+    let used = uses(document, carried::directories);
+    removed
+        .directories
+        .retain(|directory| !used.contains(directory) && !keep_sources);
     project.write()?;
     for source in &removed.sources {
         let below = Path::new(source);
@@ -339,7 +353,31 @@ pub(crate) fn remove(
             files::remove_if_present(&project.here().join(below))?;
         }
     }
+    remove_packages(project.here(), &mut removed)?;
     Ok(removed)
+}
+
+/// Removes what `add` has put beside the environments, if it is still the same.
+fn remove_packages(here: &Path, removed: &mut Removed) -> Result<(), Error> {
+    for (path, text) in carried::packages(&removed.directories) {
+        let below = Path::new(path);
+        let place = here.join(below);
+        let is_ours = files::in_project(here, below).is_ok()
+            && files::read_text(&place).is_ok_and(|there| there == text);
+        if !is_ours {
+            continue;
+        }
+        files::remove_if_present(&place)?;
+        removed.sources.push(path.to_owned());
+        let above = below
+            .ancestors()
+            .skip(1)
+            .filter(|above| above.parent().is_some());
+        for directory in above.take_while(|above| *above != Path::new("environments")) {
+            files::remove_if_empty(&here.join(directory));
+        }
+    }
+    Ok(())
 }
 
 fn remove_one(document: &mut Document, name: &str, removed: &mut Removed) -> Result<(), Error> {
@@ -356,6 +394,9 @@ fn remove_one(document: &mut Document, name: &str, removed: &mut Removed) -> Res
         });
     };
     removed.sources.extend(source(environment));
+    removed
+        .directories
+        .extend(carried::directories(environment));
     let routes = environment.get("indexes").and_then(Item::as_table_like);
     let routes = routes.into_iter().flat_map(TableLike::iter);
     for index in routes.filter_map(|(_, index)| index.as_str()) {

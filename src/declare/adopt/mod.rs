@@ -195,6 +195,7 @@ fn taken(text: &mut Text, script: &mut Script, real: &Path) -> Option<Addition> 
     let is_there = files::real_path(&script.here.join(&source)).is_ok_and(|there| there == real);
     Some(Addition {
         text: rewrite::rewritten(script, &block.span, &settings.references),
+        beside: Vec::new(),
         replaces: is_there.then(|| content.to_string()),
         environment: environment(&source, &dependencies, &settings, &checkpoints),
         indexes: settings.indexes.iter().map(index).collect(),
