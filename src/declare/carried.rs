@@ -62,7 +62,7 @@ pub(crate) fn find(name: &str) -> Option<Addition> {
         replaces: None,
         beside: packages(&directories(environment)),
         models: models(&document, name)
-            .map(|(id, model)| (id.to_owned(), model.clone()))
+            .map(|(id, model)| (id.to_owned(), without_numbers(model)))
             .collect(),
         indexes: indexes(&document, environment),
         environment: wanted,
@@ -132,6 +132,13 @@ fn models<'a>(
     table(document, "models").filter(move |(_, model)| {
         model.get("environment").and_then(Item::as_str) == Some(environment)
     })
+}
+
+/// Numbers are recorded for a generation of one's own: `rootstock probe --record`.
+fn without_numbers(model: &Table) -> Table {
+    let mut model = model.clone();
+    model.remove("reference");
+    model
 }
 
 fn ids(document: &DocumentMut, name: &str, environment: &Table) -> Vec<String> {

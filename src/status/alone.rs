@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{EnvironmentStatus, ModelStatus, Report, measure};
 use crate::files;
-use crate::name::EnvironmentName;
+use crate::name::{EnvironmentName, ModelId};
+use crate::store::catalogue::CatalogueModel;
 use crate::store::claims::{self, Claim};
 use crate::store::installed::{Generation, Installed};
+use crate::store::verified::{self, Verified};
 use crate::store::{Catalogue, Depth, Needs, Root, look, weights};
 
 /// The state of a root. With `sizes` it reads every directory of the root's store.
@@ -93,7 +95,25 @@ fn models(
             argument: model.argument.clone(),
             state: if reason.is_some() { "missing" } else { state },
             reason,
+            about: model.about.clone(),
+            verified: verified(root, id, model, environment),
         }
     });
     models.collect()
+}
+
+/// Comparisons of its current generation with its recorded numbers.
+fn verified(
+    root: &Root,
+    id: &ModelId,
+    model: &CatalogueModel,
+    environment: Option<&EnvironmentStatus>,
+) -> Vec<Verified> {
+    let stamp = environment.and_then(|environment| environment.current.as_ref());
+    let (Some(reference), Some(stamp)) = (&model.reference, stamp) else {
+        return Vec::new();
+    };
+    let mut verified = verified::read(root, id);
+    verified.retain(|one| one.generation == stamp.id && one.reference == reference.sha256);
+    verified
 }
