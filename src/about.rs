@@ -76,7 +76,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Its name in NumPy.
+    /// Its name in `NumPy`.
     pub fn as_str(self) -> &'static str {
         match self {
             Dtype::Float32 => "float32",

@@ -38,6 +38,10 @@ Examples:
   rootstock evaluate mace-mp-0-small in.db -o relaxed.xyz --with relax.py:relax --workers 8
   rootstock evaluate mace-mp-0-small in.xyz -o out.xyz --resume
   sbatch --array=0-3 ... rootstock evaluate MODEL in.xyz -o 'out.{shard}.xyz' --shard auto")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one flag of the command line"
+)]
 pub(crate) struct Arguments {
     /// A model of the root, one of its environments, or `ENV:custom` with `--weights`.
     model: String,
@@ -168,7 +172,7 @@ fn evaluate(
     let bar = progress::Watcher::new();
     let stderr = io::stderr();
     let written = evaluate::evaluate(context, input, target, stderr.as_fd(), &|progress| {
-        bar.update(progress)
+        bar.update(progress);
     });
     bar.finish();
     let written = written.map_err(failure)?;
@@ -368,7 +372,7 @@ fn function(text: &str) -> Result<Function, Failure> {
     if !is_file {
         return Ok(Function {
             module: module.to_owned(),
-            function_name: name.to_owned(),
+            name: name.to_owned(),
             digest: None,
         });
     }
@@ -384,7 +388,7 @@ fn function(text: &str) -> Result<Function, Failure> {
     })?;
     Ok(Function {
         module,
-        function_name: name.to_owned(),
+        name: name.to_owned(),
         digest: Some(Digest::of(content).short(16)),
     })
 }

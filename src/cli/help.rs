@@ -60,7 +60,8 @@ fn groups(command: &clap::Command) -> String {
         if rows.is_empty() {
             continue;
         }
-        text += &format!("{title}:\n");
+        text.push_str(title);
+        text.push_str(":\n");
         definitions(&mut text, &rows, Some(width)).expect("a text takes everything");
         text.push('\n');
     }

@@ -49,6 +49,10 @@ Examples:
   OMP_NUM_THREADS=8 rootstock probe mace-mp-0-medium --check --device cuda
   rootstock probe --all --check
   rootstock probe --ipc-only --atoms 1000 --steps 1000")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one flag of the command line"
+)]
 pub(crate) struct Arguments {
     /// A model, or an environment of the root.
     #[arg(required_unless_present_any = ["ipc_only", "all"])]
@@ -108,9 +112,12 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             verbose: arguments.verbose,
             json: arguments.json,
         };
-        return threads::in_pool(context::processors(), || match arguments.record {
-            true => numbers::record(shared, &checks),
-            false => numbers::check(shared, &checks),
+        return threads::in_pool(context::processors(), || {
+            if arguments.record {
+                numbers::record(shared, &checks)
+            } else {
+                numbers::check(shared, &checks)
+            }
         });
     }
     if arguments.all {

@@ -74,7 +74,7 @@ pub(crate) struct Changed {
     source: String,
     models: usize,
     /// Whether something was changed.
-    changed: bool,
+    differs: bool,
 }
 
 /// What has become of several environments.
@@ -84,7 +84,7 @@ pub(crate) struct Added(pub(crate) Vec<Changed>);
 impl Added {
     /// The names of those for which something was changed.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let changed = self.0.iter().filter(|one| one.changed);
+        let changed = self.0.iter().filter(|one| one.differs);
         changed.map(|one| one.name.as_str()).collect()
     }
 }
@@ -96,9 +96,9 @@ impl fmt::Display for Added {
                 name,
                 source,
                 models,
-                changed,
+                differs,
             } = one;
-            if !changed {
+            if !differs {
                 line(
                     out,
                     format_args!("{name} is in the manifest already: nothing changed"),
@@ -134,7 +134,9 @@ impl<'a> Project<'a> {
         let document = Document::parse(&text).map_err(|_| {
             let mut shown = Text::new(&path.display().to_string(), text.clone());
             let (_, errors) = toml::de::DeTable::parse_recoverable(&text);
-            errors.iter().for_each(|error| shown.complain_syntax(error));
+            for error in &errors {
+                shown.complain_syntax(error);
+            }
             Complaints::with_headline(shown.complaints, "wrong with the manifest")
         })?;
         Ok(Self {
@@ -182,7 +184,7 @@ pub(crate) fn add(manifest: &Path, additions: &[Addition]) -> Result<Added, Erro
             name,
             source: addition.source.clone(),
             models: addition.models.len(),
-            changed: changed || is_new,
+            differs: changed || is_new,
         });
     }
     sources.write()?;

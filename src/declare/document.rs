@@ -6,7 +6,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
 /// A manifest in the hands of an editor.
 pub(super) struct Document {
-    document: DocumentMut,
+    toml: DocumentMut,
     /// Whether its lines end as on Windows.
     windows: bool,
     /// Whether its first line is empty.
@@ -34,7 +34,7 @@ impl Document {
             text.to_owned()
         };
         Ok(Self {
-            document: text.parse()?,
+            toml: text.parse()?,
             windows,
             begins_empty: text.starts_with('\n'),
         })
@@ -42,9 +42,9 @@ impl Document {
 
     /// Its text.
     pub(super) fn text(&self) -> String {
-        let mut text = self.document.to_string();
+        let mut text = self.toml.to_string();
         if !self.begins_empty {
-            text = text.trim_start_matches('\n').to_owned();
+            text.drain(..text.len() - text.trim_start_matches('\n').len());
         }
         if self.windows {
             text.replace('\n', "\r\n")
@@ -55,13 +55,13 @@ impl Document {
 
     /// The table `[kind.name]`, however it is written.
     pub(super) fn get(&self, kind: &str, name: &str) -> Option<&dyn TableLike> {
-        let parent = self.document.get(kind)?.as_table_like()?;
+        let parent = self.toml.get(kind)?.as_table_like()?;
         parent.get(name)?.as_table_like()
     }
 
     /// The names below a table: those of all environments.
     pub(super) fn names(&self, kind: &str) -> Vec<String> {
-        let parent = self.document.get(kind).and_then(Item::as_table_like);
+        let parent = self.toml.get(kind).and_then(Item::as_table_like);
         let names = parent.into_iter().flat_map(TableLike::iter);
         names.map(|(name, _)| name.to_owned()).collect()
     }
@@ -74,7 +74,7 @@ impl Document {
         name: &str,
         wanted: &Table,
     ) -> Result<bool, Vec<Conflict>> {
-        let parent = self.document.as_table_mut().entry(kind).or_insert_with(|| {
+        let parent = self.toml.as_table_mut().entry(kind).or_insert_with(|| {
             let mut parent = Table::new();
             parent.set_implicit(true);
             Item::Table(parent)
@@ -102,7 +102,7 @@ impl Document {
 
     /// Removes the table `[kind.name]` with the comments right above it; whether it was there.
     pub(super) fn remove(&mut self, kind: &str, name: &str) -> bool {
-        let top = self.document.as_table_mut();
+        let top = self.toml.as_table_mut();
         let Some(parent) = top.get_mut(kind).and_then(Item::as_table_like_mut) else {
             return false;
         };
@@ -132,8 +132,8 @@ impl Document {
         let kept = format!("{apart}\n");
         let after = removed.position().unwrap_or(isize::MAX);
         let mut next = None;
-        next_position(self.document.as_table(), after, &mut next);
-        let following = next.and_then(|next| at_position(self.document.as_table_mut(), next));
+        next_position(self.toml.as_table(), after, &mut next);
+        let following = next.and_then(|next| at_position(self.toml.as_table_mut(), next));
         match following {
             Some(table) => {
                 let prefix = table.decor().prefix().and_then(|prefix| prefix.as_str());
@@ -141,9 +141,9 @@ impl Document {
                 table.decor_mut().set_prefix(prefix);
             }
             None => {
-                let trailing = self.document.trailing().as_str().unwrap_or_default();
+                let trailing = self.toml.trailing().as_str().unwrap_or_default();
                 let trailing = format!("{kept}{trailing}");
-                self.document.set_trailing(trailing);
+                self.toml.set_trailing(trailing);
             }
         }
     }

@@ -86,7 +86,7 @@ pub(crate) enum Error {
     #[diagnostic(help("{help}"))]
     Load {
         model: String,
-        failure: Failure,
+        failure: Box<Failure>,
         help: String,
     },
     /// Something was asked for that cannot be done.
@@ -99,7 +99,7 @@ pub(crate) enum Error {
         "the traceback above is the last one's; try one structure with `rootstock worker` or `rootstock call`, and correct the model or \
          give the job more memory"
     ))]
-    Deaths { count: u32, last: Failure },
+    Deaths { count: u32, last: Box<Failure> },
     /// The environment's Python cannot be started.
     #[error("{source}")]
     #[diagnostic(help("repair the environment: `rootstock sync --repair {environment}`"))]
@@ -119,9 +119,8 @@ pub(crate) enum Error {
 impl Error {
     /// What to print before the message.
     pub(crate) fn details(&self) -> Option<&str> {
-        let failure = match self {
-            Error::Load { failure, .. } | Error::Deaths { last: failure, .. } => failure,
-            _ => return None,
+        let (Error::Load { failure, .. } | Error::Deaths { last: failure, .. }) = self else {
+            return None;
         };
         Some(failure.traceback.trim_end()).filter(|text| !text.is_empty())
     }

@@ -158,7 +158,7 @@ fn notes(context: &Context<'_>) -> Result<String, Error> {
     };
     if let Some(function) = &options.function {
         let digest = function.digest.as_deref().unwrap_or("module");
-        add("function", &format!("{}@{digest}", function.function_name));
+        add("function", &format!("{}@{digest}", function.name));
     }
     if let Some(properties) = &options.properties {
         add("properties", &properties.join(","));

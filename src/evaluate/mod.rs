@@ -130,7 +130,8 @@ pub(crate) struct Function {
     /// A module's name, or a file's absolute path.
     pub module: String,
     /// Its name there.
-    pub function_name: String,
+    #[serde(rename = "function_name")]
+    pub name: String,
     /// The sha256 of the file, if it is one.
     #[serde(skip)]
     pub digest: Option<String>,

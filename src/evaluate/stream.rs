@@ -71,7 +71,9 @@ impl<'a> Incoming<'a> {
             }
             Some((length, Some(text))) => {
                 let broken = || invalid("standard input has no message of `rootstock.evaluate`");
-                let (head, packed) = message::unpack::<Head>(text).ok_or_else(broken)?;
+                let (head, packed) = message::unpack::<Head>(text)
+                    .filter(|(head, packed)| head.length == packed.len())
+                    .ok_or_else(broken)?;
                 let item = Item::new(head, packed);
                 self.used += 4 + length;
                 Ok(Some(item))

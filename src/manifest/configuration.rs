@@ -53,9 +53,9 @@ impl Configuration {
         let name = Path::new(real.file_name().unwrap_or_default());
         let written = files::read_text_of_project(here, name)?;
         let mut text = Text::new(&path.display().to_string(), written);
-        let read = Self::check(&mut text, path, directory);
+        let configuration = Self::check(&mut text, path, directory);
         if text.complaints.is_empty() {
-            return Ok(read);
+            return Ok(configuration);
         }
         let what = format!("wrong with the configuration `{}`", path.display());
         Err(Complaints::with_headline(text.complaints, &what).into())

@@ -386,7 +386,7 @@ fn metadata(text: &mut Text, here: &Path, source: &str) -> Option<Metadata> {
     if let Some(tool) = section.table(text, "tool", "`[tool]`")
         && tool.has("uv")
     {
-        let file = files::quoted(&here.join(source));
+        let file = files::quoted(here.join(source));
         let help = format!(
             "use `rootstock add`: `rootstock add {file}` writes what it says into the manifest, and removes it from the file"
         );

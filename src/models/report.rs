@@ -111,7 +111,7 @@ fn shared(models: &[&Model]) -> Vec<String> {
     };
     add("licence", Model::licence_text);
     add("cite", |model| model.about.citation.clone());
-    add("needs", |model| model.needs_text());
+    add("needs", super::Model::needs_text);
     add("forces", |model| {
         let direct = "predicted directly, not the slope of the energy";
         (!model.about.conservative).then(|| direct.to_owned())

@@ -163,7 +163,7 @@ mod tests {
         let mut entry = heading("energy=-0.1 name=\"Cu, a\" pbc=\"T F T\" charge=1").unwrap();
         entry.numbers = vec![29, 8];
         entry.positions = vec![0.1 + 0.2, 1e-300, -0.0, 5e-324, 1.0 / 3.0, 1e22];
-        entry.forces = vec![1e-17, -2.5, 3.0, 0.1, 0.2, 0.30000000000000004];
+        entry.forces = vec![1e-17, -2.5, 3.0, 0.1, 0.2, 0.300_000_000_000_000_04];
         entry.cell[0] = 3.615;
         entry.stress = Some([1.0 / 7.0; 9]);
         let other = Entry {

@@ -45,15 +45,19 @@ pub(crate) fn changed(generation: &Path, stamp: &Stamp) -> files::Result<Vec<Str
 /// Compiled code and bytecode.
 fn is_code(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.ends_with(".pyc") || name.ends_with(".so") || name.contains(".so.")
+    let end = Path::new(name).extension();
+    end.is_some_and(|end| end == "pyc" || end == "so") || name.contains(".so.")
 }
+
+/// Weights by path and sha256, and what is wrong with some.
+type Weights = (Vec<(String, Digest)>, Vec<String>);
 
 /// The weights of a model by path and sha256, those that it has fetched itself too; and what is not as it was recorded.
 pub(crate) fn weights_of(
     root: &Root,
     model: &ModelId,
     locked: &[CatalogueWeight],
-) -> files::Result<(Vec<(String, Digest)>, Vec<String>)> {
+) -> files::Result<Weights> {
     let locked = locked
         .iter()
         .map(|weight| (weight.path.clone(), weight.sha256));

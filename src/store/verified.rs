@@ -91,7 +91,8 @@ pub(crate) fn write(root: &Root, model: &ModelId, verified: &Verified) -> files:
 pub(crate) fn read(root: &Root, model: &ModelId) -> Vec<Verified> {
     let directory = directory(root, model);
     let names = files::names_in_utf8(&directory).unwrap_or_default();
-    let paths = names.iter().filter(|name| name.ends_with(".json"));
+    let is_outcome = |name: &&String| Path::new(name).extension().is_some_and(|end| end == "json");
+    let paths = names.iter().filter(is_outcome);
     let mut all: Vec<Verified> = paths
         .filter_map(|name| one(&directory.join(name)))
         .collect();

@@ -175,7 +175,7 @@ fn extras(
 fn edge(requirement: &Requirement) -> Edge {
     Edge {
         name: requirement.name.clone(),
-        extras: requirement.extras.to_vec(),
+        extras: requirement.extras.clone(),
         bound: match &requirement.version_or_url {
             None => String::new(),
             Some(VersionOrUrl::VersionSpecifier(bound)) => bound.to_string(),

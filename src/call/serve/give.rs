@@ -13,7 +13,9 @@ impl Server<'_> {
     pub(super) fn route(&mut self, mut job: Job) {
         if let Some(id) = job.needs() {
             match self.instances.place(id) {
-                Some(place) => self.places[place].queue.push_back(job),
+                Some(place) => {
+                    self.places[place].queue.push_back(job);
+                }
                 None => {
                     let message = format!("there is no instance `{id}`");
                     let failure =

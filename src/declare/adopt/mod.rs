@@ -106,7 +106,8 @@ impl Script<'_> {
 fn relative(from: &Path, to: &Path) -> String {
     let (mut from, mut to) = (from.components().peekable(), to.components().peekable());
     while from.peek().is_some() && from.peek() == to.peek() {
-        (from.next(), to.next());
+        from.next();
+        to.next();
     }
     let up = from.map(|_| Component::ParentDir).collect::<Vec<_>>();
     let begin = if up.is_empty() { "./" } else { "" };

@@ -96,7 +96,7 @@ impl Run<'_> {
         };
         Error::Load {
             model: options.model.clone(),
-            failure,
+            failure: Box::new(failure),
             help,
         }
     }
@@ -189,7 +189,9 @@ impl Run<'_> {
         let mut done = Vec::new();
         for (item, outcome) in items.into_iter().zip(answer.items) {
             match outcome.failure {
-                Some(failure) => self.fail(&item, failure)?,
+                Some(failure) => {
+                    self.fail(&item, failure)?;
+                }
                 None => {
                     self.summary.done += 1;
                     self.summary.atoms += item.atoms as u64;
@@ -226,7 +228,7 @@ impl Run<'_> {
         if self.deaths > DEATHS {
             return Err(Error::Deaths {
                 count: self.deaths,
-                last: failure,
+                last: Box::new(failure),
             });
         }
         match was.doing {

@@ -32,13 +32,13 @@ pub(crate) fn damaged(root: &Root, verifier: &Verifier) -> files::Result<Vec<Dam
     let found: Vec<Vec<Damage>> = directories
         .par_iter()
         .map(|directory| in_directory(directory, verifier))
-        .collect::<files::Result<_>>()?;
+        .collect();
     let mut found: Vec<Damage> = found.into_iter().flatten().collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }
 
-fn in_directory(directory: &Path, verifier: &Verifier) -> files::Result<Vec<Damage>> {
+fn in_directory(directory: &Path, verifier: &Verifier) -> Vec<Damage> {
     let damage = |path: PathBuf, message| Damage {
         directory: directory.to_owned(),
         path,
@@ -46,9 +46,9 @@ fn in_directory(directory: &Path, verifier: &Verifier) -> files::Result<Vec<Dama
     };
     let unpacked = match read(directory) {
         Ok(Some(unpacked)) => unpacked,
-        Ok(None) => return Ok(vec![damage(directory.join("files.txt"), "is missing")]),
-        Err(Error::Damaged { path, .. }) => return Ok(vec![damage(path, "cannot be read")]),
-        Err(Error::Files(error)) => return Ok(vec![damage(error.path, "cannot be read")]),
+        Ok(None) => return vec![damage(directory.join("files.txt"), "is missing")],
+        Err(Error::Damaged { path, .. }) => return vec![damage(path, "cannot be read")],
+        Err(Error::Files(error)) => return vec![damage(error.path, "cannot be read")],
     };
     let wrong: Vec<Option<Damage>> = unpacked
         .files
@@ -68,7 +68,7 @@ fn in_directory(directory: &Path, verifier: &Verifier) -> files::Result<Vec<Dama
             }
         })
         .collect();
-    Ok(wrong.into_iter().flatten().collect())
+    wrong.into_iter().flatten().collect()
 }
 
 /// Whether a file is executable exactly if it is a program, and read-only; who may read it is the root's policy.
