@@ -256,6 +256,7 @@ fn sarif_place(log: &Value, result: &Value) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of edits")]
 fn every_code_can_be_provoked_and_points_to_its_line() {
     let (sandbox, _own) = project();
     sandbox.write(

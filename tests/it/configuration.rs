@@ -28,19 +28,16 @@ fn this_host() -> String {
 }
 
 fn configuration(sandbox: &Sandbox, file: &str, clusters: &[(&str, &str)]) {
-    let text: String = clusters
-        .iter()
-        .map(|(name, hosts)| {
-            format!(
-                "[clusters.{name}]\nroot = \"/{name}-of-{}\"\nhosts = [\"{hosts}\"]\n",
-                file.replace('/', "-")
-            )
-        })
-        .collect();
+    let of = file.replace('/', "-");
+    let tables = clusters.iter().map(|(name, hosts)| {
+        format!("[clusters.{name}]\nroot = \"/{name}-of-{of}\"\nhosts = [\"{hosts}\"]\n")
+    });
+    let text = tables.collect::<Vec<_>>().concat();
     sandbox.write(file, &text);
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of sources")]
 fn the_first_that_names_the_root_decides() {
     let sandbox = Sandbox::new(&[]);
     fs::remove_file(sandbox.path("rootstock.toml")).unwrap();
@@ -71,7 +68,8 @@ fn the_first_that_names_the_root_decides() {
     let user = user.display().to_string();
     let manifest_text = manifest.display().to_string();
     let configurations: &[(&str, &str)] = &[("HOME", &home), ("ROOTSTOCK_CONFIG", &named)];
-    let cases: Vec<(&[&str], &[(&str, &str)], String, String)> = vec![
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], String, String);
+    let cases: Vec<Case> = vec![
         (
             &["--root", "/r", "--cluster", "declared"],
             &[("ROOTSTOCK_ROOT", "/v")],

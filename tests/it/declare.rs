@@ -290,6 +290,10 @@ fn script(dependencies: &str, uv: &str, module: &str) -> String {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "three files and what becomes of them"
+)]
 fn three_files_of_the_python_rootstock_are_taken_over_and_lock() {
     let place = tempfile::tempdir().unwrap();
     if Repository::new(place.path(), &Sdist::new("forked", "1.0")).is_none() {
@@ -324,8 +328,7 @@ fn three_files_of_the_python_rootstock_are_taken_over_and_lock() {
         ),
     );
     let git = format!(
-        "[tool.uv.sources]\nForked = {{ git = \"{}\", branch = \"main\", subdirectory = \"python\" }}\n",
-        repository
+        "[tool.uv.sources]\nForked = {{ git = \"{repository}\", branch = \"main\", subdirectory = \"python\" }}\n"
     );
     sandbox.write(
         "theirs/with-git.py",
@@ -557,6 +560,10 @@ fn a_page_with_links_says_what_comes_from_there() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of what cannot be taken over"
+)]
 fn what_cannot_be_taken_over_is_named_with_its_line_and_nothing_is_written() {
     let index = "[[tool.uv.index]]\nname = \"own\"\nurl = \"https://example.org/simple\"\n";
     let cases = [

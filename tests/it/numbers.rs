@@ -57,11 +57,12 @@ impl Project {
         let script = project.path("script.py");
         writeln!(
             manifest,
-            "\n[models.measured]\nenvironment = \"odd\"\nsetup = {{ script = {script:?} }}\n\
+            "\n[models.measured]\nenvironment = \"odd\"\nsetup = {{ script = \"{}\" }}\n\
              elements = [\"H\", \"C-O\", \"Al\", \"Cu\", \"Au\"]\nlicence = \"LGPL-2.1\"\n\
              reference = \"references/measured.extxyz\"\n{more}\n\
              [models.direct]\nenvironment = \"odd\"\nargument = \"lies-forces\"\nsetup = {{ factor = 0.5 }}\n\
-             conservative = false\nprobe = [\"Al\"]"
+             conservative = false\nprobe = [\"Al\"]",
+            script.display()
         )
         .unwrap();
         std::fs::write(project.path("rootstock.toml"), manifest).unwrap();

@@ -22,6 +22,7 @@ fn commit(subdirectory: Option<String>) -> Origin {
 }
 
 /// A small lock, whole.
+#[expect(clippy::too_many_lines, reason = "one lock with everything in it")]
 pub(crate) fn sample() -> Lock {
     let plain = |name: &str, fill: char, index: Option<&str>| LockedPackage {
         name: name.parse().unwrap(),
