@@ -36,6 +36,9 @@ fn configuration(sandbox: &Sandbox, file: &str, clusters: &[(&str, &str)]) {
     sandbox.write(file, &text);
 }
 
+/// Arguments, variables, the root, and where it comes from.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], String, String);
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of sources")]
 fn the_first_that_names_the_root_decides() {
@@ -68,7 +71,6 @@ fn the_first_that_names_the_root_decides() {
     let user = user.display().to_string();
     let manifest_text = manifest.display().to_string();
     let configurations: &[(&str, &str)] = &[("HOME", &home), ("ROOTSTOCK_CONFIG", &named)];
-    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], String, String);
     let cases: Vec<Case> = vec![
         (
             &["--root", "/r", "--cluster", "declared"],
