@@ -49,7 +49,7 @@ def write(repository, directory, names):
         environment.pop("optional", None)
         excluded = [package.split()[0] for package in packages[name] if of_nvidia(package)]
         if excluded:
-            environment["exclude"] = excluded
+            environment["exclude"] = environment.get("exclude", []) + excluded
             standin = "cuda-standin @ ./cuda_standin-1-py3-none-any.whl"
             environment["dependencies"] = environment.get("dependencies", []) + [standin]
         text += f"\n[environments.{name}]\n" + "".join(f"{key} = {value(one)}\n" for key, one in environment.items())
