@@ -41,7 +41,7 @@ FUNCTIONS = {
         const char *cudaGetErrorName(int n) { return "cudaErrorNoDevice"; }
     """
 }
-# Functions whose addresses torch takes when it is loaded; others are looked up when they are called, as the `.pth` file says.
+# Functions that torch or torchvision needs when it is loaded; others are looked up when they are called, as the `.pth` file says.
 ADDRESSES = {
     "libcuda.so.1": """
         cuCtxGetCurrent cuCtxSetCurrent cuDeviceGet cuDeviceGetAttribute cuDevicePrimaryCtxGetState cuDevicePrimaryCtxRetain
@@ -49,7 +49,10 @@ ADDRESSES = {
         cuLinkAddData_v2 cuLinkComplete cuLinkCreate_v2 cuModuleGetFunction cuModuleLoad cuModuleLoadData cuModuleLoadDataEx
         cuModuleUnload cuOccupancyMaxActiveBlocksPerMultiprocessor cuPointerGetAttribute cuTensorMapEncodeTiled
     """,
-    "libcudart.so.13": "cudaProfilerStart cudaProfilerStop",
+    "libcudart.so.13": """
+        cudaProfilerStart cudaProfilerStop __cudaGetKernel __cudaLaunchKernel __cudaPopCallConfiguration __cudaPushCallConfiguration
+        cudaDeviceGetAttribute cudaDeviceSynchronize
+    """,
     "libnvrtc.so.13": """
         nvrtcAddNameExpression nvrtcCompileProgram nvrtcCreateProgram nvrtcDestroyProgram nvrtcGetCUBIN nvrtcGetCUBINSize
         nvrtcGetErrorString nvrtcGetLoweredName nvrtcGetPTX nvrtcGetPTXSize nvrtcGetProgramLog nvrtcGetProgramLogSize nvrtcVersion
