@@ -12,6 +12,8 @@ import tomllib
 from pathlib import Path
 
 PACKAGES = ("nvidia-", "cuda-", "triton")
+# Keys that say what a model is for, and name files of the repository.
+ABOUT = {"elements", "licence", "weights-licence", "citation", "conservative", "dtype", "probe", "reference", "tolerance"}
 # Named like those, and part of what is computed.
 KEPT = ("nvidia-ml-py3", "nvalchemi")
 
@@ -30,6 +32,10 @@ def of_nvidia(package):
     return package.startswith(PACKAGES) and not package.startswith(KEPT)
 
 
+def plain(table):
+    return {key: value for key, value in table.items() if key not in ABOUT}
+
+
 def value(this):
     """A value as TOML."""
     if isinstance(this, dict):
@@ -45,7 +51,7 @@ def write(repository, directory, names):
     text = "".join(f"{key} = {value(one)}\n" for key, one in {**manifest["rootstock"], "root": "root"}.items())
     text = "[rootstock]\n" + text
     for name in names:
-        environment = {**manifest["environments"][name], "prefetch": False}
+        environment = {**plain(manifest["environments"][name]), "prefetch": False}
         environment.pop("optional", None)
         excluded = [package.split()[0] for package in packages[name] if of_nvidia(package)]
         if excluded:
@@ -55,7 +61,7 @@ def write(repository, directory, names):
         text += f"\n[environments.{name}]\n" + "".join(f"{key} = {value(one)}\n" for key, one in environment.items())
     for name, model in manifest.get("models", {}).items():
         if model["environment"] in names and "weights" not in model:
-            text += f'\n[models."{name}"]\n' + "".join(f"{key} = {value(one)}\n" for key, one in model.items())
+            text += f'\n[models."{name}"]\n' + "".join(f"{key} = {value(one)}\n" for key, one in plain(model).items())
     (directory / "rootstock.toml").write_text(text)
     # Its versions are kept where they can be.
     shutil.copy(repository / "rootstock.lock", directory)
