@@ -19,6 +19,8 @@ class Model:
     id: str
     environment: str
     argument: str
+    #: The first line of its source: what it is.
+    summary: Optional[str]
     #: Whether its environment is built.
     built: bool
     #: Symbols of the elements it knows; empty if that was not declared.

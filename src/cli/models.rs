@@ -1,7 +1,5 @@
 //! `rootstock models`: the models of a root, and what they are for.
 
-use std::path::Path;
-
 use super::exit::{Exit, Failure, OrExit};
 use super::{Shared, lock, root, show};
 use crate::models::{self, Report, Style};
@@ -39,10 +37,9 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     let report = if arguments.locked {
         let manifest = lock::manifest(shared)?;
         let lock = lock::current(&manifest, None)?.lock;
-        let here = manifest.path.parent().unwrap_or(Path::new(""));
         Report {
             root: None,
-            models: models::of_lock(&lock, here),
+            models: models::of_lock(&manifest, &lock),
             style,
         }
     } else {

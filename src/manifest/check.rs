@@ -260,6 +260,11 @@ fn environments(
         sources.append(&mut source_complaints);
         let about = about::of_environment(text, context.here, &section);
         models.extend(model::short_forms(text, &name, &section, &about));
+        let found = found.into_iter().map(|environment| Environment {
+            about: about.about.clone(),
+            ..environment
+        });
+        let found: Vec<Environment> = found.collect();
         declared.insert(name.value.clone(), about);
         if found.is_empty() {
             environments.push((name, None));

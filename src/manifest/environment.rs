@@ -13,6 +13,7 @@ use super::{
     Environment, Index, Local, PythonSource, Requirement, about, also_python, bytecode, functions,
     general, local, python_allows, script, value,
 };
+use crate::about::About;
 use crate::digest::Digest;
 use crate::files;
 use crate::name::IndexName;
@@ -145,6 +146,7 @@ fn declared(
         prefetch,
         bytecode: bytecode::read(text, section),
         functions,
+        about: About::default(),
     })
 }
 

@@ -191,6 +191,8 @@ pub struct Environment {
     pub bytecode: Bytecode,
     /// Functions and classes that `rootstock call` is meant for, `MODULE:NAME`.
     pub functions: BTreeSet<String>,
+    /// What its models are for, where they do not declare it themselves.
+    pub about: About,
 }
 
 /// A wheel, a source distribution or a project's directory beside the manifest.

@@ -10,10 +10,11 @@ use crate::about::About;
 use crate::doctor::{self, Needs};
 use crate::files;
 use crate::lock::{Lock, LockedModel};
+use crate::manifest::{Environment, Manifest};
 use crate::name::{EnvironmentName, ModelId};
 use crate::numbers::{self, Record};
 use crate::store::verified::{self, Verified};
-use crate::store::{Catalogue, Root, references};
+use crate::store::{Catalogue, Root, inside, references};
 
 mod report;
 
@@ -28,6 +29,8 @@ pub(crate) struct Model {
     pub environment: EnvironmentName,
     /// The argument of `setup()`.
     pub argument: String,
+    /// The first line of its source: what it is.
+    pub summary: Option<String>,
     /// Whether its environment is built; `None` without a root.
     pub built: Option<bool>,
     /// What its environment needs of a machine.
@@ -111,6 +114,7 @@ pub(crate) fn of_root(root: &Root, catalogue: &Catalogue) -> Vec<Model> {
             id: id.clone(),
             environment: model.environment.clone(),
             argument: model.argument.clone(),
+            summary: source(root, &model.environment),
             built: Some(generation.is_some()),
             needs: needs.get(&model.environment).cloned(),
             elements: model.about.elements.symbols().collect(),
@@ -138,12 +142,62 @@ fn current(root: &Root, environment: &EnvironmentName) -> Option<String> {
     Some(path.file_name()?.to_str()?.to_owned())
 }
 
-/// The models of a lock; `here` is the directory of its manifest, which has the recorded numbers.
-pub(crate) fn of_lock(lock: &Lock, here: &Path) -> Vec<Model> {
-    lock.models
+/// What the source of an environment that is built says of it.
+fn source(root: &Root, environment: &EnvironmentName) -> Option<String> {
+    let generation = root.resolve(environment).ok().flatten()?;
+    summary(&files::read_text(&generation.join(inside::SOURCE)).ok()?)
+}
+
+/// The first line of a module's documentation.
+fn summary(source: &str) -> Option<String> {
+    let first = source
+        .lines()
+        .find(|line| !line.starts_with('#') && !line.trim().is_empty())?;
+    let text = first.strip_prefix("\"\"\"")?;
+    Some(text.trim_end_matches("\"\"\"").trim().to_owned())
+}
+
+/// The models of a lock, and environments that only load weights of a user's own.
+pub(crate) fn of_lock(manifest: &Manifest, lock: &Lock) -> Vec<Model> {
+    let here = manifest.path.parent().unwrap_or(Path::new(""));
+    let mut models: Vec<Model> = lock
+        .models
         .iter()
         .map(|model| locked(model, here))
-        .collect()
+        .collect();
+    for environment in &manifest.environments {
+        let source = files::read_text_of_project(here, Path::new(&environment.source));
+        let summary = source.ok().and_then(|source| summary(&source));
+        let mut its = models
+            .iter_mut()
+            .filter(|model| model.environment == environment.name)
+            .peekable();
+        if its.peek().is_none() && environment.name.series().is_none() {
+            models.extend(without_models(environment, summary));
+        } else {
+            its.for_each(|model| model.summary.clone_from(&summary));
+        }
+    }
+    models.sort_by(|a, b| a.id.cmp(&b.id));
+    models
+}
+
+/// An environment without models, by its own name.
+fn without_models(environment: &Environment, summary: Option<String>) -> Option<Model> {
+    Some(Model {
+        id: environment.name.as_str().parse().ok()?,
+        environment: environment.name.clone(),
+        argument: String::new(),
+        summary,
+        built: None,
+        needs: None,
+        elements: environment.about.elements.symbols().collect(),
+        about: Declared::new(&environment.about),
+        weights: Vec::new(),
+        reference: None,
+        numbers: Vec::new(),
+        verified: Vec::new(),
+    })
 }
 
 fn locked(model: &LockedModel, here: &Path) -> Model {
@@ -161,6 +215,7 @@ fn locked(model: &LockedModel, here: &Path) -> Model {
         id: model.id.clone(),
         environment: model.environment.clone(),
         argument: model.argument.clone(),
+        summary: None,
         built: None,
         needs: None,
         elements: model.about.elements.symbols().collect(),

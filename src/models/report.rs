@@ -74,6 +74,10 @@ impl Report {
             writeln!(out)?;
             line(out, format_args!("## {environment}"))?;
             writeln!(out)?;
+            if let Some(summary) = models.iter().find_map(|model| model.summary.as_ref()) {
+                line(out, summary)?;
+                writeln!(out)?;
+            }
             let shared = shared(&models);
             for text in &shared {
                 line(out, text)?;

@@ -108,6 +108,30 @@ fn chgnet_and_sevennet_give_what_they_give_in_process() {
     }
 }
 
+/// Computed on another machine, in one thread: here with more, and with the kernels of other processors.
+#[test]
+fn recorded_numbers_hold_with_other_threads_and_kernels() {
+    for (model, variable) in [
+        ("emt", ("OPENBLAS_CORETYPE", "Prescott")),
+        ("gfn2-xtb", ("OMP_NUM_THREADS", "2")),
+        ("gfn2-xtb", ("OPENBLAS_CORETYPE", "Haswell")),
+        ("gfn1-xtb", ("OPENBLAS_CORETYPE", "Prescott")),
+    ] {
+        let output = Command::new(ROOTSTOCK)
+            .args(["probe", model, "--check", "--root"])
+            .arg(root())
+            .env(variable.0, variable.1)
+            .current_dir(here())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{model} {variable:?}: {}",
+            message(&output)
+        );
+    }
+}
+
 /// Their models leave nothing in the cache. The kernel refuses every connection, where it has seccomp.
 #[test]
 fn the_default_environments_are_carried_into_an_empty_directory_and_built_without_a_network() {

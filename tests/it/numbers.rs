@@ -445,3 +445,16 @@ fn what_has_no_numbers_is_refused_with_what_to_do() {
         assert!(message.contains(fragment), "{arguments:?}: {message}");
     }
 }
+
+/// `SNAPSHOTS=overwrite cargo test --test it -- numbers::the_page` writes it.
+#[test]
+fn the_page_of_models_is_that_of_manifest_and_lock() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(ROOTSTOCK);
+    command
+        .args(["models", "--locked", "--markdown"])
+        .current_dir(here);
+    let output = Output::from(command.output().unwrap());
+    let page = snapbox::Data::read_from(&here.join("docs/models.md"), None);
+    snapbox::assert_data_eq!(output.expect(0).stdout.clone(), page.raw());
+}

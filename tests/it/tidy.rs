@@ -190,7 +190,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "models",
         &[
-            "about", "numbers", "digest", "name", "report", "files", "lock", "store", "doctor",
+            "manifest", "about", "numbers", "digest", "name", "report", "files", "lock", "store",
+            "doctor",
         ],
     ),
     (
