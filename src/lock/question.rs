@@ -35,6 +35,7 @@ pub fn question(manifest: &Manifest, environment: &Environment) -> Question {
         // It decides what is built of the answer.
         bytecode: _,
         functions: _,
+        about: _,
     } = environment;
     let asked = [
         ("build-constraint", normal_forms(build_constraints)),
