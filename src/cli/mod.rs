@@ -13,6 +13,7 @@ mod context;
 mod completions;
 mod doctor;
 mod escape;
+mod examined;
 mod evaluate;
 mod exit;
 mod export;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::{Shared, context, lock, probe as command, root, show};
+use super::{Shared, context, examined, lock, root, show};
 use crate::digest::Digest;
 use crate::files;
 use crate::lock::{Lock, LockedModel, beside};
@@ -22,10 +22,8 @@ use crate::store::{
 
 pub(super) use self::subject::Subject;
 
-mod recording;
+pub(super) mod recording;
 mod subject;
-
-pub(super) use recording::record;
 
 /// Which models to compare, and how.
 pub(super) struct Checks<'a> {
@@ -235,10 +233,10 @@ impl Worker<'_> {
         wanted: Wanted,
         inherited: &Variables,
     ) -> Result<Computed, Failure> {
-        let worker = command::worker(self.root, self.model, self.device, self.startup_timeout)?;
+        let worker = examined::worker(self.root, self.model, self.device, self.startup_timeout)?;
         let worker = worker.variables(inherited);
         let computed = compute(worker, self.model, structures, wanted);
-        let (computed, output) = computed.map_err(command::failure)?;
+        let (computed, output) = computed.map_err(examined::failure)?;
         if self.verbose {
             show::remarks(output.trim_end());
         }

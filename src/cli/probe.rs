@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::examined::{failure, worker};
 use super::exit::{Exit, Failure, OrExit};
 use super::numbers::{self, Checks};
 use super::worker::Object;
 use super::{Shared, context, given, root, show};
 use crate::files;
-use crate::probe::{self, Refusal, Request, Structure, exchange};
+use crate::probe::{self, Request, Structure, exchange};
 use crate::process::{Command, find, threads};
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
@@ -114,7 +115,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         };
         return threads::in_pool(context::processors(), || {
             if arguments.record {
-                numbers::record(shared, &checks)
+                numbers::recording::record(shared, &checks)
             } else {
                 numbers::check(shared, &checks)
             }
@@ -196,29 +197,6 @@ fn show_next(shared: &Shared, report: &probe::Report) {
     ));
 }
 
-/// Prints the worker's output, then the error.
-pub(super) fn failure(error: probe::Error) -> Failure {
-    match &error {
-        probe::Error::Gone { output, .. } | probe::Error::Refused { traceback: output } => {
-            show::remarks(output.trim_end());
-        }
-        probe::Error::NoStructure { refused, .. } => {
-            for Refusal {
-                structure,
-                traceback,
-            } in refused
-            {
-                show::remarks(&format!("{structure}:\n{}", traceback.trim_end()));
-            }
-        }
-        _ => {}
-    }
-    Failure {
-        report: error.into(),
-        exit: Exit::Failed,
-    }
-}
-
 /// The structures to try; the first that the model accepts is used.
 fn structures(
     root: &Root,
@@ -255,23 +233,6 @@ fn declared(
         .zip(&built)
         .map(|(seed, structure)| structure.rattled(&structure.name, seed))
         .collect())
-}
-
-/// This program as a worker.
-pub(super) fn worker(
-    root: &Root,
-    model: &str,
-    device: &str,
-    startup_timeout: u64,
-) -> Result<Command, Failure> {
-    let program = std::env::current_exe().map_err(|error| Failure {
-        report: miette::miette!("cannot find this program to start it as a worker: {error}"),
-        exit: Exit::Failed,
-    })?;
-    Ok(Command::new(program)
-        .arguments(["worker", model, "--device", device, "--root"])
-        .argument(root.path())
-        .arguments(["--startup-timeout", &startup_timeout.to_string()]))
 }
 
 /// Weights and arguments of the user's own.

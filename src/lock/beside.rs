@@ -99,7 +99,7 @@ pub fn examine(manifest: &Manifest, only: Option<&[EnvironmentName]>) -> Result<
         Err(error) => return Err(error),
     };
     if let Some(lock) = lock {
-        let mut references = drift::references(manifest, &lock);
+        let mut references = drift::references::findings(manifest, &lock);
         references.retain(|finding| {
             let of = environments_of(manifest, &lock, finding);
             only.is_none_or(|only| of.iter().any(|name| only.contains(name)))

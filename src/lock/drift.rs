@@ -13,14 +13,13 @@ mod direct;
 pub(crate) mod github;
 mod models;
 mod places;
-mod references;
+pub mod references;
 mod report;
 pub(crate) mod sarif;
 mod violations;
 
 pub use codes::Code;
 use models::models;
-pub use references::references;
 pub use report::Report;
 use violations::violations;
 

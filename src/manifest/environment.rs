@@ -116,7 +116,6 @@ fn declared(
     let optional = section.boolean(text, "optional").unwrap_or(false);
     let prefetch = section.boolean(text, "prefetch").unwrap_or(true);
     let functions = functions::references(text, section);
-
     let (source, bytes) = read_source(text, here, name, section)?;
     let functions = functions::defined(text, functions, &source, &bytes);
     let metadata = read_metadata(here, &source, &bytes, source_complaints)?;

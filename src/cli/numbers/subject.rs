@@ -170,7 +170,7 @@ impl Project {
     /// What is recorded of a model; `None` if the manifest names no file for it. Numbers that are stale are drift.
     fn subject(&self, id: &ModelId) -> Result<Option<Subject>, Failure> {
         let about = drift::Subject::Model(id.clone());
-        let mut findings = drift::references(&self.manifest, &self.lock);
+        let mut findings = drift::references::findings(&self.manifest, &self.lock);
         findings.retain(|finding| finding.subject == about);
         if !findings.is_empty() {
             return Err(Failure {

@@ -6,7 +6,7 @@ use crate::lock::{Lock, LockedModel};
 use crate::manifest::{Manifest, RecordedNumbers};
 
 /// Every model whose numbers must be recorded again.
-pub fn references(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
+pub fn findings(manifest: &Manifest, lock: &Lock) -> Vec<Finding> {
     let mut found = Findings::default();
     for model in &manifest.models {
         // One that is not locked is a difference by itself.
