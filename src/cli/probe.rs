@@ -12,7 +12,7 @@ use super::worker::Object;
 use super::{Shared, context, given, root, show};
 use crate::files;
 use crate::probe::{self, Request, Structure, exchange};
-use crate::process::{Command, find, threads};
+use crate::process::{find, threads};
 use crate::runtime::Selected;
 use crate::runtime::{Variables, variables};
 use crate::store::Root;
