@@ -34,16 +34,17 @@ def program() -> str:
 
 
 def version() -> str:
-    """The version of this package; in a checkout that is not installed, that of the program.
-
-    Raises:
-        RootstockError: Neither is there.
-    """
+    """The version of this package; in a checkout that is not installed, that of the program, or `0+unknown`."""
     try:
         return metadata.version("rootstock-rs")
     except metadata.PackageNotFoundError:
-        answer = subprocess.run([program(), "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        return answer.stdout.split()[-1] if answer.stdout else "0"
+        pass
+    try:
+        command = [program(), "--version"]
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, universal_newlines=True, check=True)
+    except (OSError, RootstockError, subprocess.CalledProcessError):
+        return "0+unknown"
+    return answer.stdout.split()[-1]
 
 
 @lru_cache(maxsize=16)
