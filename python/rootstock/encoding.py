@@ -28,11 +28,14 @@ class Unsendable(TypeError):
     """Something that cannot be sent to another process."""
 
     def __init__(self, name: str, where: str = "this") -> None:
-        self.name = name
+        self.name, self.where = name, where
         super().__init__(
             "%s cannot be sent to another process, because it is or holds an object of class %s; "
             "text, numbers, lists, dictionaries and NumPy arrays can" % (where, name)
         )
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.name, self.where)
 
 
 class Unsent:

@@ -25,7 +25,11 @@ class Unserialisable(TypeError):
     """A value that cannot be sent to another process."""
 
     def __init__(self, place: str, reason: str) -> None:
+        self.place, self.reason = place, reason
         super().__init__("%s %s" % (place, reason))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.place, self.reason)
 
 
 def encode_value(value: Any, place: str = "the value", within: tuple[int, ...] = ()) -> Any:

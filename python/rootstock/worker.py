@@ -43,6 +43,9 @@ class ModelError(RootstockError, CalculationFailed):
         self.kind, self.traceback = kind, traceback
         super().__init__(f"{kind} in the worker:\n\n{traceback.rstrip()}")
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.kind, self.traceback)
+
 
 class WorkerDiedError(RootstockError):
     """A worker ended instead of answering.
@@ -53,9 +56,12 @@ class WorkerDiedError(RootstockError):
     """
 
     def __init__(self, name: str, returncode: int | None, output: str) -> None:
-        self.returncode, self.output = returncode, output
+        self._name, self.returncode, self.output = name, returncode, output
         printed = f"; its output:\n\n{output}" if output else ", without output"
         super().__init__(f"the worker of {name} {_how(returncode)}{printed}")
+
+    def __reduce__(self) -> Any:
+        return type(self), (self._name, self.returncode, self.output)
 
     @property
     def killed(self) -> bool:

@@ -21,6 +21,8 @@ from conftest import PROGRAM, Make, await_end, pid, processes, same
 
 import rootstock
 from rootstock import RootstockCalculator, RootstockError, idle
+from rootstock.encoding import Unsendable
+from rootstock.values import Unserialisable
 
 COPIES: list[Callable[[Any], Any]] = [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy]
 
@@ -41,6 +43,23 @@ def expected(atoms: Atoms) -> tuple[float, Any]:
 def near(actual: Any, wanted: Any) -> None:
     """Equal but for EMT's neighbour list, whose order depends on the frames before."""
     assert abs(actual - wanted).max() < 1e-10
+
+
+def test_errors_travel_back_from_other_processes(calculator: Make, copper: Atoms) -> None:
+    """An engine that cannot read an error waits for ever, or reports that its pool is broken."""
+    errors: list[BaseException] = []
+    for model, steps in [("odd-raises", 3), ("odd-exits", 3), ("odd-fails", 1), ("no-such-model", 1)]:
+        copper.calc = calculator(model)
+        with pytest.raises(RootstockError) as raised:
+            for _ in range(steps):
+                copper.rattle(0.01)
+                copper.get_potential_energy()
+        errors.append(raised.value)
+    assert {type(error).__name__ for error in errors} == {"ModelError", "WorkerDiedError"}
+    errors += [Unsendable("socket", "info"), Unserialisable("args[0]", "is a socket")]
+    for error in errors:
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
 
 
 @pytest.mark.parametrize("again", COPIES)

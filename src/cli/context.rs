@@ -1,7 +1,7 @@
 //! What the process was started with, as values: variables, directories. Read here, passed on as arguments.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::name::IndexName;
 use crate::process::{NETWORK_TIMEOUT, find};
 use crate::python;
 use crate::report::sentence;
-use crate::runtime::variables as runtime;
+use crate::runtime::user_cache;
 use crate::store::Root;
 use crate::store::bundle::Bundle;
 use crate::uv::{self, Uv};
@@ -41,11 +41,13 @@ const KEPT: [&str; 11] = [
 
 /// The part of our environment that programs we start inherit.
 pub(crate) fn kept_environment() -> BTreeMap<OsString, OsString> {
+    let mut all = variables();
     KEPT.iter()
         .chain(&NETWORK)
         .chain(&LIMITS)
         .chain([&NETWORK_TIMEOUT])
-        .filter_map(|name| Some((OsString::from(name), variable(name)?)))
+        .filter_map(|name| all.remove_entry(OsStr::new(name)))
+        .filter(|(_, value)| !value.is_empty())
         .collect()
 }
 
@@ -114,17 +116,26 @@ pub(crate) fn search_path() -> OsString {
 
 /// Where this program, and the Pythons it starts, keep what belongs to a user.
 pub(crate) fn user_cache() -> PathBuf {
-    runtime::user_cache(&variables())
+    user_cache::user_cache(&variables())
 }
 
 /// The same, made for this user alone.
 pub(crate) fn own_cache() -> files::Result<PathBuf> {
-    runtime::own_user_cache(&variables())
+    user_cache::own_user_cache(&variables())
 }
 
-/// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it.
+/// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it. Says where
+/// that is if it is not the user's own place.
 pub(super) fn check_own_cache() -> Result<(), Failure> {
-    runtime::check_user_cache(&variables()).or_exit(Exit::Failed)
+    let given = std::env::vars_os().collect();
+    if let Some(replacement) = user_cache::replacement(&given) {
+        show::remark(&format!(
+            "rootstock: `{}` cannot be written: caches of compiled code are in `{}`; set XDG_CACHE_HOME to choose another place",
+            user_cache::user_cache(&given).display(),
+            replacement.display()
+        ));
+    }
+    user_cache::check_user_cache(&variables()).or_exit(Exit::Failed)
 }
 
 /// The same, for who changes nothing.
@@ -210,7 +221,12 @@ pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// All variables of our environment, for code that picks from them what it passes on.
+/// All variables of our environment, for code that picks from them what it passes on. Where the user's own caches cannot be
+/// written they name others, of this job.
 pub(crate) fn variables() -> BTreeMap<OsString, OsString> {
-    std::env::vars_os().collect()
+    let mut all = std::env::vars_os().collect();
+    if let Some(replacement) = user_cache::replacement(&all) {
+        all.insert(user_cache::VARIABLE.into(), replacement.into());
+    }
+    all
 }

@@ -14,7 +14,7 @@ use crate::evaluate::{
 };
 use crate::files;
 use crate::pool::signals::StopSignal;
-use crate::runtime::{Variables, variables};
+use crate::runtime::{Variables, job, variables};
 use crate::store::Root;
 use crate::worker::origin::Origin;
 
@@ -126,7 +126,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         .setup
         .extend(arguments.setup.clone().unwrap_or_default());
     let options = arguments.options(&inherited)?;
-    let mut variables = variables::for_python(&root, &selected, &inherited);
+    let mut variables = variables::for_several(&root, &selected, &inherited);
     let processors = workers::processors(context::processors(), &inherited);
     let devices = options.devices.as_ref().map_or(0, Vec::len);
     let is_on_devices = options
@@ -330,7 +330,7 @@ impl Arguments {
             devices: (self.device != "auto").then_some(devices),
             workers: self.workers.map(std::num::NonZeroUsize::get),
             most: workers::most(processors, files::proc::available_memory()),
-            rank: shard::is_one_of_several(inherited).then(|| variables::local_rank(inherited)),
+            rank: shard::is_one_of_several(inherited).then(|| job::local_rank(inherited)),
             batch: self.batch.0,
             properties,
             function: self.function.as_deref().map(function).transpose()?,

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Drift,
     /// An environment is missing, stale or unusable on this machine.
     Environment,
+    /// A limit of time has ended it, as `timeout` of coreutils does.
+    TimedOut,
     /// Terminated by a signal: 128+N, as in shells.
     HungUp,
     /// By Ctrl-C.
@@ -40,6 +42,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Drift => 3,
             Exit::Environment => 4,
+            Exit::TimedOut => 124,
             Exit::HungUp => 129,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,

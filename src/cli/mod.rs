@@ -38,6 +38,7 @@ mod remove;
 mod resolve;
 mod run;
 mod selection;
+mod serve;
 mod shared;
 mod show;
 mod stage;
@@ -54,7 +55,7 @@ pub(crate) use shared::Shared;
 
 const EXAMPLES: &str =
     "Exit codes: 0 ok · 1 failed or findings · 2 usage or unreadable input · 3 drift · \
-    4 environment missing, stale or unusable here · 128+N: terminated by signal N
+    4 environment missing, stale or unusable here · 124 time limit · 128+N: terminated by signal N
 
 Examples:
   rootstock lock && rootstock sync     resolve, then build
@@ -66,6 +67,7 @@ const VARIABLES: &str = "Environment variables (an empty one counts as unset):
   ROOTSTOCK_ROOT            the root, if `--root` is not given
   ROOTSTOCK_CLUSTER         the cluster, if neither a root nor `--cluster` is given
   ROOTSTOCK_CONFIG          a configuration, read before ~/.config/rootstock/config.toml and /etc/rootstock/config.toml
+  ROOTSTOCK_GENERATION      generations to run instead of the current ones, for all tasks of a job: `mace@ID`, `mace@ID,orb@ID`
   ROOTSTOCK_UV              the uv to resolve with
   ROOTSTOCK_PYTHON_MIRROR   where managed interpreters are fetched: an address or a directory
   UV_DEFAULT_INDEX          the package index, if not uv's default
@@ -80,6 +82,10 @@ const VARIABLES: &str = "Environment variables (an empty one counts as unset):
   ROOTSTOCK_HTTP_MAX_SIZE   bytes of a file whose size is not locked, 17179869184 (16 GiB)
   ROOTSTOCK_NETWORK_TIMEOUT seconds for one run of uv, pip or git, 3600
   ROOTSTOCK_RUNTIME_INSTALL `skip`: `run --python` builds nothing that is missing; `auto`: it does
+  XDG_CACHE_HOME            the user's caches (compiled code, uv), ~/.cache if not set; where that cannot be written, those of this
+                            job are below SLURM_TMPDIR, TMPDIR or /tmp
+  OMP_NUM_THREADS           threads of a worker; if not set, what the scheduler says of this task: SLURM_CPUS_PER_TASK, PALS_DEPTH,
+                            ALPS_APP_DEPTH, or its share of NCPUS (PBS), PBS_NUM_PPN (Torque), NSLOTS, LSB_MCPU_HOSTS (LSF)
   NO_COLOR                  no colours";
 
 /// Reproducible Python environments and i-PI workers for machine-learning interatomic potentials.
@@ -134,7 +140,7 @@ enum Command {
     /// Write the manual.
     #[command(hide = true)]
     Man(completions::Man),
-    /// Print where the root is, for other programs.
+    /// Print where the root is, and what a model is there, for other programs.
     #[command(hide = true)]
     Resolve(resolve::Arguments),
     /// Diagnose a root and print the fix of each problem.
@@ -152,6 +158,8 @@ enum Command {
     Evaluate(Box<evaluate::Arguments>),
     /// Serve a model's energies and forces to an i-PI server.
     Worker(Box<worker::Arguments>),
+    /// Serve a model to LAMMPS' `fix rootstock` or `pair_style rootstock`, which start this themselves.
+    Serve(serve::Arguments),
 }
 
 /// Runs the program; the exit code is that of the command.
@@ -201,6 +209,7 @@ pub fn main() -> ExitCode {
             Command::Evaluate(evaluate) => evaluate::run(&arguments.shared, &evaluate),
             Command::Call(_) => unreachable!("it chooses its exit code itself"),
             Command::Worker(worker) => worker::run(&arguments.shared, &worker),
+            Command::Serve(serve) => serve::run(&arguments.shared, &serve),
         });
     let result = match (result, show::unwritten()) {
         (Ok(Exit::Ok), Some(unwritten)) => Err(unwritten),

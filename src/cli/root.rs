@@ -11,7 +11,7 @@ use crate::files::{self, link, ownership};
 use crate::manifest::{self, Cluster, Manifest};
 use crate::report::{listed, sentence};
 use crate::runtime::Selected;
-use crate::store::{Catalogue, Policy, Root, inside, layout};
+use crate::store::{Catalogue, Chosen, Policy, Root, inside, layout};
 use crate::target::Target;
 
 /// The root of this run: see [`locate`].
@@ -121,14 +121,16 @@ pub(super) fn located_alone(shared: &Shared) -> Result<(Root, Origin), Failure> 
     let Cluster {
         root: path, cache, ..
     } = cluster;
-    let root = at(&path, cache.as_deref())?;
+    let chosen = context::variable("ROOTSTOCK_GENERATION").unwrap_or_default();
+    let chosen = Chosen::parse(&chosen.to_string_lossy()).or_exit(Exit::Usage)?;
+    let root = at(&path, cache.as_deref())?.choosing(chosen);
     if cache.is_some() {
         return Ok((root, origin));
     }
     // `sync` has recorded the cache. A catalogue that cannot be read is reported where more of it is needed.
     let catalogue = Catalogue::read(&root.models()).ok().flatten();
     let root = match catalogue.and_then(|catalogue| catalogue.cache) {
-        Some(cache) => Root::at(root.path(), Some(&cache)),
+        Some(cache) => root.with_cache(&cache),
         None => root,
     };
     Ok((root, origin))

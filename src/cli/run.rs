@@ -37,6 +37,7 @@ Examples:
   rootstock run mace --clean --keep 'SCRATCH*' --keep SEED=1 -- python relax.py
   eval \"$(rootstock run mace --print sh)\"     in the prologue of a job, or Parsl's worker_init
   rootstock run mace --print python            the interpreter, of the generation that is current now
+  export ROOTSTOCK_GENERATION=$(rootstock run mace --print generation)   the same one for all tasks of a job array
 
   under a Python of your own, with the environment's packages where they fit it:
   rootstock run mace --python ~/venv/bin/python -- python workflow.py
@@ -53,7 +54,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME[=VALUE]|PREFIX*", requires = "clean", value_parser = keep)]
     keep: Vec<Keep>,
     /// Print instead of running: `sh`, commands that give a shell what the command would get; `json`, the same as an object;
-    /// `python`, the path of the interpreter.
+    /// `python`, the path of the interpreter; `generation`, the environment as it is now, `mace@ID`.
     #[arg(long, value_name = "FORM", conflicts_with = "command")]
     print: Option<Form>,
     #[command(flatten)]
@@ -72,6 +73,8 @@ enum Form {
     Json,
     /// The interpreter's path.
     Python,
+    /// Environment and generation, `mace@ID`.
+    Generation,
 }
 
 pub(super) fn keep(text: &str) -> Result<Keep, String> {
@@ -122,6 +125,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
             let printed = Printed::new(&selected, &variables).or_exit(Exit::Failed)?;
             show::value(&printed)?;
         }
+        Form::Generation => show::document(&selected.pinned()),
         Form::Python => {
             let python = selected.generation.join(inside::PYTHON);
             show::document(&python.display().to_string());

@@ -12,11 +12,14 @@ use crate::store::Root;
 use crate::worker::connect::{self, Address};
 use crate::worker::prewarm::Prewarm;
 use crate::worker::signals::StopSignal;
-use ipi_client::{End, System, species};
+use ipi_client::{System, species};
 
 use crate::runtime::select;
 use crate::worker::startup_error::report_startup_error;
-use crate::worker::{self, Options, Served, Species, socket};
+use crate::worker::{self, Options, Species, socket};
+
+/// How often a Python is restarted in a run, by default.
+pub(super) const RESTARTS: u32 = 10;
 
 /// Arguments of `rootstock worker`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +30,8 @@ name the atoms (--species, --pbc). Servers that send species as JSON in INIT, as
 
 Examples:
   rootstock worker emt --unix md --template start.xyz
-  rootstock worker mace-mp-0-medium --unix md --species Cu108 --pbc TTT --device cuda:0")]
+  rootstock worker mace-mp-0-medium --unix md --species Cu108 --pbc TTT --device cuda:0
+  rootstock worker emt --tcp node7:31415 --template start.xyz --reconnect 600   an i-PI that may be requeued")]
 pub(crate) struct Arguments {
     /// A model, or an environment of the root.
     model: String,
@@ -80,6 +84,14 @@ pub(crate) struct Arguments {
     /// How long to wait for the server, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     connect_timeout: u64,
+    /// How long to wait, after a server has ended, for the next one at the same address, in seconds: an i-PI that was preempted
+    /// and starts again finds its workers with their models loaded. By default the worker ends with its server.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "fd")]
+    reconnect: Option<Duration>,
+    /// How long a connected server may send nothing, in seconds, before the worker ends with exit code 124; by default there is no
+    /// limit.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "fd")]
+    idle_timeout: Option<Duration>,
     /// How long the model may take to load, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     startup_timeout: u64,
@@ -96,7 +108,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     step_timeout: Option<Duration>,
     /// How often in a run a Python that was killed, crashed or hangs is restarted, and its step repeated.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = RESTARTS)]
     restarts: u32,
 }
 
@@ -182,7 +194,7 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
         Address::Inherited(socket) => socket.try_clone().ok(),
         _ => None,
     };
-    let served = serve(shared, arguments, address);
+    let served = serve_at(shared, arguments, address);
     if let (Err(failure), Some(starter)) = (&served, starter)
         && matches!(failure.exit, Exit::Failed | Exit::Usage | Exit::Environment)
     {
@@ -192,31 +204,43 @@ pub(crate) fn run(shared: &Shared, arguments: &Arguments) -> Result<Exit, Failur
     served
 }
 
-fn serve(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exit, Failure> {
+fn serve_at(shared: &Shared, arguments: &Arguments, address: Address) -> Result<Exit, Failure> {
     if let Some(template) = &arguments.template {
         given::exists("template", template)?;
     }
     let options = options(arguments, address).or_exit(Exit::Usage)?;
+    let chosen = Chosen {
+        model: &arguments.model,
+        weights: arguments.weights.as_deref(),
+        setup: arguments.setup.clone().unwrap_or_default(),
+    };
+    serve(shared, chosen, &options)
+}
+
+/// A model as a user chooses it.
+#[derive(Debug)]
+pub(super) struct Chosen<'a> {
+    pub(super) model: &'a str,
+    /// Weights of the user's own.
+    pub(super) weights: Option<&'a Path>,
+    /// Arguments of `setup()`, which override the manifest's.
+    pub(super) setup: Object,
+}
+
+/// Serves a model until the server ends.
+pub(super) fn serve(
+    shared: &Shared,
+    chosen: Chosen<'_>,
+    options: &Options,
+) -> Result<Exit, Failure> {
     let root = root::built(shared)?;
     root::warn_of_open(&root);
-    let mut selected = select(
-        shared,
-        &root,
-        &arguments.model,
-        arguments.weights.as_deref(),
-    )?;
-    selected
-        .setup
-        .extend(arguments.setup.clone().unwrap_or_default());
-    match worker::serve(
-        &root,
-        &selected,
-        &options,
-        &context::variables(),
-        &show::remark,
-    ) {
+    let mut selected = select(shared, &root, chosen.model, chosen.weights)?;
+    selected.setup.extend(chosen.setup);
+    let variables = context::variables();
+    match worker::serve(&root, &selected, options, &variables, &show::remark) {
         Ok(served) => {
-            show::remark(&summary(served));
+            show::remark(&format!("rootstock: the server {served}"));
             Ok(Exit::Ok)
         }
         Err(error) => Err(failure(error)),
@@ -246,6 +270,7 @@ fn failure(error: worker::Error) -> Failure {
     }
     let exit = match error {
         worker::Error::Connect(connect::Error::TooLong(_)) => Exit::Usage,
+        worker::Error::Idle(_) => Exit::TimedOut,
         worker::Error::Stopped(StopSignal::HangUp) => Exit::HungUp,
         worker::Error::Stopped(StopSignal::Interrupt) => Exit::Interrupted,
         worker::Error::Stopped(StopSignal::Terminate) => Exit::Terminated,
@@ -255,15 +280,6 @@ fn failure(error: worker::Error) -> Failure {
         report: error.into(),
         exit,
     }
-}
-
-fn summary(Served { end, steps }: Served) -> String {
-    let how = match end {
-        End::Exit => "sent EXIT",
-        End::Closed => "closed the connection",
-        End::Gone => "closed the connection before it read an answer",
-    };
-    format!("rootstock: the server {how} after {steps} steps")
 }
 
 fn options(arguments: &Arguments, server: Address) -> Result<Options, Usage> {
@@ -280,6 +296,8 @@ fn options(arguments: &Arguments, server: Address) -> Result<Options, Usage> {
         shared_memory: arguments.shm,
         server,
         connect_timeout: Duration::from_secs(arguments.connect_timeout),
+        reconnect: arguments.reconnect,
+        idle_timeout: arguments.idle_timeout,
         startup_timeout: Duration::from_secs(arguments.startup_timeout),
         heartbeat: arguments.heartbeat,
         prewarm: arguments.prewarm,

@@ -19,7 +19,7 @@ use crate::pool::supervise;
 use crate::process::Command;
 use crate::report::{chain, help};
 use crate::runtime::command::{Inherit, for_command};
-use crate::runtime::variables::own_user_cache;
+use crate::runtime::user_cache::own_user_cache;
 use crate::runtime::{Variables, program, select};
 
 mod request;

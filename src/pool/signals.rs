@@ -98,6 +98,16 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// Ends receiving them, and keeps them blocked: this process only has to print why it ends, and one that comes then must not
+    /// end it before.
+    pub(crate) fn stay_blocked(mut self) {
+        if let Ok(mask) = SigSet::thread_get_mask() {
+            self.mask_before = mask;
+        }
+    }
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()

@@ -22,7 +22,7 @@ use crate::plan;
 use crate::python;
 use crate::report::Problem;
 use crate::resolve::{Failures, Resolved, Upgrade};
-use crate::runtime::variables::own_user_cache;
+use crate::runtime::user_cache::own_user_cache;
 use crate::store::{Catalogue, Root};
 use crate::sync::{self, Depth, Parts};
 

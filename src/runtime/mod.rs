@@ -6,10 +6,12 @@ use std::ffi::OsString;
 
 pub(crate) mod advice;
 pub(crate) mod command;
+pub(crate) mod job;
 pub(crate) mod print;
 pub(crate) mod program;
 pub(crate) mod select;
 pub(crate) mod selected;
+pub(crate) mod user_cache;
 pub(crate) mod variables;
 
 pub(crate) use selected::{Selected, Unusable};

@@ -10,6 +10,7 @@ use super::selected::{Selected, Unusable};
 use crate::about::About;
 use crate::files;
 use crate::name::EnvironmentName;
+use crate::store::chosen;
 use crate::store::interpreter::{self, Base};
 use crate::store::stamp::Found;
 use crate::store::{Catalogue, CatalogueModel, Root, Stamp, inside, layout, weights};
@@ -81,9 +82,8 @@ pub(crate) fn environment(root: &Root, name: &str) -> Result<Selected, Unusable>
 
 /// A name, and the generation that follows it behind an `@`.
 fn with_id(name: &str) -> (&str, Option<&str>) {
-    let is_id = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     match name.rsplit_once('@') {
-        Some((name, id)) if is_id(id) => (name, Some(id)),
+        Some((name, id)) if chosen::is_id(id) => (name, Some(id)),
         _ => (name, None),
     }
 }
@@ -118,7 +118,8 @@ fn read(root: &Root) -> Result<Catalogue, Unusable> {
         .ok_or_else(|| Unusable::Empty(root.path().display().to_string()))
 }
 
-/// Checks the generation with this id, or the one that the environment's link leads to.
+/// Checks the generation with this id, or the one that was chosen for the whole job, or the one that the environment's link leads
+/// to.
 fn usable(
     root: &Root,
     catalogue: &Catalogue,
@@ -126,10 +127,17 @@ fn usable(
     id: Option<&str>,
 ) -> Result<Selected, Unusable> {
     let environment = entry.environment;
+    let chosen = root.chosen(&environment).filter(|_| id.is_none());
+    let id = id.or(chosen);
     let missing = || match id {
         Some(id) => Unusable::Generation {
             environment: environment.clone(),
             id: id.to_owned(),
+            named: if chosen.is_some() {
+                ", which ROOTSTOCK_GENERATION names"
+            } else {
+                ""
+            },
         },
         None => Unusable::Missing {
             environment: environment.clone(),

@@ -28,6 +28,19 @@ pub struct Selected {
     pub about: About,
 }
 
+impl Selected {
+    /// Environment and generation, as other commands take them: `mace@ID`.
+    pub(crate) fn pinned(&self) -> String {
+        format!("{}@{}", self.environment, self.id())
+    }
+
+    /// The generation's id.
+    pub(crate) fn id(&self) -> String {
+        let id = self.generation.file_name().unwrap_or_default();
+        id.to_string_lossy().into_owned()
+    }
+}
+
 /// A model or an environment cannot run here.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Unusable {
@@ -119,7 +132,7 @@ pub enum Unusable {
         root: String,
     },
     /// This generation of the environment is not there.
-    #[error("the root has no generation `{id}` of environment `{environment}`")]
+    #[error("the root has no generation `{id}` of environment `{environment}`{named}")]
     #[diagnostic(help(
         "it was built in another root, or `rootstock gc` has removed it: sync the lock that it was built from, `rootstock sync \
          {environment}`"
@@ -129,6 +142,8 @@ pub enum Unusable {
         environment: EnvironmentName,
         /// The generation.
         id: String,
+        /// Where the id is from, if it was not typed with the name.
+        named: &'static str,
     },
     /// A weight file is missing.
     #[error("a weight file of `{model}` is missing: `{}`", path.display())]

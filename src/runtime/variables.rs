@@ -7,9 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::{Selected, Variables};
-use crate::files::trust::{Trust, own_directory};
-use crate::files::{self, ownership};
+use super::user_cache::user_cache;
+use super::{Selected, Variables, job};
 use crate::store::Root;
 
 /// The user, the devices and processors of the job, and its number of threads. Those that name devices are passed on
@@ -136,11 +135,30 @@ const FIXED: &[(&str, &str)] = &[
     ("PYTHONDONTWRITEBYTECODE", "1"),
 ];
 
+/// The number of threads of a process, which MKL, OpenBLAS, NumExpr and PyTorch follow, too, unless variables of their own are
+/// set. Without it they start a thread for each processor of the node, or of those that the task is bound to.
+const THREADS: &str = "OMP_NUM_THREADS";
+
 /// All variables of a model's Python, given those of this process.
 pub(crate) fn for_python(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
     let mut variables = kept(selected, inherited);
     variables.extend(set(root, selected, inherited));
     variables
+}
+
+/// The same for processes that share the processors of this task: without a number of threads, unless the user or the manifest has
+/// set one.
+pub(crate) fn for_several(root: &Root, selected: &Selected, inherited: &Variables) -> Variables {
+    let mut variables = for_python(root, selected, inherited);
+    if !is_set(THREADS, inherited) && !selected.settings.variables.contains_key(THREADS) {
+        variables.remove(OsStr::new(THREADS));
+    }
+    variables
+}
+
+fn is_set(name: &str, inherited: &Variables) -> bool {
+    let value = inherited.get(OsStr::new(name));
+    value.is_some_and(|value| !value.is_empty())
 }
 
 /// The inherited variables.
@@ -193,6 +211,9 @@ pub(super) fn set(root: &Root, selected: &Selected, inherited: &Variables) -> Va
     for (name, directory) in CACHES {
         insert(name, user_cache.join(directory).into());
     }
+    if let Some(threads) = job::threads(inherited).filter(|_| !is_set(THREADS, inherited)) {
+        insert(THREADS, threads.to_string().into());
+    }
     let places = [
         ("{root}", root.path().to_owned()),
         ("{cache}", root.cache().to_owned()),
@@ -203,60 +224,6 @@ pub(super) fn set(root: &Root, selected: &Selected, inherited: &Variables) -> Va
         variables.insert(name.into(), expand(value, &places).into());
     }
     variables
-}
-
-/// Variables in which launchers put the rank of a task on its node.
-const LOCAL_RANKS: &[&str] = &[
-    "SLURM_LOCALID",
-    "OMPI_COMM_WORLD_LOCAL_RANK",
-    "MPI_LOCALRANKID",
-    "PALS_LOCAL_RANKID",
-    "PMI_LOCAL_RANK",
-    "MV2_COMM_WORLD_LOCAL_RANK",
-    "FLUX_TASK_LOCAL_ID",
-    "JSM_NAMESPACE_LOCAL_RANK",
-    "LOCAL_RANK",
-];
-
-/// The rank of this task on its node: the first of [`LOCAL_RANKS`] that is a number, or 0.
-pub(crate) fn local_rank(inherited: &Variables) -> u32 {
-    let number = |name: &&str| inherited.get(OsStr::new(name))?.to_str()?.parse().ok();
-    LOCAL_RANKS.iter().find_map(number).unwrap_or(0)
-}
-
-/// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it. Where that
-/// directory cannot be made there is none.
-pub(crate) fn check_user_cache(inherited: &Variables) -> files::Result<()> {
-    match own_directory(&user_cache(inherited), &Trust::of(inherited)) {
-        Err(error) if error.is_not_private() => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The user's cache directory, made for this user alone.
-pub(crate) fn own_user_cache(inherited: &Variables) -> files::Result<PathBuf> {
-    let cache = user_cache(inherited);
-    own_directory(&cache, &Trust::of(inherited))?;
-    Ok(cache)
-}
-
-/// The user's cache directory: `$XDG_CACHE_HOME/rootstock` (XDG base directory specification). Without a home
-/// it has the user's number in its name, because the directory of temporary files is everybody's.
-pub(crate) fn user_cache(inherited: &Variables) -> PathBuf {
-    let given = |name: &str| {
-        inherited
-            .get(OsStr::new(name))
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let cache = given("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-    let cache = cache.or_else(|| given("HOME").map(|home| home.join(".cache")));
-    match cache {
-        Some(cache) => cache.join("rootstock"),
-        None => given("TMPDIR")
-            .unwrap_or_else(|| "/tmp".into())
-            .join(format!("rootstock-{}", ownership::effective_uid())),
-    }
 }
 
 /// The directories of the system's programs.
@@ -285,9 +252,8 @@ mod tests {
     use super::*;
     use crate::store::CatalogueEnvironment;
 
-    fn python_variables(inherited: &[(&str, &str)]) -> Variables {
-        let root = Root::at("/root-of-all".as_ref(), None);
-        let selected = Selected {
+    fn selected() -> Selected {
+        Selected {
             environment: "mace".parse().unwrap(),
             generation: "/root-of-all/generations/mace/1".into(),
             argument: String::new(),
@@ -306,7 +272,12 @@ mod tests {
                 functions: std::collections::BTreeSet::new(),
             },
             about: crate::about::About::default(),
-        };
+        }
+    }
+
+    fn python_variables(inherited: &[(&str, &str)]) -> Variables {
+        let root = Root::at("/root-of-all".as_ref(), None);
+        let selected = selected();
         let inherited = inherited
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
@@ -343,6 +314,34 @@ mod tests {
                 "/root-of-all/cache/m:/root-of-all/generations/mace/1/n:/home/me/.cache/rootstock:/root-of-all"
             )
         );
+    }
+
+    #[test]
+    fn the_number_of_threads_is_the_tasks_unless_it_is_set() {
+        let threads = |inherited: &[(&str, &str)]| {
+            let root = Root::at("/root-of-all".as_ref(), None);
+            let selected = Selected {
+                settings: CatalogueEnvironment::default(),
+                ..selected()
+            };
+            let inherited = inherited
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect();
+            let variables = for_python(&root, &selected, &inherited);
+            let threads = variables.get(OsStr::new(THREADS));
+            threads.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let set = |value: &str| Some(value.to_owned());
+        assert_eq!(threads(&[]), None);
+        assert_eq!(threads(&[("SLURM_CPUS_PER_TASK", "4")]), set("4"));
+        let both = [("SLURM_CPUS_PER_TASK", "4"), (THREADS, "2")];
+        assert_eq!(threads(&both), set("2"));
+        let empty = [("SLURM_CPUS_PER_TASK", "4"), (THREADS, "")];
+        assert_eq!(threads(&empty), set("4"));
+        // The manifest's variable wins over both.
+        let seen = python_variables(&[("SLURM_CPUS_PER_TASK", "4")]);
+        assert_eq!(seen[OsStr::new(THREADS)], "1");
     }
 
     #[test]
@@ -389,19 +388,5 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn the_local_rank_comes_from_the_scheduler() {
-        let rank = |pairs: &[(&str, &str)]| {
-            local_rank(&pairs.iter().map(|(n, v)| (n.into(), v.into())).collect())
-        };
-        assert_eq!(rank(&[]), 0);
-        assert_eq!(rank(&[("OMPI_COMM_WORLD_LOCAL_RANK", "3")]), 3);
-        assert_eq!(rank(&[("LOCAL_RANK", "5"), ("SLURM_LOCALID", "2")]), 2);
-        assert_eq!(
-            rank(&[("SLURM_LOCALID", ""), ("PALS_LOCAL_RANKID", "1")]),
-            1
-        );
     }
 }

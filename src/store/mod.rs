@@ -22,6 +22,7 @@
 mod root;
 pub mod bundle;
 pub(crate) mod catalogue;
+pub(crate) mod chosen;
 pub(crate) mod claims;
 pub(crate) mod installed;
 pub(crate) mod intact;
@@ -51,6 +52,8 @@ pub use installed::Installed;
 pub use look::{Depth, Disk, Needs, look};
 pub use policy::Policy;
 pub use root::Root;
+
+pub(crate) use chosen::Chosen;
 
 pub(crate) use root::{directory, generation_id, inside, link_to, retired_id};
 pub use stamp::Stamp;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::chosen::Chosen;
 use super::policy::Policy;
 use crate::access::Access;
 use crate::digest::Digest;
@@ -34,6 +35,7 @@ pub struct Root {
     path: PathBuf,
     cache: PathBuf,
     policy: Option<Policy>,
+    chosen: Chosen,
 }
 
 impl Root {
@@ -43,6 +45,7 @@ impl Root {
             path: path.to_owned(),
             cache: cache.map_or_else(|| path.join(directory::CACHE), Path::to_owned),
             policy: None,
+            chosen: Chosen::default(),
         }
     }
 
@@ -50,6 +53,26 @@ impl Root {
     #[must_use]
     pub fn under(self, policy: Option<Policy>) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same root with this cache.
+    #[must_use]
+    pub(crate) fn with_cache(self, cache: &Path) -> Self {
+        Self {
+            cache: cache.to_owned(),
+            ..self
+        }
+    }
+
+    /// The same root, from which these generations run instead of the current ones.
+    #[must_use]
+    pub(crate) fn choosing(self, chosen: Chosen) -> Self {
+        Self { chosen, ..self }
+    }
+
+    /// The generation that was chosen for an environment.
+    pub(crate) fn chosen(&self, environment: &EnvironmentName) -> Option<&str> {
+        self.chosen.of(environment)
     }
 
     /// Who may use what is made in it; `None` if that was not configured.

@@ -14,7 +14,7 @@ use crate::files;
 use crate::lock::Lock;
 use crate::name::ModelId;
 use crate::plan::{self, NoTarget, Plan, PrefetchReason, PrefetchStep, Request};
-use crate::runtime::variables;
+use crate::runtime::user_cache;
 use crate::store::policy;
 use crate::store::prefetched::Record;
 use crate::store::{self, Root, Verifier, layout};
@@ -225,7 +225,7 @@ fn prefetch_one(
     if supply.network.is_none() {
         return Err(prefetch::Error::Offline);
     }
-    variables::check_user_cache(inherited)?;
+    user_cache::check_user_cache(inherited)?;
     context
         .progress
         .on_event(Event::Loading(model.clone(), step.because.to_string()));

@@ -149,7 +149,39 @@ pub(super) fn connect<'a>(
     python: &UnixStream,
     signals: &'a Signals,
 ) -> Result<Connection<'a>, Error> {
-    let deadline = Instant::now() + timeout;
+    let pause = |until| wait(python, PollFlags::IN, Some(until), Some(signals));
+    try_until(address, Instant::now() + timeout, timeout, &pause, signals)
+}
+
+/// Connects to a server that listens, if there is one that may be trusted.
+pub(super) fn once(path: &Path) -> Option<OwnedFd> {
+    attempt(&Address::Unix(path.to_owned()), INTERVAL).ok()
+}
+
+/// Connects to the next server at this address, after the one before has ended. Before the first attempt it waits for a
+/// moment, because the old one may still listen. A Python that ends meanwhile is started again at the next step.
+pub(super) fn again<'a>(
+    address: &Address,
+    deadline: Instant,
+    signals: &'a Signals,
+) -> Result<Connection<'a>, Error> {
+    let pause = |until| wait(signals, PollFlags::IN, Some(until), Some(signals));
+    let now = Instant::now();
+    let timeout = deadline.saturating_duration_since(now);
+    match pause(deadline.min(now + INTERVAL)) {
+        Wake::Stopped => Err(Error::Stopped),
+        _ => try_until(address, deadline, timeout, &pause, signals),
+    }
+}
+
+/// Tries to connect until a deadline, `pause` between two attempts.
+fn try_until<'a>(
+    address: &Address,
+    deadline: Instant,
+    timeout: Duration,
+    pause: &dyn Fn(Instant) -> Wake,
+    signals: &'a Signals,
+) -> Result<Connection<'a>, Error> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let source = match attempt(address, left.clamp(INTERVAL, LONGEST_ATTEMPT)) {
@@ -175,12 +207,7 @@ pub(super) fn connect<'a>(
                 source,
             });
         }
-        match wait(
-            python,
-            PollFlags::IN,
-            Some(deadline.min(now + INTERVAL)),
-            Some(signals),
-        ) {
+        match pause(deadline.min(now + INTERVAL)) {
             Wake::Ready | Wake::Other => return Err(Error::Abandoned),
             Wake::Stopped => return Err(Error::Stopped),
             Wake::TimedOut => {}

@@ -6,7 +6,7 @@
 //! waiting for acknowledgements, too.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,6 +39,7 @@ pub(super) struct Peer {
     tcp: bool,
     // How many bytes were received and not yet read.
     unread: Cell<usize>,
+    has_sent: Cell<bool>,
     // Descriptors received with the last message that had any.
     files: RefCell<Vec<OwnedFd>>,
 }
@@ -75,6 +76,9 @@ impl Peer {
                 self.files.replace(files.collect());
             }
         }
+        if received.bytes > 0 {
+            self.has_sent.set(true);
+        }
         Ok(received.bytes)
     }
 }
@@ -87,17 +91,61 @@ pub(super) struct Connection<'a> {
     // The part of the buffer that was not yet read.
     unread: Range<usize>,
     polling: Polling,
-    report: Option<Report<'a>>,
+    silence: Silence<'a>,
 }
 
-/// How long the server's next question is awaited, and how that is reported.
+/// How long the server makes this end wait, and what follows from that.
+#[derive(Default)]
+struct Silence<'a> {
+    /// Since the last answer.
+    waited: Duration,
+    report: Option<Report<'a>>,
+    /// When it is an error.
+    limit: Option<Duration>,
+    is_over: bool,
+}
+
+/// How a silence is reported.
 struct Report<'a> {
     every: Duration,
     print: &'a dyn Fn(&str),
-    /// Since the last answer.
-    waited: Duration,
     /// When it is reported next: later and later, because a server may have other things to do.
     next: Duration,
+}
+
+impl Silence<'_> {
+    /// How long to wait before there is something to do.
+    fn left(&self) -> Option<Duration> {
+        let next = self.report.as_ref().map(|report| report.next);
+        let until = next.into_iter().chain(self.limit).min()?;
+        Some(until.saturating_sub(self.waited))
+    }
+
+    /// Reports the silence, or ends it.
+    fn check(&mut self) -> io::Result<()> {
+        if self.limit.is_some_and(|limit| self.waited >= limit) {
+            self.is_over = true;
+            return Err(ErrorKind::TimedOut.into());
+        }
+        if let Some(report) = &mut self.report
+            && self.waited >= report.next
+        {
+            let seconds = report.next.as_secs_f64();
+            (report.print)(&format!(
+                "rootstock: waited {seconds} s for the server's next message"
+            ));
+            report.next *= 2;
+        }
+        Ok(())
+    }
+
+    /// This end has answered.
+    fn start_again(&mut self) {
+        self.waited = Duration::ZERO;
+        if let Some(report) = &mut self.report {
+            report.next = report.every;
+        }
+    }
 }
 
 impl<'a> Connection<'a> {
@@ -109,6 +157,7 @@ impl<'a> Connection<'a> {
         // Only speed depends on these options.
         if tcp {
             let _ = sockopt::set_tcp_nodelay(&socket, true);
+            notice_lost_hosts(&socket);
         } else {
             // As much as the system allows: fewer pieces for large answers.
             let _ = sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER);
@@ -117,6 +166,7 @@ impl<'a> Connection<'a> {
             socket,
             tcp,
             unread: Cell::new(0),
+            has_sent: Cell::new(false),
             files: RefCell::default(),
         };
         Self {
@@ -125,19 +175,33 @@ impl<'a> Connection<'a> {
             buffer: vec![0; BUFFER].into(),
             unread: 0..0,
             polling: Polling::new(),
-            report: None,
+            silence: Silence::default(),
         }
     }
 
     /// From now on it is reported that the server makes this end wait, first after this time. Pieces of a message do not
     /// count.
     pub(super) fn report_waiting(&mut self, every: Duration, print: &'a dyn Fn(&str)) {
-        self.report = Some(Report {
+        self.silence.report = Some(Report {
             every,
             print,
-            waited: Duration::ZERO,
             next: every,
         });
+    }
+
+    /// From now on it is an error if the server makes this end wait for so long.
+    pub(super) fn limit_waiting(&mut self, limit: Option<Duration>) {
+        self.silence.limit = limit;
+    }
+
+    /// Whether that was the error.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.silence.is_over
+    }
+
+    /// Whether the server has sent anything.
+    pub(super) fn has_received(&self) -> bool {
+        self.peer.has_sent.get()
     }
 
     /// The other end.
@@ -161,10 +225,17 @@ impl<'a> Connection<'a> {
     }
 
     /// Waits for the server, or for a stop signal.
-    fn wait(&self, events: PollFlags) -> io::Result<()> {
-        match wait(&self.peer.socket, events, None, Some(self.signals)) {
-            Wake::Stopped => Err(io::Error::other(STOPPED)),
-            Wake::Ready | Wake::Other | Wake::TimedOut => Ok(()),
+    fn wait(&mut self, events: PollFlags) -> io::Result<()> {
+        loop {
+            let start = Instant::now();
+            let deadline = self.silence.left().map(|left| start + left);
+            let wake = wait(&self.peer.socket, events, deadline, Some(self.signals));
+            self.silence.waited += start.elapsed();
+            match wake {
+                Wake::Stopped => return Err(io::Error::other(STOPPED)),
+                Wake::Ready | Wake::Other => return Ok(()),
+                Wake::TimedOut => self.silence.check()?,
+            }
         }
     }
 
@@ -178,31 +249,20 @@ impl<'a> Connection<'a> {
             (wake != Wake::TimedOut).then_some(wake)
         };
         match self.polling.poll(look) {
-            Some(Wake::Stopped) => return Err(io::Error::other(STOPPED)),
-            Some(_) => return Ok(()),
-            None => {}
-        }
-        let Some(report) = &mut self.report else {
-            return self.wait(PollFlags::IN);
-        };
-        loop {
-            let start = Instant::now();
-            let deadline = start + report.next.saturating_sub(report.waited);
-            let wake = wait(socket, PollFlags::IN, Some(deadline), signals);
-            report.waited += start.elapsed();
-            match wake {
-                Wake::Stopped => return Err(io::Error::other(STOPPED)),
-                Wake::Ready | Wake::Other => return Ok(()),
-                Wake::TimedOut => {
-                    let seconds = report.next.as_secs_f64();
-                    (report.print)(&format!(
-                        "rootstock: waited {seconds} s for the server's next message"
-                    ));
-                    report.next *= 2;
-                }
-            }
+            Some(Wake::Stopped) => Err(io::Error::other(STOPPED)),
+            Some(_) => Ok(()),
+            None => self.wait(PollFlags::IN),
         }
     }
+}
+
+/// Has the system ask a silent host whether it is still there: the connection to one that was switched off ends after two
+/// minutes, and not never.
+fn notice_lost_hosts(socket: &OwnedFd) {
+    let _ = sockopt::set_socket_keepalive(socket, true);
+    let _ = sockopt::set_tcp_keepidle(socket, Duration::from_mins(1));
+    let _ = sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15));
+    let _ = sockopt::set_tcp_keepcnt(socket, 4);
 }
 
 impl Read for Connection<'_> {
@@ -225,9 +285,7 @@ impl Read for Connection<'_> {
 
 impl Write for Connection<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(report) = &mut self.report {
-            (report.waited, report.next) = (Duration::ZERO, report.every);
-        }
+        self.silence.start_again();
         loop {
             match send(
                 &self.peer.socket,

@@ -173,6 +173,14 @@ impl HandOver {
         Ok(text)
     }
 
+    /// Waits for an answer that is not needed any more; an error is one, too.
+    pub(super) fn discard_answer(&mut self, waiting: Waiting<'_>) -> Result<(), StepError> {
+        match self.answer(waiting) {
+            Ok(_) | Err(StepError::Raised(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether Python has closed its end. Only between two steps, when it sends nothing.
     pub(super) fn is_closed(&self) -> bool {
         wait_until(&self.turn, Instant::now())

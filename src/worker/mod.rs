@@ -8,21 +8,20 @@
 //!
 //! The launcher owns the server's socket, so that the server sees an answer or a clean end, whatever happens to Python.
 //! The model is loaded before the server is connected: i-PI stops while a connected client makes it wait.
+//! It stays loaded for the next server at the same address, if one is awaited (`servers`).
 
 use std::cell::RefCell;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use ipi_client::{End, Failure, Session, System};
-use rustix::fs::{FileType, Mode, OFlags};
+use ipi_client::{End, System};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 pub(crate) use crate::pool::signals;
 use crate::pool::{polling, python, wait};
 use crate::process::threads;
-use crate::runtime::{Selected, Variables, variables};
+use crate::runtime::{Selected, Variables, job, variables};
 use crate::store::Root;
 
 mod answer;
@@ -41,6 +40,7 @@ mod outcome;
 mod output;
 pub(crate) mod prewarm;
 mod restarts;
+mod servers;
 pub(crate) mod setup;
 mod shared_steps;
 pub(crate) mod socket;
@@ -102,6 +102,10 @@ pub(crate) struct Options {
     pub shared_memory: bool,
     /// How long to wait for the server.
     pub connect_timeout: Duration,
+    /// How long to wait for the next server after one has ended; `None` for not at all.
+    pub reconnect: Option<Duration>,
+    /// How long the server may send nothing; `None` for no limit.
+    pub idle_timeout: Option<Duration>,
     /// How long the model may take to load.
     pub startup_timeout: Duration,
     /// How often to report that the model is still loading or computing.
@@ -125,7 +129,7 @@ pub(crate) enum Species {
     Server,
 }
 
-/// Loads a model, connects to the server and answers it until the end. `print` gets Python's output and messages for the
+/// Loads a model, connects to the server and answers it until the end, and those that follow it. `print` gets Python's output and messages for the
 /// user, line by line.
 pub(crate) fn serve(
     root: &Root,
@@ -146,7 +150,7 @@ pub(crate) fn serve(
         selected,
         options,
         variables: &variables::for_python(root, selected, inherited),
-        rank: variables::local_rank(inherited),
+        rank: job::local_rank(inherited),
         signals: &signals,
         print,
         is_loaded: &is_loaded,
@@ -154,11 +158,11 @@ pub(crate) fn serve(
     };
     let origin = || Origin::of(root, selected);
     let served = run(&loader, &origin);
-    // If a stop signal was received, it is the reason of any error.
-    match (signals.received(), served) {
-        (Some(signal), Err(_)) => Err(Error::Stopped(signal)),
-        (_, served) => served,
+    if served.is_err() {
+        // LAMMPS sends SIGTERM as soon as it sees the end of the connection.
+        signals.stay_blocked();
     }
+    served
 }
 
 /// Serves with threads that read Python's output and prewarm its files; they end before this returns.
@@ -220,7 +224,7 @@ fn load_and_converse(
         ..
     } = *loader;
     let begin = Instant::now();
-    let python = start()?;
+    let python = start().map_err(|error| error.unless_stopped(signals))?;
     let mut model = Model {
         system: python.system.clone(),
         python: Some(python),
@@ -242,13 +246,14 @@ fn load_and_converse(
         print,
         peer: None,
         shared: None,
+        is_abandoned: false,
     };
     let seconds = begin.elapsed().as_secs_f64();
     print(&format!(
         "rootstock: model loaded in {seconds:.1} s, connecting to {}",
         options.server
     ));
-    let end = converse(&mut model, options);
+    let end = servers::answer(&mut model, options);
     let steps = model.steps();
     // A Python that still computes is not waited for.
     let is_idle = !matches!(end, Ok(End::Gone)) && !model.is_computing_in_memory();
@@ -259,57 +264,4 @@ fn load_and_converse(
         python.child.end(python.hand_over.socket());
     }
     Ok(Served { end: end?, steps })
-}
-
-/// Connects to the server and answers it.
-fn converse(model: &mut Model<'_>, options: &Options) -> Result<End, Error> {
-    let python = model.python.as_ref().expect("its model is loaded");
-    let connected = connect::connect(
-        &options.server,
-        options.connect_timeout,
-        python.hand_over.socket(),
-        model.waiting.signals,
-    );
-    let mut connection = match connected {
-        Err(connect::Error::Abandoned) => return Err(Error::died(python.child.cause())),
-        connected => connected?,
-    };
-    // A program that has started this worker for itself asks whenever its user does.
-    if !matches!(options.server, Address::Inherited(_)) {
-        connection.report_waiting(options.heartbeat, model.print);
-    }
-    model.peer = Some(connection.peer());
-    let mut session = Session::new(connection);
-    if options.shared_memory {
-        session = session.with_segments(&open_segment);
-    }
-    let end = session.serve(model);
-    model.peer = None;
-    if end.is_err() {
-        if model.is_computing_in_memory() {
-            // A client that waits for the bell wakes up when no other process holds it.
-            model.python = None;
-            model.leave_memory();
-        }
-        session.into_stream().close();
-    }
-    end.map_err(|error| match error {
-        ipi_client::Error::Failed(Failure::Died(cause)) => Error::died(cause),
-        error => Error::Session(error),
-    })
-}
-
-/// Opens a segment of shared memory that belongs to this user.
-fn open_segment(name: &str) -> std::io::Result<(OwnedFd, u64)> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(Path::new("/dev/shm").join(name), flags, Mode::empty())?;
-    let found = rustix::fs::fstat(&file)?;
-    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile
-        || found.st_uid != rustix::process::geteuid().as_raw()
-    {
-        return Err(std::io::Error::other(
-            "it is not a regular file of this user",
-        ));
-    }
-    Ok((file, u64::try_from(found.st_size).unwrap_or(0)))
 }

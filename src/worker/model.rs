@@ -38,6 +38,8 @@ pub(super) struct Model<'a> {
     pub(super) peer: Option<Rc<Peer>>,
     /// The steps that a client requests in shared memory.
     pub(super) shared: Option<SharedSteps>,
+    /// Whether Python still computes for a server that has gone.
+    pub(super) is_abandoned: bool,
 }
 
 /// Why there always is a Python when a step begins.
@@ -156,6 +158,30 @@ impl Calculator for Model<'_> {
 }
 
 impl Model<'_> {
+    /// Prepares for another server, which knows nothing of the last one: its species, or that it wanted all results. A step
+    /// that the last one left behind is computed to its end, because a model takes longer to load.
+    pub(super) fn forget_server(&mut self) -> Result<(), super::Error> {
+        self.everything = false;
+        self.leave_memory();
+        if std::mem::take(&mut self.is_abandoned)
+            && let Some(python) = &mut self.python
+            && let Err(error) = python.hand_over.discard_answer(self.waiting)
+        {
+            let cause = self.cause(error).map_err(super::Error::failed)?;
+            self.restart(cause).map_err(super::Error::failed)?;
+        }
+        if let Some(python) = &mut self.python {
+            if python.system != self.system
+                && let Some(system) = &python.system
+            {
+                // The next step finds out if Python has ended.
+                let _ = python.hand_over.send_system(system);
+            }
+            self.system.clone_from(&python.system);
+        }
+        Ok(())
+    }
+
     fn virial(&self, frame: &Frame, computed: &Computed, forces: &Floats) -> Option<[f64; 9]> {
         let pbc = self
             .system

@@ -1,9 +1,11 @@
 //! How a worker ends.
 
+use std::fmt;
+
 use ipi_client::{End, Exception, Failure, dialect};
 
 use super::connect;
-use super::signals::StopSignal;
+use super::signals::{Signals, StopSignal};
 use crate::process::{self, threads::NoThread};
 
 /// A regular end.
@@ -13,6 +15,21 @@ pub(crate) struct Served {
     pub end: End,
     /// How many frames were computed.
     pub steps: u64,
+}
+
+/// How a server ended, as the end of a sentence about it.
+pub(super) fn how(end: End) -> &'static str {
+    match end {
+        End::Exit => "sent EXIT",
+        End::Closed => "closed the connection",
+        End::Gone => "closed the connection before it read an answer",
+    }
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} after {} steps", how(self.end), self.steps)
+    }
 }
 
 /// A worker failed.
@@ -53,6 +70,12 @@ pub(crate) enum Error {
         /// The end of its output.
         output: String,
     },
+    /// The server was silent for too long.
+    #[error("the server has sent nothing for {0} s")]
+    #[diagnostic(help(
+        "`--idle-timeout` ended this worker, and the connection was closed cleanly; look whether the server still runs"
+    ))]
+    Idle(f64),
     /// A stop signal was received.
     #[error("ended by {0}")]
     #[diagnostic(help("no further message was sent; the connection was closed cleanly"))]
@@ -69,6 +92,19 @@ impl Error {
         Error::Died {
             cause,
             output: String::new(),
+        }
+    }
+
+    /// If a stop signal was received, it is the reason of any error up to now. A server that sees the end may send one later.
+    pub(super) fn unless_stopped(self, signals: &Signals) -> Self {
+        signals.received().map_or(self, Error::Stopped)
+    }
+
+    /// A model that could not go on.
+    pub(super) fn failed(failure: Failure) -> Self {
+        match failure {
+            Failure::Died(cause) => Self::died(cause),
+            failure => Error::Session(ipi_client::Error::Failed(failure)),
         }
     }
 

@@ -58,9 +58,12 @@ impl Model<'_> {
     }
 
     /// How Python ended, if it did; anything else is a failure.
-    pub(super) fn cause(&self, error: StepError) -> Result<String, Failure> {
+    pub(super) fn cause(&mut self, error: StepError) -> Result<String, Failure> {
         match error {
-            StepError::Abandoned => Err(Failure::Abandoned),
+            StepError::Abandoned => {
+                self.is_abandoned = true;
+                Err(Failure::Abandoned)
+            }
             StepError::Raised(exception) => Err(exception.into()),
             StepError::Gone(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
                 Err(Exception::new("TooLarge", error.to_string()).into())
@@ -103,6 +106,7 @@ impl Model<'_> {
                 self.restarts
             ));
             drop(self.python.take());
+            self.is_abandoned = false;
             match (self.start)() {
                 Ok(python) => break python,
                 Err(super::Error::Died { cause: again, .. }) => {

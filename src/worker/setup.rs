@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::task::{self, TaskError};
-use crate::runtime::Selected;
-use crate::runtime::{Variables, variables};
+use crate::runtime::{Selected, Variables, user_cache};
 use crate::store::{Root, inside};
 
 #[derive(Debug, Serialize)]
@@ -41,7 +40,7 @@ pub(crate) fn call(
         root.path().to_owned(),
         root.cache().to_owned(),
         selected.generation.clone(),
-        variables::user_cache(inherited),
+        user_cache::user_cache(inherited),
     ];
     let home = inherited.get(std::ffi::OsStr::new("HOME"));
     let order = Order {

@@ -4,12 +4,14 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use ipi_client::{Calculator, Failure, Floats, Frame, Results, Session, System};
 
+use super::connect;
 use super::wait::wait_until;
 
 /// How long the client may take to send a step, and to notice the end.
@@ -31,6 +33,22 @@ pub(crate) fn report_startup_error(socket: &OwnedFd, reason: &str) {
     let mut stream = session.into_stream();
     if shutdown(socket, Shutdown::Write).is_ok() {
         let mut rest = [0; 16 * 1024];
+        while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// Ends the connection to a server that waits for this worker, so that it sees an end and not its time limit. It may send as long as
+/// it takes it to notice.
+pub(crate) fn end_waiting(server: &Path) {
+    let Some(socket) = connect::once(server) else {
+        return;
+    };
+    let mut stream = Stream {
+        socket: &socket,
+        deadline: Instant::now() + GRACE,
+    };
+    if shutdown(&socket, Shutdown::Write).is_ok() {
+        let mut rest = [0; 4096];
         while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
     }
 }

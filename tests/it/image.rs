@@ -9,7 +9,7 @@ use std::process::Command;
 
 use snapbox::str;
 
-use crate::sandbox::{Interpreters, Output, Sandbox};
+use crate::sandbox::{Interpreters, Output, Sandbox, complete};
 
 /// Two environments on a managed interpreter, one with a model and its weights; locked.
 pub(crate) fn project() -> Sandbox {
@@ -70,6 +70,37 @@ fn images_of_one_lock_are_equal_whatever_root_umask_policy_and_number_of_threads
             .expect(0);
         assert!(images[0] == fs::read(sandbox.path("named.tar.zst")).unwrap());
     }
+}
+
+/// The environments of this repository, from two roots, built under two umasks and policies.
+#[test]
+fn images_of_the_default_environments_are_equal() {
+    if !complete::is_wanted() {
+        return;
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = tempfile::tempdir().unwrap();
+    let mut images = Vec::new();
+    for (umask, access, jobs) in [("022", "world", "1"), ("077", "owner", "2")] {
+        let project = directory.path().join(access);
+        fs::create_dir(&project).unwrap();
+        let manifest = fs::read_to_string(here.join("rootstock.toml")).unwrap();
+        let policy = format!("[rootstock]\naccess = \"{access}\"\n");
+        let manifest = manifest.replacen("[rootstock]\n", &policy, 1);
+        fs::write(project.join("rootstock.toml"), manifest).unwrap();
+        let script = "cp -r \"$HERE/environments\" \"$HERE/rootstock.lock\" . && umask \"$0\" \
+            && \"$ROOTSTOCK\" sync && \"$ROOTSTOCK\" image emt tblite --with-python -o image.tar.zst -j \"$1\"";
+        let made = Command::new("sh")
+            .args(["-c", script, umask, jobs])
+            .current_dir(&project)
+            .env("HERE", here)
+            .env("ROOTSTOCK", env!("CARGO_BIN_EXE_rootstock"))
+            .env_remove("ROOTSTOCK_ROOT")
+            .output();
+        Output::from(made.unwrap()).expect(0);
+        images.push(fs::read(project.join("image.tar.zst")).unwrap());
+    }
+    assert!(images[0] == images[1]);
 }
 
 #[test]

@@ -9,11 +9,11 @@ use super::sandbox::Output;
 const ROOTSTOCK: &str = env!("CARGO_BIN_EXE_rootstock");
 
 /// Sums the ranks, so that the tasks have to speak with each other.
-const PROGRAM: &str = "from mpi4py import MPI\n\
+pub(crate) const PROGRAM: &str = "from mpi4py import MPI\n\
      world = MPI.COMM_WORLD\n\
      print('rank', world.rank, 'of', world.size, 'sum', world.allreduce(world.rank))\n";
 
-fn built() -> std::path::PathBuf {
+pub(crate) fn built() -> std::path::PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mpi-root");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mpi/rootstock.toml");
     let output = Command::new(ROOTSTOCK)

@@ -92,9 +92,57 @@ mod ipi {
     use super::run;
     cases!("ipi_runs.py": fused unfused missing_stress
         batch batch_by_setup_batch batch_one_after_another batch_that_is_short shared_memory everything
+        preempted
         another_worker_takes_over
         another_worker_takes_over_from_one_that_was_stopped
         another_worker_takes_over_over_tcp);
+}
+
+mod ipi_at_scale {
+    use super::run;
+    use crate::sandbox::complete;
+
+    /// Many simulations at once, by real i-PI: ten seconds.
+    fn run_if_complete(case: &str) {
+        if complete::is_wanted() {
+            run("ipi_runs.py", &[case]);
+        }
+    }
+
+    #[test]
+    fn beads_over_several_workers_and_tcp() {
+        run_if_complete("many_beads");
+    }
+
+    #[test]
+    fn replica_exchange_over_several_workers() {
+        run_if_complete("replica_exchange");
+    }
+}
+
+mod lammps {
+    use super::run;
+    use crate::sandbox::{complete, lacking};
+    cases!("lammps.py": numbers an_exception_is_nan a_killed_python_costs_a_slow_step
+        a_python_that_always_dies_is_nan a_model_that_cannot_be_loaded_ends_lammps
+        a_root_that_is_not_there_ends_lammps arguments_reach_setup);
+
+    #[test]
+    fn the_core_of_the_styles_unchanged() {
+        let has_compiler = std::process::Command::new("c++")
+            .arg("--version")
+            .output()
+            .is_ok();
+        if complete::is_wanted() && lacking::unless(has_compiler, "c++") {
+            run("lammps.py", &["all_of_the_core"]);
+        }
+    }
+}
+
+mod servers {
+    use super::run;
+    cases!("servers.py": one_after_another none_comes an_abandoned_step_hangs
+        python_ends_between_two_servers species_of_another_server silent an_answer_that_is_not_read);
 }
 
 mod json {

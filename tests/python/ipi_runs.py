@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,11 +22,11 @@ VELOCITIES = "<trajectory stride='1000' filename='vel' format='xyz'> velocities{
 class Ipi:
     """A run of i-PI with the example's input, in a directory of its own."""
 
-    def __init__(self, settings="", steps=100, port=None, more=()):
+    def __init__(self, settings="", steps=100, port=None, more=(), host="127.0.0.1"):
         self.directory = harness.SCRATCH / harness.name()
         self.directory.mkdir()
         self.prefix = str(self.directory) + "/"
-        self.port = port
+        self.port, self.host = port, host
         text = (EXAMPLE / "input.xml").read_text()
         for old, new in [
             ("</address>", "</address>" + settings),
@@ -38,19 +39,23 @@ class Ipi:
             assert old in text, old
             text = text.replace(old, new)
         if port is not None:
-            text = text.replace("mode='unix'", "mode='inet'").replace("rootstock-example", "127.0.0.1")
+            text = text.replace("mode='unix'", "mode='inet'").replace("rootstock-example", host)
             text = text.replace("</address>", "</address><port>%d</port>" % port)
         (self.directory / "input.xml").write_text(text)
         (self.directory / "init.xyz").write_text((EXAMPLE / "init.xyz").read_text())
+        self.start("input.xml")
+
+    def start(self, name):
+        """Starts i-PI with this input."""
         self.log = open(self.directory / "log", "w+")
         program = os.path.join(os.path.dirname(sys.executable), "i-pi")
-        command = [sys.executable, program, "-S", self.prefix, "input.xml"]
+        command = [sys.executable, program, "-S", self.prefix, name]
         self.process = subprocess.Popen(command, cwd=self.directory, stdout=self.log, stderr=self.log)
 
     def worker(self, model, *arguments):
         if self.port is not None:
             arguments += ("--template", EXAMPLE / "init.xyz")
-            return harness.Worker(model, "127.0.0.1:%d" % self.port, *arguments, option="--tcp")
+            return harness.Worker(model, "%s:%d" % (self.host, self.port), *arguments, option="--tcp")
         arguments += ("--unix-prefix", self.prefix, "--template", EXAMPLE / "init.xyz")
         return harness.Worker(model, "rootstock-example", *arguments)
 
@@ -208,6 +213,109 @@ def another_worker_takes_over_from_one_that_was_stopped():
 
 def another_worker_takes_over_over_tcp():
     takes_over_from_one_that_was_stopped(Ipi(steps=10, port=harness.free_port()))
+
+
+def await_rows(run, count):
+    """Waits until i-PI has done so many steps."""
+    end = time.monotonic() + harness.PATIENCE
+    path = run.directory / "nve.out"
+    while not path.exists() or len(path.read_text().splitlines()) < count:
+        assert time.monotonic() < end and run.process.poll() is None, run.directory
+        time.sleep(0.01)
+
+
+def preempted():
+    """i-PI gets SIGTERM, as from a scheduler that preempts it, and then SIGKILL; each time it starts again from its last
+    checkpoint and finds the worker, which has loaded its model once."""
+    checkpoint = "<checkpoint stride='10' filename='chk' overwrite='False'/></output>"
+    run = Ipi(steps=1000000, more=[("</output>", checkpoint)])
+    worker = run.worker("odd-emt", "--reconnect", "900")
+    for signum, name in [(signal.SIGTERM, "RESTART"), (signal.SIGKILL, "nve.chk*")]:
+        await_rows(run, 30)
+        run.process.send_signal(signum)
+        run.process.wait()
+        # A killed one leaves its socket behind, which i-PI takes for a running one.
+        Path(run.prefix + "rootstock-example").unlink(missing_ok=True)
+        # The last one that is whole.
+        texts = [path.read_text() for path in sorted(run.directory.glob(name), key=os.path.getmtime)]
+        text = [text for text in texts if "</simulation>" in text][-1]
+        step = int(text.split("<step>")[1].split("<")[0]) if "<step>" in text else 0
+        last = step + 1000000 if signum == signal.SIGTERM else step + 20
+        before, after = text.split("<total_steps>")[0], text.split("</total_steps>")[1]
+        (run.directory / "again.xml").write_text("%s<total_steps>%d</total_steps>%s" % (before, last, after))
+        (run.directory / "nve.out").rename(run.directory / ("before-%d" % signum))
+        run.start("again.xml")
+    rows = run.rows()
+    assert rows[-1, 0] >= last - 1, rows[-1]
+    worker.await_output("waiting 900 s for the next one")
+    worker.process.terminate()
+    output = worker.fails(143)
+    assert output.count("loading EMT") == 1 and output.count("waiting 900 s for the next one") == 3, output
+    # Energy is conserved over both interruptions.
+    parts = [np.loadtxt(run.directory / name) for name in ("before-15", "before-9")] + [rows]
+    conserved = np.concatenate([np.atleast_2d(part)[:, 2] for part in parts])
+    assert np.ptp(conserved) < 0.05, np.ptp(conserved)
+
+
+def several(run, count, model="odd", arguments=()):
+    """Workers each of which waits, at its first step, until all have one."""
+    script = Path(__file__).parent / "calculators" / "together.py"
+    meeting = run.directory / "meeting"
+    meeting.mkdir()
+    setup = json.dumps({"script": str(script), "way": "%d %s" % (count, meeting)})
+    return [run.worker(model, "--setup", setup, *arguments) for _ in range(count)]
+
+
+def steps_of(workers):
+    steps = []
+    for worker in workers:
+        (line,) = [line for line in worker.succeeds().splitlines() if "the server sent EXIT after" in line]
+        steps.append(int(line.split()[-2]))
+    assert min(steps) > 0, steps
+    return sum(steps)
+
+
+def many_beads():
+    """Path integrals with 32 beads over three workers, over TCP to another address of this machine."""
+    beads = [("nbeads='1'", "nbeads='32'"), *BEADS[1:]]
+    run = Ipi(steps=3, more=beads, port=harness.free_port(), host="127.0.0.2")
+    workers = several(run, 3)
+    assert len(run.rows()) == 4
+    assert steps_of(workers) == 4 * 32
+    for bead in range(0, 32, 5):
+        frames = [io.read(run.directory / ("nve.%s_%02d.xyz" % (name, bead)), index=":") for name in ("at", "force")]
+        for frame, forces in zip(*frames):
+            atoms = io.read(EXAMPLE / "init.xyz")
+            atoms.positions = frame.positions
+            atoms.calc = EMT()
+            harness.close(forces.positions, atoms.get_forces(), 1e-4, "forces of bead %d" % bead)
+
+
+def replica_exchange():
+    """Three temperatures over two workers; replicas are exchanged."""
+    run = Ipi(steps=8, more=REPLICAS)
+    workers = several(run, 2)
+    code = run.process.wait(timeout=harness.PATIENCE)
+    run.log.seek(0)
+    assert code == 0, run.log.read()
+    rows = [np.loadtxt(run.directory / ("r%d_nve.out" % number)) for number in range(3)]
+    assert all(len(row) == 9 and np.isfinite(row).all() for row in rows)
+    steps_of(workers)
+    (indices,) = run.directory.glob("*remd_idx*")
+    assert len(np.atleast_2d(np.loadtxt(indices))) > 0
+
+
+REPLICAS = [
+    ("<system>", "<system_template><template><system prefix='NAME'>"),
+    ("<velocities mode='thermal' units='kelvin'>300</velocities>", "<velocities mode='thermal' units='kelvin'>TEMP</velocities>"),
+    ("<motion mode='dynamics'>", "<ensemble><temperature units='kelvin'>TEMP</temperature></ensemble><motion mode='dynamics'>"),
+    ("<dynamics mode='nve'>", "<dynamics mode='nvt'><thermostat mode='svr'><tau units='femtosecond'>100</tau></thermostat>"),
+    (
+        "</system>",
+        "</system></template><labels>[NAME, TEMP]</labels><instance>[r0, 300]</instance><instance>[r1, 320]</instance>"
+        "<instance>[r2, 340]</instance></system_template><smotion mode='remd'><remd><stride>2</stride></remd></smotion>",
+    ),
+]
 
 
 for case in sys.argv[3:]:

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 pub(crate) mod archive;
+pub(crate) mod complete;
 pub(crate) mod events;
 pub(crate) mod index;
 pub(crate) mod interpreter;

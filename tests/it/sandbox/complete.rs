@@ -1,0 +1,19 @@
+//! Tests that are too heavy for `cargo test`: they run where `ROOTSTOCK_TEST_COMPLETE` is set, as `.ci/run` does, and say that
+//! they are skipped elsewhere.
+
+use std::io::Write as _;
+
+/// Whether all tests are wanted; says that this one is skipped if not.
+pub(crate) fn is_wanted() -> bool {
+    let wanted = std::env::var_os("ROOTSTOCK_TEST_COMPLETE").is_some_and(|value| !value.is_empty());
+    if !wanted {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("a test");
+        // Past the test's own capture, so that it is seen.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: it runs where ROOTSTOCK_TEST_COMPLETE is set"
+        );
+    }
+    wanted
+}
