@@ -33,7 +33,8 @@ pub(crate) mod trust;
 pub(crate) mod walk;
 
 pub(crate) use beside::{
-    Beside, copy, new_file, point, temporary_directory, write_atomically, write_new,
+    Beside, copy, lasting_directory, new_file, point, remove_abandoned, temporary_directory,
+    write_atomically, write_new,
 };
 pub(crate) use failed::Context;
 
@@ -237,37 +238,32 @@ pub(crate) fn remove_if_empty(path: &Path) {
     let _ = fs::remove_dir(path);
 }
 
-/// The names in a directory, sorted; none if there is no such directory.
+/// Whether this can be listed and has nothing in it.
+pub(crate) fn is_empty(directory: &Path) -> bool {
+    list(directory).is_ok_and(|names| names.is_empty())
+}
+
+/// The names in a directory that are UTF-8, as all are that this program gives, sorted; none if there is no such directory.
 pub(crate) fn names(directory: &Path) -> Result<Vec<String>> {
     let names = list(directory)?.into_iter();
-    let names = names.map(|name| name.to_string_lossy().into_owned());
-    Ok(sorted(names.collect()))
+    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
-/// Those that are UTF-8, as all names are that this program gives.
-pub(crate) fn names_in_utf8(directory: &Path) -> Result<Vec<String>> {
-    let names = list(directory)?.into_iter();
-    Ok(sorted(
-        names.filter_map(|name| name.into_string().ok()).collect(),
-    ))
-}
-
-/// The entries of a directory, sorted by name, with what they are themselves: links are not followed.
+/// The entries of a directory whose names are UTF-8, sorted by name, with what they are themselves: links are not followed.
 pub(crate) fn entries(directory: &Path) -> Result<Vec<(String, Kind)>> {
     let mut found = Vec::new();
     for entry in entries_of(directory)? {
-        let name = entry.file_name().to_string_lossy().into_owned();
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
         // Most filesystems list it with the name.
         let kind = entry.file_type().context("examine", &entry.path())?;
         found.push((name, walk::kind(kind)));
     }
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
-}
-
-fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.sort_unstable();
-    names
 }
 
 fn list(directory: &Path) -> Result<Vec<OsString>> {

@@ -154,6 +154,7 @@ impl Command {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| self.error(e))?;
+        limited::limit_memory(&child);
         limited::output(child, limit).map_err(|e| self.error(e))
     }
 

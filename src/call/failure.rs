@@ -174,6 +174,12 @@ impl Failure {
         Self::new(Kind::BadRequest, message, hint)
     }
 
+    /// `rootstock` was stopped by this signal.
+    pub fn interrupted(signal: StopSignal) -> Self {
+        let message = format!("ended by {signal}");
+        Self::new(Kind::Interrupted(signal), message, "send the request again")
+    }
+
     /// A Python that was killed, while it did this.
     pub(super) fn killed(signal: i32, doing: &str) -> Self {
         let hint = match signal {

@@ -113,6 +113,8 @@ pub struct Context<'a> {
     pub model: Model,
     /// All variables of Python.
     pub variables: &'a Variables,
+    /// The same with this directory for the user's caches.
+    pub with_cache: &'a dyn Fn(&std::path::Path) -> Variables,
     /// Where the caller is.
     pub directory: PathBuf,
     /// For private working directories.

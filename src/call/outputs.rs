@@ -12,6 +12,7 @@ use super::failure::{Failure, Kind};
 use super::fields::{Fields, Line};
 use crate::digest::Digest;
 use crate::files;
+use crate::report::help;
 
 /// Longer outputs on a line are warned of.
 const LONG: u64 = 1_000_000;
@@ -62,12 +63,8 @@ pub(super) fn check(
         }
         match spill {
             Some(directory) => {
-                let path = write(directory, &checksum, &data).map_err(|error| {
-                    bad(format!(
-                        "the output `{name}` cannot be written: {}",
-                        error.text()
-                    ))
-                })?;
+                let path = write(directory, &checksum, &data);
+                let path = path.map_err(|error| unwritten(name, &error))?;
                 let spilled = Spilled {
                     size,
                     checksum,
@@ -84,6 +81,13 @@ pub(super) fn check(
     let Some(_) = spill else { return Ok(None) };
     let text = RawValue::from_string(replaced.end());
     text.map(Some).map_err(|error| bad(error.to_string()))
+}
+
+fn unwritten(name: &str, error: &files::Error) -> Failure {
+    let message = format!("the output `{name}` cannot be written: {}", error.text());
+    let hint =
+        help(error).unwrap_or_else(|| "name another directory with `--spill DIR`".to_owned());
+    Failure::new(Kind::BadOutput, message, hint)
 }
 
 fn write(directory: &Path, checksum: &Digest, data: &[u8]) -> files::Result<PathBuf> {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Ends, Failure, Kind, Model, Options, Summary, serve};
-use crate::files::{self, Context as _};
+use crate::files;
 use crate::runtime::advice::{Project, with_advice};
 use crate::runtime::command::{Keep, for_call};
 use crate::runtime::job::local_rank;
@@ -90,6 +90,7 @@ impl Prepared {
             }
         };
         let directory = files::absolute(Path::new(".")).map_err(|error| of_files(&error))?;
+        let directory = in_utf8(directory)?;
         Ok(Self {
             root,
             selected,
@@ -126,17 +127,16 @@ impl Prepared {
             options,
             device,
             keep,
-            mut inherited,
+            inherited,
             temporary,
             record,
         } = setup;
-        let cache = options.fresh.then(|| empty_cache(&temporary));
-        // Removed when it is dropped.
-        let cache = cache.transpose().map_err(|error| of_files(&error))?;
-        if let Some(cache) = &cache {
-            inherited.insert("XDG_CACHE_HOME".into(), OsString::from(cache.path()));
-        }
         let variables = for_call(&self.root, &self.selected, &inherited, keep);
+        let with_cache = |cache: &Path| {
+            let mut inherited = inherited.clone();
+            inherited.insert("XDG_CACHE_HOME".into(), OsString::from(cache));
+            for_call(&self.root, &self.selected, &inherited, keep)
+        };
         let context = Context {
             selected: &self.selected,
             stamp: &self.stamp,
@@ -146,6 +146,7 @@ impl Prepared {
                 rank: local_rank(&inherited),
             },
             variables: &variables,
+            with_cache: &with_cache,
             directory: self.directory.clone(),
             temporary,
             options: &options,
@@ -174,13 +175,16 @@ fn of_files(error: &files::Error) -> Failure {
     }
 }
 
-/// An empty directory for caches of compiled code.
-fn empty_cache(temporary: &Path) -> files::Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    let made = builder
-        .prefix("rootstock-call-cache-")
-        .tempdir_in(temporary);
-    made.context("create a directory in", temporary)
+/// A directory that a message can name.
+pub(crate) fn in_utf8(directory: PathBuf) -> Result<PathBuf, Failure> {
+    if directory.to_str().is_some() {
+        return Ok(directory);
+    }
+    Err(Failure::new(
+        Kind::BadRequest,
+        format!("the path `{}` is not UTF-8", directory.display()),
+        "rename the directory, or call from another one",
+    ))
 }
 
 /// Adds a line to the file of `--record`, in one write: other processes may add theirs.

@@ -9,14 +9,14 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 use serde_json::value::RawValue;
 
-use super::failure::{Failure, Kind};
+use super::failure::Failure;
 use super::input::{Input, Read, Source};
 use super::instances::Instances;
 use super::job::Job;
 use super::reference::Places;
 use super::request::{self, Id, Rules};
 use super::requirements::Installed;
-use super::workdir::Scratch;
+use super::workdir::{self, Scratch};
 use super::{Context, Environment, PROGRAM, order, response};
 use crate::pool::signals::{Signals, StopSignal};
 use crate::pool::wait::{Wake, wait};
@@ -66,6 +66,8 @@ struct Place {
     /// Requests for its instances.
     queue: VecDeque<Job>,
     scratch: Scratch,
+    /// For caches of compiled code, where each request begins without.
+    cache: Scratch,
     /// What the process has reported of itself.
     python: Option<Box<RawValue>>,
     /// Whether a process was here before.
@@ -247,13 +249,7 @@ impl Server<'_> {
     /// Answers everything that was taken in, because the run ends by this signal.
     fn interrupt(&mut self, signal: StopSignal) {
         self.summary.stopped = Some(signal);
-        let failure = || {
-            Failure::new(
-                Kind::Interrupted(signal),
-                format!("ended by {signal}"),
-                "send the request again",
-            )
-        };
+        let failure = || Failure::interrupted(signal);
         for place in 0..self.places.len() {
             if let Some(job) = self.places[place].job.take() {
                 self.fail(place, &job, &failure());
@@ -289,6 +285,7 @@ impl Server<'_> {
             self.responses.flush();
             self.relay.flush();
         }
+        workdir::sweep(&self.context.temporary);
         let error = self.responses.error();
         let error = error.filter(|error| *error != rustix::io::Errno::PIPE);
         self.summary.unwritten = error.map(io::Error::from);

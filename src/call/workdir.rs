@@ -1,9 +1,10 @@
-//! The working directory of a request: the user's, or a private one that is empty at first and removed at the end. One that is
-//! still empty serves the next request.
+//! Directories of this run alone: the working directory of a request, and the caches of compiled code of a fresh process. Empty at
+//! first and removed at the end; one that is still empty serves the next request. What a killed `rootstock` has left is removed
+//! by the next one.
 
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Context as _};
+use crate::files;
 
 /// Begins the names of private directories.
 const PREFIX: &str = "rootstock-call-";
@@ -14,27 +15,45 @@ pub(super) struct Scratch {
     private: Option<PathBuf>,
 }
 
+/// Where private directories are made, and whether they stay.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Temporary<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) keep: bool,
+}
+
+impl Temporary<'_> {
+    fn make(self) -> files::Result<PathBuf> {
+        if self.keep {
+            return files::lasting_directory(self.directory, PREFIX);
+        }
+        Ok(files::temporary_directory(self.directory, PREFIX)?.keep())
+    }
+}
+
+/// Removes what killed processes of this user have left there.
+pub(super) fn sweep(temporary: &Path) {
+    files::remove_abandoned(temporary, &[PREFIX]);
+}
+
 impl Scratch {
     /// An empty private directory.
-    pub(super) fn empty(&mut self, temporary: &Path) -> files::Result<&Path> {
-        let is_usable = |path: &PathBuf| {
-            files::is_really_directory(path)
-                && files::names(path).is_ok_and(|names| names.is_empty())
-        };
+    pub(super) fn empty(&mut self, temporary: Temporary) -> files::Result<&Path> {
+        let is_usable = |path: &PathBuf| files::is_really_directory(path) && files::is_empty(path);
         if !self.private.as_ref().is_some_and(is_usable) {
             self.remove();
-            let made = tempfile::Builder::new()
-                .prefix(PREFIX)
-                .tempdir_in(temporary);
-            self.private = Some(made.context("create a directory in", temporary)?.keep());
+            self.private = Some(temporary.make()?);
         }
         Ok(self.private.as_deref().expect("it was just made"))
     }
 
     /// Removes the private directory, unless it is still empty: then it can be used again.
     pub(super) fn clean(&mut self) {
-        let is_used = |path: &PathBuf| files::names(path).map_or(true, |names| !names.is_empty());
-        if self.private.as_ref().is_some_and(is_used) {
+        if self
+            .private
+            .as_ref()
+            .is_some_and(|path| !files::is_empty(path))
+        {
             self.remove();
         }
     }

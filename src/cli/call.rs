@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use super::{Shared, call_list, show};
-use crate::call::{self, Failure, Summary};
+use crate::call::{self, Failure, Kind, Summary};
+use crate::pool::signals::StopSignal;
 
 mod arguments;
 mod bundle;
@@ -16,6 +17,9 @@ pub(super) use bundle::remove_scratch;
 use prepare::{bundled, prepare_in, serve};
 pub(super) use prepare::{options, prepare};
 use request::request;
+
+/// Called when a signal ends the process before anything is called.
+type Interrupted<'a> = &'a (dyn Fn(StopSignal) + Sync);
 
 /// Why nothing was called: a failure with its response.
 struct Refused {
@@ -78,6 +82,9 @@ pub(super) fn explain(failure: &Failure) {
     if !failure.hint.is_empty() {
         show::remark(&format!("  help: {}", failure.hint));
     }
+    if !matches!(failure.kind, Kind::BadRequest | Kind::NotFound) {
+        show::note_limits(&failure.message);
+    }
 }
 
 fn try_run(shared: &Shared, arguments: &Arguments) -> Result<Summary, Box<Refused>> {
@@ -87,16 +94,28 @@ fn try_run(shared: &Shared, arguments: &Arguments) -> Result<Summary, Box<Refuse
         move |failure| Box::new(Refused { failure, request })
     };
     let request = request.map_err(refused(&None))?;
+    let interrupted = |signal| {
+        // No request of a stream has been read.
+        if let Some(request) = &request {
+            let failure = Failure::interrupted(signal);
+            show::document(&call::refused(
+                &arguments.target,
+                request,
+                arguments.bare,
+                &failure,
+            ));
+        }
+    };
     let Some(directory) = &arguments.bundle else {
-        let prepared = prepare(shared, arguments).map_err(refused(&request))?;
+        let prepared = prepare(shared, arguments, &interrupted).map_err(refused(&request))?;
         let id = request.clone();
         return serve(&prepared, arguments, request).map_err(refused(&id));
     };
-    let bundled = bundled(shared, arguments, directory).map_err(refused(&request))?;
+    let bundled = bundled(shared, arguments, directory, &interrupted).map_err(refused(&request))?;
     let mut arguments = arguments.clone();
     arguments.paths.push(bundled.directory.clone());
     arguments.target = bundled.environment.to_string();
-    let prepared = prepare_in(bundled.root.clone(), shared, &arguments);
+    let prepared = prepare_in(bundled.root.clone(), shared, &arguments, &interrupted);
     let prepared = prepared.map_err(refused(&request))?;
     let id = request.clone();
     serve(&prepared, &arguments, request).map_err(refused(&id))

@@ -35,7 +35,7 @@ fn print(listing: &Listing, as_json: bool) -> ExitCode {
 }
 
 fn listing(shared: &Shared, arguments: &Arguments) -> Result<Listing, Failure> {
-    let prepared = call::prepare(shared, arguments)?;
+    let prepared = call::prepare(shared, arguments, &|_| {})?;
     let paths = call::options(arguments, &prepared.directory)?.paths;
     let paths: Vec<PathBuf> = paths
         .into_iter()

@@ -75,7 +75,9 @@ pub(super) fn run(
     command: &[OsString],
 ) -> Result<Exit, Failure> {
     // A name that is none is a mistake; what is not built may be built.
-    if let Err(error) = select::environment(root, environment) {
+    let selected = select::environment(root, environment);
+    let is_built = selected.is_ok();
+    if let Err(error) = selected {
         let failure = selection::failure(error, environment, shared);
         if failure.exit == Exit::Usage {
             return Err(failure);
@@ -83,7 +85,7 @@ pub(super) fn run(
     }
     let name = environment
         .parse()
-        .map_err(|error| Failure::usage(&format!("{error}"), "name an environment"))?;
+        .map_err(|error| no_environment(environment, is_built, &error))?;
     let python = arguments.python.as_deref().unwrap_or(Path::new(""));
     let request = Request {
         caller: shared,
@@ -101,6 +103,19 @@ pub(super) fn run(
     let code = foreign::run(request, command);
     code.map(Exit::Command)
         .map_err(|error| failure(error, environment, shared))
+}
+
+/// The error about a name that is none of an environment: which generation fits a Python is chosen here.
+fn no_environment(name: &str, is_built: bool, error: &dyn std::fmt::Display) -> Failure {
+    match name.split_once('@').filter(|_| is_built) {
+        None => Failure::usage(&error.to_string(), "name an environment"),
+        Some((environment, _)) => Failure::usage(
+            &format!(
+                "`{name}` is one generation, and `--python` takes the one that fits that Python"
+            ),
+            &format!("name the environment, `{environment}`, or leave `--python` out"),
+        ),
+    }
 }
 
 fn failure(error: Error, environment: &str, shared: &Shared) -> Failure {

@@ -53,6 +53,16 @@ impl Arguments {
 /// Does this work; returns unless a signal ends the process meanwhile. Then, if nothing half-made is left, `clean` is
 /// printed. What is done in parallel is done by as many threads as the machine has processors.
 pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> T + Send) -> T {
+    minding_and(root, clean, &|_| {}, work)
+}
+
+/// The same; `answer` is called first when a signal ends the process.
+pub(super) fn minding_and<T: Send>(
+    root: &Root,
+    clean: &str,
+    answer: &dyn Fn(StopSignal),
+    work: impl FnOnce() -> T + Send,
+) -> T {
     // Without a signal handler, signals end the process as usual, and the next sync sweeps.
     let (Ok(signals), Ok((end, begin))) = (Signals::listen(), rustix::pipe::pipe()) else {
         return work();
@@ -80,6 +90,7 @@ pub(super) fn minding<T: Send>(root: &Root, clean: &str, work: impl FnOnce() -> 
                 break;
             }
             if let Some(signal) = signals.received() {
+                answer(signal);
                 become_sweeper(root, clean, signal);
             }
         }

@@ -201,13 +201,18 @@ pub(crate) fn failure(failure: &Failure) {
         let _ = writeln!(io::stderr(), "{coloured}");
     }
     if !matches!(failure.exit, Exit::Usage | Exit::Drift) {
-        let limits = limits::behind(&plain);
-        if !limits.is_empty() {
-            remark(&format!(
-                "note: this process and those that it starts are limited to {}; that may be the cause",
-                limits.join(", ")
-            ));
-        }
+        note_limits(&plain);
+    }
+}
+
+/// Names the limits that may be behind a failure.
+pub(crate) fn note_limits(failure: &str) {
+    let limits = limits::behind(failure);
+    if !limits.is_empty() {
+        remark(&format!(
+            "note: this process and those that it starts are limited to {}; that may be the cause",
+            limits.join(", ")
+        ));
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Context, Result, maker};
+use super::{Context, Result, maker, names, ownership, remove_tree};
 
 /// Draws names that begin with `prefix` and go on with our own.
 fn named<T>(prefix: &str, make: impl FnOnce(&mut tempfile::Builder<'_, '_>) -> T) -> T {
@@ -30,6 +30,29 @@ pub(crate) fn new_file(directory: &Path, prefix: &str) -> Result<PathBuf> {
 /// A new, empty, private directory below `parent` whose name begins with `prefix`, removed when dropped unless kept.
 pub(crate) fn temporary_directory(parent: &Path, prefix: &str) -> Result<tempfile::TempDir> {
     named(prefix, |names| names.tempdir_in(parent)).context("create a directory in", parent)
+}
+
+/// The same for one that stays: [`remove_abandoned`] does not take it for one that a killed process has left.
+pub(crate) fn lasting_directory(parent: &Path, prefix: &str) -> Result<PathBuf> {
+    let made = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);
+    made.map(tempfile::TempDir::keep)
+        .context("create a directory in", parent)
+}
+
+/// Removes this user's directories of these prefixes whose makers are gone. Others may have made some of the same names; what cannot be
+/// removed only takes space.
+pub(crate) fn remove_abandoned(parent: &Path, prefixes: &[&str]) {
+    let is_ours = |path: &Path| {
+        let owner = fs::symlink_metadata(path).map(|at| (at.is_dir(), at.uid()));
+        owner.is_ok_and(|owner| owner == (true, ownership::effective_uid()))
+    };
+    for name in names(parent).unwrap_or_default() {
+        let begins = prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let path = parent.join(&name);
+        if begins && maker::in_name(&name).is_some_and(maker::is_gone) && is_ours(&path) {
+            let _ = remove_tree(&path);
+        }
+    }
 }
 
 /// Replaces a file whole or not at all: written beside it, flushed to disk, renamed over it.

@@ -21,7 +21,7 @@ pub(super) fn survey(context: &Context, survey: &mut Survey) -> files::Result<Le
     let kind = Kind::Generation;
     for environment in environments(root)? {
         let mut unreferenced = Vec::new();
-        for id in files::names_in_utf8(&root.generations(&environment))? {
+        for id in files::names(&root.generations(&environment))? {
             // Names with a dot are staging.
             if id.starts_with('.') {
                 continue;
@@ -98,7 +98,7 @@ fn dropped_since(root: &Root, environment: &EnvironmentName) -> files::Result<Sy
 
 /// Every environment that has generations.
 pub(super) fn environments(root: &Root) -> files::Result<Vec<EnvironmentName>> {
-    let names = files::names_in_utf8(&root.all_generations())?;
+    let names = files::names(&root.all_generations())?;
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
@@ -122,7 +122,7 @@ impl Links {
         };
         let directory = root.environments();
         let mut links = Self::default();
-        for link in files::names_in_utf8(&directory)? {
+        for link in files::names(&directory)? {
             if link.starts_with('.') && maker::in_name(&link).is_some_and(maker::is_gone) {
                 continue;
             }

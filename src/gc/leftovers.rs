@@ -43,7 +43,7 @@ pub(super) fn abandoned(
 /// Managed interpreters that nothing stands on.
 pub(super) fn pythons(context: &Context, needs: &Needs, survey: &mut Survey) -> files::Result<()> {
     let pythons = context.root.pythons();
-    for name in files::names_in_utf8(&pythons)? {
+    for name in files::names(&pythons)? {
         let path = pythons.join(&name);
         if name.starts_with('.') || needs.python(&name) {
             continue;
@@ -65,7 +65,7 @@ pub(super) fn survey(context: &Context, survey: &mut Survey) -> files::Result<()
     }
     claims(context, survey)?;
     parts_of_weights(context, survey)?;
-    for name in files::names_in_utf8(&root.trash())? {
+    for name in files::names(&root.trash())? {
         discarded(context, survey, root.trash().join(&name), &name)?;
     }
     Ok(())
@@ -122,7 +122,7 @@ fn discarded(
 /// Claims of builders that are gone.
 fn claims(context: &Context, survey: &mut Survey) -> files::Result<()> {
     let directory = context.root.claims();
-    for name in files::names_in_utf8(&directory)? {
+    for name in files::names(&directory)? {
         let path = directory.join(&name);
         let maker = claims::parse(&path).map_or_else(String::new, |claim| claim.maker);
         let kind = Kind::Unfinished;
@@ -159,7 +159,7 @@ fn parts_of_weights(context: &Context, survey: &mut Survey) -> files::Result<()>
             continue;
         };
         let part = format!("{}.part", file.to_string_lossy());
-        for name in files::names_in_utf8(directory)? {
+        for name in files::names(directory)? {
             let Some(maker) = name.strip_prefix(&part) else {
                 continue;
             };

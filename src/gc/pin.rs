@@ -84,7 +84,7 @@ fn pinned(known: &[Pin], text: &str) -> Result<Vec<Pin>, Error> {
 /// The generation with this prefix of an id, or the current one.
 fn generation(root: &Root, text: &str) -> Result<Pin, Error> {
     let (environment, prefix) = parts(text)?;
-    let names = files::names_in_utf8(&root.generations(&environment))?;
+    let names = files::names(&root.generations(&environment))?;
     let ids: Vec<String> = names.into_iter().filter(|n| !n.starts_with('.')).collect();
     let current = files::link_target(&root.current(&environment))?;
     let current = current.and_then(|target| Some(target.file_name()?.to_str()?.to_owned()));

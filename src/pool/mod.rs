@@ -74,7 +74,17 @@ impl<'a> Pool<'a> {
 
     /// Starts a process in this place, and in this directory.
     pub(crate) fn start(&mut self, place: usize, directory: &Path) -> Result<(), StartError> {
-        self.places[place] = Some(Process::start(&self.program, directory)?);
+        self.start_with(place, directory, self.program.variables)
+    }
+
+    /// The same with these as all its variables.
+    pub(crate) fn start_with(
+        &mut self,
+        place: usize,
+        directory: &Path,
+        variables: &Variables,
+    ) -> Result<(), StartError> {
+        self.places[place] = Some(Process::start(&self.program, directory, variables)?);
         Ok(())
     }
 

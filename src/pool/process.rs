@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
+use rustix::io::Errno;
 
 use super::capture::{Capture, Captured};
 use super::channel::{Channel, ERROR, Invalid, Message};
@@ -14,6 +15,7 @@ use super::outlet::Outlet;
 use super::python::Child;
 use super::{End, Event, Program};
 use crate::process::{self, Exit};
+use crate::runtime::Variables;
 
 /// How long a Python may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
@@ -54,6 +56,22 @@ pub(crate) enum StartError {
     System(#[from] io::Error),
 }
 
+impl StartError {
+    /// Whether this process has reached a limit: the environment may be whole.
+    pub(crate) fn is_shortage(&self) -> bool {
+        let error = match self {
+            StartError::Process(error) => &error.source,
+            StartError::System(error) => error,
+        };
+        Errno::from_io_error(error).is_some_and(|error| {
+            matches!(
+                error,
+                Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOMEM
+            )
+        })
+    }
+}
+
 /// A running Python.
 pub(super) struct Process {
     child: Child,
@@ -76,6 +94,7 @@ impl Process {
     pub(super) fn start(
         program: &Program<'_>,
         directory: &std::path::Path,
+        variables: &Variables,
     ) -> Result<Self, StartError> {
         let (mut channel, stdin) = Channel::new(program.longest)?;
         let trace =
@@ -83,7 +102,7 @@ impl Process {
         let (child, stdout, stderr) = Child::start_in(
             directory,
             program.selected,
-            program.variables,
+            variables,
             stdin,
             program.text.len(),
         )

@@ -9,8 +9,9 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use super::{Output, poll_until};
+use super::{Exit, Output, poll_until};
 
 /// How many seconds one run of uv, pip or git may take.
 pub(crate) const NETWORK_TIMEOUT: &str = "ROOTSTOCK_NETWORK_TIMEOUT";
@@ -24,6 +25,23 @@ pub(crate) const GIT_LIMITS: [(&str, &str); 2] = [
     ("GIT_HTTP_LOW_SPEED_LIMIT", "1024"),
     ("GIT_HTTP_LOW_SPEED_TIME", "300"),
 ];
+
+/// How much memory each process of such a run may take: uv reads a page of an index whole, however long it is, and needs a hundredth
+/// of this for those that there are.
+const MEMORY: u64 = 8 << 30;
+
+/// Limits the memory of a process that was just started, and of those that it will start.
+pub(super) fn limit_memory(child: &Child) {
+    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let Rlimit { current, maximum } = getrlimit(Resource::Data);
+    let least = |limit: Option<u64>| limit.map_or(MEMORY, |limit| limit.min(MEMORY));
+    let limit = Rlimit {
+        current: Some(least(current)),
+        maximum: Some(least(maximum)),
+    };
+    // Where the system refuses, it has what the user has.
+    let _ = prlimit(process, Resource::Data, limit);
+}
 
 /// The limit that these variables set.
 pub(super) fn limit(variables: &BTreeMap<OsString, OsString>) -> io::Result<Duration> {
@@ -56,12 +74,23 @@ pub(super) fn output(mut child: Child, limit: Duration) -> io::Result<Output> {
         );
         io::Error::new(io::ErrorKind::TimedOut, problem)
     })?;
+    let (exit, stderr) = (status.into(), String::from_utf8_lossy(&stderr).into_owned());
+    if exit == Exit::Signal(ABORTED) && stderr.contains("memory allocation of") {
+        let problem = format!(
+            "it needed more memory than it may take, {} GiB or the `ulimit` of this shell: a server may send a page without end",
+            MEMORY >> 30
+        );
+        return Err(io::Error::new(io::ErrorKind::OutOfMemory, problem));
+    }
     Ok(Output {
-        exit: status.into(),
+        exit,
         stdout,
-        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        stderr,
     })
 }
+
+/// The signal with which Rust's programs end where they get no memory.
+const ABORTED: i32 = 6;
 
 /// All that the child writes to both its outputs until it has ended; `None` if it has not by then.
 fn collect(child: &mut Child, deadline: Instant) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
@@ -128,7 +157,7 @@ fn read_some(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Command, Exit};
+    use super::super::Command;
     use super::*;
 
     fn sh(script: &str, seconds: &str) -> Result<Output, super::super::Error> {
@@ -145,6 +174,22 @@ mod tests {
         assert_eq!((output.stdout.len(), &*output.stderr), (300_000, "no\n"));
         let output = sh("exec >&- 2>&-; exit 4", "").unwrap();
         assert_eq!(output.exit, Exit::Code(4));
+    }
+
+    #[test]
+    fn a_program_takes_no_memory_without_bound() {
+        let limited = "until [ $(ulimit -d) != unlimited ]; do :; done";
+        let output = sh(&format!("{limited}; ulimit -d; ulimit -Hd"), "3600").unwrap();
+        let most = MEMORY >> 10;
+        let text = String::from_utf8(output.stdout).unwrap();
+        let each: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+        assert!(
+            each.len() == 2 && each.iter().all(|kib| *kib <= most),
+            "{text}"
+        );
+        let script = "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$";
+        let error = sh(script, "3600").unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::OutOfMemory, "{error}");
     }
 
     #[test]

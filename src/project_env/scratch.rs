@@ -27,8 +27,13 @@ pub(crate) fn remove(root: &Path, temporary: &Path) {
 
 impl Scratch {
     pub(super) fn new(request: &Request) -> Result<Self, Error> {
-        let made = files::temporary_directory(&request.temporary, PREFIX);
-        let path = made.map_err(Error::Files)?.keep();
+        files::remove_abandoned(&request.temporary, &[PREFIX]);
+        let made = if request.keep {
+            files::lasting_directory(&request.temporary, PREFIX)
+        } else {
+            files::temporary_directory(&request.temporary, PREFIX).map(|made| made.keep())
+        };
+        let path = made.map_err(Error::Files)?;
         if request.keep {
             (request.print)(&format!("kept: {}", path.display()));
         }

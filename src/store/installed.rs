@@ -127,7 +127,7 @@ type Bases = HashMap<Vec<interpreter::Part>, Base>;
 
 fn environment(root: &Root, name: &EnvironmentName, bases: &mut Bases) -> Installed {
     let mut installed = Installed::default();
-    match files::names_in_utf8(&root.generations(name)) {
+    match files::names(&root.generations(name)) {
         Ok(ids) => {
             // Names with a dot are staging: invisible until they are renamed.
             for id in ids.into_iter().filter(|id| !id.starts_with('.')) {

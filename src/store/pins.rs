@@ -37,10 +37,7 @@ pub(crate) fn read(root: &Root) -> files::Result<Vec<Pin>> {
             id: id.to_owned(),
         })
     };
-    Ok(files::names_in_utf8(&root.pins())?
-        .iter()
-        .filter_map(pin)
-        .collect())
+    Ok(files::names(&root.pins())?.iter().filter_map(pin).collect())
 }
 
 /// Pins a generation; one that is pinned stays so.

@@ -16,7 +16,7 @@ pub(crate) fn discard_damaged(root: &Root, verifier: &Verifier) -> files::Result
     for directory in directories {
         trash::discard(root, &directory, "wheel")?;
     }
-    for name in files::names_in_utf8(&root.pythons())? {
+    for name in files::names(&root.pythons())? {
         let home = root.pythons().join(&name);
         // Names with a dot are staging.
         if !name.starts_with('.') && !is_whole(root, &home, verifier) {

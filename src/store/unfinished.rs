@@ -84,9 +84,7 @@ fn directories(root: &Root) -> Vec<PathBuf> {
     ];
     for parent in [root.all_generations(), root.store()] {
         // A directory that cannot be listed is reported when it is read itself.
-        let names = files::names_in_utf8(&parent)
-            .unwrap_or_default()
-            .into_iter();
+        let names = files::names(&parent).unwrap_or_default().into_iter();
         let children = names.filter(|name| !name.starts_with('.'));
         let children = children.map(|name| parent.join(name));
         directories.extend(children.filter(|path| files::is_really_directory(path)));
@@ -97,7 +95,7 @@ fn directories(root: &Root) -> Vec<PathBuf> {
 
 fn in_directory(root: &Root, directory: &Path) -> files::Result<Vec<Unfinished>> {
     let mut found = Vec::new();
-    for name in files::names_in_utf8(directory)? {
+    for name in files::names(directory)? {
         let Some((state, maker)) = state(root, directory, &name) else {
             continue;
         };
@@ -214,6 +212,6 @@ mod tests {
         let mut left = vec![elsewhere, "0123".to_owned()];
         left.push(ours.path().file_name().unwrap().to_string_lossy().into());
         left.sort();
-        assert_eq!(files::names_in_utf8(&wheels).unwrap(), left);
+        assert_eq!(files::names(&wheels).unwrap(), left);
     }
 }

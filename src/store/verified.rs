@@ -90,7 +90,7 @@ pub(crate) fn write(root: &Root, model: &ModelId, verified: &Verified) -> files:
 /// The outcomes of a model, those that can be read, by device and cluster.
 pub(crate) fn read(root: &Root, model: &ModelId) -> Vec<Verified> {
     let directory = directory(root, model);
-    let names = files::names_in_utf8(&directory).unwrap_or_default();
+    let names = files::names(&directory).unwrap_or_default();
     let is_outcome = |name: &&String| Path::new(name).extension().is_some_and(|end| end == "json");
     let paths = names.iter().filter(is_outcome);
     let mut all: Vec<Verified> = paths

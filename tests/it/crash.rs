@@ -207,3 +207,71 @@ fn killed_at_random_moments() {
     }
     sandbox.run(&["doctor", "--deep"]).expect(0);
 }
+
+/// Every file below a directory that has a name of its own, with its bytes.
+fn files(directory: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found: Vec<_> = crate::image::walk(directory)
+        .into_iter()
+        .map(std::path::PathBuf::from)
+        .filter(|path| {
+            !path
+                .iter()
+                .any(|part| part.to_string_lossy().starts_with(".rootstock-"))
+        })
+        .filter_map(|path| Some((path.clone(), std::fs::read(path).ok()?)))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Commands that write files of the user's, killed before each rename: a file is there whole or not at all, and the next run finishes.
+#[test]
+fn files_of_the_user_s_are_whole_or_not_there() {
+    if !trace::is_possible() {
+        return;
+    }
+    let sandbox = Sandbox::shared();
+    sandbox.sync(&[]);
+    sandbox.write(
+        "t.py",
+        "def wire(e, p, s): return {'a': b'x' * 9000, 'b': b'y' * 9000}\n",
+    );
+    sandbox.write(
+        "task.json",
+        "{\"entrypoint\": \"t.py:wire\", \"params\": {}, \"seed\": 1}",
+    );
+    let calls = "rename,renameat,renameat2,link,linkat";
+    for line in [
+        "call one --request task.json --spill out",
+        "export one --format requirements -o out/requirements.txt",
+        "export one --format cyclonedx -o out/bom.json",
+        "image one --allow-system-python -o out/one.tar.zst",
+        "bundle -o out",
+        "lock --check --sarif out/log.sarif",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let out = sandbox.path("out");
+        let empty = || {
+            let _ = std::fs::remove_dir_all(&out);
+            std::fs::create_dir(&out).unwrap();
+        };
+        empty();
+        sandbox.run(&arguments).expect(0);
+        let whole = files(&out);
+        assert!(!whole.is_empty(), "{line}");
+        for kills in 1.. {
+            empty();
+            let Ok(stopped) = trace::stopped_after(&sandbox, calls, kills, &arguments) else {
+                assert!(kills > 1, "{line}");
+                break;
+            };
+            stopped.send("KILL");
+            stopped.go_on();
+            for file in files(&out) {
+                assert!(whole.contains(&file), "{line}: {}", file.0.display());
+            }
+            sandbox.run(&arguments).expect(0);
+            assert!(files(&out) == whole, "{line}: {kills}");
+        }
+    }
+}

@@ -255,3 +255,74 @@ fn what_lies_in_a_root() {
         false,
     );
 }
+
+/// Names that are not UTF-8 are none of ours, wherever they are: nothing depends on them.
+#[test]
+fn names_that_are_not_utf8() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let sandbox = Sandbox::single().with_weights();
+    sandbox.sync(&[]);
+    sandbox.run(&["bundle", "-o", "carried"]).expect(0);
+    fs::create_dir(sandbox.path("node")).unwrap();
+    let commands = [
+        "lock --check",
+        "status",
+        "sync",
+        "sync --check",
+        "sync --repair",
+        "doctor --deep",
+        "gc --older-than 0d",
+        "export one --format requirements",
+        "bundle -o carried",
+        "sync --offline --bundle carried --root there",
+        "run one -- python -c pass",
+        "image one --allow-system-python -o one.tar.zst",
+        "stage one --allow-system-python --to node",
+        "call one math:hypot 3 4",
+        "call one --list --path .",
+    ];
+    for line in commands {
+        sandbox.run(&line.split(' ').collect::<Vec<_>>()).expect(0);
+    }
+    let mut directories: Vec<_> = [
+        ".",
+        "environments",
+        "carried",
+        "carried/store/archives",
+        "node",
+        "bin",
+    ]
+    .map(|below| sandbox.path(below))
+    .to_vec();
+    let root = sandbox.path("root");
+    directories.push(root.clone());
+    for entry in fs::read_dir(&root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let inside = fs::read_dir(&path)
+                .unwrap()
+                .map(|inner| inner.unwrap().path());
+            directories.extend(inside.filter(|inner| inner.is_dir() && !inner.is_symlink()));
+            directories.push(path);
+        }
+    }
+    for directory in directories.iter().filter(|directory| directory.is_dir()) {
+        for name in [
+            &b"caf\xe9"[..],
+            b"python3.\xff",
+            b"\xff.dist-info",
+            b"x\xff.py",
+            b".\xff",
+        ] {
+            let path = directory.join(std::ffi::OsStr::from_bytes(name));
+            fs::write(path, "not ours").unwrap();
+        }
+    }
+    for line in commands {
+        let output = sandbox.run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(output.code, Some(0), "{line}: {output:?}");
+    }
+    let left = root.join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    assert!(left.exists(), "it is not ours");
+}

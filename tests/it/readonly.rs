@@ -312,6 +312,76 @@ fn a_gc_frees_a_filesystem_that_has_no_room_for_a_file() {
     assert!(second.contains("removed generation one@"), "{result:?}");
 }
 
+/// What writes a file of the user's, each on a filesystem without a byte and on one without a file: an error that says so, and nothing
+/// half made is left.
+#[test]
+fn a_full_filesystem_gets_no_half_made_file() {
+    if !can_mount() {
+        return;
+    }
+    let sandbox = Sandbox::single();
+    sandbox.sync(&[]);
+    sandbox.write(
+        "t.py",
+        "def wire(e, p, s): return {'a': b'x' * 5000, 'b': b'y'}\n",
+    );
+    fs::create_dir(sandbox.path("full")).unwrap();
+    let task = "call one --request task.json --spill full/spilled";
+    sandbox.write(
+        "task.json",
+        "{\"entrypoint\": \"t.py:wire\", \"params\": {}, \"seed\": 1}",
+    );
+    let fills = [
+        "head -c 1000000 /dev/zero >full/filler 2>/dev/null || :",
+        "seq -f full/filler-%g 64 | xargs touch 2>/dev/null || :",
+    ];
+    let commands = [
+        "export one --format requirements -o full/requirements.txt",
+        "export one --format cyclonedx -o full/bom.json",
+        "lock --check --sarif full/log.sarif",
+        "bundle -o full/carried",
+        "image one --allow-system-python -o full/one.tar.zst",
+        "stage one --allow-system-python --to full",
+        "sync --root full/root",
+        task,
+        "call one --workdir . --record full/record math:hypot 3 4",
+    ];
+    for fill in fills {
+        for line in commands {
+            let script = format!(
+                "mount -t tmpfs -o size=200k,nr_inodes=32 full full; {fill}\n\
+                 \"$@\" || code=$?; find full -type f -not -name 'filler*' -size +0 >&2; exit ${{code:-0}}"
+            );
+            let mut command = Command::new("unshare");
+            command.args(["-rm", "sh", "-ec", &script, "sh", ROOTSTOCK]);
+            command.args(line.split(' '));
+            sandbox.set_up(&mut command);
+            let paths = [
+                std::env::var("PATH").unwrap(),
+                sandbox.path("bin").display().to_string(),
+            ];
+            command.env("PATH", paths.join(":"));
+            let result = Output::from(command.output().unwrap());
+            let is_record = line.contains("--record");
+            let expected = if is_record { &[0, 2][..] } else { &[1] };
+            assert!(
+                expected.contains(&result.code.unwrap()),
+                "{fill}: {line}: {result:?}"
+            );
+            let all = format!("{}{}", result.stdout, result.stderr);
+            let is_named = ["the filesystem is full", "No space left", " free, and "];
+            assert!(
+                is_named.iter().any(|words| all.contains(words)),
+                "{line}: {result:?}"
+            );
+            assert!(
+                !result.stderr.lines().any(|line| line.starts_with("full/")),
+                "{line}: {result:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_separate_cache_is_synced_examined_repaired_and_kept() {
     let (sandbox, root, cache) = split();

@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{Output, Sandbox};
+use crate::sandbox::scripted::Scripted;
+use crate::sandbox::{Output, Sandbox, Wheel};
 
 const WIRE: &str = "
 def wire(entrypoint, params, seed):
@@ -435,4 +436,186 @@ fn an_aggregation_gets_verified_outputs_and_has_a_finite_loss() {
     }
     let made = run(&json!({ "entrypoint": "main" }), 2);
     assert_eq!(made["_fatal_error"]["kind"], "bad-request");
+}
+
+/// A plain project that requires packages, some of them by an extra: they are locked, built and found; what is required is checked
+/// with its extras.
+#[test]
+fn the_requirements_of_a_plain_project_are_there_with_their_extras() {
+    let sandbox = Sandbox::new(&[]);
+    let parent = Wheel::simple("parent", "1.0").requires("child; extra == 'more'");
+    for wheel in [
+        parent,
+        Wheel::simple("child", "2.0"),
+        Wheel::simple("single", "1.0"),
+    ] {
+        sandbox.index.add(&wheel);
+    }
+    sandbox.write(
+        "wire/pyproject.toml",
+        "[project]\nname = \"mywire\"\nversion = \"0.1.0\"\ndependencies = [\"parent[more]>=1\", \"single\"]\n",
+    );
+    sandbox.write(
+        "wire/src/mywire.py",
+        "import parent, child, single\nfrom importlib.metadata import version\n\
+         def versions(): return [version(name) for name in ('parent', 'child', 'single')]\n",
+    );
+    let before = crate::sandbox::traces(&sandbox.path("wire"));
+    let ask = |dependencies: &[&str]| {
+        let request =
+            json!({ "function": "mywire:versions", "dependencies": dependencies }).to_string();
+        call(&sandbox, &["--bundle", "wire"], &request, &[("REUSE", "1")])
+    };
+    let made = line(&ask(&["parent[more]", "single>=1"]), 0);
+    assert_eq!(made["result"], json!(["1.0", "2.0", "1.0"]));
+    for (required, message) in [
+        ("parent[less]", "less"),
+        ("single>1", "single>1"),
+        ("none", "none"),
+        ("child[x]>=3", "child"),
+    ] {
+        let made = line(&ask(&[required]), 4);
+        let failure = &made["_fatal_error"];
+        assert_eq!(failure["kind"], "requirements-unmet", "{made}");
+        assert!(
+            failure["message"].as_str().unwrap().contains(message),
+            "{made}"
+        );
+    }
+    // A package that the index has not is an error with its name, and nothing is left.
+    let project = sandbox
+        .read("wire/pyproject.toml")
+        .replace("\"single\"]", "\"absent\"]");
+    sandbox.write("wire/pyproject.toml", &project);
+    let made = line(&ask(&[]), 4);
+    assert!(
+        made["_fatal_error"]["kind"] == "environment-missing",
+        "{made}"
+    );
+    assert_eq!(sandbox.names("tmp"), Vec::<String>::new());
+    sandbox.write(
+        "wire/pyproject.toml",
+        &project.replace("\"absent\"]", "\"single\"]"),
+    );
+    assert_eq!(
+        crate::sandbox::traces(&sandbox.path("wire")).len(),
+        before.len()
+    );
+}
+
+/// While an environment is resolved or built for it, a request is answered when a signal ends that.
+#[test]
+fn a_signal_while_the_environment_is_made_answers_the_request() {
+    let sandbox = Sandbox::single();
+    let project =
+        "[project]\nname = \"mywire\"\nversion = \"0.1.0\"\ndependencies = [\"single\"]\n";
+    sandbox.write("wire/pyproject.toml", project);
+    std::fs::create_dir_all(sandbox.path("tmp")).unwrap();
+    let wheel = "single-1.0-py3-none-any.whl";
+    for (signal, code, is_resolving) in [
+        ("INT", 130, true),
+        ("TERM", 143, true),
+        ("INT", 130, false),
+        ("HUP", 129, false),
+    ] {
+        let server = Scripted::start(|_, connection| connection.hold());
+        sandbox.index.hold(wheel);
+        let mut command = sandbox.command(&["call", "--bundle", "wire", "single:f"]);
+        command.env("TMPDIR", sandbox.path("tmp"));
+        if is_resolving {
+            command.env("UV_DEFAULT_INDEX", server.url());
+        }
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if is_resolving {
+            while server.requests().is_empty() {
+                std::thread::yield_now();
+            }
+        } else {
+            sandbox.index.wait_for(wheel);
+        }
+        crate::sandbox::send(signal, child.id());
+        let output = Output::from(child.wait_with_output().unwrap());
+        let made = line(&output, code);
+        let failure = &made["_fatal_error"];
+        assert_eq!(
+            (&failure["kind"], &failure["code"], &failure["retryable"]),
+            (&json!("interrupted"), &json!(code), &json!(true))
+        );
+        assert_eq!(sandbox.names("tmp"), Vec::<String>::new(), "{signal}");
+        sandbox.index.release();
+    }
+}
+
+/// A file that someone has put at the place of an output is replaced, or not written through.
+#[test]
+fn what_lies_at_the_place_of_an_output_is_not_taken_for_it() {
+    let sandbox = tasks(TASKS);
+    let request = json!({ "entrypoint": "tasks:large", "params": {}, "seed": 1 }).to_string();
+    let run = || {
+        let arguments = ["one", "--path", "mine", "--spill", "spilled"];
+        let made = line(&call(&sandbox, &arguments, &request, &[]), 0);
+        let path = made["outputs"]["big"]["path"].as_str().unwrap().to_owned();
+        assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 3_000_000]);
+        assert!(std::fs::symlink_metadata(&path).unwrap().is_file());
+        std::path::PathBuf::from(path)
+    };
+    let path = run();
+    let elsewhere = sandbox.path("elsewhere");
+    for kind in ["other", "short", "link", "fifo", "link to nothing", "none"] {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&elsewhere, vec![b'y'; 3_000_000]).unwrap();
+        match kind {
+            "other" => std::fs::write(&path, vec![b'y'; 3_000_000]).unwrap(),
+            "short" => std::fs::write(&path, "x").unwrap(),
+            "link" => std::os::unix::fs::symlink(&elsewhere, &path).unwrap(),
+            "link to nothing" => std::os::unix::fs::symlink("/nowhere", &path).unwrap(),
+            "fifo" => {
+                let made = std::process::Command::new("mkfifo").arg(&path).status();
+                assert!(made.unwrap().success());
+            }
+            _ => {}
+        }
+        run();
+        assert_eq!(
+            std::fs::read(&elsewhere).unwrap(),
+            vec![b'y'; 3_000_000],
+            "{kind}"
+        );
+    }
+}
+
+/// Outputs that are given by a path are read from a regular file of their size alone.
+#[test]
+fn an_output_s_path_that_is_no_regular_file_is_refused() {
+    let sandbox = tasks(TASKS);
+    let fifo = sandbox.path("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let sparse = sandbox.path("sparse");
+    std::fs::File::create(&sparse)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    for (path, message) in [
+        (fifo.as_path(), "is no regular file"),
+        ("/dev/zero".as_ref(), "is no regular file"),
+        (sandbox.path("root").as_path(), "is no regular file"),
+        (sparse.as_path(), "and `size` is 3"),
+    ] {
+        let output = json!({ "size": 3, "checksum": "0".repeat(64), "path": path });
+        let request = json!({ "target_entrypoint": "tasks:loss", "sim_returns": [{ "task_id": "t", "outputs": { "o": output } }] });
+        let output = call(
+            &sandbox,
+            &["one", "--path", "mine"],
+            &request.to_string(),
+            &[],
+        );
+        let made = output.json();
+        assert!(matches!(output.code, Some(1 | 2)), "{output:?}");
+        assert!(made["error"].as_str().unwrap().contains(message), "{made}");
+    }
 }

@@ -136,6 +136,7 @@ impl Server<'_> {
         let _ = self.pool.take_output(place, &mut self.relay);
         self.pool.stop(place);
         self.places[place].python = None;
+        self.places[place].cache.remove();
         self.clear(place, true);
     }
 

@@ -6,7 +6,10 @@ use std::time::Instant;
 use super::Server;
 use crate::call::failure::{Failure, Kind};
 use crate::call::job::Job;
+use crate::call::workdir::Temporary;
 use crate::files;
+use crate::pool::StartError;
+use crate::runtime::Variables;
 
 impl Server<'_> {
     /// Puts a request in the queue of the process that has its instance, or in the common one.
@@ -120,14 +123,25 @@ impl Server<'_> {
         let job = self.places[place].job.as_ref();
         let own = job.and_then(|job| job.workdir.clone());
         let directory = self.workdir(place, own)?;
-        self.pool.start(place, &directory).map_err(|error| {
-            let repair = format!("rootstock sync --repair {}", self.environment.name);
-            Failure::new(
-                Kind::EnvironmentBroken,
-                error.to_string(),
-                format!("repair the environment: `{repair}`"),
-            )
-        })
+        let fresh = self.fresh_variables(place)?;
+        let variables = fresh.as_ref().unwrap_or(self.context.variables);
+        self.pool
+            .start_with(place, &directory, variables)
+            .map_err(|error| cannot_start(&error, &self.environment.name))
+    }
+
+    /// The variables of a fresh process, with caches of its own.
+    fn fresh_variables(&mut self, place: usize) -> Result<Option<Variables>, Failure> {
+        let context = self.context;
+        if !context.options.fresh {
+            return Ok(None);
+        }
+        let cache = self.places[place].cache.empty(Temporary {
+            directory: &context.temporary,
+            keep: false,
+        });
+        let cache = cache.map_err(|error| no_directory(&error))?;
+        Ok(Some((context.with_cache)(cache)))
     }
 
     /// Sends the request in this place to its idle process.
@@ -143,10 +157,19 @@ impl Server<'_> {
             .as_ref()
             .and_then(|job| job.workdir.clone());
         let directory = self.workdir(place, own)?;
+        let Some(directory) = directory.to_str() else {
+            return Err(Failure::bad_request(
+                format!(
+                    "the working directory `{}` is not UTF-8",
+                    directory.display()
+                ),
+                "name another one with `--workdir DIR`, or another one for temporary files in TMPDIR",
+            ));
+        };
         let Some(job) = &mut self.places[place].job else {
             return Ok(());
         };
-        let message = job.message(&directory.to_string_lossy());
+        let message = job.message(directory);
         let timeout = job.timeout;
         // Printed between two requests: by a thread that goes on, or while it loaded.
         let _ = self.pool.take_output(place, &mut self.relay);
@@ -164,14 +187,13 @@ impl Server<'_> {
         if let Some(given) = own.or_else(|| self.context.options.workdir.clone()) {
             return Ok(given);
         }
-        let scratch = self.places[place].scratch.empty(&self.context.temporary);
-        scratch.map(ToOwned::to_owned).map_err(|error: files::Error| {
-            Failure::new(
-                Kind::NoResult,
-                error.text(),
-                "make room there, name another directory for temporary files in TMPDIR, or use `--workdir DIR`",
-            )
-        })
+        let scratch = self.places[place].scratch.empty(Temporary {
+            directory: &self.context.temporary,
+            keep: self.context.options.keep,
+        });
+        scratch
+            .map(ToOwned::to_owned)
+            .map_err(|error| no_directory(&error))
     }
 
     /// When the next process has waited too long for a request.
@@ -206,4 +228,21 @@ impl Server<'_> {
             is_free.then_some((place, since))
         })
     }
+}
+
+fn no_directory(error: &files::Error) -> Failure {
+    Failure::new(
+        Kind::NoResult,
+        error.text(),
+        "make room there, name another directory for temporary files in TMPDIR, or use `--workdir DIR`",
+    )
+}
+
+fn cannot_start(error: &StartError, environment: &str) -> Failure {
+    if error.is_shortage() {
+        let hint = "a limit on processes, open files or memory is reached: raise it, or start fewer processes";
+        return Failure::new(Kind::NoResult, error.to_string(), hint);
+    }
+    let hint = format!("repair the environment: `rootstock sync --repair {environment}`");
+    Failure::new(Kind::EnvironmentBroken, error.to_string(), hint)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Arguments;
+use super::{Arguments, Interrupted};
 use crate::build;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::{Shared, context, given, interrupt, lock, root, show};
@@ -18,6 +18,7 @@ pub(super) fn provide(
     shared: &Shared,
     arguments: &Arguments,
     directory: &Path,
+    interrupted: Interrupted,
 ) -> Result<ProjectEnvironment, Failure> {
     context::check_trust()?;
     given::exists("bundle", directory)?;
@@ -34,7 +35,11 @@ pub(super) fn provide(
         variables: context::variables(),
         print: show::remark,
     };
-    project_env::provide(shared, request)
+    let caller = OfCall {
+        shared,
+        interrupted,
+    };
+    project_env::provide(&caller, request)
 }
 
 /// Removes the directory that a root is in, if it was to be removed at the end: for a process that was interrupted.
@@ -67,15 +72,21 @@ impl From<Error> for Failure {
     }
 }
 
-impl Caller for Shared {
+/// What makes the environment for a call.
+struct OfCall<'a> {
+    shared: &'a Shared,
+    interrupted: Interrupted<'a>,
+}
+
+impl Caller for OfCall<'_> {
     type Failure = Failure;
 
     fn named_root(&self, manifest: &Manifest) -> Option<Root> {
-        root::named(self, manifest).ok()
+        root::named(self.shared, manifest).ok()
     }
 
     fn root_with_policy(&self, manifest: &Manifest) -> Result<Root, Failure> {
-        root::with_policy(self, manifest)
+        root::with_policy(self.shared, manifest)
     }
 
     fn with_own_policy(&self, root: Root) -> Result<Root, Failure> {
@@ -83,17 +94,17 @@ impl Caller for Shared {
     }
 
     fn resolve(&self, manifest: &Manifest, upgrade: &Upgrade) -> Result<Resolved, Failure> {
-        lock::resolve(self, manifest, None, None, upgrade)
+        lock::resolve(self.shared, manifest, None, None, upgrade)
     }
 
     fn context<'a>(&'a self, manifest: &'a Manifest, root: &'a Root) -> build::Context<'a> {
         let supply = context::supply(manifest, None, false);
-        context::build(self, manifest, root, supply, None)
+        context::build(self.shared, manifest, root, supply, None)
     }
 
     fn change<T: Send>(&self, root: &Root, work: impl FnOnce() -> T + Send) -> T {
         root::apply_umask(root);
-        interrupt::minding(root, "nothing half-made is left", work)
+        interrupt::minding_and(root, "nothing half-made is left", self.interrupted, work)
     }
 
     fn print_problems(&self, problems: &[Problem]) {

@@ -4,11 +4,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use super::{Arguments, bundle};
-use crate::call::prepare::{Prepared, Setup};
+use super::{Arguments, Interrupted, bundle};
+use crate::call::prepare::{Prepared, Setup, in_utf8};
 use crate::call::{Ends, Failure, Kind, Options, Source, Summary, project};
 use crate::cli::exit::{Exit, Failure as Report};
-use crate::cli::{Shared, context, root, selection, show};
+use crate::cli::{Shared, context, interrupt, root, selection, show};
 use crate::files;
 use crate::manifest::path_advice;
 use crate::project_env::ProjectEnvironment;
@@ -19,17 +19,22 @@ pub(super) fn bundled(
     shared: &Shared,
     arguments: &Arguments,
     directory: &Path,
+    interrupted: Interrupted,
 ) -> Result<ProjectEnvironment, Failure> {
-    bundle::provide(shared, arguments, directory).map_err(|report| match report.exit {
+    bundle::provide(shared, arguments, directory, interrupted).map_err(|report| match report.exit {
         Exit::Usage => failure(Kind::BadRequest, &report),
         _ => failure(Kind::EnvironmentMissing, &report),
     })
 }
 
-pub(in crate::cli) fn prepare(shared: &Shared, arguments: &Arguments) -> Result<Prepared, Failure> {
+pub(in crate::cli) fn prepare(
+    shared: &Shared,
+    arguments: &Arguments,
+    interrupted: Interrupted,
+) -> Result<Prepared, Failure> {
     let root = context::check_trust().and_then(|()| root::built(shared));
     let root = root.map_err(|report| failure(Kind::BadRequest, &report))?;
-    prepare_in(root, shared, arguments)
+    prepare_in(root, shared, arguments, interrupted)
 }
 
 /// The same in this root.
@@ -37,6 +42,7 @@ pub(super) fn prepare_in(
     root: Root,
     shared: &Shared,
     arguments: &Arguments,
+    interrupted: Interrupted,
 ) -> Result<Prepared, Failure> {
     root::warn_of_open(&root);
     let variables = context::variables();
@@ -48,7 +54,8 @@ pub(super) fn prepare_in(
     )?;
     root::warn_of_exposed_python(&prepared.selected);
     if arguments.fresh {
-        prepared.verify()?;
+        let verify = || prepared.verify();
+        interrupt::minding_and(&prepared.root, "nothing was called", interrupted, verify)?;
     }
     Ok(prepared)
 }
@@ -89,7 +96,7 @@ pub(in crate::cli) fn options(arguments: &Arguments, here: &Path) -> Result<Opti
     let directory = |path: &PathBuf, option: &str| {
         let absolute = here.join(path);
         if files::is_directory(&absolute) {
-            return Ok(absolute);
+            return in_utf8(absolute);
         }
         let message = format!("`{option} {}` is no directory", path.display());
         Err(Failure::new(Kind::BadRequest, message, path_advice(path)))

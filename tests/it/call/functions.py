@@ -257,6 +257,15 @@ def cycle():
     return {"a": [0, inner]}
 
 
+class Twin(str):
+    """A text that equals no other one."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
 def values(name):
     """Results that JSON cannot carry."""
     import decimal
@@ -268,6 +277,7 @@ def values(name):
         "set": {"a": [{1, 2}]},
         "object": [0, object()],
         "key": {"x": {1: 2}},
+        "twins": {"x": {Twin("a"): 1, Twin("a"): 2}},
         "deep": deep,
         "surrogate": ["\ud800"],
         "decimal": decimal.Decimal(1),
@@ -285,12 +295,24 @@ def fine_values():
     class Colour(enum.IntEnum):
         RED = 1
 
+    class Name(str, enum.Enum):
+        FIRST = "first"
+
+    class Loud(str):
+        def __str__(self):
+            return "LOUD"
+
+    class Half(float):
+        def __float__(self):
+            return 2.0
+
     return {
         "tuple": (1, "a", None, True),
         "floats": [1.5, float("inf"), -float("inf"), float("nan")],
         "bytes": b"hi",
         "path": pathlib.Path("/tmp/x"),
         "enum": Colour.RED,
+        "names": [Name.FIRST, Loud("quiet"), {Loud("key"): Half(0.5)}],
         "large": 10**40,
         "text": "é\n\x1b水",
     }

@@ -115,19 +115,74 @@ fn processes_of_a_function_end_with_it() {
     assert_eq!(response["result"], json!(1));
 }
 
+/// What it leaves is the private directory, until the next call; what is kept, or belongs to others, stays.
 #[test]
-fn a_python_dies_with_its_parent() {
+fn a_python_dies_with_its_parent_and_the_next_call_removes_what_that_left() {
     let sandbox = built();
+    let temporary = sandbox.path("tmp");
+    std::fs::create_dir(&temporary).unwrap();
     let path = sandbox.path("lifeline");
     let lifeline = Lifeline::at(path.clone());
     let argument = json!(path).to_string();
-    let mut command = sandbox.command(&["call", "one", "f.py:holds", &argument]);
-    // Its private directory stays, because it is killed.
-    let mut child = command.env("TMPDIR", sandbox.path("")).spawn().unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = sandbox.command(&[&["call", "one"], arguments].concat());
+        command.env("TMPDIR", &temporary);
+        command
+    };
+    let mut child = command(&["f.py:holds", &argument]).spawn().unwrap();
     let running = lifeline.wait_for_start();
     child.kill().unwrap();
     child.wait().unwrap();
     running.wait_for_end();
+    assert_eq!(sandbox.names("tmp").len(), 1);
+    let kept = command(&["--keep", "f.py:pid"]).output().unwrap();
+    assert!(kept.status.success(), "{kept:?}");
+    let kept = sandbox.names("tmp");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    // A link, and a file, of such a name.
+    let gone = crate::sandbox::maker_like(4_194_303);
+    let mut left = kept.clone();
+    for name in ["a", "b"] {
+        let name = format!("rootstock-call-{gone}-{name}");
+        let planted = temporary.join(&name);
+        if name.ends_with('a') {
+            std::os::unix::fs::symlink(sandbox.path("root"), planted).unwrap();
+        } else {
+            std::fs::write(planted, "").unwrap();
+        }
+        left.push(name);
+    }
+    let ended = command(&["f.py:pid"]).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    left.sort();
+    assert_eq!(sandbox.names("tmp"), left);
+    assert!(sandbox.path("root/envs").is_dir());
+}
+
+/// Daemons of several processes end with the run, whichever of them ends last.
+#[test]
+fn daemons_of_several_processes_end_with_the_run() {
+    let sandbox = built();
+    let paths: Vec<_> = (0..3)
+        .map(|n| sandbox.path(&format!("daemon-{n}")))
+        .collect();
+    let lifelines: Vec<_> = paths
+        .iter()
+        .map(|path| Lifeline::at(path.clone()))
+        .collect();
+    let mut child = sandbox.start_fed(&["call", "one", "--stream", "-j", "3"]);
+    let mut stdin = child.stdin.take().unwrap();
+    for path in &paths {
+        let request = json!({"function": "f.py:daemon", "args": [path]});
+        std::io::Write::write_all(&mut stdin, format!("{request}\n").as_bytes()).unwrap();
+    }
+    let running: Vec<_> = lifelines.iter().map(Lifeline::wait_for_start).collect();
+    drop(stdin);
+    let output = crate::sandbox::Output::from(child.wait_with_output().unwrap());
+    assert_eq!(output.expect(0).stdout.lines().count(), 3);
+    for running in running {
+        running.wait_for_end();
+    }
 }
 
 #[test]

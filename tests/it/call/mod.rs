@@ -13,6 +13,7 @@ mod environments;
 mod failures;
 mod hostile;
 mod lines;
+mod pythons;
 mod requests;
 mod streams;
 mod values;

@@ -31,6 +31,7 @@ fn json_goes_through_and_what_it_lacks_is_tagged() {
         "bytes": {"$bytes": "aGk="},
         "path": {"$path": "/tmp/x"},
         "enum": 1,
+        "names": ["first", "quiet", {"key": 0.5}],
         "large": response["result"]["large"],
         "text": "é\n\u{1b}水",
     });
@@ -81,6 +82,7 @@ fn what_cannot_be_carried_is_refused_with_its_place() {
         ("set", "result['a'][0]: an object of class set"),
         ("object", "result[1]: an object of class object"),
         ("key", "result['x']: the key 1 is of class int"),
+        ("twins", "result['x']: two keys are 'a'"),
         ("deep", "nested more than 200 deep"),
         ("surrogate", "result[0]: text that is not Unicode"),
         ("decimal", "result: an object of class Decimal"),

@@ -450,6 +450,15 @@ fn a_program_that_is_no_python_costs_little() {
             "endless",
             "while :; do echo 0123456789012345678901234567890123456789; done",
         ),
+        (
+            "raw",
+            "printf '{\"version\": \"3\\033[31m\"}\\377\\000'; printf '\\033[31m' >&2",
+        ),
+        ("killed", "kill -9 $$"),
+        (
+            "loud",
+            "while :; do echo 0123456789012345678901234567890123456789 >&2; done & exit 0",
+        ),
         // Were it waited for, the test would not end.
         ("hangs", "sleep 1000"),
         ("hangs-and-holds", "sleep 1000 & exec sleep 1000"),
@@ -630,6 +639,36 @@ fn options_of_another_python_need_one() {
 
 /// Written by the first version that had records.
 const FIRST_RECORD: &str = include_str!("../records/1.jsonl");
+
+/// Which generation fits a Python is chosen; naming one as well is a mistake, with what to write instead.
+#[test]
+fn a_generation_is_not_named_beside_a_python() {
+    let sandbox = project();
+    sandbox.sync(&["one"]);
+    let id = sandbox.stamp("root", "one", "id");
+    let name = format!("one@{}", id.as_str().unwrap());
+    let python = venv(&sandbox);
+    let output = sandbox.run(&[
+        "run",
+        &name,
+        "--python",
+        python.to_str().unwrap(),
+        "--",
+        "python",
+        "-c",
+        "",
+    ]);
+    output.expect(2);
+    let message = output.message();
+    assert!(
+        message.contains("is one generation, and `--python` takes the one that fits that Python"),
+        "{message}"
+    );
+    assert!(message.contains("name the environment, `one`"), "{message}");
+    sandbox
+        .run(&["run", &name, "--", "python", "-c", ""])
+        .expect(0);
+}
 
 #[test]
 fn a_record_of_the_first_version_can_be_read() {

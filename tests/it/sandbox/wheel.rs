@@ -77,12 +77,20 @@ impl Wheel {
             .map(|r| format!("Requires-Dist: {r}\n"));
         let python = self.python.iter();
         let python = python.map(|specifiers| format!("Requires-Python: {specifiers}\n"));
+        let extra = |requirement: &String| {
+            let (_, extra) = requirement.split_once("extra == '")?;
+            Some(format!(
+                "Provides-Extra: {}\n",
+                extra.trim_end_matches('\'')
+            ))
+        };
         format!(
-            "Metadata-Version: 2.1\nName: {}\nVersion: {}\n{}{}",
+            "Metadata-Version: 2.1\nName: {}\nVersion: {}\n{}{}{}",
             self.name,
             self.version,
             python.collect::<String>(),
-            requires.collect::<String>()
+            requires.collect::<String>(),
+            self.requires.iter().filter_map(extra).collect::<String>()
         )
     }
 
