@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::process::poll_until;
+use crate::runtime::Variables;
 
 mod program;
 mod capture;
