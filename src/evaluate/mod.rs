@@ -19,7 +19,8 @@
 //! A **request** has `n` (its number), `timeout` (only for the traceback: the parent stops Python), and `do`:
 //!
 //! * `read`: the next structures, at most `most` or `bytes` of them. Answer: `items` (`index`, `atoms`, `digest`, `length`), `ended`.
-//! * `devices`: answer `devices`. `load` the model on `device`: answer `device`, `batch` (whether it computes several at once).
+//! * `load` the model on `device`: answer `device`, `batch` (whether it computes several at once) and, where `auto` was asked for,
+//!   `devices`.
 //! * `compute`: `items` (`index`, `digest`, `length`). Answer: `items`, each with the `length` of its bytes or a `failure`, and `largest`,
 //!   how many fitted at once where memory was too small.
 //!

@@ -112,7 +112,6 @@ pub(crate) struct Summary {
 enum Doing {
     #[default]
     Nothing,
-    Devices,
     Loading,
     Reading,
     Computing(Vec<Item>),

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::Output;
+use crate::sandbox::events::Watched;
+use crate::sandbox::{Output, send};
 use crate::worker::{ROOTSTOCK, root};
 
 /// A directory with structures, and the program started in it.
@@ -530,5 +531,153 @@ fn what_extended_xyz_carries_comes_back_and_the_rest_is_refused_by_name() {
          \x20       atoms.set_positions(atoms.positions + 1)\n\
          \x20   assert np.array_equal(moved[0].positions, moved[1].positions)\n\
          \x20   assert other.get_potential_energy() != 7.0 and 'magmom' not in other.calc.results",
+    );
+}
+
+/// A function that waits at one structure until the file `go` is there, and says so by the file `waits`.
+const WAITING: &str = "\
+import os, time
+def wait(atoms):
+    atoms.get_potential_energy()
+    if atoms.info['number'] == 9:
+        open('waits', 'w').close()
+        while not os.path.exists('go'):
+            time.sleep(0.01)
+    return atoms
+";
+
+/// The processes that a process has started.
+fn children(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let words = text.split_whitespace();
+    words.map(|word| word.parse().unwrap()).collect()
+}
+
+/// Starts a run and returns when its function waits at a structure.
+fn started(place: &Place, arguments: &[&str]) -> std::process::Child {
+    let watched = Watched::new(place.0.path());
+    let streams = Stdio::piped;
+    let child = place
+        .command(arguments)
+        .stdout(streams())
+        .stderr(streams())
+        .spawn()
+        .unwrap();
+    let waits = place.path("waits");
+    watched.wait_until(|| waits.exists());
+    fs::remove_file(waits).unwrap();
+    child
+}
+
+#[test]
+fn whatever_is_killed_nothing_is_lost_and_nothing_is_computed_twice() {
+    let place = Place::new(12);
+    place.write("wait.py", WAITING);
+    let command = [
+        "odd-emt",
+        "in.xyz",
+        "-o",
+        "out.xyz",
+        "--with",
+        "wait.py:wait",
+        "--workers",
+        "2",
+    ];
+    let go = place.path("go");
+    fs::write(&go, "").unwrap();
+    place.run(&command).expect(0);
+    let whole = place.read("out.xyz");
+    place.assert_emt("out.xyz", &numbers(0..12));
+    let _ = fs::remove_file(place.path("waits"));
+    for (signal, code) in [("TERM", Some(143)), ("INT", Some(130)), ("KILL", None)] {
+        fs::remove_file(&go).unwrap();
+        fs::remove_file(place.path("out.xyz")).unwrap();
+        let child = started(&place, &command);
+        // A second run does not write to the same file.
+        let second = place.run(&[&command[..], &["--resume"]].concat());
+        second.expect(2);
+        assert!(
+            second.stderr.contains("is being written"),
+            "{}",
+            second.stderr
+        );
+        let pythons = children(child.id());
+        send(signal, child.id());
+        let output = Output::from(child.wait_with_output().unwrap());
+        assert_eq!(output.code, code, "{}", output.stderr);
+        assert!(!place.path("out.xyz").exists());
+        for python in pythons {
+            await_end(python);
+        }
+        fs::write(&go, "").unwrap();
+        let resumed = place.run(&[&command[..], &["--resume", "--json"]].concat());
+        resumed.expect(0);
+        let report = resumed.json();
+        let (already, done) = (
+            report["already"].as_u64().unwrap(),
+            report["done"].as_u64().unwrap(),
+        );
+        assert_eq!(already + done, 12);
+        assert!(done > 0);
+        assert_eq!(place.read("out.xyz"), whole);
+    }
+    // Each of the processes of a run that goes on.
+    for victim in 0..2 {
+        fs::remove_file(&go).unwrap();
+        fs::remove_file(place.path("out.xyz")).unwrap();
+        let _ = fs::remove_file(place.path("waits"));
+        let child = started(&place, &command);
+        if let Some(python) = children(child.id()).get(victim) {
+            send("KILL", *python);
+        }
+        fs::write(&go, "").unwrap();
+        let output = Output::from(child.wait_with_output().unwrap());
+        output.expect(0);
+        assert_eq!(place.read("out.xyz"), whole);
+    }
+}
+
+/// Waits until a process has ended; this machine's first process may not reap it.
+fn await_end(process: u32) {
+    let has_ended = || {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        state.is_none_or(|state| state.starts_with('Z'))
+    };
+    while !has_ended() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn workers_get_the_devices_that_torch_sees_or_that_were_named() {
+    let place = Place::new(64);
+    let devices = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let common = [
+            "odd-emt",
+            "in.xyz",
+            "-o",
+            "out.xyz",
+            "--overwrite",
+            "--json",
+        ];
+        let mut command = place.command(&[&common[..], arguments].concat());
+        let output = Output::from(command.envs(variables.iter().copied()).output().unwrap());
+        output.expect(0);
+        output.json()["devices"].clone()
+    };
+    let two = ("ODD_DEVICES", "2");
+    assert_eq!(devices(&[two], &["--workers", "1"]), json!(["cuda:0"]));
+    let rank = [
+        two,
+        ("OMPI_COMM_WORLD_RANK", "1"),
+        ("OMPI_COMM_WORLD_SIZE", "2"),
+        ("OMPI_COMM_WORLD_LOCAL_RANK", "1"),
+    ];
+    assert_eq!(devices(&rank, &[]), json!(["cuda:1"]));
+    assert_eq!(
+        devices(&[], &["--device", "cuda:7", "--workers", "1"]),
+        json!(["cuda:7"])
     );
 }

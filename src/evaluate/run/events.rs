@@ -68,18 +68,6 @@ impl Run<'_> {
         match std::mem::take(&mut self.places[place].doing) {
             Doing::Nothing => self.ended(place, &End::Invalid),
             Doing::Reading => self.have_read(answer, blob),
-            Doing::Devices => match answer.failure {
-                Some(failure) => Err(self.load_error(failure)),
-                None => {
-                    let options = self.context.options;
-                    self.devices.learn(answer.devices, options.rank);
-                    let workers = options
-                        .workers
-                        .unwrap_or_else(|| self.devices.workers(options.most));
-                    self.limit = workers.clamp(1, self.places.len() - 1);
-                    Ok(())
-                }
-            },
             Doing::Loading => match answer.failure {
                 Some(failure) => Err(self.load_error(failure)),
                 None => self.loaded(place, &answer),
@@ -103,6 +91,14 @@ impl Run<'_> {
 
     fn loaded(&mut self, place: usize, answer: &Answer) -> Result<(), Error> {
         self.places[place].is_loaded = true;
+        if !self.devices.are_known() {
+            let options = self.context.options;
+            self.devices.learn(answer.devices.clone(), options.rank);
+            let workers = options
+                .workers
+                .unwrap_or_else(|| self.devices.workers(options.most));
+            self.limit = workers.clamp(1, self.places.len() - 1);
+        }
         self.summary.workers = self.summary.workers.max(place + 1);
         if !std::mem::replace(&mut self.has_loaded, true) {
             self.batches.learn_kind(answer.batch);
@@ -233,8 +229,8 @@ impl Run<'_> {
         }
         match was.doing {
             Doing::Computing(items) => self.died_at(items, end, failure),
-            Doing::Loading | Doing::Devices if !self.has_loaded => Err(self.load_error(failure)),
-            Doing::Reading | Doing::Loading | Doing::Devices | Doing::Nothing => {
+            Doing::Loading if !self.has_loaded => Err(self.load_error(failure)),
+            Doing::Reading | Doing::Loading | Doing::Nothing => {
                 self.context.warn_of(&failure);
                 Ok(())
             }

@@ -34,9 +34,6 @@ struct Load<'a> {
 }
 
 #[derive(Serialize)]
-struct Nothing {}
-
-#[derive(Serialize)]
 struct Compute<'a> {
     items: Vec<Head<'a>>,
 }
@@ -60,10 +57,13 @@ impl Run<'_> {
             if !can || !matches!(self.places[place].doing, Doing::Nothing) {
                 continue;
             }
-            if !self.devices.are_known() {
-                self.send(place, Doing::Devices, "devices", &Nothing {}, &[], None)?;
-            } else if !self.places[place].is_loaded {
-                let device = self.devices.of(place).to_owned();
+            if !self.places[place].is_loaded {
+                let device = if self.devices.are_known() {
+                    self.devices.of(place).to_owned()
+                } else {
+                    // Python chooses by the rank, and says which devices there are.
+                    "auto".to_owned()
+                };
                 let timeout = self.context.options.startup_timeout;
                 self.send(
                     place,

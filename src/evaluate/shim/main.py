@@ -36,14 +36,9 @@ class Process:
         self.computer = Computer(calculator, dict(self.order, device=order["device"]), source)
         if function is not None:
             self.computer.function = found
-        return {"device": order["device"], "batch": self.computer.batch is not None and function is None}, ()
-
-    def devices(self, request, blob):
-        """The devices that torch sees here; `cpu` if there are none."""
-        first = choose_device(0)
-        kind = first.partition(":")[0]
-        count = getattr(sys.modules["torch"], kind).device_count() if kind != "cpu" else 0
-        return {"devices": ["%s:%d" % (kind, number) for number in range(count)] or ["cpu"]}, ()
+        # Counted after loading: a source may decide what torch sees before it imports it.
+        found = devices_like(order["device"]) if "chosen" in order else []
+        return {"device": order["device"], "devices": found, "batch": self.computer.batch is not None and function is None}, ()
 
     def compute(self, request, blob):
         answers, largest = self.computer.answer(request, blob)
@@ -55,6 +50,13 @@ class Process:
                 items.append({"length": len(answer)})
                 parts.append(answer)
         return {"items": items, "largest": largest}, parts
+
+
+def devices_like(device):
+    """All devices of the kind of this one, which torch has chosen."""
+    kind = device.partition(":")[0]
+    backend = getattr(sys.modules.get("torch"), kind, None)
+    return ["cpu"] if kind == "cpu" else ["%s:%d" % (kind, number) for number in range(backend.device_count())]
 
 
 def failed(error):
