@@ -11,11 +11,10 @@
 //! It stays loaded for the next server at the same address, if one is awaited (`servers`).
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ipi_client::{End, System};
+use ipi_client::End;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 pub(crate) use crate::pool::signals;
@@ -35,6 +34,7 @@ mod loading;
 pub(crate) mod measure;
 mod memory;
 mod model;
+mod options;
 pub(crate) mod origin;
 mod outcome;
 mod output;
@@ -52,10 +52,10 @@ use answer::{Heartbeat, Waiting};
 use connect::Address;
 use loading::{Loader, PythonProcess};
 use model::Model;
+pub(crate) use options::{Options, Species};
 use origin::Origin;
 pub(crate) use outcome::{Error, Served};
 use output::Tail;
-use prewarm::Prewarm;
 use signals::Signals;
 
 /// The program that Python runs; later parts use earlier ones.
@@ -84,50 +84,6 @@ const PROGRAM: &str = concat!(
     "\n\n",
     include_str!("shim/main.py"),
 );
-
-/// What a worker does.
-#[derive(Debug)]
-pub(crate) struct Options {
-    /// The argument of `setup`; `auto` lets Python choose.
-    pub device: String,
-    /// Which atoms there are.
-    pub species: Species,
-    /// `Atoms.info`, in addition to the template's and before it.
-    pub info: serde_json::Map<String, serde_json::Value>,
-    /// Whether to compute stresses.
-    pub stress: bool,
-    /// The server's address.
-    pub server: Address,
-    /// Whether the server is an i-PI in `shm` mode.
-    pub shared_memory: bool,
-    /// How long to wait for the server.
-    pub connect_timeout: Duration,
-    /// How long to wait for the next server after one has ended; `None` for not at all.
-    pub reconnect: Option<Duration>,
-    /// How long the server may send nothing; `None` for no limit.
-    pub idle_timeout: Option<Duration>,
-    /// How long the model may take to load.
-    pub startup_timeout: Duration,
-    /// How often to report that the model is still loading or computing.
-    pub heartbeat: Duration,
-    /// Whether to read ahead the files that Python loads.
-    pub prewarm: Prewarm,
-    /// How long a step may take; `None` for no limit.
-    pub step_timeout: Option<Duration>,
-    /// How often Python may be restarted in a run.
-    pub restarts: u32,
-}
-
-/// Where the species come from.
-#[derive(Debug, Clone)]
-pub(crate) enum Species {
-    /// From a structure file, read by the environment's ASE.
-    Template(PathBuf),
-    /// From the command line.
-    Given(System),
-    /// From the server's INIT, which must be JSON.
-    Server,
-}
 
 /// Loads a model, connects to the server and answers it until the end, and those that follow it. `print` gets Python's output and messages for the
 /// user, line by line.

@@ -13,9 +13,10 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use super::connect::{self, Address};
 use super::connection::Connection;
+use super::model;
 use super::model::Model;
+use super::options::Options;
 use super::outcome::{Error, how};
-use super::{Options, model};
 
 /// Connects to the server and answers it, and then those that come after it in time. Returns how the last one ended.
 pub(super) fn answer(model: &mut Model<'_>, options: &Options) -> Result<End, Error> {
