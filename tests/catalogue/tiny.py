@@ -186,6 +186,21 @@ def nequix(path):
     return path / "tiny.nqx"
 
 
+def aimnet(path):
+    """AIMNet2's own architecture, without its long-range part, which the calculator would add."""
+    torch = seeded()
+    import yaml
+    from aimnet.config import build_module
+
+    config = yaml.safe_load(inside("aimnet", "models/aimnet2.yaml").read_text())
+    del config["kwargs"]["outputs"]["lrcoulomb"]
+    weights = build_module(config).state_dict()
+    network = {"format_version": 2, "model_yaml": yaml.safe_dump(config, sort_keys=False), "cutoff": 5.0, "state_dict": weights}
+    options = {"needs_coulomb": False, "needs_dispersion": False, "coulomb_mode": "none", "implemented_species": [1, 8]}
+    torch.save({**network, **options}, path / "aimnet.pt")
+    return path / "aimnet.pt"
+
+
 def torchani(path):
     torch = seeded()
     import torchani

@@ -54,6 +54,7 @@ const TORCH: &[Family] = &[
     ("nequip", &[], Made(&["nequip"])),
     ("graph-pes", &[], Made(&["graph-pes"])),
     ("nequix", &[], Made(&["nequix"])),
+    ("aimnet", &[], Made(&["aimnet"])),
 ];
 
 /// The same torch, and packages that need Python 3.12.
@@ -83,10 +84,6 @@ const NOT_COMPUTED: &[(&str, &str)] = &[
     (
         "grace",
         "its weights are files of a hub; a model of one's own is trained first",
-    ),
-    (
-        "aimnet",
-        "its weights are files of the authors' storage, and a file of its kind is trained first",
     ),
 ];
 
