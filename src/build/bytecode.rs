@@ -110,6 +110,9 @@ impl Modules<'_> {
         variables: &BTreeMap<OsString, OsString>,
         workers: &Workers,
     ) -> Result<String, Error> {
+        if !paths.is_empty() {
+            files::create_directories(self.targets)?;
+        }
         let compile = |group| workers.run(|| compile_group(self, group, interpreter, variables));
         let compiled = workers.each(paths.chunks(GROUP).collect(), compile);
         compiled.into_iter().collect()
