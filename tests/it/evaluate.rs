@@ -1,7 +1,7 @@
 //! `rootstock evaluate`: many structures from a file to a file, whatever happens to the processes that compute.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
