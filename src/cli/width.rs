@@ -21,14 +21,15 @@ pub(super) fn fit(text: &str, width: Option<usize>) -> String {
         if line.chars().count() <= width {
             return line.to_owned();
         }
-        let begin = line.len() - line.trim_start().len();
-        let indent = " ".repeat((begin + 2).min(width / 2));
+        let (begin, text) = line.split_at(line.len() - line.trim_start().len());
+        let indent = " ".repeat((begin.len() + 2).min(width / 2));
         let options = Options::new(width)
             .word_separator(WordSeparator::AsciiSpace)
             .word_splitter(WordSplitter::NoHyphenation)
             .break_words(false)
+            .initial_indent(begin)
             .subsequent_indent(&indent);
-        textwrap::wrap(line, options).join("\n")
+        textwrap::wrap(text, options).join("\n")
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// How long structures that are computed one after another take together.
 const MOMENT: f64 = 0.05;
+/// What sums of times may be off, in seconds.
+const ROUNDING: f64 = 1e-9;
 /// How many of them there are at most.
 const MOST: usize = 256;
 /// How many structures are tried at once of our own accord.
@@ -69,7 +71,7 @@ impl Batches {
         let mut left = MOMENT;
         let fitting = atoms.take(MOST).take_while(|atoms| {
             left -= each * to_f64(*atoms);
-            left >= 0.0
+            left > -ROUNDING
         });
         fitting.count().max(1)
     }

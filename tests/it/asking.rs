@@ -93,7 +93,7 @@ low 2.0 from index own
     let mut alone = sandbox.command(&["tree", "one", "--root", &root]);
     let alone = Output::from(alone.current_dir("/").output().unwrap());
     assert!(
-        alone.expect(0).stdout.starts_with("one\n└── "),
+        alone.expect(0).stdout.starts_with("one\n├── "),
         "{}",
         alone.stdout
     );

@@ -214,9 +214,11 @@ fn files(directory: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
         .into_iter()
         .map(std::path::PathBuf::from)
         .filter(|path| {
+            // Named as unfinished: staging, and what has arrived of a download.
             !path
                 .iter()
-                .any(|part| part.to_string_lossy().starts_with(".rootstock-"))
+                .map(|part| part.to_string_lossy())
+                .any(|part| part.starts_with(".rootstock-") || part.contains(".part-"))
         })
         .filter_map(|path| Some((path.clone(), std::fs::read(path).ok()?)))
         .collect();
