@@ -124,9 +124,14 @@ pub(crate) fn own_cache() -> files::Result<PathBuf> {
     user_cache::own_user_cache(&variables())
 }
 
-/// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it. Says where
-/// that is if it is not the user's own place.
+/// Makes sure that no other user can put compiled code where a Python that is about to be started looks for it.
 pub(super) fn check_own_cache() -> Result<(), Failure> {
+    remark_replaced_cache();
+    user_cache::check_user_cache(&variables()).or_exit(Exit::Failed)
+}
+
+/// Says where the caches of this job are if the user's own place cannot be written.
+pub(super) fn remark_replaced_cache() {
     let given = std::env::vars_os().collect();
     if let Some(replacement) = user_cache::replacement(&given) {
         show::remark(&format!(
@@ -135,10 +140,9 @@ pub(super) fn check_own_cache() -> Result<(), Failure> {
             replacement.display()
         ));
     }
-    user_cache::check_user_cache(&variables()).or_exit(Exit::Failed)
 }
 
-/// The same, for who changes nothing.
+/// As [`check_own_cache`], for who changes nothing.
 pub(super) fn check_own_cache_if_present() -> Result<(), Failure> {
     if files::exists(&user_cache()) {
         check_own_cache()

@@ -100,6 +100,7 @@ pub(super) fn run(
         variables: context::variables(),
         jobs: context::processors(),
     };
+    context::remark_replaced_cache();
     let code = foreign::run(request, command);
     code.map(Exit::Command)
         .map_err(|error| failure(error, environment, shared))

@@ -6,22 +6,21 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A copy of the repository's manifest, lock and environment sources.
+/// A copy of the repository's manifest and lock, and of the files that they name.
 struct Copy(tempfile::TempDir);
 
 impl Copy {
     fn new() -> Self {
         let copy = Self(tempfile::tempdir().unwrap());
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        fs::create_dir(copy.path("environments")).unwrap();
-        for entry in fs::read_dir(repository.join("environments")).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_file() {
-                fs::copy(
-                    entry.path(),
-                    copy.path("environments").join(entry.file_name()),
-                )
-                .unwrap();
+        for directory in ["environments", "references"] {
+            fs::create_dir(copy.path(directory)).unwrap();
+            for entry in fs::read_dir(repository.join(directory)).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    let to = copy.path(directory).join(entry.file_name());
+                    fs::copy(entry.path(), to).unwrap();
+                }
             }
         }
         for name in ["rootstock.toml", "rootstock.lock"] {
@@ -131,11 +130,11 @@ fn every_change_of_the_manifest_is_named_with_its_cause() {
         ),
         (
             "rootstock.toml",
-            "[environments.emt]",
+            "[environments.nep]",
             "[environments.other]",
             &[
                 "environment-added environment other",
-                "environment-removed environment emt",
+                "environment-removed environment nep",
             ],
         ),
         (

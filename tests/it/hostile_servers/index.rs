@@ -239,7 +239,8 @@ const SLOW: &[Case] = &[
             ))?;
             c.repeat(b" ")
         },
-        Refused("it needed more memory than it may take"),
+        // Whichever limit is reached first: of memory or of time.
+        Refused("environment `one` could not be resolved: cannot run"),
     ),
     (
         "ten bytes a second",
