@@ -3,7 +3,7 @@
 Each COMMAND is a shell line; `$ ` and the line, then what it prints, 80 columns wide, with its colours. A command that fails ends
 the run. The README's picture, in an empty directory with the program on PATH:
 
-    python docs/pictures/terminal.py terminal.svg "rootstock init" "rootstock lock" "rootstock sync" "rootstock probe emt"
+    python docs/pictures/terminal.py terminal.svg "rootstock init" "rootstock lock" "rootstock sync" "rootstock status"
 """
 
 import html
