@@ -1,7 +1,7 @@
 //! The catalogue of this repository: every environment of `rootstock.toml` says what it is, and computes.
 //!
-//! With `ROOTSTOCK_TEST_MLIP` those without a framework and those with the torch that most of them share; with
-//! `ROOTSTOCK_TEST_MLIP=all` those with a framework of their own too. NVIDIA's libraries are left out
+//! With `ROOTSTOCK_TEST_CATALOGUE` those without a framework and those with the torch that most of them share; with
+//! `ROOTSTOCK_TEST_CATALOGUE=all` those with a framework of their own too. NVIDIA's libraries are left out
 //! (`tests/catalogue/cuda_standin.py`); all other packages are those of the lock, which is compared. Weights that are not in a
 //! package are replaced by a small random model that the package makes and saves (`tests/catalogue/tiny.py`).
 
@@ -229,14 +229,14 @@ fn one(project: &Path, environment: &str, name: &str, by_path: bool) -> Result<S
     }
 }
 
-fn tests_mlip(everything: bool) -> bool {
-    let value = std::env::var("ROOTSTOCK_TEST_MLIP").unwrap_or_default();
+fn is_wanted(everything: bool) -> bool {
+    let value = std::env::var("ROOTSTOCK_TEST_CATALOGUE").unwrap_or_default();
     !value.is_empty() && (!everything || value == "all")
 }
 
 #[test]
 fn environments_without_a_framework_compute() {
-    if tests_mlip(false) {
+    if is_wanted(false) {
         compute(&project("catalogue-light", LIGHT), LIGHT);
     }
 }
@@ -244,7 +244,7 @@ fn environments_without_a_framework_compute() {
 /// One after another, so that each has both cores; Python 3.12 only where it is found.
 #[test]
 fn environments_with_a_framework_compute() {
-    if !tests_mlip(false) {
+    if !is_wanted(false) {
         return;
     }
     for (name, why) in NOT_COMPUTED {
@@ -259,7 +259,7 @@ fn environments_with_a_framework_compute() {
 
 #[test]
 fn environments_with_a_framework_of_their_own_compute() {
-    if tests_mlip(true) {
+    if is_wanted(true) {
         compute(&project("catalogue-alone", ALONE), ALONE);
     }
 }

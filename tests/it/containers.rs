@@ -57,7 +57,7 @@ fn environments_of_an_image_run_in_a_container() {
         .args(["-rmn", "mount", "-t", "tmpfs", "none", "/mnt"])
         .output();
     let has_mounts = mounts.is_ok_and(|output| output.status.success());
-    if !complete::is_wanted() || !lacking::unless(has_mounts, "mounts") {
+    if !complete::sites_are_wanted() || !lacking::unless(has_mounts, "mounts") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();

@@ -69,7 +69,7 @@ fn run(script: &str, arguments: &[&str]) -> String {
 /// 200 tasks through each of them.
 #[test]
 fn workers_are_as_many_as_processes_and_cost_little() {
-    if complete::is_wanted() {
+    if complete::sites_are_wanted() {
         for engine in ["Pool", "Joblib", "Dask", "Parsl", "MatCalc"] {
             print!("{}", run("tests/python/engines.py", &[".", engine]));
         }
@@ -78,7 +78,7 @@ fn workers_are_as_many_as_processes_and_cost_little() {
 
 #[test]
 fn examples_compute() {
-    if !complete::is_wanted() {
+    if !complete::sites_are_wanted() {
         return;
     }
     for (example, expected) in [

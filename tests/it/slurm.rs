@@ -102,7 +102,7 @@ fn processes(text: &str) -> Vec<String> {
 
 #[test]
 fn jobs_on_two_nodes() {
-    if !complete::is_wanted() {
+    if !complete::sites_are_wanted() {
         return;
     }
     // Built before it is looked what is there.
