@@ -38,7 +38,8 @@ struct Place<'a> {
 
 #[derive(Serialize)]
 struct Model {
-    model: String,
+    #[serde(rename = "model")]
+    name: String,
     environment: String,
     generation: String,
 }
@@ -46,7 +47,7 @@ struct Model {
 impl Model {
     fn of(name: &str, selected: &Selected) -> Self {
         Self {
-            model: name.to_owned(),
+            name: name.to_owned(),
             environment: selected.environment.to_string(),
             generation: selected.id(),
         }

@@ -12,7 +12,7 @@ use crate::worker::{Options, Species, startup_error};
 /// How long LAMMPS, which listens before it starts this, is looked for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// LAMMPS has a time limit of its own, `timeout`, after which it ends this.
-const STARTUP_TIMEOUT: Duration = Duration::from_hours(24);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Arguments of `rootstock serve`.

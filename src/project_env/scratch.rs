@@ -31,7 +31,7 @@ impl Scratch {
         let made = if request.keep {
             files::lasting_directory(&request.temporary, PREFIX)
         } else {
-            files::temporary_directory(&request.temporary, PREFIX).map(|made| made.keep())
+            files::temporary_directory(&request.temporary, PREFIX).map(tempfile::TempDir::keep)
         };
         let path = made.map_err(Error::Files)?;
         if request.keep {

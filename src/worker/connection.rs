@@ -260,7 +260,7 @@ impl<'a> Connection<'a> {
 /// minutes, and not never.
 fn notice_lost_hosts(socket: &OwnedFd) {
     let _ = sockopt::set_socket_keepalive(socket, true);
-    let _ = sockopt::set_tcp_keepidle(socket, Duration::from_mins(1));
+    let _ = sockopt::set_tcp_keepidle(socket, Duration::from_secs(60));
     let _ = sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15));
     let _ = sockopt::set_tcp_keepcnt(socket, 4);
 }

@@ -21,7 +21,8 @@ fn every_request_is_answered_though_processes_die_and_memory_stays_small() {
             3 => json!({"id": n, "function": "f.py:kills", "args": [9]}),
             _ => json!({"id": n, "function": "f.py:add", "args": [n, 1]}),
         };
-        requests.push_str(&format!("{request}\n"));
+        requests.push_str(&request.to_string());
+        requests.push('\n');
     }
     let (mut responses, peak, code) = measured(&sandbox, requests);
     assert_eq!(code, Some(1));
