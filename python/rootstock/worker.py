@@ -14,6 +14,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ase.calculators.calculator import CalculationFailed
 
@@ -79,7 +80,7 @@ class SetupError(WorkerDiedError):
     """
 
     def __init__(self, name: str, returncode: int | None, output: str) -> None:
-        self.returncode, self.output = returncode, output
+        self._name, self.returncode, self.output = name, returncode, output
         printed = f":\n\n{output}" if output else f": `rootstock worker` {_how(returncode)}, without output"
         RootstockError.__init__(self, f"{name} cannot be used{printed}")
 
