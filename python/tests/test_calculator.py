@@ -15,7 +15,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from conftest import PROGRAM, Make, pid, same
 
-from rootstock import ModelError, RootstockCalculator, RootstockError
+from rootstock import ModelError, ModelNotFoundError, RootstockCalculator, RootstockError, SetupError
 
 
 def triclinic() -> Atoms:
@@ -194,11 +194,10 @@ def test_what_is_no_number_is_no_result(calculator: Make, copper: Atoms) -> None
 
 def test_a_model_that_does_not_load_reports_the_reason(calculator: Make, copper: Atoms) -> None:
     copper.calc = calculator("odd-fails", device="tpu")
-    with pytest.raises(RootstockError, match="there is no model for the device 'tpu'"):
+    with pytest.raises(SetupError, match="there is no model for the device 'tpu'"):
         copper.get_potential_energy()
-    copper.calc = calculator("nothing")
-    with pytest.raises(RootstockError, match="the root has no model `nothing`"):
-        copper.get_potential_energy()
+    with pytest.raises(ModelNotFoundError, match="has no model or environment `nothing`"):
+        calculator("nothing")
 
 
 def test_relaxation_and_dynamics_go_the_same_way(calculator: Make, copper: Atoms, tmp_path: Path) -> None:
