@@ -114,10 +114,8 @@ pub(crate) fn serve(
     };
     let origin = || Origin::of(root, selected);
     let served = run(&loader, &origin);
-    if served.is_err() {
-        // LAMMPS sends SIGTERM as soon as it sees the end of the connection.
-        signals.stay_blocked();
-    }
+    // LAMMPS sends SIGTERM as soon as it sees the end of the connection, the Python rootstock 1.x right behind EXIT.
+    signals.stay_blocked();
     served
 }
 
