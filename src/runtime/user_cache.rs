@@ -35,7 +35,8 @@ pub(crate) fn own_user_cache(inherited: &Variables) -> files::Result<PathBuf> {
 /// The directory of caches that replaces the user's own for this job, where that one cannot be written: a home directory that is
 /// read-only on compute nodes, that is full, or that does not exist there.
 pub(crate) fn replacement(inherited: &Variables) -> Option<PathBuf> {
-    if can_be_written(&user_cache(inherited)) {
+    // One that another user owns is an error, not a reason to look elsewhere.
+    if can_be_written(&user_cache(inherited)) || check_user_cache(inherited).is_err() {
         return None;
     }
     let bases = OF_JOBS.iter().filter_map(|name| given(name, inherited));
