@@ -438,7 +438,7 @@ class RootstockCalculator(Calculator):
             try:
                 text = frame.text(using.connection.dialect)
                 answer = using.connection.step(text, frame.cell, frame.positions)
-                # A worker that cannot start says so in place of an answer.
+                # A worker that cannot start sends the reason in place of an answer.
                 using.has_answered = using.has_answered or answer.more.get("kind") != "WorkerDied"
                 if not self._has_origin and "error" not in answer.more:
                     self._fetch_origin()

@@ -24,7 +24,7 @@ def check(root: str, model: str) -> None:
             listed = json.load(file)
         environments, models = set(listed["environments"]), set(listed["models"])
     except (OSError, ValueError, TypeError, KeyError):
-        # Nothing was synced there yet, or by a rootstock of the future: the program says so.
+        # Nothing was synced there yet, or by a newer rootstock: the program's error has the reason.
         return
     name = _GENERATION.sub("", model)
     if name.endswith(_CUSTOM):

@@ -46,7 +46,7 @@ pub(super) fn read(text: &[u8], number: u64) -> Result<Result<Fields<'_>, Failur
     }
 }
 
-/// Whether the process that has sent this cannot be used again: then the shim's last key says so.
+/// Whether the process that has sent this cannot be used again, by the shim's last key.
 pub(super) fn is_worn(text: &[u8]) -> bool {
     text.ends_with(b",\"worn\":true}")
 }

@@ -18,7 +18,7 @@ const THREADS: [&str; 4] = [
 /// Variables in which schedulers say how many processors a task has.
 const CPUS: [&str; 3] = ["SLURM_CPUS_PER_TASK", "PBS_NCPUS", "NCPUS"];
 
-/// The processors of this task: those that the system allows, or fewer if the scheduler says so.
+/// The processors of this task: those that the system allows, or fewer if the scheduler's variables limit it.
 pub(crate) fn processors(allowed: usize, inherited: &Variables) -> usize {
     let number = |name: &&str| -> Option<usize> {
         let value = inherited.get(OsStr::new(name))?.to_str()?;

@@ -44,7 +44,7 @@ pub(crate) fn local_rank(inherited: &Variables) -> u32 {
     first(LOCAL_RANKS, inherited).unwrap_or(0)
 }
 
-/// How many threads this task should have, if its scheduler says so: its processors, or its share of those that the job has on
+/// How many threads this task should have, by its scheduler's variables: its processors, or its share of those that the job has on
 /// this node.
 pub(crate) fn threads(inherited: &Variables) -> Option<u32> {
     if let Some(threads) = first(PER_TASK, inherited).filter(|threads| *threads > 0) {
